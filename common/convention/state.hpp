@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The state file of a destination: "it holds the source as of `checkpoint`, except for what is
+// owed". Written by apply; read by a source (since=@FILE) and by delta (delta-owed=FILE).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/extents/extent.hpp"
+
+namespace convention {
+
+struct State {
+  std::string checkpoint;  // empty: nothing is known, a full copy is owed
+  std::string source;      // as in the description of the source
+  std::string vm;
+  int64_t disk = 0;
+  uint64_t size = 0;                 // of the disk, in bytes
+  std::vector<extents::Range> owed;  // sorted, disjoint, within size
+
+  uint64_t owed_bytes() const;
+};
+
+// Nothing if there is no such file. Throws util::Error EINVAL, with how to start anew, if it is not
+// one of ours or is damaged.
+std::optional<State> load_state(const std::string &path);
+
+// Atomic and durable (util::replace_file).
+void save_state(const std::string &path, const State &state);
+
+std::string format(const State &state);
+State parse_state(const std::string &text, const std::string &origin);
+
+}  // namespace convention

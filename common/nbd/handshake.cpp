@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "common/nbd/handshake.hpp"
+
+#include <cerrno>
+#include <cstdlib>
+#include <string_view>
+
+#include "common/util/error.hpp"
+
+namespace nbd {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+[[noreturn]] void fail_connect(const std::string &name) {
+  int errnum = nbd_get_errno();
+  const char *text = nbd_get_error();
+  util::fail(errnum != 0 ? errnum : ENOTCONN, "{}: cannot connect: {}", name,
+             text == nullptr ? "unknown error" : text);
+}
+
+// Why nothing came within the deadline, as far as the state of the handshake tells.
+[[noreturn]] void fail_deadline(nbd_handle *h, const Options &options, const std::string &name) {
+  double seconds = static_cast<double>(options.connect_timeout.count()) / 1000;
+  const char *state = nbd_connection_state(h);
+  if (state != nullptr && std::string_view(state).find("magic") != std::string_view::npos) {
+    util::fail(ETIMEDOUT,
+               "{}: connected, but the server sent no greeting within {:g} s: it has no free client "
+               "slot (qemu-nbd serves one client at a time unless started with --shared=N: give it "
+               "the number of connections plus one, or 0 for no limit) or it is no NBD server",
+               name, seconds);
+  }
+  util::fail(ETIMEDOUT,
+             "{}: no connection within {:g} s: check the address, the network, and that the server "
+             "runs",
+             name, seconds);
+}
+
+}  // namespace
+
+Handle connect(const Options &options, const std::string &name) {
+  auto deadline = Clock::now() + options.connect_timeout;
+  Handle h(nbd_create());
+  if (!h) fail_connect(name);
+
+  nbd_set_uri_allow_local_file(h.get(), true);  // ?tls-certificates= and ?tls-psk-file=
+  nbd_set_full_info(h.get(), true);
+  nbd_set_pread_initialize(h.get(), false);
+  if (options.extents) nbd_add_meta_context(h.get(), LIBNBD_CONTEXT_BASE_ALLOCATION);
+  if (nbd_aio_connect_uri(h.get(), options.uri.c_str()) < 0) fail_connect(name);
+
+  while (nbd_aio_is_ready(h.get()) != 1) {
+    auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    if (left <= 0) fail_deadline(h.get(), options, name);
+    if (nbd_poll(h.get(), static_cast<int>(left)) < 0) fail_connect(name);
+    if (nbd_aio_is_dead(h.get()) == 1 || nbd_aio_is_closed(h.get()) == 1) fail_connect(name);
+  }
+  return h;
+}
+
+Info read_info(nbd_handle *h) {
+  Info info;
+  int64_t size = nbd_get_size(h);
+  if (size < 0) util::fail(EINVAL, "cannot get the size of the export: {}", nbd_get_error());
+  info.size = static_cast<uint64_t>(size);
+  info.read_only = nbd_is_read_only(h) == 1;
+  info.can_flush = nbd_can_flush(h) == 1;
+  info.can_fua = nbd_can_fua(h) == 1;
+  info.can_zero = nbd_can_zero(h) == 1;
+  info.can_trim = nbd_can_trim(h) == 1;
+  info.can_multi_conn = nbd_can_multi_conn(h) == 1;
+  info.can_extents = nbd_can_meta_context(h, LIBNBD_CONTEXT_BASE_ALLOCATION) == 1;
+  int64_t minimum = nbd_get_block_size(h, LIBNBD_SIZE_MINIMUM);
+  int64_t maximum = nbd_get_block_size(h, LIBNBD_SIZE_MAXIMUM);
+  if (minimum > 0) info.minimum_block = static_cast<uint32_t>(minimum);
+  if (maximum > 0 && maximum < info.maximum_block) {
+    info.maximum_block = static_cast<uint32_t>(maximum);
+  }
+  if (char *text = nbd_get_export_description(h)) {
+    info.description = text;
+    std::free(text);
+  }
+  return info;
+}
+
+}  // namespace nbd

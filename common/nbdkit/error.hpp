@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The border: exceptions end here, as one nbdkit_error and an errno. (A C++ exception that left a
+// callback would end the whole server.)
+#pragma once
+
+#include <cerrno>
+#include <utility>
+
+#include "common/util/log.hpp"
+
+namespace nbdkit {
+
+// Thrown where the layer below has failed: it has said why already, only its errno goes on.
+struct Reported {
+  int errnum;
+};
+
+// A util::Log into nbdkit's own log: errors and warnings by nbdkit_error, the rest by nbdkit_debug.
+util::Log log();
+
+// Called in a catch block: reports the exception in flight and returns its errno.
+int report_current_exception() noexcept;
+
+// Tells the server (plugins) which errno the client is to get.
+void set_errno(int errnum) noexcept;
+
+// Runs a callback's body; what it throws is reported, and `failure` returned. `err`, if given, is the
+// errno pointer of a filter's data callback.
+template <typename R, typename Body>
+R guard(R failure, Body &&body, int *err = nullptr) noexcept {
+  try {
+    return std::forward<Body>(body)();
+  } catch (...) {
+    int errnum = report_current_exception();
+    if (err != nullptr) *err = errnum;
+    set_errno(errnum);
+    return failure;
+  }
+}
+
+}  // namespace nbdkit

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// A filter as a class, as plugin.hpp does for plugins. What differs: open() is handed the means to
+// open the layer below, and each method of the connection gets that layer first. A callback that is
+// absent is passed on by nbdkit unchanged.
+//
+//   struct F {
+//     static constexpr const char *name, *longname, *description, *config_help;
+//     bool config(const std::string &key, const std::string &value);  // false: for the layers below
+//     void config_complete();
+//     void get_ready(int thread_model);   // the model in force: NBDKIT_THREAD_MODEL_*
+//     void after_fork(Backend);  void cleanup(Backend);
+//     void list_exports(LowerExports &, bool readonly, bool is_tls, ExportList &);
+//     std::unique_ptr<C> open(Opener &, bool readonly, const std::string &export_name, bool is_tls);
+//   };
+//   struct C {
+//     void prepare(Next, bool readonly);  void finalize(Next);
+//     uint64_t get_size(Next);  std::string export_description(Next);  BlockSize block_size(Next);
+//     bool can_write(Next) ...;  Zero can_zero(Next);  Fua can_fua(Next);  Cache can_cache(Next);
+//     void pread(Next, std::span<std::byte>, uint64_t offset);
+//     void pwrite(Next, std::span<const std::byte>, uint64_t offset, uint32_t flags);
+//     void flush(Next);
+//     void trim(Next, uint32_t count, uint64_t offset, uint32_t flags);          // also zero
+//     void extents(Next, uint32_t count, uint64_t offset, uint32_t flags, ExtentList &);
+//     void cache(Next, uint32_t count, uint64_t offset);
+//   };
+#pragma once
+
+#include <nbdkit-filter.h>
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "common/nbdkit/error.hpp"
+#include "common/nbdkit/next.hpp"
+#include "common/nbdkit/types.hpp"
+
+namespace nbdkit {
+
+// Opens the layer below for a connection; open() of the filter calls next() exactly once.
+class Opener {
+ public:
+  Opener(nbdkit_next_open *open, nbdkit_context *context) : open_(open), context_(context) {}
+  void next(bool readonly, const std::string &export_name) {
+    if (open_(context_, readonly, export_name.c_str()) < 0) throw Reported{EIO};
+  }
+  Backend backend() { return Backend(nbdkit_context_get_backend(context_)); }
+
+ private:
+  nbdkit_next_open *open_;
+  nbdkit_context *context_;
+};
+
+// The exports of the layer below.
+class LowerExports {
+ public:
+  LowerExports(nbdkit_next_list_exports *next, nbdkit_backend *backend, int readonly)
+      : next_(next), backend_(backend), readonly_(readonly) {}
+  struct Export {
+    std::string name;
+    std::string description;
+  };
+  std::vector<Export> list() const {
+    struct Free {
+      void operator()(nbdkit_exports *list) const { nbdkit_exports_free(list); }
+    };
+    std::unique_ptr<nbdkit_exports, Free> exports(nbdkit_exports_new());
+    if (!exports || next_(backend_, readonly_, exports.get()) < 0) throw Reported{EIO};
+    std::vector<Export> result;
+    for (size_t i = 0; i < nbdkit_exports_count(exports.get()); ++i) {
+      nbdkit_export e = nbdkit_get_export(exports.get(), i);
+      result.push_back({e.name, e.description == nullptr ? "" : e.description});
+    }
+    return result;
+  }
+
+ private:
+  nbdkit_next_list_exports *next_;
+  nbdkit_backend *backend_;
+  int readonly_;
+};
+
+template <typename F>
+class FilterBinding {
+ public:
+  static nbdkit_filter make() {
+    nbdkit_filter f = {};
+    f.name = F::name;
+    f.longname = F::longname;
+    f.description = F::description;
+    f.config_help = F::config_help;
+    bind_server(f);
+    bind_connection(f);
+    bind_data(f);
+    return f;
+  }
+
+ private:
+  using C = typename decltype(std::declval<F &>().open(std::declval<Opener &>(), true, "",
+                                                       true))::element_type;
+  static inline std::unique_ptr<F> filter;
+
+  static C &self(void *handle) { return *static_cast<C *>(handle); }
+
+  template <typename Body>
+  static int run(Body &&body, int *err = nullptr) {
+    return guard(
+        -1,
+        [&] {
+          body();
+          return 0;
+        },
+        err);
+  }
+
+  static void bind_server(nbdkit_filter &f) {
+    f.load = [] { guard(0, [] { return filter = std::make_unique<F>(), 0; }); };
+    f.unload = [] { guard(0, [] { return filter.reset(), 0; }); };
+    f.config = [](nbdkit_next_config *next, nbdkit_backend *nxdata, const char *key,
+                  const char *value) {
+      int ours = guard(-1, [&] { return filter->config(key, value) ? 1 : 0; });
+      if (ours != 0) return ours < 0 ? -1 : 0;
+      return next(nxdata, key, value);
+    };
+    if constexpr (requires(F &x) { x.config_complete(); }) {
+      f.config_complete = [](nbdkit_next_config_complete *next, nbdkit_backend *nxdata) {
+        if (run([] { filter->config_complete(); }) < 0) return -1;
+        return next(nxdata);
+      };
+    }
+    if constexpr (requires(F &x) { x.get_ready(0); }) {
+      f.get_ready = [](int thread_model) { return run([&] { filter->get_ready(thread_model); }); };
+    }
+    if constexpr (requires(F &x, Backend b) { x.after_fork(b); }) {
+      f.after_fork = [](nbdkit_backend *backend) {
+        return run([&] { filter->after_fork(Backend(backend)); });
+      };
+    }
+    if constexpr (requires(F &x, Backend b) { x.cleanup(b); }) {
+      f.cleanup = [](nbdkit_backend *backend) {
+        run([&] { filter->cleanup(Backend(backend)); });
+      };
+    }
+    if constexpr (requires(F &x, LowerExports &n, ExportList &l) {
+                    x.list_exports(n, true, true, l);
+                  }) {
+      f.list_exports = [](nbdkit_next_list_exports *next, nbdkit_backend *nxdata, int readonly,
+                          int is_tls, nbdkit_exports *exports) {
+        return run([&] {
+          LowerExports lower(next, nxdata, readonly);
+          ExportList list(exports);
+          filter->list_exports(lower, readonly, is_tls, list);
+        });
+      };
+    }
+  }
+
+#define REPLICATE_BIND(method)                                                            \
+  if constexpr (requires(C &c, Next n) { c.method(n); }) {                                \
+    f.method = [](nbdkit_next *next, void *h) {                                           \
+      return guard(-1, [&] { return static_cast<int>(self(h).method(Next(next))); });     \
+    };                                                                                    \
+  }
+
+  static void bind_connection(nbdkit_filter &f) {
+    f.open = [](nbdkit_next_open *next, nbdkit_context *context, int readonly,
+                const char *export_name, int is_tls) {
+      return guard(static_cast<void *>(nullptr), [&] {
+        Opener opener(next, context);
+        std::unique_ptr<C> connection = filter->open(opener, readonly, export_name, is_tls);
+        return static_cast<void *>(connection.release());
+      });
+    };
+    f.close = [](void *h) { guard(0, [&] { return std::unique_ptr<C>(&self(h)).reset(), 0; }); };
+    if constexpr (requires(C &c, Next n) { c.prepare(n, true); }) {
+      f.prepare = [](nbdkit_next *next, void *h, int readonly) {
+        return run([&] { self(h).prepare(Next(next), readonly); });
+      };
+    }
+    if constexpr (requires(C &c, Next n) { c.finalize(n); }) {
+      f.finalize = [](nbdkit_next *next, void *h) {
+        return run([&] { self(h).finalize(Next(next)); });
+      };
+    }
+    if constexpr (requires(C &c, Next n) { c.get_size(n); }) {
+      f.get_size = [](nbdkit_next *next, void *h) {
+        return guard(int64_t{-1},
+                     [&] { return static_cast<int64_t>(self(h).get_size(Next(next))); });
+      };
+    }
+    if constexpr (requires(C &c, Next n) { c.export_description(n); }) {
+      f.export_description = [](nbdkit_next *next, void *h) {
+        return guard(static_cast<const char *>(nullptr), [&] {
+          return nbdkit_strdup_intern(self(h).export_description(Next(next)).c_str());
+        });
+      };
+    }
+    if constexpr (requires(C &c, Next n) { c.block_size(n); }) {
+      f.block_size = [](nbdkit_next *next, void *h, uint32_t *minimum, uint32_t *preferred,
+                        uint32_t *maximum) {
+        return run([&] {
+          BlockSize size = self(h).block_size(Next(next));
+          *minimum = size.minimum;
+          *preferred = size.preferred;
+          *maximum = size.maximum;
+        });
+      };
+    }
+    REPLICATE_BIND(can_write)
+    REPLICATE_BIND(can_flush)
+    REPLICATE_BIND(is_rotational)
+    REPLICATE_BIND(can_trim)
+    REPLICATE_BIND(can_zero)
+    REPLICATE_BIND(can_fast_zero)
+    REPLICATE_BIND(can_extents)
+    REPLICATE_BIND(can_fua)
+    REPLICATE_BIND(can_multi_conn)
+    REPLICATE_BIND(can_cache)
+  }
+#undef REPLICATE_BIND
+
+  static void bind_data(nbdkit_filter &f) {
+    if constexpr (requires(C &c, Next n) { c.pread(n, {}, 0); }) {
+      f.pread = [](nbdkit_next *next, void *h, void *buf, uint32_t count, uint64_t offset, uint32_t,
+                   int *err) {
+        return run([&] { self(h).pread(Next(next), {static_cast<std::byte *>(buf), count}, offset); },
+                   err);
+      };
+    }
+    if constexpr (requires(C &c, Next n) { c.pwrite(n, {}, 0, 0); }) {
+      f.pwrite = [](nbdkit_next *next, void *h, const void *buf, uint32_t count, uint64_t offset,
+                    uint32_t flags, int *err) {
+        return run(
+            [&] {
+              self(h).pwrite(Next(next), {static_cast<const std::byte *>(buf), count}, offset, flags);
+            },
+            err);
+      };
+    }
+    if constexpr (requires(C &c, Next n) { c.flush(n); }) {
+      f.flush = [](nbdkit_next *next, void *h, uint32_t, int *err) {
+        return run([&] { self(h).flush(Next(next)); }, err);
+      };
+    }
+    if constexpr (requires(C &c, Next n) { c.trim(n, 0, 0, 0); }) {
+      f.trim = [](nbdkit_next *next, void *h, uint32_t count, uint64_t offset, uint32_t flags,
+                  int *err) {
+        return run([&] { self(h).trim(Next(next), count, offset, flags); }, err);
+      };
+    }
+    if constexpr (requires(C &c, Next n) { c.zero(n, 0, 0, 0); }) {
+      f.zero = [](nbdkit_next *next, void *h, uint32_t count, uint64_t offset, uint32_t flags,
+                  int *err) {
+        return run([&] { self(h).zero(Next(next), count, offset, flags); }, err);
+      };
+    }
+    if constexpr (requires(C &c, Next n, ExtentList &l) { c.extents(n, 0, 0, 0, l); }) {
+      f.extents = [](nbdkit_next *next, void *h, uint32_t count, uint64_t offset, uint32_t flags,
+                     nbdkit_extents *extents, int *err) {
+        return run(
+            [&] {
+              ExtentList list(extents, offset, count);
+              self(h).extents(Next(next), count, offset, flags, list);
+            },
+            err);
+      };
+    }
+    if constexpr (requires(C &c, Next n) { c.cache(n, 0, 0); }) {
+      f.cache = [](nbdkit_next *next, void *h, uint32_t count, uint64_t offset, uint32_t,
+                   int *err) {
+        return run([&] { self(h).cache(Next(next), count, offset); }, err);
+      };
+    }
+  }
+};
+
+}  // namespace nbdkit
+
+#define REPLICATE_REGISTER_FILTER(F)                                       \
+  static nbdkit_filter the_filter = nbdkit::FilterBinding<F>::make();      \
+  NBDKIT_REGISTER_FILTER(the_filter)

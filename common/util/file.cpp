@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "common/util/file.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <span>
+
+#include "common/util/error.hpp"
+#include "common/util/fd.hpp"
+
+namespace util {
+
+std::optional<std::string> read_file(const std::string &path, size_t max_bytes) {
+  int raw = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (raw < 0 && errno == ENOENT) return std::nullopt;
+  if (raw < 0) fail_os(errno, "cannot open {}", path);
+  Fd fd(raw);
+
+  std::string content;
+  char buffer[65536];
+  for (;;) {
+    ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail_os(errno, "cannot read {}", path);
+    if (n == 0) return content;
+    content.append(buffer, static_cast<size_t>(n));
+    if (content.size() > max_bytes) fail(EFBIG, "{} is longer than {} bytes", path, max_bytes);
+  }
+}
+
+std::string directory_of(const std::string &path) {
+  auto slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+void replace_file(const std::string &path, std::string_view content) {
+  std::string temporary = path + ".tmp";
+  {
+    Fd fd = open_file(temporary, O_WRONLY | O_CREAT | O_TRUNC);
+    write_at(fd, std::as_bytes(std::span(content)), 0, temporary);
+    if (::fsync(fd.get()) < 0) fail_os(errno, "cannot sync {}", temporary);
+  }
+  if (::rename(temporary.c_str(), path.c_str()) < 0) {
+    fail_os(errno, "cannot rename {} to {}", temporary, path);
+  }
+  std::string directory = directory_of(path);
+  Fd fd = open_file(directory, O_RDONLY | O_DIRECTORY);
+  if (::fsync(fd.get()) < 0) fail_os(errno, "cannot sync {}", directory);
+}
+
+}  // namespace util

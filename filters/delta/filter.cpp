@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// nbdkit-delta-filter: shows any NBD client only what has to be copied.
+#include "common/nbdkit/filter.hpp"
+
+#include <optional>
+#include <string>
+
+#include "common/nbdkit/params.hpp"
+#include "filters/delta/view.hpp"
+
+namespace delta {
+
+namespace {
+
+struct Settings {
+  std::string owed_path;
+  std::optional<convention::State> state;
+  Zeroes zeroes = Zeroes::zero;
+};
+
+class Connection {
+ public:
+  Connection(const Settings &settings, bool honest) : settings_(settings), honest_(honest) {}
+
+  void prepare(nbdkit::Next next, bool) {
+    if (!honest_) {
+      owed_ = owed_of(settings_.state, settings_.owed_path, next.export_description(),
+                      next.get_size());
+    }
+  }
+
+  // nbdkit insists that the layer below is asked before its extents are; one that has none is all
+  // data.
+  bool can_extents(nbdkit::Next next) {
+    next.can_extents();
+    return true;
+  }
+
+  void extents(nbdkit::Next next, uint32_t count, uint64_t offset, uint32_t,
+               nbdkit::ExtentList &list) {
+    for (const auto &extent : next.extents(count, offset)) {
+      if (honest_) {
+        list.add(extent);
+      } else {
+        show(extent, owed_, settings_.zeroes, [&](const auto &shown) { list.add(shown); });
+      }
+    }
+  }
+
+ private:
+  const Settings &settings_;
+  const bool honest_;
+  extents::RangeSet owed_{0};
+};
+
+class Filter {
+ public:
+  static constexpr const char *name = "delta";
+  static constexpr const char *longname = "nbdkit delta filter";
+  static constexpr const char *description =
+      "show NBD clients only what has to be copied, at the source";
+  static constexpr const char *config_help =
+      "delta-owed=<FILE>          Also show what this state file says is owed.\n"
+      "delta-zeroes=zero|data     How to show what has become zero (default: zero).";
+
+  bool config(const std::string &key, const std::string &value) {
+    if (key == "delta-owed") {
+      settings_.owed_path = nbdkit::absolute_path(value);
+    } else if (key == "delta-zeroes") {
+      settings_.zeroes = Zeroes(nbdkit::parse_choice(key, value, {"zero", "data"}));
+    } else {
+      return false;
+    }
+    return true;
+  }
+
+  void get_ready(int) {
+    if (!settings_.owed_path.empty()) settings_.state = convention::load_state(settings_.owed_path);
+  }
+
+  void list_exports(nbdkit::LowerExports &lower, bool, bool, nbdkit::ExportList &list) {
+    for (const auto &e : lower.list()) {
+      list.add(e.name, e.description);
+      list.add(honest_name(e.name), e.description);
+    }
+  }
+
+  std::unique_ptr<Connection> open(nbdkit::Opener &opener, bool readonly, const std::string &name,
+                                   bool) {
+    ExportName wanted = parse_export_name(name);
+    opener.next(readonly, wanted.lower);
+    return std::make_unique<Connection>(settings_, wanted.honest);
+  }
+
+ private:
+  Settings settings_;
+};
+
+}  // namespace
+
+}  // namespace delta
+
+REPLICATE_REGISTER_FILTER(delta::Filter)

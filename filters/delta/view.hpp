@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The delta view: honest extents turned into those that no client can misread
+// (nbdkit-replicate-delta(7)).
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/convention/description.hpp"
+#include "common/convention/state.hpp"
+#include "common/extents/extent.hpp"
+#include "common/extents/range_set.hpp"
+
+namespace delta {
+
+// How what has become zero is shown: as NBD_STATE_ZERO, or as data for clients that take a zero
+// extent for one they may skip (nbdcopy --destination-is-zero without the apply filter).
+enum class Zeroes { zero, data };
+
+// What the view says where the layer below says `honest`. `owed`: an unfinished run still owes it.
+extents::Type view_type(extents::Type honest, bool owed, Zeroes zeroes);
+
+// Turns one honest extent into the view's, split where what is owed begins or ends.
+void show(const extents::Extent &honest, const extents::RangeSet &owed, Zeroes zeroes,
+          const std::function<void(const extents::Extent &)> &add);
+
+// What an unfinished run owes of a disk of `size` bytes. Throws util::Error EINVAL if the state is
+// that of another source, disk or size than the description says (free text says nothing).
+extents::RangeSet owed_of(const std::optional<convention::State> &state, const std::string &path,
+                          const std::string &description, uint64_t size);
+
+// The export of the layer below that an export name means: the view of NAME is called NAME, its
+// honest extents are "honest/NAME"; "honest" alone is the default export.
+struct ExportName {
+  bool honest;
+  std::string lower;
+};
+ExportName parse_export_name(std::string_view name);
+std::string honest_name(const std::string &lower);
+
+}  // namespace delta

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# What the tests with real servers share; each .bats file begins with: load ../lib
+#
+# Every test has a directory of its own, $BATS_TEST_TMPDIR, and is in it. A server that a test starts
+# is stopped when the test ends. No fixed ports, no sleeping where something can be waited for.
+
+: "${BUILD:?is set by meson test: the build directory}"
+: "${SOURCE:?is set by meson test: the source directory}"
+
+# The modules by path, so that what was built is tested and not what is installed.
+QCOW2=$BUILD/plugins/qcow2/nbdkit-qcow2-plugin.so
+VSPHERE=$BUILD/plugins/vsphere/nbdkit-vsphere-plugin.so
+COALESCE=$BUILD/filters/coalesce/nbdkit-coalesce-filter.so
+DELTA=$BUILD/filters/delta/nbdkit-delta-filter.so
+APPLY=$BUILD/filters/apply/nbdkit-apply-filter.so
+FANOUT=$BUILD/filters/fanout/nbdkit-fanout-filter.so
+
+setup() {
+    cd "$BATS_TEST_TMPDIR" || return 1
+    if declare -F prepare > /dev/null; then prepare; fi
+}
+
+teardown() {
+    local pid_file
+    for pid_file in "$BATS_TEST_TMPDIR"/*.pid; do
+        if [ -e "$pid_file" ]; then stop "$(basename "$pid_file" .pid)"; fi
+    done
+}
+
+# until_true SECONDS COMMAND...: runs it again and again until it succeeds.
+until_true() {
+    local deadline=$(( $(date +%s%N) + $1 * 1000000000 ))
+    shift
+    until "$@"; do
+        if [ "$(date +%s%N)" -gt "$deadline" ]; then
+            echo "waited in vain for: $*" >&2
+            return 1
+        fi
+        sleep 0.02
+    done
+}
+
+# start NAME ARGUMENTS...: nbdkit on NAME.sock in the background, its log in NAME.log. Returns when it
+# accepts connections; fails, with the log, if it does not start.
+start() {
+    local name=$1
+    shift
+    rm -f "$name.sock"
+    nbdkit -fv -U "$name.sock" -P "$name.ready" "$@" > "$name.log" 2>&1 3>&- &
+    echo $! > "$name.pid"
+    until_true 30 started "$name" || { tail -20 "$name.log" >&2; return 1; }
+}
+started() { [ -s "$1.ready" ] || ! kill -0 "$(cat "$1.pid")" 2> /dev/null; [ -s "$1.ready" ]; }
+
+# stop NAME [SIGNAL]: ends what start (or a test, with NAME.pid) began, and waits for its end.
+stop() {
+    local pid
+    pid=$(cat "$1.pid" 2> /dev/null) || return 0
+    kill "-${2:-TERM}" "$pid" 2> /dev/null || true
+    until_true 60 gone "$pid" || kill -KILL "$pid"
+    rm -f "$1.pid" "$1.ready"
+}
+gone() { ! kill -0 "$1" 2> /dev/null || [ "$(ps -o stat= -p "$1" | cut -c1)" = Z ]; }
+
+# uri NAME [EXPORT]: of a server started with start.
+uri() { echo "nbd+unix:///${2:-}?socket=$PWD/$1.sock"; }
+
+# start_qemu NAME ARGUMENTS...: qemu-nbd on NAME.sock, ready when it returns.
+start_qemu() {
+    local name=$1
+    shift
+    rm -f "$name.sock"
+    qemu-nbd --persistent --socket="$PWD/$name.sock" "$@" > "$name.log" 2>&1 3>&- &
+    echo $! > "$name.pid"
+    until_true 30 [ -S "$name.sock" ] || { cat "$name.log" >&2; return 1; }
+}
+
+# random_file FILE SIZE [SEED]: SIZE bytes (as truncate takes it) that do not compress, the same for
+# the same seed.
+random_file() {
+    /usr/bin/python3 - "$1" "$(numfmt --from=iec "$2")" "${3:-1}" <<'PY'
+import random, sys
+name, size, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+generator = random.Random(seed)
+with open(name, "wb") as f:
+    while size > 0:
+        n = min(size, 1 << 20)
+        f.write(generator.randbytes(n))
+        size -= n
+PY
+}
+
+# refuses TEXT COMMAND...: the command fails (not by a signal), and says TEXT.
+refuses() {
+    local text=$1
+    shift
+    run "$@"
+    echo "$output"
+    [ "$status" -ne 0 ] && [ "$status" -lt 124 ] && [[ "$output" == *"$text"* ]]
+}
+
+# same A B: the two raw files are equal, byte by byte.
+same() { cmp "$1" "$2"; }
+
+# sound IMAGE: qemu-img check finds nothing to complain of.
+sound() { qemu-img check -q "$1"; }

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <stdlib.h>
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+
+#include "common/convention/description.hpp"
+#include "common/convention/state.hpp"
+#include "common/util/error.hpp"
+#include "common/util/file.hpp"
+
+using convention::Description;
+using convention::State;
+
+TEST_CASE("a description survives being written and read, in one short line") {
+  Description d{"vsphere", "vm-42", 2000, 1 << 30, "delta", "52 de/1", "52 de/2"};
+  std::string line = convention::format(d);
+  CHECK(line.find('\n') == std::string::npos);
+  CHECK(line.size() < 4096);
+  auto again = convention::parse_description(line);
+  REQUIRE(again);
+  CHECK(again->source == "vsphere");
+  CHECK(again->vm == "vm-42");
+  CHECK(again->disk == 2000);
+  CHECK(again->size == 1 << 30);
+  CHECK(again->mode == "delta");
+  CHECK(again->since == "52 de/1");
+  CHECK(again->checkpoint == "52 de/2");
+}
+
+TEST_CASE("another source's description is none of ours") {
+  CHECK_FALSE(convention::parse_description(""));
+  CHECK_FALSE(convention::parse_description("my disk"));
+  CHECK_FALSE(convention::parse_description("{\"nbdkit-replicate\":2}"));
+  CHECK_FALSE(convention::parse_description("[1]"));
+}
+
+TEST_CASE("a state survives being saved and loaded") {
+  char directory[] = "/tmp/replicate-state-XXXXXX";
+  REQUIRE(mkdtemp(directory) != nullptr);
+  std::string path = std::string(directory) + "/web1.state";
+  CHECK_FALSE(convention::load_state(path));
+
+  State state{"52 de/2", "vsphere", "vm-42", 2000, 1 << 20, {{0, 512}, {65536, 131072}}};
+  convention::save_state(path, state);
+  auto again = convention::load_state(path);
+  REQUIRE(again);
+  CHECK(again->checkpoint == state.checkpoint);
+  CHECK(again->disk == 2000);
+  CHECK(again->owed == state.owed);
+  CHECK(again->owed_bytes() == 512 + 131072);
+  CHECK_FALSE(std::filesystem::exists(path + ".tmp"));
+  std::filesystem::remove_all(directory);
+}
+
+TEST_CASE("a damaged state is refused, with the way to start anew") {
+  std::string good = convention::format(State{"c", "vsphere", "vm", 1, 1000, {{0, 10}}});
+  CHECK_NOTHROW(convention::parse_state(good, "f"));
+  auto with = [&](const std::string &from, const std::string &to) {
+    std::string text = good;
+    text.replace(text.find(from), from.size(), to);
+    return text;
+  };
+  std::string bad[] = {
+      "",
+      good.substr(0, good.size() / 2),
+      "[]",
+      with("\"nbdkit-replicate\":1", "\"nbdkit-replicate\":9"),
+      with("\"checkpoint\":\"c\",", ""),
+      with("\"size\":1000", "\"size\":-1"),
+      with("[[0,10]]", "[[0,1001]]"),
+      with("[[0,10]]", "[[5,10],[0,2]]"),
+      with("[[0,10]]", "[[0,10],[5,10]]"),
+      with("[[0,10]]", "[[10,18446744073709551615]]"),
+      with("[[0,10]]", "[[0]]"),
+      with("[[0,10]]", "7"),
+  };
+  for (const auto &text : bad) {
+    INFO(text);
+    CHECK_THROWS_WITH(convention::parse_state(text, "web1.state"),
+                      Catch::Contains("web1.state") && Catch::Contains("remove it"));
+  }
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <catch2/catch.hpp>
+#include <vector>
+
+#include "common/util/error.hpp"
+#include "common/util/fd.hpp"
+#include "common/util/file.hpp"
+#include "common/util/zero.hpp"
+
+TEST_CASE("one byte that is not zero is found wherever it is") {
+  for (size_t size : {0u, 1u, 15u, 16u, 17u, 511u, 512u, 4096u}) {
+    std::vector<std::byte> buffer(size, std::byte{0});
+    CHECK(util::is_zero(buffer));
+    size_t missed = 0;
+    for (size_t i = 0; i < size; ++i) {
+      buffer[i] = std::byte{1};
+      if (util::is_zero(buffer)) ++missed;
+      buffer[i] = std::byte{0};
+    }
+    CHECK(missed == 0);
+  }
+}
+
+TEST_CASE("a system call's error names the file and keeps its errno") {
+  try {
+    util::open_file("/nonexistent/file", 0);
+    FAIL("opened");
+  } catch (const util::Error &e) {
+    CHECK(e.errnum() == ENOENT);
+    CHECK_THAT(e.what(), Catch::Contains("/nonexistent/file") && Catch::Contains("No such file"));
+  }
+}
+
+TEST_CASE("a file too long to be one of ours is not read whole") {
+  CHECK_THROWS_WITH(util::read_file("/dev/zero", 100000), Catch::Contains("/dev/zero"));
+}
