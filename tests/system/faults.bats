@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# What goes wrong on the way: one line that says what to do, nothing left behind, and the same command
+# run again finishes the work.
+load job
+
+# source_refused TEXT [ARGUMENTS...]: the source server ends with one line that holds TEXT, and the
+# simulator has no snapshot.
+source_refused() {
+    local text=$1
+    shift
+    refuses "$text" timeout 60 nbdkit -f -U source.sock "$VSPHERE" cafile="$CA" "$@"
+    [ "$(grep -c 'error:' <<< "$output")" = 1 ]
+    if [ -e vcenter.pid ]; then [ "$(snapshots)" = 0 ]; fi
+}
+
+@test "a wrong password" {
+    vcenter
+    printf wrong > wrong.pass
+    source_refused "password" server="$SERVER" user=$USER_NAME password=+wrong.pass vm=/DC0/vm/web1
+    [[ "$output" != *wrong\ * || "$output" != *s3cret* ]]
+}
+
+@test "an unknown VM" {
+    vcenter
+    source_refused "/DC0/vm/nobody" server="$SERVER" user=$USER_NAME password=+vc.pass vm=/DC0/vm/nobody
+}
+
+@test "CBT off" {
+    vcenter --no-cbt
+    source_refused "enable-cbt=yes" server="$SERVER" user=$USER_NAME password=+vc.pass vm=/DC0/vm/web1
+}
+
+@test "a host that is not there" {
+    vcenter
+    stop vcenter
+    source_refused "$SERVER" server="$SERVER" user=$USER_NAME password=+vc.pass vm=/DC0/vm/web1 \
+        retries=1 retry-delay=0.1
+}
+
+@test "an unknown parameter" {
+    vcenter
+    refuses "colour" nbdkit -f -U s.sock "$VSPHERE" server="$SERVER" user=$USER_NAME \
+        password=+vc.pass vm=/DC0/vm/web1 colour=red
+    refuses "colour" nbdkit -f -U s.sock --filter="$APPLY" --filter="$FANOUT" "$QCOW2" file=x.qcow2 \
+        size=1M apply-from=x apply-state=y colour=red
+    [ "$(snapshots)" = 0 ]
+}
+
+@test "a destination that is too small" {
+    vcenter
+    destinations
+    stop dr
+    truncate -s 1M dr.raw
+    start dr file dr.raw
+    source_server
+    # Said at start-up or when the client connects, in either case with its name, and before any byte.
+    run bash -c "$(declare -f); $(declare -p BUILD SOURCE APPLY FANOUT QCOW2 SIZE); cd '$PWD'; target_server mon.qcow2 size=$SIZE && copy nbdcopy"
+    [ "$status" -ne 0 ]
+    grep -h 'error:.*dr' target.log
+    stop target
+    [ "$(qemu-img map --output=json -f raw "$(uri cloud)" | jq '[.[] | select(.data)] | length')" = 0 ]
+    stop source
+    [ "$(snapshots)" = 0 ]
+}
+
+@test "the client is killed; the same command again finishes the work" {
+    vcenter --delay-ms 20
+    destinations
+    source_server
+    target_server mon.qcow2 size="$SIZE"
+    nbdcopy --flush --request-size=65536 -C 1 -R 1 "$(uri source)" "$(uri target)" 3>&- &
+    client=$!
+    until_true 30 grep -q pwrite target.log
+    kill -KILL $client
+    wait $client || true
+    stop target
+    stop source
+    [ "$(jq '.owed | length' web1.state)" -gt 0 ]
+    [ "$(snapshots)" = 0 ]
+
+    guest_writes
+    replicate mon.qcow2 size="$SIZE" -- nbdcopy
+    all_equal mon.qcow2
+}
+
+@test "the destination server is killed; the same command again finishes the work" {
+    vcenter --delay-ms 20
+    destinations
+    source_server
+    target_server mon.qcow2 size="$SIZE"
+    nbdcopy --flush --request-size=65536 -C 1 -R 1 "$(uri source)" "$(uri target)" 3>&- &
+    client=$!
+    until_true 30 grep -q pwrite target.log
+    stop target KILL
+    ! wait $client
+    stop source
+
+    guest_writes
+    replicate mon.qcow2 size="$SIZE" -- nbdcopy
+    all_equal mon.qcow2
+}
+
+@test "the source server is killed: its snapshot goes with the next run" {
+    vcenter --delay-ms 20
+    destinations
+    source_server
+    target_server mon.qcow2 size="$SIZE"
+    nbdcopy --flush --request-size=65536 -C 1 -R 1 "$(uri source)" "$(uri target)" 3>&- &
+    client=$!
+    until_true 30 grep -q pwrite target.log
+    stop source KILL
+    ! wait $client
+    stop target
+    [ "$(snapshots)" = 1 ]
+
+    guest_writes
+    replicate mon.qcow2 size="$SIZE" -- nbdcopy
+    all_equal mon.qcow2
+}
+
+@test "the session expires on the way" {
+    vcenter
+    destinations
+    source_server
+    target_server mon.qcow2 size="$SIZE"
+    control expire
+    copy nbdcopy
+    stop target
+    stop source
+    all_equal mon.qcow2
+}
+
+@test "CBT was reset: the whole disk, with a warning" {
+    vcenter
+    destinations
+    replicate mon.qcow2 size="$SIZE" -- nbdcopy
+    control reset
+    guest_writes
+    replicate tue.qcow2 backing=mon.qcow2 backing-format=qcow2 -- nbdcopy
+    grep -q 'warning:' source.log
+    all_equal tue.qcow2
+}
+
+@test "a destination without a free client slot" {
+    vcenter
+    destinations
+    stop cloud
+    start_qemu cloud --shared=1 -f qcow2 cloud.qcow2
+    # A client that stays.
+    nbdsh --uri "$(uri cloud)" -c 'import sys; print("in", flush=True); sys.stdin.read()' \
+        < <(sleep 60) > in.log 3>&- &
+    echo $! > client.pid
+    until_true 30 grep -q in in.log
+    source_server
+    run timeout 60 nbdkit -f -U target.sock --filter="$FANOUT" "$QCOW2" file=mon.qcow2 size="$SIZE" \
+        fanout-connect-timeout=1 fanout-dest="$(uri cloud)" fanout-name=cloud
+    [ "$status" -ne 0 ] && [ "$status" -ne 124 ]
+    [[ "$output" == *"cloud"*"--shared"* ]]
+    stop source
+}
