@@ -29,3 +29,25 @@ load ../lib
         ! grep -rhE '#include "(plugins|filters)/' "$module" | grep -v "$module/"
     done
 }
+
+# parameters_in_help plugin|filter NAME MODULE-ARGUMENTS...
+parameters_in_help() {
+    nbdkit "${@:3}" --help | sed -n "/^$1: $2 /,/^\$/p" | grep -oE '^\[?[a-z0-9-]+=' | tr -d '[=' | sort -u
+}
+parameters_in_page() {
+    grep -oE '^=item (\[)?B<(\[)?[a-z0-9-]+=' "$SOURCE/man/nbdkit-$2-$1.pod" | grep -oE '[a-z0-9-]+=' | tr -d = | sort -u
+}
+
+@test "the help and the manual page name the same parameters" {
+    local name
+    for name in qcow2 vsphere; do
+        [ -n "$(parameters_in_page plugin $name)" ]
+        diff <(parameters_in_help plugin $name "$BUILD/plugins/$name/nbdkit-$name-plugin.so") \
+            <(parameters_in_page plugin $name)
+    done
+    for name in coalesce delta apply fanout; do
+        [ -n "$(parameters_in_page filter $name)" ]
+        diff <(parameters_in_help filter $name --filter="$BUILD/filters/$name/nbdkit-$name-filter.so" null) \
+            <(parameters_in_page filter $name)
+    done
+}
