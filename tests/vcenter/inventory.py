@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""All managed objects by their reference, and the ways to find one."""
+
+import itertools
+import os
+import re
+import threading
+
+from disk import Disk
+from machine import VirtualMachine
+from objects import Datacenter, Datastore, Folder, ServiceObject, SessionManager
+
+
+def spelled(path):
+    """An inventory path as a list of names; in names %2f, %5c and %25 stay as they are."""
+    return [re.sub("%[0-9A-F]{2}", lambda found: found.group().lower(), name)
+            for name in path.split("/") if name]
+
+
+class Inventory:
+    def __init__(self, scratch, datastore="datastore1"):
+        self.scratch, self.datastore_name = scratch, datastore
+        self.objects = {}
+        self.numbers = itertools.count(1)
+        self.lock = threading.Lock()  # of objects and numbers
+        self.root = self.add(Folder("group-d1", "Datacenters", None))
+        self.session_manager = self.add(SessionManager())
+        for kind, moref in (("ServiceInstance", "ServiceInstance"), ("SearchIndex", "SearchIndex"),
+                            ("PropertyCollector", "propertyCollector"), ("ViewManager", "ViewManager")):
+            self.add(ServiceObject(kind, moref))
+
+    def new_moref(self, prefix):
+        with self.lock:
+            return f"{prefix}-{next(self.numbers) + 100}"
+
+    def add(self, one):
+        with self.lock:
+            self.objects[one.moref] = one
+        return one
+
+    def drop(self, one):
+        with self.lock:
+            self.objects.pop(one.moref, None)
+
+    def get(self, moref):
+        with self.lock:
+            return self.objects.get(moref)
+
+    def machines(self):
+        with self.lock:
+            return [one for one in self.objects.values() if one.kind == "VirtualMachine"]
+
+    # --- building
+
+    def add_machine(self, path, moref, disks, cbt):
+        """path such as /folder/DC0/vm/folder/web1; what stands before "vm" is the datacenter."""
+        names = spelled(path)
+        if "vm" not in names[1:-1]:
+            raise ValueError(f"--vm {path}: needs the form /DATACENTER/vm/NAME")
+        at = names.index("vm", 1)
+        center = self._datacenter(names[:at])
+        folder = center.vm_folder
+        for name in names[at + 1:-1]:
+            folder = folder.child(name) or self._append(folder, Folder(
+                self.new_moref("group-v"), name, folder))
+        vm = VirtualMachine(moref, names[-1], folder, center.datastore_folder.children[0], cbt)
+        for number, (key, raw) in enumerate(disks):
+            stem = vm.name + (f"_{number}" if number else "")
+            vm.disks.append(Disk(key, raw, f"{vm.name}/{stem}.vmdk", self.scratch))
+        vm.stun()
+        self._append(folder, vm)
+        return vm
+
+    def _datacenter(self, names):
+        folder = self.root
+        for name in names[:-1]:
+            folder = folder.child(name) or self._append(folder, Folder(
+                self.new_moref("group-d"), name, folder))
+        center = folder.child(names[-1])
+        if center is None:
+            center = self._append(folder, Datacenter(
+                self.new_moref("datacenter"), names[-1], folder, self.new_moref("group-v"),
+                self.new_moref("group-s")))
+            self.add(center.vm_folder)
+            self.add(center.datastore_folder)
+            self._append(center.datastore_folder, Datastore(
+                self.new_moref("datastore"), self.datastore_name, center.datastore_folder))
+        return center
+
+    def _append(self, folder, one):
+        folder.children.append(one)
+        return self.add(one)
+
+    # --- finding
+
+    def by_path(self, path):
+        one = self.root
+        for name in spelled(path):
+            one = one.child(name) if hasattr(one, "child") else None
+            if one is None:
+                return None
+        return one
+
+    def by_uuid(self, uuid, instance):
+        for vm in self.machines():
+            if uuid.lower() == (vm.instance_uuid if instance else vm.uuid):
+                return vm
+        return None
+
+    def file(self, center_path, datastore, path):
+        """Who has the file PATH on a datastore: (vm, disk), or None. PATH is that of a VMDK, with the
+        -flat or -000001 that its name may have."""
+        stem = re.sub(r"(-\d{6})?(-flat|-delta)?\.vmdk$", "", path)
+        for vm in self.machines():
+            if vm.datacenter().path() == center_path.strip("/") and vm.datastore.name == datastore:
+                for disk in vm.disks:
+                    if os.path.normpath(stem) == disk.base_name.removesuffix(".vmdk"):
+                        return vm, disk
+        return None

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the parts of the simulator share: inventory, sessions, tasks, ordered faults, counters, log."""
+
+import collections
+import threading
+import time
+import traceback
+
+from faults import Orders
+from sessions import Sessions
+from tasks import Tasks
+
+
+class Service:
+    def __init__(self, inventory, log_path, user, password, page, delay_ms, task_ms):
+        self.inventory = inventory
+        self.page = page  # bytes that one answer of QueryChangedDiskAreas describes
+        self.delay = delay_ms / 1000  # before each /folder request is answered
+        self.sessions = Sessions(user, password)
+        self.tasks = Tasks(inventory, task_ms)
+        self.closing = self.tasks.closing
+        self.orders = Orders()
+        self.retrievals = {}  # token -> what ContinueRetrievePropertiesEx has still to tell
+        self.lock = threading.Lock()  # of the counters and the log
+        self.counts = collections.Counter()  # SOAP method -> calls
+        self.folder = {"requests": 0, "bytes": 0}
+        self.log_file = open(log_path, "a", encoding="utf-8", buffering=1)
+
+    def count(self, method):
+        with self.lock:
+            self.counts[method] += 1
+
+    def count_folder(self, sent):
+        with self.lock:
+            self.folder["requests"] += 1
+            self.folder["bytes"] += sent
+
+    def log(self, line):
+        with self.lock:
+            self.log_file.write(f"{time.strftime('%H:%M:%S')}.{time.time_ns() // 1000000 % 1000:03} "
+                                f"{line}\n")
+
+    def log_exception(self):
+        self.log("exception: " + traceback.format_exc().rstrip().replace("\n", "\n  "))

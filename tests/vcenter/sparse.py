@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Holes in files: where they are, and making them."""
+
+import ctypes
+import errno
+import os
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
+_KEEP_SIZE, _PUNCH_HOLE = 1, 2
+
+
+def data_ranges(fd, size):
+    """Yields [start, end) of what is not a hole."""
+    position = 0
+    while position < size:
+        try:
+            start = os.lseek(fd, position, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # only a hole is left
+                return
+            raise
+        position = os.lseek(fd, start, os.SEEK_HOLE)
+        yield start, min(position, size)
+
+
+def make_zero(fd, offset, length):
+    """The range reads as zeroes afterwards; a hole where the filesystem can."""
+    if length <= 0 or _libc.fallocate(fd, _KEEP_SIZE | _PUNCH_HOLE, offset, length) == 0:
+        return
+    while length > 0:
+        piece = min(length, 1 << 20)
+        write_all(fd, bytes(piece), offset)
+        offset, length = offset + piece, length - piece
+
+
+def write_all(fd, data, offset):
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(fd, view, offset)
+        view, offset = view[written:], offset + written
+
+
+def read_all(fd, length, offset):
+    """Exactly length bytes; what lies beyond the end of the file is zero."""
+    data = os.pread(fd, length, offset)
+    while len(data) < length:
+        more = os.pread(fd, length - len(data), offset + len(data))
+        if not more:
+            return data + bytes(length - len(data))
+        data += more
+    return data
