@@ -133,7 +133,10 @@ class Connection::Impl {
       complete_answered();
       failure = wait();
       complete_answered();
+      // Whether or not other requests are answered meanwhile.
+      if (failure == 0 && milliseconds_to_deadline() == 0) failure = ETIMEDOUT;
     }
+    if (failure == 0 && issued_.empty()) nbd_aio_disconnect(handle_.get(), 0);  // a polite end
     give_up(failure != 0 ? failure : ENOTCONN);
   }
 
@@ -148,7 +151,7 @@ class Connection::Impl {
       Command &c = *issued_.back();
       if (c.issue(handle_.get(), c) < 0 && !c.answered) {
         c.answered = true;
-        c.errnum = nbd_get_errno() != 0 ? nbd_get_errno() : EIO;
+        c.errnum = at_end() ? ENOTCONN : nbd_get_errno() != 0 ? nbd_get_errno() : EIO;
       }
     }
   }
@@ -162,10 +165,15 @@ class Connection::Impl {
     for (auto &command : answered) complete(*command, command->errnum);
   }
 
+  // libnbd answers EINVAL to whatever is asked of a handle that has lost its server.
+  bool at_end() const {
+    return nbd_aio_is_dead(handle_.get()) == 1 || nbd_aio_is_closed(handle_.get()) == 1;
+  }
+
   // Waits for the server, a submission or the first deadline; 0, or why the connection is at an end.
   int wait() {
     nbd_handle *h = handle_.get();
-    if (nbd_aio_is_dead(h) == 1 || nbd_aio_is_closed(h) == 1) return ENOTCONN;
+    if (at_end()) return ENOTCONN;
     unsigned direction = nbd_aio_get_direction(h);
     short events = 0;
     if ((direction & LIBNBD_AIO_DIRECTION_READ) != 0) events |= POLLIN;
@@ -183,7 +191,7 @@ class Connection::Impl {
     } else if ((fds[0].revents & POLLOUT) != 0) {
       if (nbd_aio_notify_write(h) < 0) return ENOTCONN;
     }
-    return n == 0 && milliseconds_to_deadline() == 0 ? ETIMEDOUT : 0;
+    return 0;
   }
 
   // Requests are issued in the order of their deadlines. -1: nothing is awaited.

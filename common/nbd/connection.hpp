@@ -41,7 +41,8 @@ struct Info {
 };
 
 // 0, or an errno: the server's answer, ETIMEDOUT (then the connection is given up), ENOTCONN.
-// Called exactly once, from the connection's thread; must not block, may submit further requests.
+// Called exactly once, from the connection's thread, or from the submitting one if the connection is
+// dead already; must not block. May submit further requests, but not to a connection that is dead.
 using Completion = std::function<void(int errnum)>;
 
 // Called for each run of extents that an answer holds, in order, before the completion.

@@ -8,11 +8,17 @@
 
 namespace nbd {
 
-Pool::Pool(const Options &options, unsigned connections) {
+Pool::Pool(const Options &options, unsigned connections, const util::Log &log) {
   connections_.push_back(std::make_unique<Connection>(options));
   if (!info().can_multi_conn) return;
   while (connections_.size() < connections) {
-    connections_.push_back(std::make_unique<Connection>(options));
+    try {
+      connections_.push_back(std::make_unique<Connection>(options));
+    } catch (const util::Error &e) {
+      log.warning("{}; going on with {} of {} connections", e.what(), connections_.size(),
+                  connections);
+      return;
+    }
   }
 }
 

@@ -14,6 +14,7 @@
 
 #include "common/extents/extent_map.hpp"
 #include "common/nbd/connection.hpp"
+#include "common/util/log.hpp"
 
 namespace nbd {
 
@@ -21,8 +22,9 @@ namespace nbd {
 class Pool {
  public:
   // Connects once; up to `connections` in all only where the server offers multi-conn, for else a
-  // flush would not cover the other connections' writes. Throws as Connection does.
-  Pool(const Options &options, unsigned connections);
+  // flush would not cover the other connections' writes. Throws as Connection does if the first
+  // cannot be made; the first of the others that cannot be is a warning, and the last tried.
+  Pool(const Options &options, unsigned connections, const util::Log &log = {});
 
   const Info &info() const { return connections_.front()->info(); }
   const std::string &name() const { return connections_.front()->name(); }
