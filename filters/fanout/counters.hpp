@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What has been done for a destination since the server started.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+
+namespace fanout {
+
+// Written from any thread.
+struct Counters {
+  explicit Counters(std::string destination) : name(std::move(destination)) {}
+
+  const std::string name;
+  std::atomic<uint64_t> bytes = 0;       // written, and acknowledged by the server
+  std::atomic<uint64_t> zero_bytes = 0;  // the same for zeroes, however they were sent
+  std::atomic<uint64_t> requests = 0;    // acknowledged, of whatever kind
+  std::atomic<uint64_t> in_flight = 0;   // at the server now
+};
+
+}  // namespace fanout

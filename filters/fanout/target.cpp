@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "filters/fanout/target.hpp"
+
+#include <bit>
+#include <cerrno>
+#include <utility>
+
+#include "common/nbd/pool.hpp"
+#include "common/util/error.hpp"
+
+namespace fanout {
+
+namespace {
+
+class PoolTarget : public Target {
+ public:
+  PoolTarget(const nbd::Options &options, unsigned connections, const util::Log &log)
+      : pool_(options, connections, log) {}
+
+  const nbd::Info &info() const override { return pool_.info(); }
+  bool dead() const override { return pool_.dead(); }
+  void pwrite(std::span<const std::byte> buffer, uint64_t offset, uint32_t flags,
+              nbd::Completion done) override {
+    pool_.least_busy().pwrite(buffer, offset, flags, std::move(done));
+  }
+  void zero(uint64_t count, uint64_t offset, uint32_t flags, nbd::Completion done) override {
+    pool_.least_busy().zero(count, offset, flags, std::move(done));
+  }
+  // On one of them: a server with multi-conn promises that it covers the others.
+  void flush(nbd::Completion done) override { pool_.least_busy().flush(std::move(done)); }
+
+ private:
+  nbd::Pool pool_;
+};
+
+std::unique_ptr<Target> connect(const Settings &settings, unsigned connections,
+                                const util::Log &log) {
+  nbd::Options options;
+  options.uri = settings.uri;
+  options.name = settings.name;
+  options.connect_timeout = settings.connect_timeout;
+  options.request_timeout = settings.request_timeout;
+  auto target = std::make_unique<PoolTarget>(options, connections, log);
+
+  constexpr uint32_t largest_minimum = 65536;  // that nbdkit can pass on to its client
+  const nbd::Info &info = target->info();
+  if (info.read_only) {
+    util::fail(EROFS, "{}: the export is read-only: a destination must be writable", settings.name);
+  }
+  if (!std::has_single_bit(info.minimum_block) || info.minimum_block > largest_minimum) {
+    util::fail(EINVAL, "{}: the server takes only blocks of {} bytes: {} is the most we can do with",
+               settings.name, info.minimum_block, largest_minimum);
+  }
+  return target;
+}
+
+}  // namespace
+
+std::unique_ptr<Target> connect(const Settings &settings, const util::Log &log) {
+  return connect(settings, settings.connections, log);
+}
+
+void probe(const Settings &settings) { connect(settings, 1, {}); }
+
+}  // namespace fanout
