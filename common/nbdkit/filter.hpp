@@ -34,6 +34,7 @@
 
 #include "common/nbdkit/error.hpp"
 #include "common/nbdkit/next.hpp"
+#include "common/nbdkit/slot.hpp"
 #include "common/nbdkit/types.hpp"
 
 namespace nbdkit {
@@ -99,7 +100,7 @@ class FilterBinding {
  private:
   using C = typename decltype(std::declval<F &>().open(std::declval<Opener &>(), true, "",
                                                        true))::element_type;
-  static inline std::unique_ptr<F> filter;
+  static inline Slot<F> filter;
 
   static C &self(void *handle) { return *static_cast<C *>(handle); }
 

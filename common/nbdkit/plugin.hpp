@@ -40,6 +40,7 @@
 #include <string>
 
 #include "common/nbdkit/error.hpp"
+#include "common/nbdkit/slot.hpp"
 #include "common/nbdkit/types.hpp"
 #include "common/util/error.hpp"
 
@@ -65,7 +66,7 @@ class PluginBinding {
 
  private:
   using C = typename decltype(std::declval<P &>().open(true))::element_type;
-  static inline std::unique_ptr<P> plugin;
+  static inline Slot<P> plugin;
 
   static C &self(void *handle) { return *static_cast<C *>(handle); }
 
