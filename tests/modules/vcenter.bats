@@ -3,6 +3,7 @@
 #
 # The simulated vCenter that other tests rely on: its model, and what it answers.
 load ../lib
+load ../vcenter/vcenter
 
 suite() { # the unit tests of one file
     timeout 300 /usr/bin/python3 -B -m unittest discover --start-directory "$SOURCE/tests/vcenter" \
@@ -10,6 +11,75 @@ suite() { # the unit tests of one file
     grep -q '^OK' unittest.log
 }
 
+FLAT='folder/web1/web1-flat.vmdk?dcPath=DC0&dsName=datastore1'
+USER_PASSWORD=administrator@vsphere.local:s3cret
+
+@test "the model of a disk: frozen views, changed and allocated blocks, against whole copies" {
+    suite test_disk.py
+}
+
 @test "the service over HTTPS: sessions, inventory, snapshots, change tracking, files" {
     suite test_vcenter.py
+}
+
+@test "faults that a test can order" {
+    suite test_faults.py
+}
+
+@test "a full copy and an increment with nothing but curl" {
+    truncate -s 4M disk.img
+    random_file data 192K
+    dd if=data of=disk.img bs=64K seek=16 conv=notrunc status=none
+    start_vcenter vc --vm /DC0/vm/web1=vm-42 --disk 2000=disk.img --page 1M --task-ms 20
+    run soap vc FindByInventoryPath SearchIndex SearchIndex "<inventoryPath>/DC0/vm/web1</inventoryPath>"
+    [[ "$status" -ne 0 && "$output" == *NotAuthenticated* ]]
+    run soap_login vc wrong
+    [[ "$status" -ne 0 && "$output" == *InvalidLogin* ]]
+    soap_login vc
+    [ "$(soap vc FindByInventoryPath SearchIndex SearchIndex \
+        "<inventoryPath>/DC0/vm/web1</inventoryPath>" | element returnval)" = vm-42 ]
+
+    run vcenter vc "$FLAT" -u "$USER_PASSWORD" -f -o copy.img
+    [ "$status" -ne 0 ] # locked
+    snapshot=$(soap_snapshot vc vm-42)
+    since=$(soap_property vc VirtualMachineSnapshot "$snapshot" config.hardware.device | element changeId)
+    [ -n "$since" ]
+    [ "$(soap_changes vc vm-42 "$snapshot" '*' 4194304)" = "1048576 196608" ]
+    vcenter vc "$FLAT" -u "$USER_PASSWORD" -f -o copy.img
+    same copy.img disk.img
+    soap_remove vc "$snapshot"
+
+    control vc 'write?offset=3000000' --data-binary @data
+    snapshot=$(soap_snapshot vc vm-42)
+    soap_changes vc vm-42 "$snapshot" "$since" 4194304 > changes
+    [ -s changes ]
+    while read -r start length; do
+        vcenter vc "$FLAT" -u "$USER_PASSWORD" -f -r "$start-$((start + length - 1))" |
+            dd of=copy.img bs=64K seek="$start" oflag=seek_bytes conv=notrunc status=none
+    done < changes
+    same copy.img disk.img
+    [ "$(awk '{ n += $2 } END { print n }' changes)" -le $((5 * 65536)) ]
+    [ "$(control vc state | grep -c '"FindByInventoryPath": 2')" -eq 1 ]
+    stop vc
+    ! grep s3cret vc/vcenter.log
+}
+
+@test "the thumbprints are those of the certificate" {
+    truncate -s 1M disk.img
+    start_vcenter vc --vm /DC0/vm/web1=vm-42 --disk 2000=disk.img
+    openssl s_client -connect "$(vcenter_fact vc host)" < /dev/null 2> /dev/null > certificate.pem
+    for digest in sha1:thumbprint sha256:thumbprint_sha256; do
+        [[ "$(openssl x509 -in certificate.pem -noout -fingerprint "-${digest%:*}")" == \
+            *"=$(vcenter_fact vc "${digest#*:}")" ]]
+    done
+    refuses "certificate" curl -sS "https://$(vcenter_fact vc host)/" # an unknown authority
+}
+
+@test "a command line that makes no sense is refused" {
+    truncate -s 1M disk.img
+    vcenter_py="$SOURCE/tests/vcenter/vcenter.py"
+    refuses "must be PATH=MOREF" "$vcenter_py" --directory d --ready r --vm foo
+    refuses "must follow the --vm" "$vcenter_py" --directory d --ready r --disk 2000=disk.img
+    refuses "of an existing file" "$vcenter_py" --directory d --ready r --vm /DC/vm/a=vm-1 --disk 1=none
+    refuses "--page" "$vcenter_py" --directory d --ready r --vm /DC/vm/a=vm-1 --page 0
 }

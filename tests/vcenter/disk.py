@@ -15,7 +15,7 @@ import secrets
 import threading
 
 from areas import BLOCK, BlockMap, blocks_of
-from sparse import data_ranges, make_zero, read_all, write_all
+from sparse import data_ranges, is_zero, make_zero, read_all, write_all
 
 
 class UnknownChange(Exception):
@@ -63,7 +63,7 @@ class Disk:
         self.allocated = BlockMap(self.size)
         for start, end in data_ranges(self.fd, self.size):
             for block in blocks_of(start, end - start):
-                if any(self._read_live(block)):
+                if not is_zero(self._read_live(block)):
                     self.allocated.set([block])
 
     # --- what the guest does
@@ -186,12 +186,14 @@ class Disk:
             if frozen not in self.snapshots:
                 raise FileNotFoundError("the snapshot was removed")
             chain = self.snapshots[self.snapshots.index(frozen):]
-            data = bytearray(read_all(self.fd, length, offset))
+            data = read_all(self.fd, length, offset)
             for block in blocks_of(offset, length):
                 owner = next((one for one in chain if block in one.kept), None)
                 if owner is not None:
                     low = max(block * BLOCK, offset)
                     high = min((block + 1) * BLOCK, offset + length)
+                    if isinstance(data, bytes):
+                        data = bytearray(data)
                     data[low - offset:high - offset] = read_all(owner.kept_fd, high - low, low)
             return data
 

@@ -34,6 +34,10 @@ def make_zero(fd, offset, length):
         offset, length = offset + piece, length - piece
 
 
+def is_zero(data):
+    return data.count(0) == len(data)
+
+
 def write_all(fd, data, offset):
     view = memoryview(data)
     while view:

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a test can order to go wrong."""
+
+import http.client
+import ssl
+import time
+import unittest
+
+from test_vcenter import BASIC, FLAT, SIZE, VM, Case
+
+
+class SoapFaults(Case):
+    def setUp(self):
+        super().setUp()
+        self.sim.login()
+
+    def test_after_and_count(self):
+        self.sim.control("fault", where="FindByUuid", kind="SystemError", count=2, after=1)
+        find = ("FindByUuid", "SearchIndex", "SearchIndex", "<uuid>x</uuid><vmSearch>true</vmSearch>")
+        self.sim.call(*find)
+        self.fault("SystemError", self.sim.call, *find)
+        self.fault("SystemError", self.sim.call, *find)
+        self.sim.call(*find)
+        self.assertEqual(self.sim.control("state")["faults"], 0)
+
+    def test_kinds(self):
+        query = (self.sim.page, "vm-42", self.sim.snapshot("vm-42"), "*", 0)
+        for kind in ("NotAuthenticated", "TaskInProgress", "SystemError", "RestrictedVersion"):
+            self.sim.control("fault", where="QueryChangedDiskAreas", kind=kind)
+            self.fault(kind, *query)
+        key = "vim.hostd.vmsvc.cbt.noEpoch"
+        self.sim.control("fault", where="QueryChangedDiskAreas", kind="FileFault", key=key,
+                         message="the map is corrupt")
+        said = self.fault("FileFault", *query)
+        self.assertIn(f"<faultMessage><key>{key}</key><message>the map is corrupt</message>", said)
+        self.sim.control("fault", where="QueryChangedDiskAreas", kind="InvalidArgument", key="changeId")
+        self.assertIn("<invalidProperty>changeId<", self.fault("InvalidArgument", *query))
+        self.sim.control("fault", where="QueryChangedDiskAreas", kind="SystemError", count=9)
+        self.sim.control("nofault")
+        query[0](*query[1:])
+
+    def test_a_task_that_fails(self):
+        self.sim.control("fault", where="CreateSnapshot_Task", kind="ApplicationQuiesceFault", task=1)
+        create = ("CreateSnapshot_Task", *VM, "<name>x</name>")
+        self.assertEqual(self.sim.task(*create), ("error", "ApplicationQuiesceFault"))
+        self.assertEqual(self.sim.control("state")["vms"]["vm-42"]["snapshots"], [])
+        self.assertEqual(self.sim.task(*create)[0], "success")
+
+    def test_what_is_no_soap(self):
+        for body in (b"", b"<a", b"<a/>"):
+            status, _, said = self.sim.request("POST", "/sdk", body)
+            self.assertEqual((status, b"InvalidRequest" in said), (500, True), body)
+
+    def test_controls_that_make_no_sense(self):
+        for path in ("nothing", "write", "write?offset=x&length=1&byte=1", "power?on=2", "unmap?offset=0",
+                     f"write?offset={SIZE}&length=1&byte=1", "expire?foo=1", "reset?vm=vm-1",
+                     "fault?where=folder&kind=bogus", "import?file=/nonexistent"):
+            status, _, said = self.sim.request("GET", "/_test/" + path)
+            self.assertEqual((status, b'"error"' in said), (400, True), path)
+
+
+class FolderFaults(Case):
+    def setUp(self):
+        super().setUp()
+        self.sim.login()
+        self.sim.snapshot("vm-42")
+
+    def order(self, kind, where="folder", **more):
+        self.sim.control("fault", where=where, kind=kind, **more)
+
+    def test_statuses(self):
+        for status in (401, 404, 500, 503):
+            self.order(status)
+            self.assertEqual(self.get()[0], status)
+            self.assertEqual(self.get(Range="bytes=0-0")[0], 206)
+
+    def test_ignore_range(self):
+        self.order("ignore-range", where="flat")
+        self.assertEqual(self.get(FLAT.replace("-flat", ""), Range="bytes=0-9")[0], 206)
+        status, headers, body = self.get(Range="bytes=0-9")
+        self.assertEqual((status, len(body), headers["Content-Range"]), (200, SIZE, None))
+
+    def broken(self, wanted, got, **order):
+        self.order(**order)
+        connection = self.sim.connect()
+        self.addCleanup(connection.close)
+        connection.request("GET", FLAT, headers=BASIC | {"Range": "bytes=0-99999"})
+        with self.assertRaises(wanted) as seen:
+            connection.getresponse().read()
+        if got is not None:
+            self.assertEqual(len(seen.exception.partial), got)
+
+    def test_short(self):
+        self.broken(http.client.IncompleteRead, 50000, kind="short")
+
+    def test_reset(self):
+        self.broken((ConnectionResetError, ssl.SSLError, http.client.IncompleteRead), None, kind="reset")
+
+    def test_stall(self):
+        began = time.monotonic()
+        self.broken(http.client.RemoteDisconnected, None, kind="stall", seconds=0.3)
+        self.assertGreater(time.monotonic() - began, 0.29)
+
+    def test_a_stall_does_not_outlive_the_server(self):
+        self.order("stall", seconds=3600)
+        connection = self.sim.connect()
+        self.addCleanup(connection.close)
+        connection.request("GET", FLAT, headers=BASIC)
+        self.assertEqual(self.sim.close(), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

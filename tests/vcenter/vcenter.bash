@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# For tests that need the simulated vCenter: load ../lib, then load ../vcenter/vcenter
+# (tests/vcenter/vcenter.py --help tells of its options and controls.)
+
+# start_vcenter NAME ARGUMENTS...: the simulator in the background with its files in directory NAME;
+# returns when it listens. teardown stops it, as it does all that has a NAME.pid.
+start_vcenter() {
+    start_simulator "$1" "$SOURCE/tests/vcenter/vcenter.py" "${@:2}"
+}
+
+# start_simulator NAME PROGRAM ARGUMENTS...: the same with another program that takes the same options.
+start_simulator() {
+    local name=$1
+    rm -f "$name.json"
+    "$2" --directory "$name" --ready "$name.json" "${@:3}" > "$name.log" 2>&1 3>&- &
+    echo $! > "$name.pid"
+    until_true 30 answered_or_gone "$name" || { cat "$name.log" >&2; return 1; }
+    [ -e "$name.json" ] || { cat "$name.log" >&2; return 1; }
+}
+answered_or_gone() { [ -e "$1.json" ] || gone "$(cat "$1.pid")"; }
+
+# vcenter_fact NAME host|cafile|thumbprint|thumbprint_sha256
+vcenter_fact() {
+    /usr/bin/python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])' \
+        "$1.json" "$2"
+}
+
+# vcenter NAME PATH CURL-OPTIONS...: curl of https://HOST/PATH, its certificate checked.
+vcenter() {
+    curl -sS --max-time 60 --cacert "$(vcenter_fact "$1" cafile)" "${@:3}" \
+        "https://$(vcenter_fact "$1" host)/$2"
+}
+
+# control NAME 'write?offset=0&length=1&byte=1' CURL-OPTIONS...: fails if the simulator refuses.
+control() { vcenter "$1" "_test/$2" --fail-with-body "${@:3}"; }
+
+# soap NAME METHOD KIND MOREF ARGUMENTS-XML: prints the answer; keeps the cookie in NAME.cookies. Fails
+# for a fault.
+soap() {
+    printf '<?xml version="1.0"?><s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>
+<%s xmlns="urn:vim25" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><_this type="%s">%s</_this>%s</%s></s:Body></s:Envelope>' \
+        "$2" "$3" "$4" "${5:-}" "$2" |
+        vcenter "$1" sdk --fail-with-body -b "$1.cookies" -c "$1.cookies" --data-binary @- \
+            -H 'Content-Type: text/xml; charset=utf-8' -H 'SOAPAction: "urn:vim25/6.7"'
+}
+
+# soap_login NAME [PASSWORD]
+soap_login() {
+    soap "$1" Login SessionManager SessionManager \
+        "<userName>administrator@vsphere.local</userName><password>${2:-s3cret}</password>"
+}
+
+# soap_property NAME KIND MOREF PATH: prints the answer of the property collector.
+soap_property() {
+    soap "$1" RetrievePropertiesEx PropertyCollector "${COLLECTOR:-propertyCollector}" \
+        "<specSet><propSet><type>$2</type><pathSet>$4</pathSet></propSet><objectSet><obj type=\"$2\">$3</obj></objectSet></specSet><options></options>"
+}
+
+# element NAME: the text of each element called NAME in the XML on stdin, a line each.
+element() { grep -o "<$1[ >][^<]*</$1>" | sed 's/^[^>]*>//; s/<.*//' || true; }
+
+# soap_snapshot NAME VM: takes a snapshot, prints its moref.
+soap_snapshot() {
+    local task
+    task=$(soap "$1" CreateSnapshot_Task VirtualMachine "$2" \
+        "<name>test</name><description></description><memory>false</memory><quiesce>false</quiesce>" |
+        element returnval)
+    until_true 20 task_ended "$1" "$task"
+    soap_property "$1" Task "$task" info.result | element val
+}
+
+# soap_remove NAME SNAPSHOT
+soap_remove() {
+    local task
+    task=$(soap "$1" RemoveSnapshot_Task VirtualMachineSnapshot "$2" \
+        "<removeChildren>false</removeChildren>" | element returnval)
+    until_true 20 task_ended "$1" "$task"
+}
+task_ended() { soap_property "$1" Task "$2" info.state | element val | grep -q '^success$'; }
+
+# soap_changes NAME VM SNAPSHOT CHANGE-ID SIZE: "start length" of each area, a line each; all pages.
+soap_changes() {
+    local at=0 page
+    while [ "$at" -lt "$5" ]; do
+        page=$(soap "$1" QueryChangedDiskAreas VirtualMachine "$2" \
+            "<snapshot type=\"VirtualMachineSnapshot\">$3</snapshot><deviceKey>2000</deviceKey><startOffset>$at</startOffset><changeId>$4</changeId>") || return 1
+        echo "$page" | grep -o '<changedArea>.\{1,80\}</changedArea>' |
+            sed 's/<\/start><length>/ /; s/<[^>]*>//g' || true
+        at=$((at + $(echo "$page" | sed 's/<changedArea>.*//' | element length)))
+    done
+}
