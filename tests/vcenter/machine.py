@@ -43,6 +43,7 @@ class VirtualMachine(Entity):
         self.disks = []
         self.snapshots = []  # oldest first; every one is the child of the one before
         self.taken = 0
+        self.changed = now()
         self.lock = threading.RLock()  # of the list of snapshots, power and cbt
         self.busy = threading.Lock()  # held by the one task that may run on a VM at a time
 
@@ -56,7 +57,7 @@ class VirtualMachine(Entity):
 
     def set_cbt(self, on):
         with self.lock:
-            self.cbt = on
+            self.cbt, self.changed = on, now()
             if self.power != "poweredOn":
                 self.stun()
 
@@ -104,6 +105,7 @@ class VirtualMachine(Entity):
                 "config.instanceUuid": string(self.instance_uuid),
                 "config.template": boolean(False),
                 "config.version": string("vmx-19"),
+                "config.changeVersion": string(self.changed),
                 "config.changeTrackingEnabled": boolean(self.cbt),
                 "config.files.vmPathName": string(f"[{self.datastore.name}] {self.name}/{self.name}.vmx"),
                 "config.hardware.device": self.devices(None),
@@ -112,6 +114,8 @@ class VirtualMachine(Entity):
                 "runtime.powerState": enumeration("VirtualMachinePowerState", self.power),
                 "runtime.connectionState": enumeration("VirtualMachineConnectionState", "connected"),
                 "datastore": References([self.datastore]),
+                "parentVApp": None,
+                "customValue": None,
                 "snapshot": self._snapshot_info(),
                 "rootSnapshot": References(self.snapshots[:1]),
             }
