@@ -1,0 +1,434 @@
+# SPDX-License-Identifier: BSD-3-Clause
+load ../lib
+
+# fan NAME ARGUMENTS...: nbdkit with the filter.
+fan() { local name=$1; shift; start "$name" --filter="$FANOUT" "$@"; }
+
+# fails_to_start TEXT ARGUMENTS...: the filter refuses, saying TEXT, in one line.
+fails_to_start() {
+    local text=$1
+    shift
+    refuses "$text" timeout 60 nbdkit -fU - --filter="$FANOUT" memory 1M "$@" || return 1
+    [ "${#lines[@]}" -eq 1 ]
+}
+
+# python CODE ARGUMENTS...: with nbd and sys imported.
+python() { local code=$1; shift; timeout 120 /usr/bin/python3 -c "import nbd, sys
+$code" "$@"; }
+
+# One write of 64K at offset 0, its error on the output.
+write_once() {
+    python 'h = nbd.NBD(); h.connect_uri(sys.argv[1]); h.pwrite(b"x" * 65536, 0)' "$1"
+}
+
+@test "whatever a client does, all destinations are the primary, byte by byte" {
+    random_file base.raw 32M
+    for copy in primary file; do cp base.raw "$copy.raw"; done
+    qemu-img convert -f raw -O qcow2 base.raw image.qcow2
+    start file file file.raw
+    start memory memory 33M
+    start_qemu qemu --shared=0 -f qcow2 image.qcow2 --discard=unmap
+    timeout 60 nbdcopy base.raw "$(uri memory)"
+    fan f file primary.raw fanout-concurrency=3 \
+        fanout-dest="$(uri file)" fanout-name=file fanout-concurrency=8 \
+        fanout-dest="$(uri memory)" fanout-name=memory fanout-dest="$(uri qemu)"
+
+    # The client keeps its own idea of what the disk is.
+    python '
+import random
+r = random.Random(int(sys.argv[2]))
+h = nbd.NBD(); h.connect_uri(sys.argv[1])
+assert h.can_zero() and h.can_trim() and h.can_fua() and h.can_flush()
+assert not h.can_fast_zero()
+size = h.get_size()
+model = bytearray(open("base.raw", "rb").read())
+pending = []
+def settle():
+    while pending:
+        h.poll(-1)
+        pending[:] = [c for c in pending if not h.aio_command_completed(c)]
+for i in range(600):
+    n = r.choice([1, 511, 4096, 65536, 1 << 20, r.randrange(1, 3 << 20)])
+    o = r.randrange(0, size - n + 1)
+    fua = nbd.CMD_FLAG_FUA if r.random() < 0.1 else 0
+    what = r.random()
+    if what < 0.55:
+        data = r.randbytes(n)
+        h.pwrite(data, o, fua)
+        model[o:o+n] = data
+    elif what < 0.8:
+        h.zero(n, o, fua | (nbd.CMD_FLAG_NO_HOLE if r.random() < 0.5 else 0))
+        model[o:o+n] = bytes(n)
+    elif what < 0.95:
+        h.trim(n, o, fua)
+        model[o:o+n] = bytes(n)
+    else:
+        h.flush()
+# The same in parallel, each request in a place of its own.
+buffers = []
+for i in range(64):
+    buffers.append(nbd.Buffer.from_bytearray(bytearray(r.randbytes(65536))))
+    pending.append(h.aio_pwrite(buffers[i], i * 65536))
+    model[i*65536:(i+1)*65536] = buffers[i].to_bytearray()
+settle()
+h.flush()
+h.shutdown()
+open("model.raw", "wb").write(model)
+' "$(uri f)" "$RANDOM"
+    stop f
+    grep -E 'file: [0-9]+ bytes written and [0-9]+ zeroed in [0-9]+ requests' f.log
+    for server in file memory qemu; do timeout 60 nbdcopy "$(uri $server)" $server.out; done
+    same model.raw primary.raw
+    same model.raw file.out
+    same model.raw qemu.out
+    cmp -n 33554432 model.raw memory.out
+    # What lies beyond the primary is left alone.
+    cmp -i 33554432:0 -n 1048576 memory.out /dev/zero
+}
+
+@test "stock clients: nbdcopy on several connections, qemu-img, fio with verify" {
+    random_file base.raw 24M
+    start a memory 24M
+    start_qemu b --shared=8 -f raw <(:) 2> /dev/null || true
+    stop b
+    truncate -s 24M b.raw
+    start_qemu b --shared=8 -f raw b.raw
+    fan f memory 24M fanout-dest="$(uri a)" fanout-dest="$(uri b)"
+    timeout 60 nbdcopy -C 4 -T 4 --flush base.raw "$(uri f)"
+    for server in f a b; do timeout 60 nbdcopy "$(uri $server)" $server.out; same base.raw $server.out; done
+
+    truncate -s 24M other.raw
+    cp --sparse=never base.raw part.raw
+    dd if=part.raw of=other.raw bs=1M count=7 seek=9 conv=notrunc status=none
+    timeout 60 qemu-img convert -n -f raw -O raw other.raw "$(uri f | sed 's,nbd+unix:///?socket=,nbd:unix:,')"
+    for server in f a b; do timeout 60 nbdcopy "$(uri $server)" $server.out; same other.raw $server.out; done
+
+    if fio --enghelp=nbd > /dev/null 2>&1; then
+        timeout 100 fio --name=v --ioengine=nbd --uri="$(uri f)" --rw=randwrite --bs=16k --size=24M \
+            --iodepth=16 --verify=crc32c --verify_fatal=1 --norandommap=0 > fio.log || { cat fio.log; false; }
+    else
+        echo "# this fio has no nbd engine" >&3
+    fi
+    for server in f a b; do timeout 60 nbdcopy "$(uri $server)" $server.out; done
+    same f.out a.out
+    same f.out b.out
+}
+
+@test "the manual's example: a file and two destinations, counters in a file" {
+    random_file base.raw 8M
+    truncate -s 8M primary.raw
+    start dr memory 8M
+    start cloud memory 8M
+    fan f file primary.raw fanout-dest="$(uri dr)" fanout-name=dr fanout-concurrency=8 \
+        fanout-dest="$(uri cloud)" fanout-name=cloud fanout-concurrency=2 fanout-stats=stats.prom
+    grep -q '^nbdkit_fanout_bytes_total{destination="dr"} 0$' stats.prom
+    timeout 60 nbdcopy --flush base.raw "$(uri f)"
+    stop f
+    same base.raw primary.raw
+    for name in dr cloud; do
+        timeout 60 nbdcopy "$(uri $name)" $name.out
+        same base.raw $name.out
+        grep -q "^nbdkit_fanout_bytes_total{destination=\"$name\"} 8388608\$" stats.prom
+        grep -q "^nbdkit_fanout_in_flight{destination=\"$name\"} 0\$" stats.prom
+    done
+    grep -E 'dr: 8388608 bytes written and 0 zeroed in [0-9]+ requests, [0-9.]+ s, [0-9.]+ MiB/s' f.log
+}
+
+@test "the counters of a server run with --run are those of the server" {
+    start a memory 1M
+    timeout 60 nbdkit -U - --filter="$FANOUT" memory 1M fanout-dest="$(uri a)" fanout-name=a \
+        fanout-stats=stats.prom --run 'qemu-io -f raw -c "write 0 64k" "$uri"'
+    grep -q '^nbdkit_fanout_bytes_total{destination="a"} 65536$' stats.prom
+}
+
+@test "a daemon finds a destination given with a relative path" {
+    start a memory 1M
+    nbdkit -U "$PWD/d.sock" -P d.pid --filter="$FANOUT" memory 1M \
+        fanout-dest='nbd+unix:///?socket=a.sock'
+    until_true 10 [ -s d.pid ]
+    timeout 20 qemu-io -f raw -c 'write -P 7 0 64k' "$(uri d | sed 's,nbd+unix:///?socket=,nbd:unix:,')"
+    timeout 20 nbdcopy "$(uri a)" a.out
+    [ "$(od -An -tu1 -N1 a.out | tr -d ' ')" = 7 ]
+}
+
+@test "fanout-concurrency is kept to, for each destination" {
+    # Each write takes 100 ms: 32 of them at 4 a time no less than 800 ms, at 32 a time a good deal less.
+    start slow -t 64 --filter=delay memory 8M delay-write=100ms
+    start fast --filter=log memory 8M logfile="$PWD/fast.requests"
+    fan f -t 64 memory 8M fanout-connections=1 fanout-dest="$(uri slow)" fanout-concurrency=4 \
+        fanout-dest="$(uri fast)" fanout-concurrency=1
+    python '
+import time
+h = nbd.NBD(); h.connect_uri(sys.argv[1])
+b = nbd.Buffer.from_bytearray(bytearray(b"y" * 4096))
+begin = time.monotonic()
+c = [h.aio_pwrite(b, i * 4096) for i in range(32)]
+while not all(map(h.aio_command_completed, c)) if False else h.aio_in_flight() > 0: h.poll(-1)
+took = time.monotonic() - begin
+print(took)
+assert 0.8 <= took < 2.4
+' "$(uri f)"
+    stop f
+    stop fast
+    # The log has a line when a request begins, and one when it ends: at most one is open at a time.
+    [ "$(grep -c ' Write id=' fast.requests)" -eq 32 ]
+    awk '/ Write id=/ { if (++open > 1) exit 1 } /\.\.\.Write id=/ { --open }' fast.requests
+}
+
+@test "a flush reaches the primary and every destination, and FUA too" {
+    start a --filter=log memory 1M logfile="$PWD/a.requests"
+    # One whose FUA the filter has to do with a flush.
+    start b --filter=log --filter=fua memory 1M fuamode=none logfile="$PWD/b.requests"
+    fan f --filter=log memory 1M logfile="$PWD/f.requests" \
+        fanout-dest="$(uri a)" fanout-dest="$(uri b)"
+    python '
+h = nbd.NBD(); h.connect_uri(sys.argv[1])
+h.flush()
+h.flush()
+h.pwrite(b"z" * 512, 0, nbd.CMD_FLAG_FUA)
+' "$(uri f)"
+    for server in f a b; do stop $server; done
+    [ "$(grep -c ' Flush id=' a.requests)" -eq 2 ]
+    grep ' Write id=' a.requests | grep -q 'fua=1'
+    [ "$(grep -c ' Flush id=' b.requests)" -eq 3 ]
+    [ "$(grep -c ' Flush id=' f.requests)" -ge 2 ]
+}
+
+@test "a destination killed midway: an error that names it, and no hang" {
+    random_file base.raw 64M
+    start a memory 64M
+    start victim --filter=rate memory 64M rate=40M
+    fan f memory 64M fanout-dest="$(uri a)" fanout-dest="$(uri victim)" fanout-name=victim \
+        fanout-stats="$PWD/stats.prom"
+    timeout 60 nbdcopy --flush base.raw "$(uri f)" > copy.log 2>&1 &
+    copy=$!
+    until_true 20 grep -q 'pwrite count' f.log
+    stop victim KILL
+    run wait $copy
+    [ "$status" -ne 0 ]
+    [ "$status" -lt 124 ]
+    grep -q 'error: victim: cannot .*: the connection was lost: this destination is no longer' f.log
+    # The server lives, and the next client is told at once.
+    run write_once "$(uri f)"
+    [ "$status" -ne 0 ]
+    grep -q 'error: victim: cannot connect' f.log
+}
+
+@test "one that dies while nothing is asked of it is noticed at the next flush" {
+    start a memory 1M
+    fan f memory 1M fanout-dest="$(uri a)" fanout-name=victim
+    python '
+import os, signal
+h = nbd.NBD(); h.connect_uri(sys.argv[1])
+h.pwrite(b"z" * 512, 0)
+os.kill(int(open("a.pid").read()), signal.SIGKILL)
+try:
+    h.flush()
+    sys.exit("the flush was acknowledged")
+except nbd.Error as e:
+    assert e.errno == "EIO", e
+try:
+    h.pwrite(b"z" * 512, 0)
+    sys.exit("the write was acknowledged")
+except nbd.Error as e:
+    assert e.errno == "EIO", e
+assert h.pread(512, 0) == b"z" * 512
+' "$(uri f)"
+    grep -q 'error: victim: cannot flush: the connection was lost' f.log
+}
+
+@test "a destination that is full: its errno, its name" {
+    start full --filter=error memory 1M error-pwrite=ENOSPC error-pwrite-rate=100%
+    fan f memory 1M fanout-dest="$(uri full)" fanout-name=full
+    run write_once "$(uri f)"
+    [ "$status" -ne 0 ]
+    [[ "$output" == *"No space left"* ]]
+    grep -q 'error: full: cannot write 65536 bytes at offset 0: No space left on device' f.log
+}
+
+# A server that has connected its client, and then stops to answer.
+stopped() { kill -STOP "$(cat "$1.pid")"; }
+
+@test "a destination that stops answering ends the request at fanout-timeout" {
+    start a memory 1M
+    fan f memory 1M fanout-dest="$(uri a)" fanout-name=a fanout-timeout=1
+    run python '
+import os, signal, time
+h = nbd.NBD(); h.connect_uri(sys.argv[1])
+os.kill(int(open("a.pid").read()), signal.SIGSTOP)
+begin = time.monotonic()
+try:
+    h.pwrite(b"z" * 512, 0)
+finally:
+    took = time.monotonic() - begin
+    os.kill(int(open("a.pid").read()), signal.SIGCONT)
+    assert 0.9 < took < 10, took
+' "$(uri f)"
+    [ "$status" -ne 0 ]
+    [[ "$output" != *AssertionError* ]]
+    grep -q 'error: a: cannot write 512 bytes at offset 0: no answer within 1 s (fanout-timeout)' f.log
+}
+
+@test "a black hole is given up at the connect timeout" {
+    /usr/bin/python3 -c '
+import socket, time
+s = socket.socket(socket.AF_UNIX)
+s.bind("hole.sock")
+s.listen(8)
+keep = []
+while True: keep.append(s.accept())
+' 3>&- &
+    echo $! > hole.pid
+    until_true 10 [ -S hole.sock ]
+    SECONDS=0
+    fails_to_start 'hole: connected, but the server sent no greeting within 0.5 s' \
+        fanout-dest="$(uri hole)" fanout-name=hole fanout-connect-timeout=0.5
+    [ "$SECONDS" -lt 10 ]
+}
+
+@test "a qemu-nbd without a free client slot: an error that names the cause, not a hang" {
+    truncate -s 1M q.raw
+    start_qemu q -f raw q.raw   # --shared=1 is its default
+    mkfifo hold
+    /usr/bin/python3 -c '
+import nbd, sys
+h = nbd.NBD(); h.connect_uri(sys.argv[1]); open("held", "w").close(); open("hold").read()
+' "$(uri q)" 3>&- &
+    until_true 20 [ -e held ]
+    SECONDS=0
+    fails_to_start 'no free client slot (qemu-nbd serves one client at a time unless started with --shared=N' \
+        fanout-dest="$(uri q)" fanout-connect-timeout=1
+    [ "$SECONDS" -lt 15 ]
+    echo > hold
+    # Free again: the filter's own two connections, one after the other, find it so.
+    fan f memory 1M fanout-dest="$(uri q)"
+    write_once "$(uri f)"
+}
+
+@test "a slot taken after the start: the client is refused, and the log says why" {
+    truncate -s 1M q.raw
+    start_qemu q -f raw q.raw
+    fan f memory 1M fanout-dest="$(uri q)" fanout-name=q fanout-connect-timeout=1
+    python '
+h = nbd.NBD(); h.connect_uri(sys.argv[1])
+g = nbd.NBD()
+try:
+    g.connect_uri(sys.argv[2])
+    sys.exit("connected")
+except nbd.Error as e:
+    print(e)
+' "$(uri q)" "$(uri f)"
+    grep -q 'error: q: connected, but the server sent no greeting within 1 s: it has no free client slot' f.log
+    write_once "$(uri f)"
+}
+
+@test "fewer connections than asked for are a warning" {
+    truncate -s 1M q.raw
+    start_qemu q --shared=2 -f raw q.raw
+    fan f memory 1M fanout-dest="$(uri q)" fanout-name=q fanout-connections=4 fanout-connect-timeout=1
+    write_once "$(uri f)"
+    grep -q 'warning: q: .*no free client slot.*; going on with 2 of 4 connections' f.log
+}
+
+@test "what makes no sense is refused at start, in one line" {
+    start a memory 1M
+    start readonly -r memory 1M
+    a=$(uri a)
+    fails_to_start 'fanout-dest=URI is missing'
+    fails_to_start 'fanout-dest=: must be' fanout-dest=
+    fails_to_start 'x: cannot connect:' fanout-dest=http://example.com/ fanout-name=x
+    fails_to_start "x: cannot connect:" fanout-dest="nbd+unix:///?socket=$PWD/none" fanout-name=x
+    fails_to_start 'x: the export is read-only' fanout-dest="$(uri readonly)" fanout-name=x
+    fails_to_start 'fanout-name=x: must follow' fanout-name=x fanout-dest="$a"
+    fails_to_start 'two destinations are called x' fanout-dest="$a" fanout-name=x \
+        fanout-dest="$a" fanout-name=x
+    fails_to_start 'two destinations are called nbd+unix' fanout-dest="$a" fanout-dest="$a"
+    fails_to_start 'unknown parameter fanout-mode' fanout-dest="$a" fanout-mode=async
+    fails_to_start 'fanout-concurrency=0: must be a number between 1 and 256' \
+        fanout-dest="$a" fanout-concurrency=0
+    fails_to_start 'fanout-connections=17: must be a number between 1 and 16' \
+        fanout-dest="$a" fanout-connections=17
+    fails_to_start 'fanout-timeout=0: must be a number of seconds' fanout-dest="$a" fanout-timeout=0
+    fails_to_start 'fanout-connect-timeout=soon: must be' fanout-dest="$a" fanout-connect-timeout=soon
+    fails_to_start 'cannot open /nonexistent/stats' fanout-dest="$a" fanout-stats=/nonexistent/stats
+}
+
+@test "a destination smaller than the primary is refused, with both sizes" {
+    start small memory 512K
+    fan f memory 1M fanout-dest="$(uri small)" fanout-name=small
+    run write_once "$(uri f)"
+    [ "$status" -ne 0 ]
+    grep -q "error: small: the export has 524288 bytes, less than the primary's 1048576" f.log
+}
+
+@test "a read-only primary is refused" {
+    start a memory 1M
+    fan f -r memory 1M fanout-dest="$(uri a)"
+    run timeout 20 nbdinfo "$(uri f)"
+    [ "$status" -ne 0 ]
+    grep -q 'error: fanout: the primary is read-only' f.log
+}
+
+@test "nbds without what TLS needs is an error, never a downgrade" {
+    start a memory 1M
+    fails_to_start 'x: cannot connect:' fanout-dest="nbds+unix:///?socket=$PWD/a.sock" fanout-name=x
+    mkdir empty
+    fails_to_start 'x: cannot connect:' fanout-name=x \
+        fanout-dest="nbds+unix:///?socket=$PWD/a.sock&tls-certificates=$PWD/empty" || \
+    fails_to_start 'x: cannot connect:' \
+        fanout-dest="nbds+unix:///?socket=$PWD/a.sock&tls-certificates=$PWD/empty" fanout-name=x
+}
+
+@test "a destination's minimum block is passed on, and kept to" {
+    start a --filter=blocksize-policy memory 1M blocksize-minimum=4096 blocksize-error-policy=error
+    fan f memory 1M fanout-dest="$(uri a)" fanout-name=a
+    python '
+h = nbd.NBD(); h.set_strict_mode(0); h.connect_uri(sys.argv[1])
+assert h.get_block_size(nbd.SIZE_MINIMUM) == 4096
+h.pwrite(b"b" * 8192, 4096)
+try:
+    h.pwrite(b"b" * 512, 0)
+    sys.exit("written")
+except nbd.Error as e:
+    assert e.errno == "EINVAL", e
+h.flush()
+' "$(uri f)"
+    grep -q 'error: a: the server takes only blocks of 4096 bytes' f.log
+}
+
+@test "zeroes of more than 64 MiB arrive whole where nbdkit cannot zero, at both ends" {
+    /usr/bin/python3 -c '
+with open("full.raw", "wb") as f:
+    for i in range(160): f.write(b"\xee" * (1 << 20))'
+    cp full.raw a.raw
+    # The plugin answers every zero with "not supported", as a file system without holes does.
+    cat > nozero.py <<'PY'
+import errno, nbdkit
+API_VERSION = 2
+def config(k, v):
+    global path
+    path = v
+def open(readonly):
+    import builtins
+    return builtins.open(path, "r+b")
+def get_size(h): return 160 << 20
+def pread(h, buf, offset, flags):
+    h.seek(offset); h.readinto(buf)
+def pwrite(h, buf, offset, flags):
+    h.seek(offset); h.write(buf); h.flush()
+def zero(h, count, offset, flags):
+    nbdkit.set_error(errno.EOPNOTSUPP)
+    raise IOError("cannot zero")
+PY
+    nbdkit python --dump-plugin > /dev/null 2>&1 || skip "needs nbdkit-plugin-python"
+    start a python nozero.py path="$PWD/a.raw"
+    fan f python nozero.py path="$PWD/full.raw" fanout-dest="$(uri a)"
+    python '
+h = nbd.NBD(); h.connect_uri(sys.argv[1])
+h.zero(150 << 20, 1 << 20)
+h.shutdown()
+' "$(uri f)"
+    stop f
+    cmp -n $((150 << 20)) -i $((1 << 20)):0 full.raw /dev/zero
+    same full.raw a.raw
+}
