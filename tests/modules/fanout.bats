@@ -89,8 +89,6 @@ open("model.raw", "wb").write(model)
 @test "stock clients: nbdcopy on several connections, qemu-img, fio with verify" {
     random_file base.raw 24M
     start a memory 24M
-    start_qemu b --shared=8 -f raw <(:) 2> /dev/null || true
-    stop b
     truncate -s 24M b.raw
     start_qemu b --shared=8 -f raw b.raw
     fan f memory 24M fanout-dest="$(uri a)" fanout-dest="$(uri b)"
@@ -103,12 +101,8 @@ open("model.raw", "wb").write(model)
     timeout 60 qemu-img convert -n -f raw -O raw other.raw "$(uri f | sed 's,nbd+unix:///?socket=,nbd:unix:,')"
     for server in f a b; do timeout 60 nbdcopy "$(uri $server)" $server.out; same other.raw $server.out; done
 
-    if fio --enghelp=nbd > /dev/null 2>&1; then
-        timeout 100 fio --name=v --ioengine=nbd --uri="$(uri f)" --rw=randwrite --bs=16k --size=24M \
-            --iodepth=16 --verify=crc32c --verify_fatal=1 --norandommap=0 > fio.log || { cat fio.log; false; }
-    else
-        echo "# this fio has no nbd engine" >&3
-    fi
+    timeout 100 fio --name=v --ioengine=nbd --uri="$(uri f)" --rw=randwrite --bs=16k --size=24M \
+        --iodepth=16 --verify=crc32c --verify_fatal=1 > fio.log || { cat fio.log; false; }
     for server in f a b; do timeout 60 nbdcopy "$(uri $server)" $server.out; done
     same f.out a.out
     same f.out b.out
@@ -154,7 +148,7 @@ open("model.raw", "wb").write(model)
 @test "fanout-concurrency is kept to, for each destination" {
     # Each write takes 100 ms: 32 of them at 4 a time no less than 800 ms, at 32 a time a good deal less.
     start slow -t 64 --filter=delay memory 8M delay-write=100ms
-    start fast --filter=log memory 8M logfile="$PWD/fast.requests"
+    start fast -t 64 --filter=log --filter=delay memory 8M delay-write=10ms logfile="$PWD/fast.requests"
     fan f -t 64 memory 8M fanout-connections=1 fanout-dest="$(uri slow)" fanout-concurrency=4 \
         fanout-dest="$(uri fast)" fanout-concurrency=1
     python '
@@ -162,8 +156,8 @@ import time
 h = nbd.NBD(); h.connect_uri(sys.argv[1])
 b = nbd.Buffer.from_bytearray(bytearray(b"y" * 4096))
 begin = time.monotonic()
-c = [h.aio_pwrite(b, i * 4096) for i in range(32)]
-while not all(map(h.aio_command_completed, c)) if False else h.aio_in_flight() > 0: h.poll(-1)
+for i in range(32): h.aio_pwrite(b, i * 4096)
+while h.aio_in_flight() > 0: h.poll(-1)
 took = time.monotonic() - begin
 print(took)
 assert 0.8 <= took < 2.4
@@ -178,7 +172,7 @@ assert 0.8 <= took < 2.4
 @test "a flush reaches the primary and every destination, and FUA too" {
     start a --filter=log memory 1M logfile="$PWD/a.requests"
     # One whose FUA the filter has to do with a flush.
-    start b --filter=log --filter=fua memory 1M fuamode=none logfile="$PWD/b.requests"
+    start b --filter=log --filter=fua memory 1M logfile="$PWD/b.requests"
     fan f --filter=log memory 1M logfile="$PWD/f.requests" \
         fanout-dest="$(uri a)" fanout-dest="$(uri b)"
     python '
@@ -245,9 +239,6 @@ assert h.pread(512, 0) == b"z" * 512
     [[ "$output" == *"No space left"* ]]
     grep -q 'error: full: cannot write 65536 bytes at offset 0: No space left on device' f.log
 }
-
-# A server that has connected its client, and then stops to answer.
-stopped() { kill -STOP "$(cat "$1.pid")"; }
 
 @test "a destination that stops answering ends the request at fanout-timeout" {
     start a memory 1M
@@ -373,8 +364,6 @@ except nbd.Error as e:
     start a memory 1M
     fails_to_start 'x: cannot connect:' fanout-dest="nbds+unix:///?socket=$PWD/a.sock" fanout-name=x
     mkdir empty
-    fails_to_start 'x: cannot connect:' fanout-name=x \
-        fanout-dest="nbds+unix:///?socket=$PWD/a.sock&tls-certificates=$PWD/empty" || \
     fails_to_start 'x: cannot connect:' \
         fanout-dest="nbds+unix:///?socket=$PWD/a.sock&tls-certificates=$PWD/empty" fanout-name=x
 }
@@ -396,33 +385,34 @@ h.flush()
     grep -q 'error: a: the server takes only blocks of 4096 bytes' f.log
 }
 
+@test "a destination that cannot zero is sent zeroes" {
+    random_file base.raw 8M
+    start a --filter=nozero memory 8M
+    fan f memory 8M fanout-dest="$(uri a)"
+    timeout 60 nbdcopy base.raw "$(uri f)"
+    python '
+h = nbd.NBD(); h.connect_uri(sys.argv[1])
+assert h.can_zero() and not h.can_trim()
+h.zero(3000001, 1234567)
+' "$(uri f)"
+    for server in f a; do timeout 60 nbdcopy "$(uri $server)" $server.out; done
+    same f.out a.out
+    cmp -n 3000001 -i 1234567:0 a.out /dev/zero
+    cmp -n 1234567 a.out base.raw
+}
+
 @test "zeroes of more than 64 MiB arrive whole where nbdkit cannot zero, at both ends" {
     /usr/bin/python3 -c '
 with open("full.raw", "wb") as f:
     for i in range(160): f.write(b"\xee" * (1 << 20))'
     cp full.raw a.raw
     # The plugin answers every zero with "not supported", as a file system without holes does.
-    cat > nozero.py <<'PY'
-import errno, nbdkit
-API_VERSION = 2
-def config(k, v):
-    global path
-    path = v
-def open(readonly):
-    import builtins
-    return builtins.open(path, "r+b")
-def get_size(h): return 160 << 20
-def pread(h, buf, offset, flags):
-    h.seek(offset); h.readinto(buf)
-def pwrite(h, buf, offset, flags):
-    h.seek(offset); h.write(buf); h.flush()
-def zero(h, count, offset, flags):
-    nbdkit.set_error(errno.EOPNOTSUPP)
-    raise IOError("cannot zero")
-PY
-    nbdkit python --dump-plugin > /dev/null 2>&1 || skip "needs nbdkit-plugin-python"
-    start a python nozero.py path="$PWD/a.raw"
-    fan f python nozero.py path="$PWD/full.raw" fanout-dest="$(uri a)"
+    nozero=(eval get_size='echo 160M' can_write='exit 0' can_zero='exit 0' can_flush='exit 0'
+        pread='dd if=$path iflag=skip_bytes,count_bytes skip=$4 count=$3 status=none'
+        pwrite='dd of=$path oflag=seek_bytes seek=$4 conv=notrunc status=none'
+        zero='echo EOPNOTSUPP >&2; exit 1')
+    path=$PWD/a.raw start a "${nozero[@]}"
+    path=$PWD/full.raw fan f "${nozero[@]}" fanout-dest="$(uri a)"
     python '
 h = nbd.NBD(); h.connect_uri(sys.argv[1])
 h.zero(150 << 20, 1 << 20)
