@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <cerrno>
+#include <thread>
+#include <vector>
+
+#include "common/nbd/pool.hpp"
+#include "common/util/error.hpp"
+#include "tests/unit/nbd/small_server.hpp"
+
+using namespace std::chrono_literals;
+using Reply = SmallServer::Reply;
+
+namespace {
+
+constexpr uint16_t write_command = 1;
+
+nbd::Options options(const SmallServer &server) {
+  nbd::Options o;
+  o.uri = server.uri();
+  o.name = "dr";
+  o.connect_timeout = 5s;
+  o.request_timeout = 30s;
+  return o;
+}
+
+int flush(nbd::Connection &c) {
+  return nbd::wait_for([&](nbd::Completion done) { c.flush(std::move(done)); });
+}
+
+const std::vector<std::byte> data(4096);
+
+int write(nbd::Connection &c) {
+  return nbd::wait_for([&](nbd::Completion done) { c.pwrite(data, 0, 0, std::move(done)); });
+}
+
+}  // namespace
+
+TEST_CASE("requests are answered, and the end is a polite one") {
+  SmallServer server([](const SmallRequest &) { return Reply::ok; });
+  {
+    nbd::Connection c(options(server));
+    CHECK(c.info().size == 1u << 20);
+    CHECK(c.info().can_flush);
+    CHECK(!c.info().can_fua);
+    CHECK(write(c) == 0);
+    CHECK(flush(c) == 0);
+    CHECK(c.in_flight() == 0);
+  }
+  for (int i = 0; i < 500 && server.polite_ends() == 0; ++i) std::this_thread::sleep_for(10ms);
+  CHECK(server.polite_ends() == 1);
+}
+
+TEST_CASE("a request that is never answered ends at its deadline although others are answered") {
+  SmallServer server([](const SmallRequest &r) {
+    return r.type == write_command ? Reply::never : Reply::ok;
+  });
+  nbd::Options o = options(server);
+  o.request_timeout = 300ms;
+  nbd::Connection c(o);
+  std::atomic<bool> over = false;
+  std::atomic<int> result = -1;
+  auto begin = std::chrono::steady_clock::now();
+  c.pwrite(data, 0, 0, [&](int errnum) {
+    result = errnum;
+    over = true;
+  });
+  int answered = 0;
+  while (!over && std::chrono::steady_clock::now() - begin < 10s) answered += flush(c) == 0 ? 1 : 0;
+  CHECK(over);
+  CHECK(result == ETIMEDOUT);
+  CHECK(answered > 10);
+  CHECK(std::chrono::steady_clock::now() - begin >= 300ms);
+  CHECK(c.dead());
+  CHECK(flush(c) == ENOTCONN);
+}
+
+TEST_CASE("a lost connection is ENOTCONN to all that is in flight and all that comes") {
+  SmallServer server([](const SmallRequest &r) {
+    return r.type == write_command ? Reply::never : Reply::hang_up;
+  });
+  nbd::Connection c(options(server));
+  std::atomic<int> result = -1;
+  c.pwrite(data, 0, 0, [&](int errnum) { result = errnum; });
+  CHECK(flush(c) == ENOTCONN);
+  for (int i = 0; i < 500 && result == -1; ++i) std::this_thread::sleep_for(10ms);
+  CHECK(result == ENOTCONN);
+  for (int i = 0; i < 20; ++i) CHECK(flush(c) == ENOTCONN);
+  CHECK(c.dead());
+  CHECK(c.in_flight() == 0);
+}
+
+TEST_CASE("what is in flight when a connection is destroyed is completed first") {
+  SmallServer server([](const SmallRequest &) { return Reply::never; });
+  std::vector<int> results;
+  {
+    nbd::Connection c(options(server));
+    for (int i = 0; i < 10; ++i) c.pwrite(data, 0, 0, [&](int errnum) { results.push_back(errnum); });
+  }
+  CHECK(results == std::vector<int>(10, ENOTCONN));
+}
+
+TEST_CASE("many threads, and completions that submit: each request completes once") {
+  SmallServer server([](const SmallRequest &) { return Reply::ok; });
+  nbd::Connection c(options(server));
+  std::atomic<int> completed = 0;
+  constexpr int threads = 4;
+  constexpr int each = 300;
+  {
+    std::vector<std::jthread> all;
+    for (int t = 0; t < threads; ++t) {
+      all.emplace_back([&] {
+        for (int i = 0; i < each; ++i) {
+          c.pwrite(data, 0, 0, [&](int errnum) {
+            completed += errnum == 0 ? 1 : 0;
+            c.flush([&](int e) { completed += e == 0 ? 1 : 0; });
+          });
+        }
+      });
+    }
+  }
+  for (int i = 0; i < 3000 && completed < 2 * threads * each; ++i) std::this_thread::sleep_for(10ms);
+  CHECK(completed == 2 * threads * each);
+  CHECK(c.in_flight() == 0);
+}
+
+TEST_CASE("requests while the server hangs up: none is lost, none comes twice") {
+  std::atomic<int> seen = 0;
+  SmallServer server([&](const SmallRequest &) {
+    return ++seen > 200 ? Reply::hang_up : Reply::ok;
+  });
+  std::atomic<int> completed = 0;
+  std::atomic<int> wrong = 0;
+  constexpr int threads = 4;
+  constexpr int each = 200;
+  {
+    nbd::Connection c(options(server));
+    std::vector<std::jthread> all;
+    for (int t = 0; t < threads; ++t) {
+      all.emplace_back([&] {
+        for (int i = 0; i < each; ++i) {
+          c.pwrite(data, 0, 0, [&](int errnum) {
+            if (errnum != 0 && errnum != ENOTCONN) ++wrong;
+            ++completed;
+          });
+        }
+      });
+    }
+  }
+  CHECK(completed == threads * each);
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("a pool goes on with the connections that it could make, and warns") {
+  SmallServer server([](const SmallRequest &) { return Reply::ok; }, 2);
+  std::vector<std::string> warnings;
+  nbd::Options o = options(server);
+  o.connect_timeout = 300ms;
+  nbd::Pool pool(o, 4, util::Log([&](util::Level level, const std::string &text) {
+                   if (level == util::Level::warning) warnings.push_back(text);
+                 }));
+  CHECK(pool.connections() == 2);
+  REQUIRE(warnings.size() == 1);  // one timeout, not one for each
+  CHECK_THAT(warnings[0], Catch::StartsWith("dr: ") && Catch::Contains("--shared") &&
+                              Catch::EndsWith("going on with 2 of 4 connections"));
+  CHECK(!pool.dead());
+}
