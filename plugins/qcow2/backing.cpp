@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "plugins/qcow2/backing.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <set>
+#include <utility>
+
+#include "common/util/error.hpp"
+#include "common/util/fd.hpp"
+#include "common/util/file.hpp"
+#include "plugins/qcow2/layer.hpp"
+#include "plugins/qcow2/lock.hpp"
+#include "plugins/qcow2/raw.hpp"
+
+namespace qcow2 {
+
+namespace {
+
+constexpr size_t max_depth = 64;
+
+using FileId = std::pair<dev_t, ino_t>;
+
+// The files of a chain above the one being opened.
+class Chain {
+ public:
+  explicit Chain(const std::string &image) {
+    struct stat st;
+    if (::stat(image.c_str(), &st) == 0) seen_.insert({st.st_dev, st.st_ino});
+  }
+
+  std::unique_ptr<Source> open(const std::string &path, const std::string &format) {
+    util::Fd fd = util::open_file(path, O_RDONLY);
+    enter(fd, path);
+    lock_image(fd, path, Use::backing);
+    if (format == "raw") return std::make_unique<Raw>(std::move(fd), path);
+    if (format != "qcow2") {
+      util::fail(ENOTSUP, "backing file {}: the format must be raw or qcow2, not {}", path, format);
+    }
+    Header header = read_header(fd, path);
+    std::unique_ptr<Source> below;
+    if (!header.backing_file.empty()) {
+      if (header.backing_format.empty()) {
+        util::fail(EINVAL, "{} does not say the format of its backing file {}: set it with "
+                   "qemu-img rebase -u -F FORMAT -b {} {}", path, header.backing_file,
+                   header.backing_file, path);
+      }
+      below = open(resolve_backing(path, header.backing_file), header.backing_format);
+    }
+    return std::make_unique<Layer>(std::move(fd), path, header, std::move(below));
+  }
+
+ private:
+  void enter(const util::Fd &fd, const std::string &path) {
+    struct stat st;
+    if (::fstat(fd.get(), &st) < 0) util::fail_os(errno, "cannot stat {}", path);
+    if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) {
+      util::fail(EINVAL, "backing file {} is neither a file nor a block device", path);
+    }
+    if (!seen_.insert({st.st_dev, st.st_ino}).second) {
+      util::fail(ELOOP, "backing file {} is part of its own backing chain", path);
+    }
+    if (seen_.size() > max_depth) {
+      util::fail(ELOOP, "backing file {}: a chain of more than {} files is not supported: shorten it "
+                 "with qemu-img commit or rebase", path, max_depth);
+    }
+  }
+
+  std::set<FileId> seen_;
+};
+
+}  // namespace
+
+std::string resolve_backing(const std::string &image, const std::string &name) {
+  if (name.starts_with('/')) return name;
+  return util::directory_of(image) + "/" + name;
+}
+
+std::string backing_name(const std::string &image, const std::string &backing) {
+  std::error_code none;
+  bool beside = std::filesystem::equivalent(util::directory_of(image), util::directory_of(backing),
+                                            none);
+  std::string base = std::filesystem::path(backing).filename();
+  // "a:b" alone would be taken for protocol a.
+  if (!beside) return backing;
+  return base.find(':') == std::string::npos ? base : "./" + base;
+}
+
+bool same_file(const std::string &a, const std::string &b) {
+  std::error_code error;
+  return std::filesystem::equivalent(a, b, error) && !error;
+}
+
+std::unique_ptr<Source> open_backing(const std::string &image, const std::string &path,
+                                     const std::string &format) {
+  return Chain(image).open(path, format);
+}
+
+}  // namespace qcow2

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "plugins/qcow2/image.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "common/util/error.hpp"
+#include "common/util/zero.hpp"
+#include "plugins/qcow2/write_all.hpp"
+
+namespace qcow2 {
+
+Image::Image(util::Fd fd, const std::string &path, const Header &header,
+             std::unique_ptr<Source> backing, bool detect_zeroes, util::Log log)
+    : detect_zeroes_(detect_zeroes), log_(std::move(log)) {
+  Geometry geometry(header.cluster_bits, header.size);
+  uint64_t end = Geometry::divide_up(file_size(fd, path), geometry.cluster_size());
+  Bitmap used(end);
+  used.add(0);
+  RefcountTable table{header.refcount_table_offset, header.refcount_table_clusters};
+  auto blocks = read_refcount_table(fd, path, geometry, table, end, used);
+  uint64_t l1_bytes = uint64_t{header.l1_entries} * 8;
+  for (uint64_t at = 0; at < l1_bytes; at += geometry.cluster_size()) {
+    if (!used.add(geometry.cluster_of(header.l1_offset + at))) {
+      util::fail(EINVAL, "{}: the L1 table lies over something else: run qemu-img check on it", path);
+    }
+  }
+  layer_ = std::make_unique<Layer>(std::move(fd), path, header, std::move(backing), &used);
+  metadata_ = std::make_unique<Metadata>(*layer_, header, end, std::move(blocks), log_);
+  if (metadata_->is_dirty()) {
+    log_.warning("{} was not closed cleanly: rebuilding its refcounts", path);
+    metadata_->finalise();
+  }
+}
+
+void Image::attach() {
+  std::unique_lock lock(mutex_);
+  finalised_.wait(lock, [&] { return !finalising_; });
+  ++connections_;
+}
+
+void Image::detach() noexcept {
+  {
+    std::lock_guard lock(mutex_);
+    if (--connections_ > 0) return;
+    finalising_ = true;
+  }
+  try {
+    metadata_->finalise();
+  } catch (const std::exception &e) {
+    log_.error("{}: not closed cleanly, qemu-img check -r all repairs it: {}", layer_->path,
+               e.what());
+  }
+  std::lock_guard lock(mutex_);
+  finalising_ = false;
+  finalised_.notify_all();
+}
+
+// L2 entries in a row that this thread is filling. What is not linked in the end gets its old value
+// back.
+class Image::Claims {
+ public:
+  Claims(Layer &layer, uint64_t first) : l2_(layer.mapping.l2()), first_(first) {}
+  ~Claims() {
+    for (size_t i = linked_; i < old_.size(); ++i) l2_.release(first_ + i, old_[i]);
+  }
+  Claims(const Claims &) = delete;
+  Claims &operator=(const Claims &) = delete;
+
+  // Takes the next entry, unless it needs no filling or another thread has it.
+  bool take_next() {
+    uint64_t cluster = first_ + old_.size();
+    Entry entry = l2_.value(cluster);
+    if (is_data(entry) || !l2_.try_claim(cluster, entry)) return false;
+    old_.push_back(entry);
+    return true;
+  }
+
+  // Links the clusters, in order, to host clusters that follow each other.
+  void link(uint64_t host, const Layer &layer, Metadata &metadata) {
+    for (; linked_ < old_.size(); ++linked_, host += layer.geometry.cluster_size()) {
+      l2_.release(first_ + linked_, data_entry(host));
+      metadata.changed(first_ + linked_, old_[linked_]);
+    }
+  }
+
+  uint64_t first() const { return first_; }
+  uint64_t last() const { return first_ + old_.size() - 1; }
+  uint64_t count() const { return old_.size(); }
+  Entry old(uint64_t cluster) const { return old_[cluster - first_]; }
+
+ private:
+  EntryArray &l2_;
+  const uint64_t first_;
+  std::vector<Entry> old_;
+  size_t linked_ = 0;
+};
+
+void Image::write(std::span<const std::byte> data, uint64_t offset) {
+  while (!data.empty()) {
+    uint64_t n = write_some(data, offset);
+    data = data.subspan(n);
+    offset += n;
+  }
+}
+
+// Writes the next piece that can be written in one way; returns how many bytes that was, 0 if
+// another thread was waited for.
+uint64_t Image::write_some(std::span<const std::byte> data, uint64_t offset) {
+  uint64_t cluster = layer_->geometry.cluster_of(offset);
+  if (is_whole_and_zero(data, offset, cluster)) {
+    zero_cluster(cluster);
+    return layer_->geometry.end_of(cluster) - offset;
+  }
+  const EntryArray &l2 = layer_->mapping.l2();
+  Entry entry = l2.value(cluster);
+  if (is_data(entry)) return write_in_place(data, offset, entry);
+  if (l2.is_claimed(cluster)) {
+    l2.wait_unclaimed(cluster);
+    return 0;
+  }
+  return write_fresh(data, offset);
+}
+
+bool Image::is_whole_and_zero(std::span<const std::byte> data, uint64_t offset,
+                              uint64_t cluster) const {
+  if (!detect_zeroes_) return false;
+  uint64_t start = layer_->geometry.start_of(cluster);
+  uint64_t end = layer_->geometry.end_of(cluster);
+  if (start < offset || end > offset + data.size()) return false;
+  return util::is_zero(data.subspan(start - offset, end - start));
+}
+
+uint64_t Image::write_in_place(std::span<const std::byte> data, uint64_t offset, Entry first) {
+  const Geometry &geometry = layer_->geometry;
+  uint64_t cluster = geometry.cluster_of(offset);
+  uint64_t end = offset + data.size();
+  uint64_t last = cluster;
+  while (geometry.end_of(last) < end) {
+    Entry next = layer_->mapping.entry(last + 1);
+    bool beside = is_data(next) && host_offset(next) == host_offset(first) +
+                                                            geometry.start_of(last + 1 - cluster);
+    if (!beside || is_whole_and_zero(data, offset, last + 1)) break;
+    ++last;
+  }
+  uint64_t n = std::min(end, geometry.end_of(last)) - offset;
+  util::write_at(layer_->fd, data.first(n),
+                 host_offset(first) + (offset - geometry.start_of(cluster)), layer_->path);
+  return n;
+}
+
+uint64_t Image::write_fresh(std::span<const std::byte> data, uint64_t offset) {
+  const Geometry &geometry = layer_->geometry;
+  uint64_t first = geometry.cluster_of(offset);
+  uint64_t end = offset + data.size();
+  metadata_->before_change();
+  metadata_->need_table(first);
+
+  Claims claims(*layer_, first);
+  if (!claims.take_next()) return 0;
+  while (geometry.end_of(claims.last()) < end) {
+    uint64_t next = claims.last() + 1;
+    bool same_table = geometry.table_of(next) == geometry.table_of(first);
+    if (!same_table || is_whole_and_zero(data, offset, next) || !claims.take_next()) break;
+  }
+  uint64_t n = std::min(end, geometry.end_of(claims.last())) - offset;
+  link_fresh(data.first(n), offset, claims);
+  return n;
+}
+
+// What of a fresh cluster is not written by the client, and cannot be left a hole.
+std::vector<std::byte> Image::fill(Entry entry, uint64_t from, uint64_t to) const {
+  if (from >= to || reads_zero_here(entry)) return {};
+  std::vector<std::byte> bytes(to - from);
+  layer_->backing->read(bytes, from);
+  if (util::is_zero(bytes)) bytes.clear();
+  return bytes;
+}
+
+void Image::link_fresh(std::span<const std::byte> data, uint64_t offset, Claims &claims) {
+  const Geometry &geometry = layer_->geometry;
+  uint64_t end = offset + data.size();
+  auto head = fill(claims.old(claims.first()), geometry.start_of(claims.first()), offset);
+  auto tail = fill(claims.old(claims.last()), end, geometry.end_of(claims.last()));
+
+  uint64_t host = metadata_->allocate(claims.count());
+  uint64_t host_data = host + (offset - geometry.start_of(claims.first()));
+  try {
+    write_all(layer_->fd, {head, data, tail}, host_data - head.size(), layer_->path);
+  } catch (const util::Error &) {
+    metadata_->abandon(host, geometry.start_of(claims.count()));
+    throw;
+  }
+  claims.link(host, *layer_, *metadata_);
+}
+
+bool Image::reads_zero_here(Entry entry) const {
+  return reads_zero(entry) || (is_unallocated(entry) && !layer_->backing);
+}
+
+void Image::zero(uint64_t offset, uint64_t length) {
+  const Geometry &geometry = layer_->geometry;
+  uint64_t end = offset + length;
+  while (offset < end) {
+    uint64_t cluster = geometry.cluster_of(offset);
+    uint64_t stop = std::min(end, geometry.end_of(cluster));
+    if (!layer_->backing && !layer_->mapping.has_table(cluster)) {
+      uint64_t next = (geometry.table_of(cluster) + 1) * geometry.l2_entries();
+      stop = std::min(end, geometry.start_of(next));
+    } else if (geometry.start_of(cluster) == offset && geometry.end_of(cluster) == stop) {
+      zero_cluster(cluster);
+    } else {
+      zero_part(offset, stop - offset);
+    }
+    offset = stop;
+  }
+}
+
+void Image::trim(uint64_t offset, uint64_t length) {
+  const Geometry &geometry = layer_->geometry;
+  uint64_t end = offset + length;
+  uint64_t first = Geometry::round_up(offset, geometry.cluster_size());
+  uint64_t last = end == size() ? end : geometry.start_of(geometry.cluster_of(end));
+  if (first < last) zero(first, last - first);
+}
+
+// Over a backing file always an explicit zero cluster: unallocated would show the old data again.
+void Image::zero_cluster(uint64_t cluster) {
+  EntryArray &l2 = layer_->mapping.l2();
+  for (;;) {
+    Entry entry = l2.value(cluster);
+    if (l2.is_claimed(cluster)) {
+      l2.wait_unclaimed(cluster);
+      continue;
+    }
+    if (reads_zero_here(entry)) return;
+    metadata_->before_change();
+    metadata_->need_table(cluster);
+    if (!l2.replace_if(cluster, entry, zero_plain)) continue;
+    metadata_->changed(cluster, entry);
+    return;
+  }
+}
+
+void Image::zero_part(uint64_t offset, uint64_t length) {
+  if (reads_zero_here(layer_->mapping.entry(layer_->geometry.cluster_of(offset)))) return;
+  std::vector<std::byte> zeroes(length);
+  write(zeroes, offset);
+}
+
+}  // namespace qcow2

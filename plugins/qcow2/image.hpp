@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// An image that is written and read by many threads at once: the data path.
+#pragma once
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "plugins/qcow2/layer.hpp"
+#include "plugins/qcow2/metadata.hpp"
+
+namespace qcow2 {
+
+// May be used from any thread; no lock is held while data is read or written. Data goes straight to
+// its place in the file: an allocated cluster is written in place, a run of others gets fresh
+// clusters in a row, which are linked when the data is there. While a thread fills a cluster it has
+// a claim on the L2 entry; who writes another part of the cluster waits for that, and then writes in
+// place. Throws util::Error.
+class Image {
+ public:
+  // Opens an image whose descriptor is open for writing and locked. An image that was not closed
+  // cleanly gets new refcounts first. backing may be null.
+  Image(util::Fd fd, const std::string &path, const Header &header, std::unique_ptr<Source> backing,
+        bool detect_zeroes, util::Log log);
+
+  uint64_t size() const { return layer_->size(); }                            // bytes
+  uint64_t cluster_size() const { return layer_->geometry.cluster_size(); }   // bytes
+
+  // Ranges must be within size(). In trim, clusters that are not whole are left as they are.
+  void read(std::span<std::byte> buffer, uint64_t offset) const { layer_->read(buffer, offset); }
+  void write(std::span<const std::byte> data, uint64_t offset);
+  void zero(uint64_t offset, uint64_t length);
+  void trim(uint64_t offset, uint64_t length);
+  void flush() { metadata_->flush(); }
+  void extents(extents::Range range, const ExtentSink &sink) const { layer_->extents(range, sink); }
+
+  // One for each connection. The image is finalised (as by finalise()) when the last has gone; a
+  // failure then goes to the log.
+  void attach();
+  void detach() noexcept;
+
+  // Closes the image cleanly; what is written later opens it again. No request may be running.
+  void finalise() { metadata_->finalise(); }
+
+ private:
+  class Claims;
+
+  uint64_t write_some(std::span<const std::byte> data, uint64_t offset);
+  uint64_t write_in_place(std::span<const std::byte> data, uint64_t offset, Entry first);
+  uint64_t write_fresh(std::span<const std::byte> data, uint64_t offset);
+  void link_fresh(std::span<const std::byte> data, uint64_t offset, Claims &claims);
+  void zero_cluster(uint64_t cluster);
+  void zero_part(uint64_t offset, uint64_t length);
+  bool is_whole_and_zero(std::span<const std::byte> data, uint64_t offset, uint64_t cluster) const;
+  bool reads_zero_here(Entry entry) const;
+  std::vector<std::byte> fill(Entry entry, uint64_t from, uint64_t to) const;
+
+  const bool detect_zeroes_;
+  const util::Log log_;
+  std::unique_ptr<Layer> layer_;
+  std::unique_ptr<Metadata> metadata_;
+
+  std::mutex mutex_;  // protects connections_ and finalising_
+  std::condition_variable finalised_;
+  unsigned connections_ = 0;
+  bool finalising_ = false;
+};
+
+}  // namespace qcow2

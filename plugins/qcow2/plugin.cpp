@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// nbdkit-qcow2-plugin: writes and reads QCOW2 images in parallel.
+#include "common/nbdkit/plugin.hpp"
+
+#include <bit>
+#include <cerrno>
+#include <limits>
+#include <memory>
+#include <string>
+
+#include "common/nbdkit/params.hpp"
+#include "plugins/qcow2/format.hpp"
+#include "plugins/qcow2/open.hpp"
+
+namespace qcow2 {
+
+namespace {
+
+class Connection {
+ public:
+  explicit Connection(Image &image) : image_(image) { image_.attach(); }
+  ~Connection() { image_.detach(); }
+  Connection(const Connection &) = delete;
+  Connection &operator=(const Connection &) = delete;
+
+  uint64_t get_size() { return image_.size(); }
+  bool can_write() { return true; }
+  bool can_flush() { return true; }
+  bool can_trim() { return true; }
+  bool can_zero() { return true; }
+  bool can_fast_zero() { return true; }
+  bool can_extents() { return true; }
+  bool can_multi_conn() { return true; }
+  nbdkit::Fua can_fua() { return nbdkit::Fua::native; }
+  nbdkit::BlockSize block_size() {
+    return {1, static_cast<uint32_t>(image_.cluster_size()), std::numeric_limits<uint32_t>::max()};
+  }
+
+  void pread(std::span<std::byte> buffer, uint64_t offset) { image_.read(buffer, offset); }
+  void pwrite(std::span<const std::byte> data, uint64_t offset, uint32_t flags) {
+    image_.write(data, offset);
+    flush_if_asked(flags);
+  }
+  void zero(uint32_t count, uint64_t offset, uint32_t flags) {
+    image_.zero(offset, count);
+    flush_if_asked(flags);
+  }
+  void trim(uint32_t count, uint64_t offset, uint32_t flags) {
+    image_.trim(offset, count);
+    flush_if_asked(flags);
+  }
+  void flush() { image_.flush(); }
+
+  void extents(uint32_t count, uint64_t offset, uint32_t flags, nbdkit::ExtentList &list) {
+    bool one = (flags & NBDKIT_FLAG_REQ_ONE) != 0;
+    image_.extents({offset, count}, [&](const extents::Extent &extent) {
+      list.add(extent);
+      return !one;
+    });
+  }
+
+ private:
+  // What the write needs to be durable may be in entries that earlier writes have changed: a FUA
+  // write is a flush after it, shared with the others'.
+  void flush_if_asked(uint32_t flags) {
+    if ((flags & NBDKIT_FLAG_FUA) != 0) image_.flush();
+  }
+
+  Image &image_;
+};
+
+class Plugin {
+ public:
+  static constexpr const char *name = "qcow2";
+  static constexpr const char *longname = "nbdkit qcow2 plugin";
+  static constexpr const char *description = "write and read QCOW2 images in parallel";
+  static constexpr const char *magic_config_key = "file";
+  static constexpr const char *config_help =
+      "[file=]<FILE>              (required) The image.\n"
+      "size=<SIZE>                Virtual size, required for a new image without backing=.\n"
+      "cluster-size=<SIZE>        Cluster size of a new image, 512 to 2M (default: 64K).\n"
+      "backing=<FILE>             Backing file of a new image.\n"
+      "backing-format=raw|qcow2   Its format, required with backing=.\n"
+      "create=auto|always|never   Whether to create the image (default: auto, if it is missing).\n"
+      "detect-zeroes=on|off       Store clusters of zeroes as zero clusters (default: on).";
+
+  bool config(const std::string &key, const std::string &value) {
+    constexpr uint64_t max_size = std::numeric_limits<int64_t>::max();
+    if (key == "file") {
+      options_.path = nbdkit::absolute_path(value);
+    } else if (key == "size") {
+      options_.size = nbdkit::parse_size(key, value, sector, max_size);
+    } else if (key == "cluster-size") {
+      options_.cluster_size = nbdkit::parse_size(key, value, 1u << min_cluster_bits,
+                                                 1u << max_cluster_bits);
+      if (!std::has_single_bit(*options_.cluster_size)) {
+        util::fail(EINVAL, "cluster-size={}: must be a power of two between 512 and 2M", value);
+      }
+    } else if (key == "backing") {
+      options_.backing = nbdkit::absolute_path(value);
+    } else if (key == "backing-format") {
+      options_.backing_format = nbdkit::parse_choice(key, value, {"raw", "qcow2"}) == 0 ? "raw" : "qcow2";
+    } else if (key == "create") {
+      options_.create = Create(nbdkit::parse_choice(key, value, {"auto", "always", "never"}));
+    } else if (key == "detect-zeroes") {
+      options_.detect_zeroes = nbdkit::parse_bool(key, value);
+    } else {
+      return false;
+    }
+    return true;
+  }
+
+  void config_complete() {
+    if (options_.path.empty()) util::fail(EINVAL, "file= is required: the image to write");
+    if (options_.backing && options_.backing_format.empty()) {
+      util::fail(EINVAL, "backing-format=raw or backing-format=qcow2 is required with backing=: the "
+                 "format is never guessed");
+    }
+    if (!options_.backing && !options_.backing_format.empty()) {
+      util::fail(EINVAL, "backing-format={} makes no sense without backing=", options_.backing_format);
+    }
+  }
+
+  void get_ready() { image_ = open_image(options_, nbdkit::log()); }
+
+  std::unique_ptr<Connection> open(bool) { return std::make_unique<Connection>(*image_); }
+
+  // On SIGTERM the connections may not have been closed; their requests are done.
+  void cleanup() {
+    if (image_) image_->finalise();
+  }
+
+ private:
+  Options options_;
+  std::unique_ptr<Image> image_;
+};
+
+}  // namespace
+
+}  // namespace qcow2
+
+REPLICATE_REGISTER_PLUGIN(qcow2::Plugin)

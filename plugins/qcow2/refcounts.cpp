@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "plugins/qcow2/refcounts.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "common/util/error.hpp"
+
+namespace qcow2 {
+
+std::vector<uint64_t> read_refcount_table(const util::Fd &fd, const std::string &path,
+                                          const Geometry &geometry, RefcountTable table,
+                                          uint64_t end, Bitmap &used) {
+  auto use = [&](const char *what, uint64_t offset) {
+    if (offset % geometry.cluster_size() != 0 || geometry.cluster_of(offset) >= end ||
+        !used.add(geometry.cluster_of(offset))) {
+      util::fail(EINVAL, "{}: a {} at offset {} lies outside the file or over something else: run "
+                 "qemu-img check -r all on it", path, what, offset);
+    }
+  };
+  std::vector<std::byte> bytes(geometry.start_of(table.clusters));
+  for (uint64_t i = 0; i < table.clusters; ++i) {
+    use("refcount table", table.offset + geometry.start_of(i));
+  }
+  util::read_at_or_zero(fd, bytes, table.offset, path);
+
+  std::vector<uint64_t> blocks(bytes.size() / 8);
+  for (size_t k = 0; k < blocks.size(); ++k) {
+    blocks[k] = load_be64(&bytes[k * 8]);
+    if (blocks[k] != 0) use("refcount block", blocks[k]);
+  }
+  while (!blocks.empty() && blocks.back() == 0) blocks.pop_back();
+  return blocks;
+}
+
+namespace {
+
+class Writer {
+ public:
+  Writer(const util::Fd &fd, const std::string &path, const Geometry &geometry,
+         Allocator &allocator, Bitmap &used)
+      : fd_(fd),
+        path_(path),
+        geometry_(geometry),
+        per_block_(geometry.refcounts_per_block()),
+        allocator_(allocator),
+        blocks_(allocator.blocks()),
+        used_(used) {}
+
+  RefcountTable write(RefcountTable table) {
+    allocator_.set_end(end_of_used());
+    for (uint64_t block : blocks_) {
+      if (block != 0) use(geometry_.cluster_of(block));
+    }
+    add_missing_blocks();
+    if (blocks_.size() * 8 > geometry_.start_of(table.clusters)) {
+      table = place_table();
+    } else {
+      use_table(table);
+    }
+    add_missing_blocks();
+    if (blocks_.size() * 8 > geometry_.start_of(table.clusters)) {
+      util::fail(EFBIG, "{}: the image file is too long for clusters of {} bytes", path_,
+                 geometry_.cluster_size());
+    }
+    write_blocks();
+    write_table(table);
+    return table;
+  }
+
+ private:
+  void use(uint64_t cluster) {
+    used_.add(cluster);
+    if (cluster >= allocator_.end()) allocator_.set_end(cluster + 1);
+  }
+  void use_table(RefcountTable table) {
+    for (uint64_t i = 0; i < table.clusters; ++i) use(geometry_.cluster_of(table.offset) + i);
+  }
+  uint64_t append() {
+    uint64_t cluster = allocator_.end();
+    use(cluster);
+    return cluster;
+  }
+
+  uint64_t end_of_used() const {
+    uint64_t end = allocator_.end();
+    while (end > 0 && !used_.contains(end - 1)) --end;
+    return end;
+  }
+
+  bool any_used(uint64_t block) const {
+    for (uint64_t c = block * per_block_; c < (block + 1) * per_block_; ++c) {
+      if (used_.contains(c)) return true;
+    }
+    return false;
+  }
+
+  // A block at the end of the file may need another one for itself.
+  void add_missing_blocks() {
+    for (uint64_t k = 0; k * per_block_ < allocator_.end(); ++k) {
+      if (k >= blocks_.size()) blocks_.resize(k + 1);
+      if (blocks_[k] == 0 && any_used(k)) blocks_[k] = geometry_.start_of(append());
+    }
+  }
+
+  // Half as long again as needed, so that neither its own blocks nor the next run move it again.
+  RefcountTable place_table() {
+    uint64_t bytes = std::min<uint64_t>(blocks_.size() * 12 + 64, max_refcount_table_bytes);
+    uint64_t clusters = Geometry::divide_up(bytes, geometry_.cluster_size());
+    RefcountTable table{geometry_.start_of(allocator_.end()), static_cast<uint32_t>(clusters)};
+    use_table(table);
+    return table;
+  }
+
+  void write_blocks() {
+    std::vector<std::byte> bytes(geometry_.cluster_size());
+    for (size_t k = 0; k < blocks_.size(); ++k) {
+      if (blocks_[k] == 0) continue;
+      for (uint64_t i = 0; i < per_block_; ++i) {
+        store_be16(&bytes[i * 2], used_.contains(k * per_block_ + i) ? 1 : 0);
+      }
+      util::write_at(fd_, bytes, blocks_[k], path_);
+    }
+  }
+
+  void write_table(RefcountTable table) {
+    std::vector<std::byte> bytes(geometry_.start_of(table.clusters));
+    for (size_t k = 0; k < blocks_.size(); ++k) store_be64(&bytes[k * 8], blocks_[k]);
+    util::write_at(fd_, bytes, table.offset, path_);
+  }
+
+  const util::Fd &fd_;
+  const std::string &path_;
+  const Geometry geometry_;
+  const uint64_t per_block_;
+  Allocator &allocator_;
+  std::vector<uint64_t> &blocks_;
+  Bitmap &used_;
+};
+
+}  // namespace
+
+RefcountTable write_refcounts(const util::Fd &fd, const std::string &path, const Geometry &geometry,
+                              RefcountTable table, Allocator &allocator, Bitmap &used) {
+  return Writer(fd, path, geometry, allocator, used).write(table);
+}
+
+}  // namespace qcow2
