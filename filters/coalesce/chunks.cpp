@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "filters/coalesce/chunks.hpp"
+
+#include <iterator>
+
+namespace coalesce {
+
+bool Chunks::erase(const ChunkPtr &chunk) {
+  auto it = chunks_.find(chunk->range.offset);
+  if (it == chunks_.end() || it->second != chunk) return false;
+  chunks_.erase(it);
+  return true;
+}
+
+std::map<uint64_t, ChunkPtr>::const_iterator Chunks::first_meeting(uint64_t offset) const {
+  auto it = chunks_.upper_bound(offset);
+  if (it != chunks_.begin() && std::prev(it)->second->range.end() > offset) --it;
+  return it;
+}
+
+std::vector<Chunks::Part> Chunks::split(extents::Range range) const {
+  std::vector<Part> parts;
+  uint64_t at = range.offset;
+  for (auto it = first_meeting(at); it != chunks_.end() && it->first < range.end(); ++it) {
+    extents::Range had = extents::intersect(it->second->range, range);
+    if (had.offset > at) parts.push_back({{at, had.offset - at}, nullptr});
+    parts.push_back({had, it->second});
+    at = had.end();
+  }
+  if (at < range.end()) parts.push_back({{at, range.end() - at}, nullptr});
+  return parts;
+}
+
+std::vector<ChunkPtr> Chunks::meeting(extents::Range range) const {
+  std::vector<ChunkPtr> list;
+  for (auto it = first_meeting(range.offset); it != chunks_.end() && it->first < range.end(); ++it) {
+    list.push_back(it->second);
+  }
+  return list;
+}
+
+}  // namespace coalesce

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "filters/coalesce/disk_map.hpp"
+
+namespace coalesce {
+
+void DiskMap::learn(uint64_t generation, const std::vector<extents::Extent> &list) {
+  if (generation != generation_) return;
+  if (map_.count() > most) map_.set({0, size()}, unknown);
+  for (const auto &e : list) map_.set(e.range(), e.type);
+}
+
+void DiskMap::forget() {
+  ++generation_;
+  map_.set({0, size()}, unknown);
+}
+
+std::vector<extents::Extent> DiskMap::known(extents::Range range) const {
+  std::vector<extents::Extent> list;
+  map_.for_each(range, [&](const extents::Extent &e) {
+    if (e.type == unknown) return false;
+    list.push_back(e);
+    return true;
+  });
+  return list;
+}
+
+}  // namespace coalesce

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "filters/coalesce/exports.hpp"
+
+namespace coalesce {
+
+void Exports::share_out() {
+  std::erase_if(entries_, [](const Entry &e) { return e.engine.expired(); });
+  for (const Entry &e : entries_) {
+    if (auto engine = e.engine.lock()) engine->set_share(budget_.limit() / entries_.size());
+  }
+}
+
+std::shared_ptr<Engine> Exports::join(const std::string &name, uint64_t size, bool shared,
+                                      const Make &make) {
+  std::lock_guard lock(mutex_);
+  if (shared) {
+    for (const Entry &e : entries_) {
+      if (!e.shared || e.name != name) continue;
+      if (auto engine = e.engine.lock(); engine && engine->size() == size) return engine;
+    }
+  }
+  auto engine = make(budget_);
+  entries_.push_back({name, shared, engine});
+  share_out();
+  return engine;
+}
+
+void Exports::leave(std::shared_ptr<Engine> &engine) {
+  engine.reset();
+  std::lock_guard lock(mutex_);
+  share_out();
+}
+
+void Exports::invalidate(const std::string &name, extents::Range range) {
+  std::lock_guard lock(mutex_);
+  for (const Entry &e : entries_) {
+    if (e.name != name) continue;
+    if (auto engine = e.engine.lock()) engine->invalidate(range);
+  }
+}
+
+}  // namespace coalesce

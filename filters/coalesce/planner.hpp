@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What to read in one piece.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "common/extents/extent.hpp"
+
+namespace coalesce {
+
+// All in bytes.
+struct Shape {
+  uint64_t gap;        // what is not wanted is read along if it is no longer than this
+  uint64_t chunk;      // no piece is longer; pieces also end at its multiples
+  uint64_t align = 1;  // a power of two: pieces begin and end at its multiples
+};
+
+// Whether a client will read such an extent. A hole is not wanted even if its content is not known
+// to be zero: so a source that knows what has changed shows the rest of the disk.
+constexpr bool wanted(extents::Type type) { return type == extents::data; }
+
+// The pieces that cover every wanted byte from `position` on, each once, in order. `extents` follow
+// each other without a gap; nothing outside of them is planned. Pieces end at multiples of
+// Shape::chunk, whatever the position, so that two readers get to the same ones.
+std::vector<extents::Range> plan(std::span<const extents::Extent> extents, const Shape &shape,
+                                 uint64_t position);
+
+}  // namespace coalesce

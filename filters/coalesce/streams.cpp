@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "filters/coalesce/streams.hpp"
+
+#include <algorithm>
+
+namespace coalesce {
+
+Stream *Streams::match(extents::Range read, const Between &between) {
+  Stream *best = nullptr;
+  uint64_t best_distance = 0;
+  Stream *below = nullptr;  // the one whose head is the nearest at or before the read
+  for (Stream &s : streams_) {
+    uint64_t distance = read.offset > s.head ? read.offset - s.head : s.head - read.offset;
+    // The second read of a stream must follow the first exactly: random reads often are just near.
+    bool near = s.sequential() ? distance <= slack_ : distance == 0;
+    if (near && (best == nullptr || distance < best_distance)) {
+      best = &s;
+      best_distance = distance;
+    }
+    if (s.head <= read.offset && (below == nullptr || s.head > below->head)) below = &s;
+  }
+  if (best == nullptr && below != nullptr) {
+    uint64_t skipped = between(below->head, read.offset);
+    if (skipped <= (below->sequential() ? slack_ : 0)) best = below;
+  }
+  return best;
+}
+
+Stream *Streams::add(extents::Range read) {
+  if (streams_.size() >= most) {
+    auto oldest = std::min_element(streams_.begin(), streams_.end(), [](const auto &a, const auto &b) {
+      if (a.sequential() != b.sequential()) return !a.sequential();
+      return a.last < b.last;
+    });
+    if (oldest->sequential() && !stale(*oldest)) return nullptr;
+    streams_.erase(oldest);
+  }
+  Stream &s = streams_.emplace_front();
+  s.id = next_id_++;
+  s.head = s.fetched = read.end();
+  return &s;
+}
+
+Stream *Streams::observe(extents::Range read, bool expected, const Between &between) {
+  ++now_;
+  Stream *s = match(read, between);
+  if (s == nullptr) s = add(read);
+  if (s == nullptr) return nullptr;
+  bool was_sequential = s->sequential();
+  ++s->reads;
+  if (expected && !s->sequential()) s->reads = 2;
+  s->head = std::max(s->head, read.end());
+  s->read += read.length;
+  s->last = now_;
+  if (!was_sequential) s->fetched = read.offset;
+  return s;
+}
+
+Stream *Streams::find(uint64_t id) {
+  auto it = std::find_if(streams_.begin(), streams_.end(), [&](const auto &s) { return s.id == id; });
+  return it == streams_.end() ? nullptr : &*it;
+}
+
+void Streams::erase(uint64_t id) {
+  std::erase_if(streams_, [&](const auto &s) { return s.id == id; });
+}
+
+uint64_t Streams::active() const {
+  auto active = [&](const auto &s) { return s.sequential() && !stale(s); };
+  return static_cast<uint64_t>(std::count_if(streams_.begin(), streams_.end(), active));
+}
+
+void Streams::serve(const std::function<bool(Stream &)> &f) {
+  for (auto it = streams_.begin(); it != streams_.end(); ++it) {
+    if (!it->sequential() || stale(*it)) continue;
+    if (f(*it)) {
+      streams_.splice(streams_.end(), streams_, it);
+      return;
+    }
+  }
+}
+
+}  // namespace coalesce
