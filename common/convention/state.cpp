@@ -34,6 +34,32 @@ void save_state(const std::string &path, const State &state) {
   util::replace_file(path, format(state));
 }
 
+void check_belongs(const State &state, const std::optional<Description> &source, uint64_t size,
+                   const std::string &parameter) {
+  static constexpr const char *what_next =
+      "give the destination's own state file, or remove it to start with a full copy";
+  if (state.size != size) {
+    util::fail(EINVAL, "{}: that state is of a disk of {} bytes, the source has {}; {}", parameter,
+               state.size, size, what_next);
+  }
+  if (!source) return;
+  bool known = !state.source.empty();  // an earlier source may not have said what it is
+  if (known && (source->source != state.source || source->vm != state.vm ||
+                source->disk != state.disk)) {
+    util::fail(EINVAL, "{}: that state is of {} {} disk {}, the source is {} {} disk {}; {}",
+               parameter, state.source, state.vm, state.disk, source->source, source->vm,
+               source->disk, what_next);
+  }
+  // A run that was interrupted has the source's own checkpoint already.
+  if (source->mode == "delta" && source->since != state.checkpoint &&
+      (state.checkpoint.empty() || source->checkpoint != state.checkpoint)) {
+    util::fail(EINVAL,
+               "{}: the source shows what has changed since \"{}\", but the destination holds "
+               "\"{}\"; start the source with since=@ and this state file",
+               parameter, source->since, state.checkpoint);
+  }
+}
+
 std::string format(const State &s) {
   nlohmann::ordered_json document = {{"nbdkit-replicate", 1}, {"checkpoint", s.checkpoint},
                                      {"source", s.source},    {"vm", s.vm},

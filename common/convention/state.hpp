@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "common/convention/description.hpp"
 #include "common/extents/extent.hpp"
 
 namespace convention {
@@ -30,6 +31,13 @@ std::optional<State> load_state(const std::string &path);
 
 // Atomic and durable (util::replace_file).
 void save_state(const std::string &path, const State &state);
+
+// Throws util::Error EINVAL, with what to do, unless the state is of the disk of `size` bytes that
+// `source` describes (nothing: a source that does not say; then the size alone can be checked), and
+// what the source shows contains all that has changed since the state's checkpoint. `parameter` is
+// the one that named the state, as "key=FILE".
+void check_belongs(const State &state, const std::optional<Description> &source, uint64_t size,
+                   const std::string &parameter);
 
 std::string format(const State &state);
 State parse_state(const std::string &text, const std::string &origin);

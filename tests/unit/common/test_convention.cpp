@@ -81,3 +81,34 @@ TEST_CASE("a damaged state is refused, with the way to start anew") {
                       Catch::Contains("web1.state") && Catch::Contains("remove it"));
   }
 }
+
+TEST_CASE("a state belongs to one disk, and to a source that shows all that changed since") {
+  State state{"c1", "vsphere", "vm-1", 2000, 1000, {{0, 10}}};
+  auto check = [&](const Description &d, uint64_t size = 1000) {
+    convention::check_belongs(state, d, size, "key=f");
+  };
+  Description full{"vsphere", "vm-1", 2000, 1000, "full", "", "c2"};
+  CHECK_NOTHROW(check(full));
+  CHECK_NOTHROW(convention::check_belongs(state, std::nullopt, 1000, "key=f"));
+  CHECK_THROWS_WITH(convention::check_belongs(state, std::nullopt, 999, "key=f"),
+                    Catch::Contains("999") && Catch::Contains("1000") && Catch::Contains("remove"));
+
+  auto other = full;
+  other.vm = "vm-2";
+  CHECK_THROWS_WITH(check(other), Catch::Contains("key=f") && Catch::Contains("vm-2"));
+  other = full;
+  other.disk = 2001;
+  CHECK_THROWS_WITH(check(other), Catch::Contains("2001") && Catch::Contains("remove"));
+
+  Description delta{"vsphere", "vm-1", 2000, 1000, "delta", "c1", "c2"};
+  CHECK_NOTHROW(check(delta));
+  delta.since = "c0";
+  CHECK_THROWS_WITH(check(delta), Catch::Contains("since=@"));
+  state.checkpoint = "c2";  // the run was interrupted, the source still runs
+  CHECK_NOTHROW(check(delta));
+  state.checkpoint = "";  // nothing is known
+  CHECK_THROWS_WITH(check(delta), Catch::Contains("since=@"));
+  CHECK_NOTHROW(check(full));
+  state.source = state.vm = "";
+  CHECK_NOTHROW(check(full));
+}
