@@ -3,6 +3,7 @@
 // nbdkit-delta-filter: shows any NBD client only what has to be copied.
 #include "common/nbdkit/filter.hpp"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 
@@ -39,16 +40,32 @@ class Connection {
 
   void extents(nbdkit::Next next, uint32_t count, uint64_t offset, uint32_t,
                nbdkit::ExtentList &list) {
-    for (const auto &extent : next.extents(count, offset)) {
-      if (honest_) {
-        list.add(extent);
-      } else {
-        show(extent, owed_, settings_.zeroes, [&](const auto &shown) { list.add(shown); });
-      }
+    if (honest_) {
+      for (const auto &extent : next.extents(count, offset)) list.add(extent);
+    } else {
+      show_sectors(next, count, offset, list);
     }
   }
 
  private:
+  // In whole sectors, so a little more than was asked for. The layer below may stop early; so may we,
+  // but not before we have said something.
+  void show_sectors(nbdkit::Next next, uint32_t count, uint64_t offset, nbdkit::ExtentList &list) {
+    constexpr uint64_t sector = Sectors::sector;
+    const uint64_t size = next.get_size();
+    uint64_t at = offset / sector * sector;
+    const uint64_t end = std::min((offset + count + sector - 1) / sector * sector, size);
+    Sectors sectors([&](const extents::Extent &extent) { list.add(extent); });
+    while (at < end && sectors.empty()) {
+      auto ask = static_cast<uint32_t>(std::min<uint64_t>(end - at, UINT32_MAX / sector * sector));
+      for (const auto &extent : next.extents(ask, at)) {
+        show(extent, owed_, settings_.zeroes, [&](const auto &shown) { sectors.feed(shown); });
+        at = extent.end();
+      }
+    }
+    if (at == size) sectors.end_of_disk();
+  }
+
   const Settings &settings_;
   const bool honest_;
   extents::RangeSet owed_{0};

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "filters/delta/view.hpp"
 
-#include <cerrno>
-
-#include "common/util/error.hpp"
+#include <algorithm>
+#include <utility>
 
 namespace delta {
 
@@ -23,25 +22,35 @@ void show(const extents::Extent &honest, const extents::RangeSet &owed, Zeroes z
   });
 }
 
+void Sectors::feed(extents::Extent extent) {
+  if (part_) {
+    uint64_t rest = std::min(extent.length, sector - part_->length);
+    if (part_->type != extent.type) part_->type = extents::data;
+    part_->length += rest;
+    extent = {extent.offset + rest, extent.length - rest, extent.type};
+    if (part_->length < sector) return;
+    add(*std::exchange(part_, std::nullopt));
+  }
+  uint64_t tail = extent.length % sector;
+  if (extent.length > tail) add({extent.offset, extent.length - tail, extent.type});
+  if (tail > 0) part_ = extents::Extent{extent.end() - tail, tail, extent.type};
+}
+
+void Sectors::end_of_disk() {
+  if (part_) add(*std::exchange(part_, std::nullopt));
+}
+
+void Sectors::add(const extents::Extent &extent) {
+  added_ = true;
+  add_(extent);
+}
+
 extents::RangeSet owed_of(const std::optional<convention::State> &state, const std::string &path,
                           const std::string &description, uint64_t size) {
   extents::RangeSet owed(size);
   if (!state) return owed;
-  if (state->size != size) {
-    util::fail(EINVAL,
-               "delta-owed={}: that state is of a disk of {} bytes, this one has {}; give the "
-               "destination's own state file, or remove it to start with a full copy",
-               path, state->size, size);
-  }
-  auto source = convention::parse_description(description);
-  if (source && (source->source != state->source || source->vm != state->vm ||
-                 source->disk != state->disk)) {
-    util::fail(EINVAL,
-               "delta-owed={}: that state is of {} {} disk {}, this is {} {} disk {}; give the "
-               "destination's own state file, or remove it to start with a full copy",
-               path, state->source, state->vm, state->disk, source->source, source->vm,
-               source->disk);
-  }
+  convention::check_belongs(*state, convention::parse_description(description), size,
+                            "delta-owed=" + path);
   for (const auto &range : state->owed) owed.add(range);
   return owed;
 }

@@ -28,6 +28,25 @@ extents::Type view_type(extents::Type honest, bool owed, Zeroes zeroes);
 void show(const extents::Extent &honest, const extents::RangeSet &owed, Zeroes zeroes,
           const std::function<void(const extents::Extent &)> &add);
 
+// Lets the view change only where a sector begins: clients that work in sectors (qemu-img) take the
+// first byte's type for all of a sector. One that is of two types is data, which is never wrong, for
+// reads return the disk's bytes. Fed with extents that follow each other from a multiple of `sector`.
+class Sectors {
+ public:
+  static constexpr uint64_t sector = 512;  // bytes
+
+  explicit Sectors(std::function<void(const extents::Extent &)> add) : add_(std::move(add)) {}
+  void feed(extents::Extent extent);
+  void end_of_disk();  // the last sector may be a part of one
+  bool empty() const { return !added_; }  // nothing has been added yet
+
+ private:
+  void add(const extents::Extent &extent);
+  std::function<void(const extents::Extent &)> add_;
+  std::optional<extents::Extent> part_;  // of a sector whose end has not been seen
+  bool added_ = false;
+};
+
 // What an unfinished run owes of a disk of `size` bytes. Throws util::Error EINVAL if the state is
 // that of another source, disk or size than the description says (free text says nothing).
 extents::RangeSet owed_of(const std::optional<convention::State> &state, const std::string &path,

@@ -27,17 +27,31 @@ TEST_CASE("an extent is split where what is owed begins and ends") {
   CHECK(list == std::vector<Extent>{{0, 100, 3}, {100, 50, 0}, {150, 850, 3}});
 }
 
-TEST_CASE("a state of another disk is refused") {
+TEST_CASE("the view changes only where a sector begins, and what is mixed is data") {
+  std::vector<Extent> list;
+  Sectors sectors([&](const Extent &e) { list.push_back(e); });
+  sectors.feed({1024, 1, 3});
+  CHECK(sectors.empty());
+  sectors.feed({1025, 10, 2});
+  sectors.feed({1035, 2000, 3});  // ends 11 bytes into the sector at 3072, less 48
+  sectors.feed({3035, 37, 3});
+  CHECK(list == std::vector<Extent>{{1024, 512, 0}, {1536, 1024, 3}, {2560, 512, 3}});
+  sectors.feed({3072, 100, 2});
+  CHECK(list.size() == 3);
+  sectors.end_of_disk();
+  CHECK(list.back() == Extent{3072, 100, 2});
+}
+
+TEST_CASE("a state of another disk is refused, what is owed is taken from the right one") {
   convention::State state{"c", "vsphere", "vm-1", 2000, 1000, {{0, 10}}};
-  auto described = [](const char *vm, int disk) {
-    return convention::format(convention::Description{"vsphere", vm, disk, 1000, "full", "", "c2"});
+  auto described = [](const char *vm) {
+    return convention::format(convention::Description{"vsphere", vm, 2000, 1000, "full", "", "c2"});
   };
-  CHECK(owed_of(state, "f", described("vm-1", 2000), 1000).bytes() == 10);
+  CHECK(owed_of(state, "f", described("vm-1"), 1000).bytes() == 10);
   CHECK(owed_of(state, "f", "", 1000).bytes() == 10);
   CHECK(owed_of(std::nullopt, "f", "", 1000).empty());
-  CHECK_THROWS_WITH(owed_of(state, "f", described("vm-2", 2000), 1000), Catch::Contains("vm-2"));
-  CHECK_THROWS_WITH(owed_of(state, "f", described("vm-1", 2001), 1000), Catch::Contains("2001"));
-  CHECK_THROWS_WITH(owed_of(state, "f", "", 2000), Catch::Contains("remove it"));
+  CHECK_THROWS_WITH(owed_of(state, "f", described("vm-2"), 1000),
+                    Catch::Contains("delta-owed=f") && Catch::Contains("vm-2"));
 }
 
 TEST_CASE("export names go to the layer below and back") {

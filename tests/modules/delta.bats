@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: BSD-3-Clause
+load ../lib
+
+# A disk of 8 MiB and what an honest source says of it: 1 MiB changed, 1 MiB zero and allocated,
+# 1 MiB changed into a hole; the rest has not changed.
+prepare() {
+    random_file disk.raw 8M
+    dd if=/dev/zero of=disk.raw bs=1M seek=3 count=2 conv=notrunc status=none
+    printf '%s\n' "0 2M hole" "2M 1M" "3M 1M zero" "4M 1M hole,zero" "5M 3M hole" > honest
+}
+
+# view PARAMETERS...: a server of that disk.
+view() {
+    start src --filter="$DELTA" --filter=exportname --filter=extentlist file disk.raw \
+        extentlist=honest exportname-list=keep exportdesc=fixed:"$DESCRIPTION" "$@"
+}
+DESCRIPTION='{"nbdkit-replicate":1,"source":"test","vm":"vm-1","disk":2000,"size":8388608,"mode":"delta","since":"c1","checkpoint":"c2"}'
+
+# state CHECKPOINT OWED [VM]: web1.state.
+state() {
+    echo '{"nbdkit-replicate":1,"checkpoint":"'"$1"'","source":"test","vm":"'"${3:-vm-1}"'","disk":2000,"size":8388608,"owed":'"$2"'}' > web1.state
+}
+
+# map [EXPORT]: "offset length type" of each extent, on one line.
+map() {
+    nbdinfo --map --json "$(uri src "$1")" |
+        jq -r '[.[] | "\(.offset) \(.length) \(.type)"] | join(", ")'
+}
+
+@test "unchanged is hole and zero, what has become zero is zero, data is data" {
+    view
+    [ "$(map)" = "0 2097152 3, 2097152 1048576 0, 3145728 2097152 2, 5242880 3145728 3" ]
+}
+
+@test "the export honest has the extents untouched" {
+    view
+    [ "$(map honest)" = "0 2097152 1, 2097152 1048576 0, 3145728 1048576 2, 4194304 1048576 3, 5242880 3145728 1" ]
+}
+
+@test "reads are the disk's bytes everywhere" {
+    view
+    nbdcopy --no-extents "$(uri src)" copy.raw
+    same disk.raw copy.raw
+    nbdcopy --no-extents "$(uri src honest)" copy2.raw
+    same disk.raw copy2.raw
+}
+
+@test "delta-zeroes=data shows what has become zero as data" {
+    view delta-zeroes=data
+    [ "$(map)" = "0 2097152 3, 2097152 3145728 0, 5242880 3145728 3" ]
+}
+
+@test "delta-owed shows what an unfinished run owes" {
+    state c1 "[[1048576,4096],[4194304,65536],[8384512,4096]]"
+    view delta-owed=web1.state
+    [ "$(map)" = "0 1048576 3, 1048576 4096 0, 1052672 1044480 3, 2097152 1048576 0, 3145728 2097152 2, 5242880 3141632 3, 8384512 4096 0" ]
+}
+
+@test "delta-owed of a file that does not exist owes nothing" {
+    view delta-owed=none.state
+    [ "$(map)" = "0 2097152 3, 2097152 1048576 0, 3145728 2097152 2, 5242880 3145728 3" ]
+}
+
+@test "a source that knows no changes is in the delta as a whole" {
+    truncate -s 8M sparse.raw
+    dd if=disk.raw of=sparse.raw bs=1M count=1 conv=notrunc status=none
+    start src --filter="$DELTA" file sparse.raw
+    [ "$(map)" = "0 1048576 0, 1048576 7340032 2" ]
+}
+
+@test "a source without extents is in the delta as a whole" {
+    start src --filter="$DELTA" --filter=noextents file disk.raw
+    [ "$(map)" = "0 8388608 0" ]
+}
+
+# qemu-img takes the type of a sector's first byte for all of it.
+@test "the view changes only where a sector begins" {
+    printf '%s\n' "0 1000 hole" "1000 1" "1001 1000 hole" "2001 3000 zero" "5001 8383607 hole" > honest
+    view
+    [ "$(map)" = "0 512 3, 512 512 0, 1024 512 3, 1536 512 0, 2048 2560 2, 4608 512 0, 5120 8383488 3" ]
+    cp disk.raw odd.raw
+    truncate -s 8388000 odd.raw
+    printf '%s\n' "0 8387998 hole" "8387998 2" > honest
+    stop src
+    start src --filter="$DELTA" --filter=extentlist file odd.raw extentlist=honest
+    [ "$(map)" = "0 8387584 3, 8387584 416 0" ]
+}
+
+@test "any part of the map can be asked for" {
+    printf '%s\n' "0 1000 hole" "1000 1" "1001 8387607 hole" > honest
+    view
+    /usr/bin/python3 - "$(uri src)" <<'PY'
+import nbd, sys
+h = nbd.NBD()
+h.add_meta_context("base:allocation")
+h.connect_uri(sys.argv[1])
+def types(count, offset):
+    found = []
+    def extent(context, offset, entries, error):
+        found.extend(entries)
+        return 0
+    h.block_status(count, offset, extent)
+    return found
+assert types(1, 999) == [1, 0], types(1, 999)
+assert types(1, 511) == [1, 3]
+assert types(2, 511) == [1, 3, 1, 0]
+assert types(1, 8388607) == [1, 3]
+assert types(1, 1024) == [1, 3]
+PY
+}
+
+@test "both names of each export are listed" {
+    mkdir disks
+    cp disk.raw disks/2000
+    start src --filter="$DELTA" file dir=disks
+    nbdinfo --list --json "$(uri src)" | jq -r '.exports[]."export-name"' | sort > names
+    [ "$(tr '\n' ' ' < names)" = "2000 honest/2000 " ]
+}
+
+@test "a state of another disk is refused" {
+    state c1 "[]" vm-2
+    view delta-owed=web1.state
+    ! timeout 20 nbdinfo --size "$(uri src)"
+    grep -q 'error: .*delta-owed=.*vm-2.*remove it to start' src.log
+    timeout 20 nbdinfo --size "$(uri src honest)"
+}
+
+@test "a state that has moved on is refused" {
+    state c9 "[]"
+    view delta-owed=web1.state
+    ! timeout 20 nbdinfo --size "$(uri src)"
+    grep -q 'error: .*since.*"c1".*holds "c9"' src.log
+}
+
+@test "senseless parameters are refused at the start" {
+    refuses "delta-zeroes=none: must be zero or data" \
+        timeout 20 nbdkit -U - --filter="$DELTA" null delta-zeroes=none --run true
+    echo '{' > web1.state
+    refuses "web1.state is not a usable state file" \
+        timeout 20 nbdkit -U - --filter="$DELTA" null delta-owed=web1.state --run true
+    refuses "delta-nonsense" \
+        timeout 20 nbdkit -U - --filter="$DELTA" memory 1M delta-nonsense=1 --run true
+}
+
+# The two ways without the apply filter that nbdkit-delta-filter(1) gives.
+@test "without apply: nbdcopy -S 0 --destination-is-zero with delta-zeroes=data" {
+    random_file base.raw 8M
+    view delta-zeroes=data
+    /usr/bin/python3 -c '
+disk = open("disk.raw", "rb").read()
+base = bytearray(disk)
+base[2 << 20:5 << 20] = b"o" * (3 << 20)
+open("dst.raw", "wb").write(base)'
+    ! cmp -s disk.raw dst.raw
+    start dst file dst.raw
+    timeout 60 nbdcopy -S 0 --destination-is-zero --flush "$(uri src)" "$(uri dst)"
+    same disk.raw dst.raw
+}
+
+@test "without apply: qemu-img convert -B of the honest export" {
+    view
+    /usr/bin/python3 -c '
+disk = open("disk.raw", "rb").read()
+base = bytearray(disk)
+base[2 << 20:5 << 20] = b"o" * (3 << 20)
+open("base.raw", "wb").write(base)'
+    timeout 60 qemu-img convert -f raw -O qcow2 -B "$PWD/base.raw" -F raw "$(uri src honest)" overlay.qcow2
+    sound overlay.qcow2
+    timeout 60 qemu-img convert -O raw overlay.qcow2 copy.raw
+    same disk.raw copy.raw
+    [ "$(qemu-img map --output=json overlay.qcow2 | jq '[.[] | select(.depth == 0) | .length] | add')" = 3145728 ]
+}
