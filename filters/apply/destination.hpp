@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The layer below, as one connection reaches it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "common/extents/extent.hpp"
+
+namespace apply {
+
+// How a zero may be done (NBD protocol, NBD_CMD_WRITE_ZEROES).
+struct ZeroFlags {
+  bool fua = false;
+  bool may_trim = false;  // a hole will do
+  bool fast = false;      // fail with ENOTSUP rather than be slow
+};
+
+// Every method waits until it is done, and throws if it fails. May be used from any thread.
+class Destination {
+ public:
+  virtual ~Destination() = default;
+  virtual void write(std::span<const std::byte> buffer, uint64_t offset, bool fua) = 0;
+  virtual void zero(extents::Range range, ZeroFlags flags) = 0;
+  virtual void flush() = 0;  // nothing to do where the layer below has no flush
+  // It makes one request durable by itself; if not, a flush must follow.
+  virtual bool native_fua() const = 0;
+};
+
+}  // namespace apply

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "filters/apply/keeper.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "common/util/error.hpp"
+#include "common/util/file.hpp"
+
+namespace apply {
+
+using extents::Range;
+using extents::RangeSet;
+
+util::Fd lock_state(const std::string &path) {
+  std::string directory = util::directory_of(path);
+  if (::access(directory.c_str(), W_OK | X_OK) < 0) {
+    util::fail_os(errno, "apply-state={}: cannot write to the directory {}", path, directory);
+  }
+  std::string lock_path = path + ".lock";
+  util::Fd fd = util::open_file(lock_path, O_RDWR | O_CREAT);
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return fd;
+  if (errno != EWOULDBLOCK) util::fail_os(errno, "cannot lock {}", lock_path);
+  util::fail(EBUSY,
+             "apply-state={}: another server is using this state file (it holds {}); one destination "
+             "has one server, wait for its end",
+             path, lock_path);
+}
+
+Keeper::Keeper(std::string path, convention::State header, const Mask &mask,
+               const Coverage &coverage, util::Log log, Clock clock)
+    : path_(std::move(path)),
+      header_(std::move(header)),
+      mask_(mask),
+      coverage_(coverage),
+      log_(std::move(log)),
+      clock_(std::move(clock)),
+      claimed_(mask.size()) {}
+
+void Keeper::begin() {
+  if (begun_) return;
+  std::lock_guard guard(saving_);
+  if (begun_) return;
+  write(coverage_.owed());
+  begun_ = true;
+}
+
+bool Keeper::claims(Range range) const {
+  std::lock_guard guard(lock_);
+  return claimed_.intersects(range);
+}
+
+void Keeper::save() {
+  std::lock_guard guard(saving_);
+  write(coverage_.owed());
+  begun_ = true;
+}
+
+void Keeper::save_if_due() {
+  if (!begun_ || clock_() < due_.load()) return;
+  try {
+    save();
+  } catch (const util::Error &e) {
+    log_.warning("{}: the state stays as it was, which owes more than is missing", e.what());
+  }
+}
+
+void Keeper::write(const std::vector<Range> &owed) {
+  if (saved_ == owed) return;
+  RangeSet claimed = mask_.delta();
+  for (const Range &range : owed) claimed.subtract(range);
+  {
+    // Until the new file is known to be in place the old one may be.
+    std::lock_guard guard(lock_);
+    for (const Range &range : claimed.ranges()) claimed_.add(range);
+  }
+  saved_.reset();
+  convention::State state = header_;
+  state.owed = owed;
+  auto start = clock_();
+  convention::save_state(path_, state);
+  auto end = clock_();
+  due_ = end + std::max<std::chrono::steady_clock::duration>(std::chrono::seconds(1),
+                                                             19 * (end - start));
+  saved_ = owed;
+  std::lock_guard guard(lock_);
+  claimed_ = std::move(claimed);
+}
+
+}  // namespace apply

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The source: the delta view of an NBD server, or a file that holds its map.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/convention/description.hpp"
+#include "common/extents/extent.hpp"
+#include "common/extents/extent_map.hpp"
+
+namespace apply {
+
+// What the source shows.
+struct View {
+  extents::ExtentMap map;
+  std::string description;  // the export's own words; often empty
+  std::optional<convention::Description> identity() const {
+    return convention::parse_description(description);
+  }
+};
+
+// Looks at the source's bytes. Used by one thread at a time.
+class Reader {
+ public:
+  virtual ~Reader() = default;
+  // For each range whether it reads as zeroes. At most 16 ranges of at most 1 MiB each, which are
+  // read at the same time. Throws util::Error.
+  virtual std::vector<bool> are_zero(std::span<const extents::Range> ranges) = 0;
+};
+
+class Source {
+ public:
+  virtual ~Source() = default;
+  virtual const std::string &name() const = 0;
+  // Reads the map. Connections it needs are closed when it returns. Throws util::Error.
+  virtual View load() = 0;
+  // Connects again to the source that showed `view`. Nothing if it has no bytes to be read, only a
+  // map. Throws util::Error, within a deadline, if it is not there or shows something else.
+  virtual std::unique_ptr<Reader> connect(const View &view) = 0;
+};
+
+// From the value of apply-from: a URI has "://" in it, all else is the name of a file.
+std::unique_ptr<Source> make_source(const std::string &value);
+bool is_uri(const std::string &value);
+
+}  // namespace apply
