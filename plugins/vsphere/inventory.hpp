@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Finding a virtual machine and what must be known of it before its disks can be read.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "plugins/vsphere/client.hpp"
+
+namespace vsphere {
+
+// A VirtualDisk of a virtual machine, or of one of its snapshots.
+struct DiskInfo {
+  int64_t key = 0;
+  std::string label;      // "Hard disk 1"
+  uint64_t capacity = 0;  // bytes
+  std::string backing;    // the type of the backing: "VirtualDiskFlatVer2BackingInfo"
+  std::string file;       // "[datastore] directory/disk.vmdk"
+  std::string mode;       // "persistent", "independent_persistent" ...
+  std::string rdm_mode;   // of a raw device mapping: "physicalMode", "virtualMode"
+  std::string sharing;    // "sharingMultiWriter" or not; may be empty
+  std::string change_id;  // of a snapshot's disk, if it is tracked
+  bool has_parent = false;
+};
+
+struct SnapshotInfo {
+  Ref ref;
+  std::string name;
+};
+
+struct VmInfo {
+  Ref ref;
+  std::string name;
+  bool is_template = false;
+  bool tracking_supported = false;
+  bool tracking_enabled = false;
+  std::vector<SnapshotInfo> snapshots;  // the whole tree, parents before children
+  std::vector<DiskInfo> disks;          // in the order of the devices
+};
+
+// `wanted`: "moref=vm-42", "uuid=...", an inventory path (it has a slash) or a name. Throws
+// util::Error ENOENT if there is none, EINVAL with their paths if a name fits several.
+Ref find_vm(Client &client, const std::string &wanted);
+
+VmInfo describe_vm(Client &client, const Ref &vm);
+
+// The disks of a snapshot, as they were.
+std::vector<DiskInfo> snapshot_disks(Client &client, const Ref &snapshot);
+
+// The inventory path of an object without the leading slash and the root folder: "Europe/DC0/vm/web1".
+std::string inventory_path(Client &client, const Ref &object);
+// That of the datacenter it is in.
+std::string datacenter_path(Client &client, const Ref &object);
+
+// `wanted`: a device key, a place from 0, or a label. Throws util::Error ENOENT with what there is.
+const DiskInfo &choose_disk(const VmInfo &vm, const std::string &wanted);
+
+// Why the disk cannot be read by this plugin, as a sentence; empty if it can.
+std::string unreadable_because(const DiskInfo &disk);
+
+// Of the devices in an ArrayOfVirtualDevice.
+std::vector<DiskInfo> parse_disks(pugi::xml_node devices);
+// Of a VirtualMachineSnapshotInfo.
+std::vector<SnapshotInfo> parse_snapshots(pugi::xml_node info);
+
+}  // namespace vsphere

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "plugins/vsphere/source.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "plugins/vsphere/descriptor.hpp"
+#include "plugins/vsphere/tracking.hpp"
+
+namespace vsphere {
+
+namespace {
+
+constexpr uint64_t sector = 512;
+
+std::string names_of(const std::vector<SnapshotInfo> &snapshots) {
+  std::string list;
+  for (const auto &snapshot : snapshots) {
+    list += fmt::format("{}\"{}\"", list.empty() ? "" : ", ", snapshot.name);
+  }
+  return list;
+}
+
+}  // namespace
+
+Source::Source(const Settings &settings, const util::Log &log)
+    : settings_(settings),
+      log_(log),
+      client_(settings.endpoint, settings.credentials, settings.retry, log),
+      datastore_(settings.endpoint, settings.credentials, settings.retry, settings.connections,
+                 log) {}
+
+void Source::start() {
+  try {
+    prepare();
+  } catch (...) {
+    stop();
+    throw;
+  }
+}
+
+void Source::prepare() {
+  client_.login();
+  VmInfo vm = describe_vm(client_, find_vm(client_, settings_.vm));
+  std::vector<DiskInfo> chosen = choose(vm);
+  check(vm, chosen);
+
+  const std::string &instance = client_.content().instance;
+  lock_.emplace(instance.empty() ? settings_.endpoint.host : instance, vm.ref.value);
+  if (remove_leftovers(client_, vm, log_)) {
+    vm = describe_vm(client_, vm.ref);
+    chosen = choose(vm);
+  }
+  if (!vm.snapshots.empty()) {
+    util::fail(EBUSY,
+               "virtual machine {} has snapshots ({}): its disks are chains of files then, which "
+               "cannot be read over HTTPS; remove them first",
+               vm.name, names_of(vm.snapshots));
+  }
+  for (const auto &disk : chosen) {
+    if (disk.has_parent) {
+      util::fail(ENOTSUP,
+                 "disk {} of virtual machine {} is a chain of files, which cannot be read over "
+                 "HTTPS: it is a linked clone, or its disks need consolidation",
+                 disk.key, vm.name);
+    }
+  }
+  if (!vm.tracking_enabled) turn_tracking_on(vm);
+
+  std::vector<DiskInfo> frozen = take_snapshot(vm, chosen);
+  std::string datacenter = datacenter_path(client_, vm.ref);
+  for (const auto &disk : frozen) disks_.push_back(load(vm, disk, datacenter));
+}
+
+// The disks to serve, in the order of the devices.
+std::vector<DiskInfo> Source::choose(const VmInfo &vm) const {
+  if (!settings_.disk.empty()) {
+    const DiskInfo &disk = choose_disk(vm, settings_.disk);
+    if (std::string why = unreadable_because(disk); !why.empty()) {
+      util::fail(ENOTSUP, "disk {} (\"{}\") of virtual machine {} cannot be read: {}", disk.key,
+                 disk.label, vm.name, why);
+    }
+    return {disk};
+  }
+  std::vector<DiskInfo> chosen;
+  std::string reasons;
+  for (const auto &disk : vm.disks) {
+    std::string why = unreadable_because(disk);
+    if (why.empty()) {
+      chosen.push_back(disk);
+      continue;
+    }
+    log_.warning("disk {} (\"{}\") of virtual machine {} is left out: {}", disk.key, disk.label,
+                 vm.name, why);
+    reasons = why;
+  }
+  if (chosen.empty()) {
+    util::fail(ENOTSUP, "virtual machine {} has no disk that can be read{}{}", vm.name,
+               reasons.empty() ? "" : ": ", reasons);
+  }
+  return chosen;
+}
+
+void Source::check(const VmInfo &vm, const std::vector<DiskInfo> &chosen) const {
+  if (vm.is_template) {
+    util::fail(ENOTSUP, "{} is a template, of which no snapshot can be made: convert it to a "
+               "virtual machine first", vm.name);
+  }
+  if (!vm.tracking_supported) {
+    util::fail(ENOTSUP,
+               "virtual machine {} does not support changed block tracking: it needs hardware "
+               "version 7 or later",
+               vm.name);
+  }
+  if (!vm.tracking_enabled && !settings_.enable_tracking) {
+    util::fail(EINVAL,
+               "changed block tracking is off for virtual machine {}: enable-cbt=yes turns it on",
+               vm.name);
+  }
+  if (!settings_.since.origin.empty() && chosen.size() > 1) {
+    util::fail(EINVAL,
+               "since={}: virtual machine {} has {} disks, each with its own changes; say which with "
+               "disk=",
+               settings_.since.origin, vm.name, chosen.size());
+  }
+  if (settings_.since.state) {
+    check_state(*settings_.since.state, settings_.since.origin, vm.ref.value, chosen.front().key);
+  }
+}
+
+// It takes effect when the machine is stunned, which a snapshot does. There are no other snapshots
+// (prepare() has seen to that): with one, tracking would miss what that one holds.
+void Source::turn_tracking_on(VmInfo &vm) {
+  log_.info("turning changed block tracking on for virtual machine {}", vm.name);
+  client_.enable_change_tracking(vm.ref);
+  snapshot_.emplace(client_, vm, log_);
+  snapshot_->create(/*quiesce=*/false);
+  snapshot_->remove();
+  vm.tracking_enabled = true;
+}
+
+// Each chosen disk as it is in the snapshot. A disk that is not tracked although tracking is on waits
+// for a stun: the snapshot has been one, so with enable-cbt=yes a second one is tried.
+std::vector<DiskInfo> Source::take_snapshot(const VmInfo &vm, const std::vector<DiskInfo> &chosen) {
+  auto find = [](const std::vector<DiskInfo> &disks, int64_t key) -> const DiskInfo & {
+    auto it = std::find_if(disks.begin(), disks.end(),
+                           [&](const DiskInfo &disk) { return disk.key == key; });
+    if (it == disks.end()) util::fail(EPROTO, "the snapshot does not have disk {}", key);
+    return *it;
+  };
+  snapshot_.emplace(client_, vm, log_);
+  for (bool last = !settings_.enable_tracking;; last = true) {
+    snapshot_->create(settings_.quiesce);
+    std::vector<DiskInfo> all = snapshot_disks(client_, snapshot_->ref());
+    std::vector<DiskInfo> frozen;
+    const DiskInfo *untracked = nullptr;
+    for (const auto &disk : chosen) {
+      frozen.push_back(find(all, disk.key));
+      if (frozen.back().change_id.empty()) untracked = &disk;
+    }
+    if (untracked == nullptr) return frozen;
+    if (last) {
+      util::fail(EINVAL,
+                 "changed block tracking is on for virtual machine {}, but not in effect for disk {} "
+                 "(\"{}\"): {}",
+                 vm.name, untracked->key, untracked->label,
+                 settings_.enable_tracking ? "turn it off and on again in vSphere"
+                                           : "enable-cbt=yes may bring it into effect");
+    }
+    snapshot_->remove();
+  }
+}
+
+Disk Source::load(const VmInfo &vm, const DiskInfo &info, const std::string &datacenter) {
+  auto query = [&](const std::string &change_id) {
+    return all_areas(info.capacity, [&](uint64_t start) {
+      return client_.query_changed_disk_areas(vm.ref, snapshot_->ref(), info.key, start, change_id);
+    });
+  };
+  Tracked tracked = load_map(info, settings_.since, settings_.fail_on_reset, query, settings_.retry,
+                             log_);
+  Disk disk{std::to_string(info.key),
+            info,
+            {"vsphere", vm.ref.value, info.key, info.capacity, tracked.since.empty() ? "full" : "delta",
+             tracked.since, info.change_id},
+            std::move(tracked.map),
+            {}};
+  locate(disk, datacenter);
+  log_.info(
+      "virtual machine {} ({}), disk {} (\"{}\"): {} bytes, allocated {}, changed {}, {} extents, "
+      "{} connections",
+      vm.name, vm.ref.value, info.key, info.label, info.capacity,
+      tracked.allocated ? std::to_string(*tracked.allocated) : "unknown",
+      tracked.changed ? std::to_string(*tracked.changed) : "unknown (full)", disk.map.count(),
+      settings_.connections);
+  return disk;
+}
+
+// Where the bytes are, and that they can be read: the last sector is tried, so that what would fail
+// fails now.
+void Source::locate(Disk &disk, const std::string &datacenter) {
+  DatastoreFile descriptor = parse_datastore_path(disk.info.file, datacenter);
+  FlatExtent extent = parse_descriptor(datastore_.read_text(descriptor), descriptor.name());
+  disk.file = descriptor.sibling(extent.file);
+  if (extent.size < disk.info.capacity || disk.info.capacity < sector) {
+    util::fail(EIO, "{} describes {} bytes, but the disk has {}", descriptor.name(), extent.size,
+               disk.info.capacity);
+  }
+  std::array<std::byte, sector> last;
+  uint64_t size = datastore_.read(disk.file, last, disk.info.capacity - sector);
+  if (size < extent.size) {
+    util::fail(EIO, "{} has {} bytes, its descriptor says {}", disk.file.name(), size, extent.size);
+  }
+}
+
+void Source::disconnect() {
+  client_.disconnect();
+  datastore_.disconnect();
+}
+
+void Source::read(const Disk &disk, std::span<std::byte> buffer, uint64_t offset) {
+  datastore_.read(disk.file, buffer, offset);
+}
+
+void Source::stop() noexcept {
+  auto attempt = [&](const char *what, auto &&step) {
+    try {
+      step();
+    } catch (const std::exception &e) {
+      log_.error("{}: {}", what, e.what());
+    } catch (...) {
+      log_.error("{}", what);
+    }
+  };
+  if (snapshot_) {
+    attempt("the snapshot could not be removed (the next run removes it)",
+            [&] { snapshot_->remove(); });
+    snapshot_.reset();
+  }
+  attempt("could not log out", [&] { client_.logout(datastore_.session()); });
+  disconnect();
+  lock_.reset();
+}
+
+}  // namespace vsphere

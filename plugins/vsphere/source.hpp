@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The disks of a virtual machine as they were at one instant: from the login to the removal of the
+// snapshot.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/convention/description.hpp"
+#include "common/convention/state.hpp"
+#include "common/extents/extent_map.hpp"
+#include "common/util/log.hpp"
+#include "plugins/vsphere/client.hpp"
+#include "plugins/vsphere/datastore.hpp"
+#include "plugins/vsphere/inventory.hpp"
+#include "plugins/vsphere/run_lock.hpp"
+#include "plugins/vsphere/snapshot.hpp"
+
+namespace vsphere {
+
+// What a delta starts from. A run with neither is a full one.
+struct Since {
+  std::string change_id;                   // since=CHANGEID, or the state's checkpoint
+  std::optional<convention::State> state;  // since=@FILE
+  std::string origin;                      // the parameter's value, for messages
+};
+
+struct Settings {
+  Endpoint endpoint;
+  Credentials credentials;
+  std::string vm;
+  std::string disk;  // empty: all
+  Since since;
+  bool fail_on_reset = false;
+  bool enable_tracking = false;
+  bool quiesce = false;
+  unsigned connections = 4;
+  RetryPolicy retry;
+};
+
+struct Disk {
+  std::string name;  // of the export: the device key
+  DiskInfo info;     // as in the snapshot
+  convention::Description description;
+  extents::ExtentMap map;
+  DatastoreFile file;  // with the bytes
+};
+
+class Source {
+ public:
+  // The settings must outlive it.
+  Source(const Settings &settings, const util::Log &log);
+
+  // Finds the machine, creates the snapshot, loads the maps, tries to read. When it throws (each
+  // step with its own reason) the snapshot has been removed and the session closed.
+  void start();
+
+  // Closes all connections, as a fork is coming; they are made anew when they are needed.
+  void disconnect();
+
+  // Removes the snapshot and logs out. Logs what fails. May be called twice.
+  void stop() noexcept;
+
+  // From the end of start() on, these may be called from any thread.
+  const std::vector<Disk> &disks() const { return disks_; }
+  // The range must lie within the disk. Throws util::Error.
+  void read(const Disk &disk, std::span<std::byte> buffer, uint64_t offset);
+
+ private:
+  void prepare();
+  std::vector<DiskInfo> choose(const VmInfo &vm) const;
+  void check(const VmInfo &vm, const std::vector<DiskInfo> &chosen) const;
+  void turn_tracking_on(VmInfo &vm);
+  std::vector<DiskInfo> take_snapshot(const VmInfo &vm, const std::vector<DiskInfo> &chosen);
+  Disk load(const VmInfo &vm, const DiskInfo &info, const std::string &datacenter);
+  void locate(Disk &disk, const std::string &datacenter);
+
+  const Settings &settings_;
+  const util::Log log_;
+  Client client_;
+  Datastore datastore_;
+  std::optional<RunLock> lock_;
+  std::optional<Snapshot> snapshot_;
+  std::vector<Disk> disks_;
+};
+
+}  // namespace vsphere
