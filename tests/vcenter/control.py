@@ -4,7 +4,10 @@
 import threading
 
 from faults import Ordered
+from methods import METHODS
 
+FOLDER_KINDS = ("401", "403", "404", "500", "503", "reset", "stall", "ignore-range", "short")
+DISK_MODES = ("persistent", "nonpersistent", "independent_persistent", "independent_nonpersistent")
 CONTROLS = {}  # name -> function(service, arguments, body) -> dict
 
 
@@ -138,6 +141,24 @@ def power(service, arguments, body):
 
 
 @control
+def template(service, arguments, body):
+    vm, on = arguments.vm(), arguments.flag("on")
+    arguments.all_used()
+    vm.template = on
+    return {}
+
+
+@control
+def mode(service, arguments, body):
+    disk, wanted = arguments.disk(), arguments.text("mode")
+    arguments.all_used()
+    if wanted not in DISK_MODES:
+        raise ValueError(f"mode={wanted}: must be one of {', '.join(DISK_MODES)}")
+    disk.mode = wanted
+    return {}
+
+
+@control
 def expire(service, arguments, body):
     arguments.all_used()
     return {"expired": service.sessions.expire_all()}
@@ -150,13 +171,17 @@ def fault(service, arguments, body):
                     arguments.text("message", ""), arguments.text("task", "0") == "1",
                     float(arguments.text("seconds", "30")))
     arguments.all_used()
-    if order.where in ("folder", "flat") and order.kind not in FOLDER_KINDS:
-        raise ValueError(f"kind={order.kind}: for {order.where} one of {', '.join(FOLDER_KINDS)}")
+    if order.where in ("folder", "flat"):
+        if order.kind not in FOLDER_KINDS:
+            raise ValueError(f"kind={order.kind}: for {order.where} one of {', '.join(FOLDER_KINDS)}")
+    elif order.where not in {name for _, name in METHODS}:
+        raise ValueError(f"where={order.where}: no such method; or folder, or flat")
+    elif order.in_task and not order.where.endswith("_Task"):
+        raise ValueError(f"where={order.where}: has no task that could fail")
+    elif not order.kind.isalpha():
+        raise ValueError(f"kind={order.kind}: must be the name of a fault")
     service.orders.add(order)
     return {}
-
-
-FOLDER_KINDS = ("401", "403", "404", "500", "503", "reset", "stall", "ignore-range", "short")
 
 
 @control

@@ -43,6 +43,7 @@ class VirtualMachine(Entity):
         self.disks = []
         self.snapshots = []  # oldest first; every one is the child of the one before
         self.taken = 0
+        self.template = False
         self.changed = now()
         self.lock = threading.RLock()  # of the list of snapshots, power and cbt
         self.busy = threading.Lock()  # held by the one task that may run on a VM at a time
@@ -103,7 +104,7 @@ class VirtualMachine(Entity):
                 "config.name": string(self.name),
                 "config.uuid": string(self.uuid),
                 "config.instanceUuid": string(self.instance_uuid),
-                "config.template": boolean(False),
+                "config.template": boolean(self.template),
                 "config.version": string("vmx-19"),
                 "config.changeVersion": string(self.changed),
                 "config.changeTrackingEnabled": boolean(self.cbt),
@@ -149,19 +150,19 @@ class VirtualMachine(Entity):
             return (leaf("key", disk.key) +
                     tag("deviceInfo", description(f"Hard disk {unit + 1}", f"{state.size // 1024:,} KB"),
                         xsi="Description") +
-                    self._backing("backing", chain + [(state.file_name, own_id)]) +
+                    self._backing("backing", disk.mode, chain + [(state.file_name, own_id)]) +
                     leaf("controllerKey", 1000) + leaf("unitNumber", unit) +
                     leaf("capacityInKB", state.size // 1024) + leaf("capacityInBytes", state.size))
 
-    def _backing(self, element, chain):
+    def _backing(self, element, mode, chain):
         """The last link of a chain of VMDKs, its parents within it."""
         name, change_id = chain[-1]
         inner = (leaf("fileName", f"[{self.datastore.name}] {name}") +
-                 Reference(self.datastore).field("datastore") + leaf("diskMode", "persistent") +
+                 Reference(self.datastore).field("datastore") + leaf("diskMode", mode) +
                  leaf("split", False) + leaf("writeThrough", False) + leaf("thinProvisioned", True) +
                  leaf("uuid", "6000C29" + self.uuid[7:]) + leaf("contentId", "fffffffe") +
                  (leaf("changeId", change_id) if change_id else "") +
-                 (self._backing("parent", chain[:-1]) if len(chain) > 1 else "") +
+                 (self._backing("parent", mode, chain[:-1]) if len(chain) > 1 else "") +
                  leaf("digestEnabled", False))
         if element == "parent":
             return tag(element, inner)

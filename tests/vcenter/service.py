@@ -2,6 +2,7 @@
 """What the parts of the simulator share: inventory, sessions, tasks, ordered faults, counters, log."""
 
 import collections
+import contextlib
 import threading
 import time
 import traceback
@@ -23,17 +24,30 @@ class Service:
         self.retrievals = {}  # token -> what ContinueRetrievePropertiesEx has still to tell
         self.lock = threading.Lock()  # of the counters and the log
         self.counts = collections.Counter()  # SOAP method -> calls
-        self.folder = {"requests": 0, "bytes": 0}
+        self.folder = {"requests": 0, "bytes": 0, "at_once": 0, "most_at_once": 0}
         self.log_file = open(log_path, "a", encoding="utf-8", buffering=1)
 
     def count(self, method):
         with self.lock:
             self.counts[method] += 1
 
-    def count_folder(self, sent):
+    def count_folder(self, requests=0, sent=0):
         with self.lock:
-            self.folder["requests"] += 1
+            self.folder["requests"] += requests
             self.folder["bytes"] += sent
+
+    @contextlib.contextmanager
+    def in_folder(self):
+        """Around a /folder request: tells how many there were at the same time."""
+        with self.lock:
+            self.folder["at_once"] += 1
+            self.folder["most_at_once"] = max(self.folder["most_at_once"],
+                                              self.folder["at_once"])
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.folder["at_once"] -= 1
 
     def log(self, line):
         with self.lock:

@@ -54,7 +54,9 @@ class SoapFaults(Case):
     def test_controls_that_make_no_sense(self):
         for path in ("nothing", "write", "write?offset=x&length=1&byte=1", "power?on=2", "unmap?offset=0",
                      f"write?offset={SIZE}&length=1&byte=1", "expire?foo=1", "reset?vm=vm-1",
-                     "fault?where=folder&kind=bogus", "import?file=/nonexistent"):
+                     "fault?where=folder&kind=bogus", "import?file=/nonexistent",
+                     "fault?where=Logn&kind=SystemError", "fault?where=Login&kind=X&task=1",
+                     "fault?where=Login&kind=%3Ca", "mode?mode=foo"):
             status, _, said = self.sim.request("GET", "/_test/" + path)
             self.assertEqual((status, b'"error"' in said), (400, True), path)
 

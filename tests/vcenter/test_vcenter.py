@@ -2,6 +2,7 @@
 """The simulator as its users see it: over HTTPS."""
 
 import base64
+import concurrent.futures
 import os
 import tempfile
 import unittest
@@ -147,6 +148,10 @@ class Inventory(Case):
         got = self.sim.properties(*VM, "snapshot", "config.template", "runtime", "config.files")
         self.assertEqual(sorted(got), ["config.files", "config.template", "runtime"])  # no snapshot
         self.assertEqual(got["runtime"].findtext("powerState"), "poweredOn")
+        self.sim.control("template", on=1)
+        self.sim.control("mode", mode="independent_persistent")
+        self.assertEqual(self.sim.properties(*VM, "config.template")["config.template"].text, "true")
+        self.assertEqual(self.sim.disk(*VM).findtext("backing/diskMode"), "independent_persistent")
         self.assertIn("InvalidProperty", self.fault("InvalidProperty", self.sim.properties, *VM, "nmae"))
         self.fault("ManagedObjectNotFound", self.sim.properties, "VirtualMachine", "vm-1", "name")
         self.fault("MethodNotFound", self.sim.call, "PowerOffVM_Task", *VM)
@@ -332,6 +337,25 @@ class Folder(Case):
         self.assertEqual((status, headers["Content-Range"]), (416, f"bytes */{SIZE}"))
         status, headers, body = self.sim.request("HEAD", FLAT, headers=BASIC)
         self.assertEqual((status, headers["Content-Length"], body), (200, str(SIZE), b""))
+
+    def test_many_at_once(self):
+        self.sim.control("write", offset=0, length=SIZE, byte=3)
+        with open(self.disk, "rb") as file:
+            self.assertEqual(file.read(1), b"\3")
+        expected = b"\0" * K64 * 2 + b"a" * K64 * 3 + b"\0" * K64
+
+        def read(at):
+            connection = self.sim.connect()
+            connection.request("GET", FLAT, headers=BASIC | {"Range": f"bytes={at}-{at + K64 - 1}"})
+            try:
+                return connection.getresponse().read() == expected[at:at + K64]
+            finally:
+                connection.close()
+        with concurrent.futures.ThreadPoolExecutor(6) as pool:
+            self.assertEqual(list(pool.map(read, range(0, 6 * K64, K64))), [True] * 6)
+        state = self.sim.control("state")["folder"]
+        self.assertEqual((state["requests"], state["bytes"], state["at_once"]), (6, 6 * K64, 0))
+        self.assertIn(state["most_at_once"], range(1, 7))
 
     def test_who_may(self):
         status, headers, _ = self.sim.request("GET", FLAT)

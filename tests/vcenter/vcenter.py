@@ -36,9 +36,12 @@ and disk=KEY may be left out where there is only one; numbers may be 0x...
   reset   vm= disk=                    CBT is reset: a new UUID; old changeIds are of no use
   cbt     vm= on=0|1                   CBT off or on, at once
   power   vm= on=0|1
+  template vm= on=0|1                  config.template, only shown
+  mode    vm= disk= mode=independent_persistent   backing.diskMode, only shown
   expire                               all sessions end
   state                                VMs, snapshots, disks; sessions and logins; calls per SOAP
-                                       method; requests answered with bytes from /folder, and the bytes
+                                       method; of /folder the requests answered with bytes, the bytes,
+                                       and the most requests at once
   fault   where= kind= [count=1] [after=0] [task=1] [key=] [message=] [seconds=30]
           The next COUNT calls, after AFTER good ones, go wrong. where=METHOD: kind is the xsi:type of
           the fault (NotAuthenticated, SystemError, TaskInProgress, InvalidArgument with key=PROPERTY,

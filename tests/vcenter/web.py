@@ -6,6 +6,7 @@ import json
 import socket
 import ssl
 import struct
+import sys
 from urllib.parse import parse_qsl, urlsplit
 
 import folder
@@ -40,7 +41,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         path = urlsplit(self.path).path
         if path.startswith("/folder/"):
-            self._folder()
+            with self.server.service.in_folder():
+                self._folder()
         elif path.startswith("/_test/"):
             self._control(path.removeprefix("/_test/"))
         else:
@@ -118,12 +120,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             end = start + (end - start) // 2
         self.wfile.flush()
-        sent = 0
+        self.server.service.count_folder(requests=1)
         for at in range(start, end, folder.PIECE):
             piece = content.read(at, min(folder.PIECE, end - at))
             self.connection.sendall(piece)
-            sent += len(piece)
-        self.server.service.count_folder(sent)
+            self.server.service.count_folder(sent=len(piece))
         if order and order.kind == "reset":
             self._break_off()
 
@@ -204,4 +205,8 @@ class Server(http.server.ThreadingHTTPServer):
 
     def handle_error(self, request, client_address):
         """A client that went away is not worth a stack trace; our own mistakes are."""
-        self.service.log_exception()
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError):
+            self.service.log(f"connection ended: {error}")
+        else:
+            self.service.log_exception()

@@ -4,44 +4,15 @@ package main
 
 import (
 	"bytes"
-	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"strconv"
-	"strings"
 	"sync"
 )
 
 const block = 64 << 10 // the granularity of change tracking
 
 var zeroes = make([]byte, block)
-
-// Why the changes asked for are not known: the end of a FileFault's message key.
-var (
-	errNoEpoch    = errors.New("noEpoch")
-	errNoTrack    = errors.New("noTrack")
-	errNotChanges = errors.New("cannotGetChanges")
-)
-
-// frozen is a disk as it was when a snapshot was taken: the blocks kept when they were overwritten; for
-// the others the next newer snapshot has to be asked, and in the end the live disk.
-type frozen struct {
-	size      int64
-	allocated map[int64]bool
-	uuid      string // empty: change tracking was off
-	epoch     int64
-	fileName  string // of the VMDK that became read-only
-	kept      map[int64][]byte
-}
-
-func (f *frozen) changeID() string {
-	if f.uuid == "" {
-		return ""
-	}
-	return fmt.Sprintf("%s/%d", f.uuid, f.epoch)
-}
 
 // disk is a virtual disk whose live content is a raw file that only this process writes.
 type disk struct {
@@ -84,15 +55,6 @@ func openDisk(key int32, path, baseName string) (*disk, error) {
 }
 
 func isZero(data []byte) bool { return bytes.Equal(data, zeroes[:len(data)]) }
-
-func newUUID() string {
-	var raw [16]byte
-	if _, err := rand.Read(raw[:]); err != nil {
-		panic(err)
-	}
-	raw[0] = 0x52
-	return fmt.Sprintf("% x-% x", raw[:8], raw[8:])
-}
 
 // --- what the guest does
 
@@ -184,166 +146,6 @@ func (d *disk) takeOver(path string) (int, error) {
 		}
 	}
 	return changed, nil
-}
-
-// --- change tracking
-
-func (d *disk) track(on bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if on == (d.uuid != "") {
-		return
-	}
-	d.uuid, d.epoch, d.changed = "", 1, map[int64]map[int64]bool{}
-	if on {
-		d.uuid = newUUID()
-	}
-}
-
-func (d *disk) resetTracking() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.uuid != "" {
-		d.uuid, d.changed = newUUID(), map[int64]map[int64]bool{}
-	}
-}
-
-// changes are the blocks changed since changeID ("*": allocated) up to a snapshot, or up to now.
-func (d *disk) changes(changeID string, until *frozen) (map[int64]bool, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	state := frozen{uuid: d.uuid, epoch: d.epoch + 1, allocated: d.allocated}
-	if until != nil {
-		state = *until
-	}
-	switch {
-	case state.uuid == "" && changeID == "*":
-		return nil, errNoEpoch
-	case state.uuid == "":
-		return nil, errNoTrack
-	}
-	found := map[int64]bool{}
-	if changeID == "*" {
-		for b := range state.allocated {
-			found[b] = true
-		}
-		return found, nil
-	}
-	at := strings.LastIndex(changeID, "/")
-	if at < 0 || changeID[:at] != state.uuid || state.uuid != d.uuid {
-		return nil, errNotChanges
-	}
-	since, err := strconv.ParseInt(changeID[at+1:], 10, 64)
-	if err != nil || since <= 0 || since > state.epoch {
-		return nil, errNotChanges
-	}
-	for epoch := since; epoch < state.epoch; epoch++ {
-		for b := range d.changed[epoch] {
-			found[b] = true
-		}
-	}
-	return found, nil
-}
-
-// --- snapshots
-
-func (d *disk) freeze() *frozen {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.epoch++
-	f := &frozen{size: d.size, allocated: map[int64]bool{}, uuid: d.uuid, epoch: d.epoch,
-		fileName: d.fileName, kept: map[int64][]byte{}}
-	for b := range d.allocated {
-		f.allocated[b] = true
-	}
-	d.snapshots = append(d.snapshots, f)
-	used := map[string]bool{}
-	for _, one := range d.snapshots {
-		used[one.fileName] = true
-	}
-	for number := 1; used[d.fileName]; number++ {
-		d.fileName = fmt.Sprintf("%s-%06d.vmdk", strings.TrimSuffix(d.baseName, ".vmdk"), number)
-	}
-	return f
-}
-
-// thaw removes a snapshot: the older one gets the blocks it needs, the newer one (or the live disk) the
-// VMDK.
-func (d *disk) thaw(f *frozen) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for i, one := range d.snapshots {
-		if one != f {
-			continue
-		}
-		if i > 0 {
-			older := d.snapshots[i-1]
-			for b, data := range f.kept {
-				if _, has := older.kept[b]; !has {
-					older.kept[b] = data
-				}
-			}
-		}
-		if i+1 < len(d.snapshots) {
-			d.snapshots[i+1].fileName = f.fileName
-		} else {
-			d.fileName = f.fileName
-		}
-		d.snapshots = append(d.snapshots[:i:i], d.snapshots[i+1:]...)
-		return
-	}
-}
-
-// chain lists the VMDKs below a snapshot, or, if that is nil, below the live disk, oldest first.
-func (d *disk) chain(of *frozen) []*frozen {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for i, one := range d.snapshots {
-		if one == of {
-			return d.snapshots[:i:i]
-		}
-	}
-	return append([]*frozen(nil), d.snapshots...)
-}
-
-// view reads the frozen content of a snapshot or, for nil, the live content.
-type view struct {
-	d *disk
-	f *frozen
-}
-
-func (v view) ReadAt(p []byte, offset int64) (int, error) {
-	v.d.mu.Lock()
-	defer v.d.mu.Unlock()
-	n, err := v.d.live.ReadAt(p, offset)
-	asked := false
-	for _, one := range v.d.snapshots {
-		asked = asked || one == v.f
-		for b := offset / block; asked && b*block < offset+int64(n); b++ {
-			data, has := one.kept[b]
-			if !has || v.claimed(b, one) {
-				continue
-			}
-			from := max(offset, b*block)
-			copy(p[from-offset:n], data[from-b*block:])
-		}
-	}
-	return n, err
-}
-
-// claimed: an older snapshot, no older than the view's, has kept the block already.
-func (v view) claimed(b int64, before *frozen) bool {
-	asked := false
-	for _, one := range v.d.snapshots {
-		if one == before {
-			return false
-		}
-		asked = asked || one == v.f
-		if _, has := one.kept[b]; asked && has {
-			return true
-		}
-	}
-	return false
 }
 
 // --- with the lock held

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"strings"
 
 	"github.com/vmware/govmomi"
@@ -101,7 +102,11 @@ func newMachine(ctx context.Context, client *govmomi.Client, o *options, folder 
 		if number > 0 {
 			stem = fmt.Sprintf("%s_%d", name, number)
 		}
-		d, err := openDisk(option.key, option.file, name+"/"+stem+".vmdk")
+		file, err := filepath.Abs(option.file)
+		if err != nil {
+			return nil, err
+		}
+		d, err := openDisk(option.key, file, name+"/"+stem+".vmdk")
 		if err != nil {
 			return nil, err
 		}

@@ -33,7 +33,8 @@ type snapshot struct {
 }
 
 // plain runs f while the registry has vcsim's own objects: where it handles snapshots it insists on
-// their types.
+// their types. (A QueryChangedDiskAreas at that very moment would get MethodNotFound; tasks end before
+// they are answered, so a client that waits for them never sees that.)
 func (vm *machine) plain(f func() soap.HasFault) soap.HasFault {
 	simulator.Map.Put(&vm.VirtualMachine)
 	for _, one := range vm.snapshots {
