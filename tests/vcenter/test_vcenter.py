@@ -385,5 +385,46 @@ class Folder(Case):
         self.assertIn('\nparentFileNameHint="web1.vmdk"\n', text)
 
 
+class Several(unittest.TestCase):
+    """Two datacenters, two VMs of one name, one of them with two disks."""
+
+    def test_each_has_its_own(self):
+        with tempfile.TemporaryDirectory() as directory:
+            images = [os.path.join(directory, f"{number}.img") for number in range(3)]
+            for number, image in enumerate(images):
+                with open(image, "wb") as file:
+                    file.write(bytes([number + 1]) * K64 * (number + 1))
+            sim = Simulator(directory, "--vm", "/DC0/vm/web1=vm-1", "--disk", f"2000={images[0]}",
+                            "--disk", f"2001={images[1]}", "--vm", "/DC1/vm/web1=vm-2",
+                            "--disk", f"2000={images[2]}", "--task-ms", "20")
+            try:
+                self.check(sim)
+            finally:
+                sim.close()
+
+    def check(self, sim):
+        sim.login()
+        self.assertEqual(sim.request("GET", "/_test/write?offset=0&length=1&byte=9")[0], 400)  # which?
+        snapshot = sim.snapshot("vm-1")
+        sim.control("write", vm="vm-1", disk=2001, offset=0, length=1, byte=9)
+        for key, blocks in ((2000, 1), (2001, 2)):
+            self.assertEqual(sim.changes("vm-1", snapshot, "*", blocks * K64, key), [(0, blocks * K64)])
+        for path, status, content in (("web1_1-flat.vmdk?dcPath=DC0", 200, bytes([2]) * 2 * K64),
+                                      ("web1-flat.vmdk?dcPath=DC0", 200, bytes([1]) * K64),
+                                      ("web1-flat.vmdk?dcPath=DC1", 500, b""),  # no snapshot
+                                      ("web1_1-flat.vmdk?dcPath=DC1", 404, b"")):
+            got = sim.request("GET", f"/folder/web1/{path}&dsName=datastore1", headers=BASIC)
+            self.assertEqual((got[0], got[2]), (status, content), path)
+        since = [sim.disk("VirtualMachineSnapshot", snapshot, key).findtext("backing/changeId")
+                 for key in (2000, 2001)]
+        self.assertNotEqual(since[0].partition("/")[0], since[1].partition("/")[0])
+        sim.remove(snapshot)
+        snapshot = sim.snapshot("vm-1")
+        self.assertEqual(sim.changes("vm-1", snapshot, since[0], K64, 2000), [])
+        self.assertEqual(sim.changes("vm-1", snapshot, since[1], 2 * K64, 2001), [(0, K64)])
+        with self.assertRaises(FaultSeen):  # of the other disk
+            sim.page("vm-1", snapshot, since[1], 0, 2000)
+
+
 if __name__ == "__main__":
     unittest.main()
