@@ -8,7 +8,7 @@ load ../vcenter/vcenter
 suite() { # the unit tests of one file
     timeout 300 /usr/bin/python3 -B -m unittest discover --start-directory "$SOURCE/tests/vcenter" \
         --pattern "$1" > unittest.log 2>&1 || { cat unittest.log; return 1; }
-    grep -q '^OK' unittest.log
+    grep -q '^Ran [1-9]' unittest.log && grep -q '^OK' unittest.log
 }
 
 FLAT='folder/web1/web1-flat.vmdk?dcPath=DC0&dsName=datastore1'
@@ -18,8 +18,12 @@ USER_PASSWORD=administrator@vsphere.local:s3cret
     suite test_disk.py
 }
 
-@test "the service over HTTPS: sessions, inventory, snapshots, change tracking, files" {
+@test "the service over HTTPS: sessions, inventory, files" {
     suite test_vcenter.py
+}
+
+@test "the service over HTTPS: snapshots and change tracking" {
+    suite test_tracking.py
 }
 
 @test "faults that a test can order" {

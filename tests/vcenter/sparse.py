@@ -35,7 +35,7 @@ def make_zero(fd, offset, length):
 
 
 def is_zero(data):
-    return data.count(0) == len(data)
+    return data == bytes(len(data))
 
 
 def write_all(fd, data, offset):
