@@ -8,9 +8,9 @@
 
 namespace nbd {
 
-// The URI with the files that its query names (socket=, tls-certificates=, tls-psk-file=) as absolute
-// paths, below `directory` where they are relative: nbdkit changes its directory when it becomes a
-// daemon, so a relative one would be found at start-up and not later.
+// The URI with the files that its query names (socket=, tls-certificates=, tls-psk-file=) as
+// absolute paths, below `directory` where they are relative: nbdkit changes its directory when it
+// becomes a daemon, so a relative one would be found at start-up and not later.
 std::string absolute_uri(std::string_view uri, std::string_view directory);
 // The same, below the working directory.
 std::string absolute_uri(std::string_view uri);

@@ -8,7 +8,8 @@ namespace nbdkit {
 
 // Where the module's one object lives, from load to unload and no longer nor shorter. A static
 // unique_ptr would be destroyed once more: nbdkit forks after get_ready (a daemon, --run), and the
-// parent, which serves nobody, leaves by exit(). Its copy must not tidy up what the child works with.
+// parent, which serves nobody, leaves by exit(). Its copy must not tidy up what the child works
+// with.
 template <typename T>
 class Slot {
  public:

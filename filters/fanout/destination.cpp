@@ -103,12 +103,11 @@ void Destination::fail(const Piece &piece, int errnum) {
   {
     std::lock_guard guard(lock_);
     if (failed_) return;
-    std::string what =
-        piece.operation == Operation::flush
-            ? "cannot flush"
-            : fmt::format("cannot {} {} bytes at offset {}",
-                          piece.operation == Operation::write ? "write" : "zero", piece.count,
-                          piece.offset);
+    std::string what = piece.operation == Operation::flush
+                           ? "cannot flush"
+                           : fmt::format("cannot {} {} bytes at offset {}",
+                                         piece.operation == Operation::write ? "write" : "zero",
+                                         piece.count, piece.offset);
     std::string why =
         errnum == ETIMEDOUT
             ? fmt::format("no answer within {:g} s (fanout-timeout)",

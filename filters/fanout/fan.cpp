@@ -14,9 +14,10 @@ Fan::Fan(std::vector<std::unique_ptr<Destination>> destinations, uint64_t primar
   for (const auto &d : destinations_) {
     const nbd::Info &info = d->info();
     if (info.size < primary_size) {
-      util::fail(EINVAL,
-                 "{}: the export has {} bytes, less than the primary's {}: make it at least as large",
-                 d->name(), info.size, primary_size);
+      util::fail(
+          EINVAL,
+          "{}: the export has {} bytes, less than the primary's {}: make it at least as large",
+          d->name(), info.size, primary_size);
     }
     if (primary_size % info.minimum_block != 0) {
       util::fail(EINVAL,
@@ -31,7 +32,8 @@ Fan::Fan(std::vector<std::unique_ptr<Destination>> destinations, uint64_t primar
 void Fan::write(std::span<const std::byte> buffer, uint64_t offset, bool fua,
                 const Primary &primary) {
   check_alignment(buffer.size(), offset);
-  everywhere([&](Destination &d, Gather &gather) { d.write(gather, buffer, offset, fua); }, primary);
+  everywhere([&](Destination &d, Gather &gather) { d.write(gather, buffer, offset, fua); },
+             primary);
   if (fua) flush_instead_of_fua();
 }
 

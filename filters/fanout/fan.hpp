@@ -15,8 +15,8 @@
 
 namespace fanout {
 
-// May be used from any thread. Every method blocks until no destination has the request any more, and
-// throws util::Error if one has failed, now or before; what `primary` throws it throws.
+// May be used from any thread. Every method blocks until no destination has the request any more,
+// and throws util::Error if one has failed, now or before; what `primary` throws it throws.
 class Fan {
  public:
   using Primary = std::function<void()>;
@@ -28,8 +28,8 @@ class Fan {
   void zero(uint64_t count, uint64_t offset, uint32_t flags, bool fua, const Primary &primary);
   void flush(const Primary &primary);
 
-  bool can_flush() const;            // one of them
-  bool can_zero() const;             // all of them
+  bool can_flush() const;                                    // one of them
+  bool can_zero() const;                                     // all of them
   uint32_t minimum_block() const { return minimum_block_; }  // what suits all of them
 
   const std::vector<std::unique_ptr<Destination>> &destinations() const { return destinations_; }

@@ -5,14 +5,14 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 
 #include "common/nbdkit/params.hpp"
 #include "common/util/error.hpp"
-#include "filters/fanout/session.hpp"
+#include "filters/fanout/shared.hpp"
 
 namespace fanout {
 
@@ -68,40 +68,10 @@ class Primary {
   }
 };
 
-// What all clients share, for as long as the server runs.
-class Shared {
- public:
-  Shared(std::vector<Settings> settings, const std::string &stats_path)
-      : settings_(std::move(settings)), stats(stats_path, counters_, nbdkit::log()) {
-    for (const auto &s : settings_) counters_.push_back(std::make_unique<Counters>(s.name));
-    stats.write();
-  }
-  ~Shared() { stats.write_anyway(); }
-
-  // The connections that other clients have brought up, or new ones.
-  std::shared_ptr<Session> session(uint64_t primary_size) {
-    std::lock_guard guard(lock_);
-    auto session = session_.lock();
-    if (!session) {
-      session = std::make_shared<Session>(settings_, counters_, primary_size, nbdkit::log());
-      session_ = session;
-    }
-    return session;
-  }
-
- private:
-  const std::vector<Settings> settings_;
-  CountersList counters_;
-  std::mutex lock_;  // protects session_; held while it connects, for the others need it connected
-  std::weak_ptr<Session> session_;
-
- public:
-  StatsFile stats;
-};
-
 class Connection {
  public:
-  explicit Connection(Shared &shared) : shared_(shared) {}
+  Connection(Shared &shared, std::string export_name)
+      : shared_(shared), export_name_(std::move(export_name)) {}
 
   void prepare(nbdkit::Next next, bool) {
     if (!next.can_write()) {
@@ -115,7 +85,7 @@ class Connection {
   // On SIGTERM close() is not called.
   void finalize(nbdkit::Next) {
     session_.reset();
-    shared_.stats.write_anyway();
+    shared_.stats().write_anyway();
   }
 
   nbdkit::BlockSize block_size(nbdkit::Next) {
@@ -136,8 +106,9 @@ class Connection {
   }
   nbdkit::Zero can_zero(nbdkit::Next) { return nbdkit::Zero::native; }
   bool can_fast_zero(nbdkit::Next) { return false; }
-  // A trim leaves open what is read afterwards, and each server would choose for itself. So that all
-  // stay equal, it is done as a zero that may deallocate; where that is slow no trim is offered.
+  // A trim leaves open what is read afterwards, and each server would choose for itself. So that
+  // all stay equal, it is done as a zero that may deallocate; where that is slow no trim is
+  // offered.
   bool can_trim(nbdkit::Next) {
     return primary_->can_zero == nbdkit::Zero::native && fan().can_zero();
   }
@@ -145,16 +116,18 @@ class Connection {
   void pwrite(nbdkit::Next next, std::span<const std::byte> buffer, uint64_t offset,
               uint32_t flags) {
     bool fua = (flags & NBDKIT_FLAG_FUA) != 0;
+    claim();
     fan().write(buffer, offset, fua, [&] { primary_->write(next, buffer, offset, fua); });
-    shared_.stats.write_if_due();
+    shared_.stats().write_if_due();
   }
 
   void zero(nbdkit::Next next, uint32_t count, uint64_t offset, uint32_t flags) {
     bool fua = (flags & NBDKIT_FLAG_FUA) != 0;
     uint32_t may_trim = flags & NBDKIT_FLAG_MAY_TRIM;
+    claim();
     fan().zero(count, offset, may_trim != 0 ? 0 : uint32_t{nbd::no_hole}, fua,
                [&] { primary_->zero(next, count, offset, may_trim, fua); });
-    shared_.stats.write_if_due();
+    shared_.stats().write_if_due();
   }
 
   void trim(nbdkit::Next next, uint32_t count, uint64_t offset, uint32_t flags) {
@@ -163,13 +136,20 @@ class Connection {
 
   void flush(nbdkit::Next next) {
     fan().flush([&] { primary_->flush(next); });
-    shared_.stats.write_if_due();
+    shared_.stats().write_if_due();
   }
 
  private:
   Fan &fan() { return session_->fan(); }
+  void claim() {
+    if (claimed_) return;
+    shared_.claim(export_name_);
+    claimed_ = true;
+  }
 
   Shared &shared_;
+  const std::string export_name_;
+  std::atomic<bool> claimed_ = false;
   std::optional<Primary> primary_;
   std::shared_ptr<Session> session_;
 };
@@ -221,13 +201,13 @@ class Filter {
   // What is wrong with a destination is said here: later it would leave the client hanging.
   void get_ready(int) {
     probe(list_.list());
-    shared_ = std::make_unique<Shared>(list_.list(), stats_path_);
+    shared_ = std::make_unique<Shared>(list_.list(), stats_path_, nbdkit::log());
   }
 
   std::unique_ptr<Connection> open(nbdkit::Opener &opener, bool readonly,
                                    const std::string &export_name, bool) {
     opener.next(readonly, export_name);
-    return std::make_unique<Connection>(*shared_);
+    return std::make_unique<Connection>(*shared_, export_name);
   }
 
  private:

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// All that one client's request has become, until the last of it is over. The client's buffer is used
-// by every destination, so the request's thread must not go on before: the destructor waits too.
+// All that one client's request has become, until the last of it is over. The client's buffer is
+// used by every destination, so the request's thread must not go on before: the destructor waits
+// too.
 #pragma once
 
 #include <condition_variable>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// How many requests a destination is given at once. Nobody blocks here: what may not start yet waits
-// in a queue, and is started by whoever gives a unit back.
+// How many requests a destination is given at once. Nobody blocks here: what may not start yet
+// waits in a queue, and is started by whoever gives a unit back.
 #pragma once
 
 #include <cstddef>
@@ -14,8 +14,8 @@ namespace fanout {
 // May be used from any thread.
 class Limiter {
  public:
-  // Called once for each acquire(): true: it holds a unit, which is to be released; false: the limiter
-  // was broken first, it holds nothing. Must not block.
+  // Called once for each acquire(): true: it holds a unit, which is to be released; false: the
+  // limiter was broken first, it holds nothing. Must not block.
   using Start = std::function<void(bool granted)>;
 
   explicit Limiter(size_t units) : free_(units) {}

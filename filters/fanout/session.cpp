@@ -38,9 +38,10 @@ Session::Session(const std::vector<Settings> &settings, const CountersList &coun
   for (const auto &c : counters) start_.push_back({c->bytes, c->zero_bytes, c->requests});
   for (const auto &d : fan_.destinations()) {
     const nbd::Info &info = d->info();
-    log_.info("{}: connected: {} bytes, requests of at most {}; the server {} flush, {} FUA, {} zero",
-              d->name(), info.size, info.maximum_block, info.can_flush ? "can" : "cannot",
-              info.can_fua ? "can" : "cannot", info.can_zero ? "can" : "cannot");
+    log_.info(
+        "{}: connected: {} bytes, requests of at most {}; the server {} flush, {} FUA, {} zero",
+        d->name(), info.size, info.maximum_block, info.can_flush ? "can" : "cannot",
+        info.can_fua ? "can" : "cannot", info.can_zero ? "can" : "cannot");
     if (!info.can_flush) {
       log_.warning("{}: the server offers no flush: when what it was sent is durable is up to it",
                    d->name());

@@ -18,8 +18,8 @@ struct Settings {
   std::chrono::milliseconds request_timeout{60'000};  // for each request
 };
 
-// What follows a fanout-dest applies to that destination; what precedes the first one is the default
-// of all.
+// What follows a fanout-dest applies to that destination; what precedes the first one is the
+// default of all.
 class SettingsList {
  public:
   void add(const std::string &uri);

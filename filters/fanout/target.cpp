@@ -48,7 +48,8 @@ std::unique_ptr<Target> connect(const Settings &settings, unsigned connections,
     util::fail(EROFS, "{}: the export is read-only: a destination must be writable", settings.name);
   }
   if (!std::has_single_bit(info.minimum_block) || info.minimum_block > largest_minimum) {
-    util::fail(EINVAL, "{}: the server takes only blocks of {} bytes: {} is the most we can do with",
+    util::fail(EINVAL,
+               "{}: the server takes only blocks of {} bytes: {} is the most we can do with",
                settings.name, info.minimum_block, largest_minimum);
   }
   return target;
@@ -60,6 +61,8 @@ std::unique_ptr<Target> connect(const Settings &settings, const util::Log &log) 
   return connect(settings, settings.connections, log);
 }
 
-void probe(const Settings &settings) { connect(settings, 1, {}); }
+void probe(const Settings &settings) {
+  connect(settings, 1, {});
+}
 
 }  // namespace fanout

@@ -29,8 +29,8 @@ class Target {
 // Connects as the settings say; throws util::Error that names the destination.
 std::unique_ptr<Target> connect(const Settings &settings, const util::Log &log);
 
-// Connects once, to see that the server is there and can be written to, and disconnects: qemu-nbd may
-// have no place for a second client. Throws util::Error.
+// Connects once, to see that the server is there and can be written to, and disconnects: qemu-nbd
+// may have no place for a second client. Throws util::Error.
 void probe(const Settings &settings);
 
 }  // namespace fanout

@@ -360,6 +360,19 @@ except nbd.Error as e:
     grep -q 'error: fanout: the primary is read-only' f.log
 }
 
+@test "two exports of the primary do not end up in one destination" {
+    mkdir disks
+    truncate -s 1M disks/one disks/two
+    start a memory 1M
+    fan f file dir=disks fanout-dest="$(uri a)"
+    write_once "$(uri f one)"
+    run write_once "$(uri f two)"
+    [ "$status" -ne 0 ]
+    grep -q 'error: fanout: the destinations were given the export "one", they cannot hold "two"' f.log
+    cmp -n 1048576 disks/two /dev/zero
+    write_once "$(uri f one)"
+}
+
 @test "nbds without what TLS needs is an error, never a downgrade" {
     start a memory 1M
     fails_to_start 'x: cannot connect:' fanout-dest="nbds+unix:///?socket=$PWD/a.sock" fanout-name=x

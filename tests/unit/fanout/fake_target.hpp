@@ -40,7 +40,9 @@ class FakeTarget : public fanout::Target {
     answer({'z', offset, count, flags}, std::move(done),
            [this, count, offset] { std::memset(content.data() + offset, 0, count); });
   }
-  void flush(nbd::Completion done) override { answer({'f', 0, 0, 0}, std::move(done), [] {}); }
+  void flush(nbd::Completion done) override {
+    answer({'f', 0, 0, 0}, std::move(done), [] {});
+  }
 
   // Answers one by one what it has been sent so far; returns how many there were.
   size_t answer_all(int errnum = 0) {

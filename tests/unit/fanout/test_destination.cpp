@@ -77,9 +77,8 @@ TEST_CASE("a server that cannot zero is sent zeroes, no more than it takes") {
   Gather gather;
   rig.destination->zero(gather, M + 100, 50, nbd::no_hole, false);
   gather.wait();
-  CHECK(rig.target->calls() == std::vector<Call>{{'w', 50, M / 2, 0},
-                                                 {'w', 50 + M / 2, M / 2, 0},
-                                                 {'w', 50 + M, 100, 0}});
+  CHECK(rig.target->calls() ==
+        std::vector<Call>{{'w', 50, M / 2, 0}, {'w', 50 + M / 2, M / 2, 0}, {'w', 50 + M, 100, 0}});
   CHECK(rig.target->content[49] == std::byte{0xff});
   CHECK(rig.target->content[50] == std::byte{0});
   CHECK(rig.target->content[M + 149] == std::byte{0});
@@ -136,7 +135,8 @@ TEST_CASE("a lost connection is a failure although another one still answers") {
   rig.destination->flush(gather);
   gather.wait();
   CHECK(rig.target->calls().empty());
-  CHECK_THAT(failure(*rig.destination), Catch::StartsWith("dr: cannot flush: the connection was lost"));
+  CHECK_THAT(failure(*rig.destination),
+             Catch::StartsWith("dr: cannot flush: the connection was lost"));
   try {
     rig.destination->check();
   } catch (const util::Error &e) {

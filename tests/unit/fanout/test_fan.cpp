@@ -110,20 +110,18 @@ TEST_CASE("a flush reaches all; FUA is a flush afterwards where there is no FUA"
   CHECK(primary == 1);
   fan.write(data, 4096, true, [] {});
   fan.zero(4096, 0, 0, true, [] {});
-  CHECK(rig.targets[0]->calls() == std::vector<Call>{{'f', 0, 0, 0},
-                                                     {'w', 4096, 8192, nbd::fua},
-                                                     {'z', 0, 4096, nbd::fua}});
-  CHECK(rig.targets[1]->calls() == std::vector<Call>{{'f', 0, 0, 0},
-                                                     {'w', 4096, 8192, 0},
-                                                     {'f', 0, 0, 0},
-                                                     {'z', 0, 4096, 0},
-                                                     {'f', 0, 0, 0}});
+  CHECK(rig.targets[0]->calls() ==
+        std::vector<Call>{{'f', 0, 0, 0}, {'w', 4096, 8192, nbd::fua}, {'z', 0, 4096, nbd::fua}});
+  CHECK(
+      rig.targets[1]->calls() ==
+      std::vector<Call>{
+          {'f', 0, 0, 0}, {'w', 4096, 8192, 0}, {'f', 0, 0, 0}, {'z', 0, 4096, 0}, {'f', 0, 0, 0}});
 }
 
 TEST_CASE("a destination smaller than the primary is refused, a larger one is not") {
   Rig small(4095);
-  CHECK_THROWS_WITH(small.fan(4096), Catch::StartsWith("a: ") && Catch::Contains("4095") &&
-                                         Catch::Contains("4096"));
+  CHECK_THROWS_WITH(small.fan(4096),
+                    Catch::StartsWith("a: ") && Catch::Contains("4095") && Catch::Contains("4096"));
   Rig large(4097);
   CHECK_NOTHROW(large.fan(4096));
 }

@@ -6,7 +6,8 @@
 
 using fanout::SettingsList;
 
-TEST_CASE("what precedes the first destination is the default, what follows applies to the latest") {
+TEST_CASE(
+    "what precedes the first destination is the default, what follows applies to the latest") {
   SettingsList list;
   list.current().concurrency = 7;
   list.add("nbd://a/x");
@@ -26,7 +27,8 @@ TEST_CASE("what precedes the first destination is the default, what follows appl
 
 TEST_CASE("a list that makes no sense is refused, with the reason") {
   SettingsList list;
-  CHECK_THROWS_WITH(list.set_name("x"), Catch::Contains("fanout-name=x") && Catch::Contains("follow"));
+  CHECK_THROWS_WITH(list.set_name("x"),
+                    Catch::Contains("fanout-name=x") && Catch::Contains("follow"));
   CHECK_THROWS_WITH(list.complete(), Catch::Contains("fanout-dest"));
   CHECK_THROWS_WITH(list.add(""), Catch::Contains("fanout-dest="));
   list.add("nbd://a/x");

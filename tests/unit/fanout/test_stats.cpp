@@ -37,11 +37,13 @@ TEST_CASE("each counter has its type, and a line a destination, names quoted") {
   list[0]->bytes = 4096;
   list[1]->in_flight = 3;
   std::string text = prometheus_text(list);
-  CHECK_THAT(text, Catch::Contains("# TYPE nbdkit_fanout_bytes_total counter\n"
-                                   "nbdkit_fanout_bytes_total{destination=\"dr\"} 4096\n"
-                                   "nbdkit_fanout_bytes_total{destination=\"a \\\"b\\\" \\\\c\"} 0\n"));
+  CHECK_THAT(text,
+             Catch::Contains("# TYPE nbdkit_fanout_bytes_total counter\n"
+                             "nbdkit_fanout_bytes_total{destination=\"dr\"} 4096\n"
+                             "nbdkit_fanout_bytes_total{destination=\"a \\\"b\\\" \\\\c\"} 0\n"));
   CHECK_THAT(text, Catch::Contains("# TYPE nbdkit_fanout_in_flight gauge\n"));
-  CHECK_THAT(text, Catch::Contains("nbdkit_fanout_in_flight{destination=\"a \\\"b\\\" \\\\c\"} 3\n"));
+  CHECK_THAT(text,
+             Catch::Contains("nbdkit_fanout_in_flight{destination=\"a \\\"b\\\" \\\\c\"} 3\n"));
   CHECK(text.ends_with("\n"));
 }
 

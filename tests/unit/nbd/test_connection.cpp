@@ -53,9 +53,8 @@ TEST_CASE("requests are answered, and the end is a polite one") {
 }
 
 TEST_CASE("a request that is never answered ends at its deadline although others are answered") {
-  SmallServer server([](const SmallRequest &r) {
-    return r.type == write_command ? Reply::never : Reply::ok;
-  });
+  SmallServer server(
+      [](const SmallRequest &r) { return r.type == write_command ? Reply::never : Reply::ok; });
   nbd::Options o = options(server);
   o.request_timeout = 300ms;
   nbd::Connection c(o);
@@ -96,7 +95,8 @@ TEST_CASE("what is in flight when a connection is destroyed is completed first")
   std::vector<int> results;
   {
     nbd::Connection c(options(server));
-    for (int i = 0; i < 10; ++i) c.pwrite(data, 0, 0, [&](int errnum) { results.push_back(errnum); });
+    for (int i = 0; i < 10; ++i)
+      c.pwrite(data, 0, 0, [&](int errnum) { results.push_back(errnum); });
   }
   CHECK(results == std::vector<int>(10, ENOTCONN));
 }
@@ -120,16 +120,16 @@ TEST_CASE("many threads, and completions that submit: each request completes onc
       });
     }
   }
-  for (int i = 0; i < 3000 && completed < 2 * threads * each; ++i) std::this_thread::sleep_for(10ms);
+  for (int i = 0; i < 3000 && completed < 2 * threads * each; ++i)
+    std::this_thread::sleep_for(10ms);
   CHECK(completed == 2 * threads * each);
   CHECK(c.in_flight() == 0);
 }
 
 TEST_CASE("requests while the server hangs up: none is lost, none comes twice") {
   std::atomic<int> seen = 0;
-  SmallServer server([&](const SmallRequest &) {
-    return ++seen > 200 ? Reply::hang_up : Reply::ok;
-  });
+  SmallServer server(
+      [&](const SmallRequest &) { return ++seen > 200 ? Reply::hang_up : Reply::ok; });
   std::atomic<int> completed = 0;
   std::atomic<int> wrong = 0;
   constexpr int threads = 4;

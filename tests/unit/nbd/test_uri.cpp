@@ -21,6 +21,7 @@ TEST_CASE("the name of a URI has neither user nor query, but the socket") {
   CHECK(name_of_uri("nbds://alice:secret@host:1/x?tls-psk-file=/k") == "nbds://host:1/x");
   CHECK(name_of_uri("nbd://host/mail@home") == "nbd://host/mail@home");
   CHECK(name_of_uri("nbd://host") == "nbd://host");
-  CHECK(name_of_uri("nbds+unix://alice@/x?tls-psk-file=/k&socket=/s") == "nbds+unix:///x?socket=/s");
+  CHECK(name_of_uri("nbds+unix://alice@/x?tls-psk-file=/k&socket=/s") ==
+        "nbds+unix:///x?socket=/s");
   CHECK(name_of_uri("nonsense") == "nonsense");
 }
