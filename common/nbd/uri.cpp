@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "common/nbd/uri.hpp"
 
+#include <algorithm>
 #include <cctype>
 #include <filesystem>
 #include <functional>

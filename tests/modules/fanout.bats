@@ -381,6 +381,37 @@ except nbd.Error as e:
         fanout-dest="nbds+unix:///?socket=$PWD/a.sock&tls-certificates=$PWD/empty" fanout-name=x
 }
 
+@test "nbds with a key: the copy is made, the key's file is no part of the name" {
+    echo "alice:$(head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n')" > keys.psk
+    echo "alice:$(head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n')" > wrong.psk
+    start a --tls=require --tls-psk="$PWD/keys.psk" memory 1M
+    tls="nbds+unix://alice@/?socket=$PWD/a.sock&tls-psk-file"
+    fails_to_start "nbds+unix:///?socket=$PWD/a.sock: cannot connect:" fanout-dest="$tls=wrong.psk"
+    fails_to_start "nbd+unix:///?socket=$PWD/a.sock: cannot connect:" fanout-dest="$(uri a)"
+    fan f memory 1M fanout-dest="$tls=keys.psk"
+    write_once "$(uri f)"
+    timeout 20 nbdcopy "$tls=$PWD/keys.psk" a.out
+    [ "$(head -c 65536 a.out | tr -d x | wc -c)" -eq 0 ]
+    grep "nbds+unix:///?socket=$PWD/a.sock: 65536 bytes written" f.log
+}
+
+@test "on SIGTERM with a client connected the counters are written and told" {
+    start a memory 1M
+    fan f memory 1M fanout-dest="$(uri a)" fanout-name=a fanout-stats=stats.prom
+    python '
+import os, signal
+h = nbd.NBD(); h.connect_uri(sys.argv[1])
+h.pwrite(b"z" * 512, 0)
+os.kill(int(open("f.pid").read()), signal.SIGTERM)
+while not h.aio_is_closed() and not h.aio_is_dead():
+    try: h.poll(-1)
+    except nbd.Error: break
+' "$(uri f)"
+    until_true 20 gone "$(cat f.pid)"
+    grep -q '^nbdkit_fanout_bytes_total{destination="a"} 512$' stats.prom
+    grep -q 'a: 512 bytes written' f.log
+}
+
 @test "a destination's minimum block is passed on, and kept to" {
     start a --filter=blocksize-policy memory 1M blocksize-minimum=4096 blocksize-error-policy=error
     fan f memory 1M fanout-dest="$(uri a)" fanout-name=a
