@@ -24,8 +24,9 @@ class Allocator {
   Allocator(const Geometry &geometry, const util::Fd &fd, const std::string &path, uint64_t end,
             std::vector<uint64_t> blocks);
 
-  // The offset of `count` clusters in a row. May be called from any thread. Throws util::Error: EFBIG
-  // if no refcount table can describe so long a file, ENOSPC if there is no room for their counts.
+  // The offset of `count` clusters in a row. May be called from any thread. Throws util::Error:
+  // EFBIG if no refcount table can describe so long a file, ENOSPC if there is no room for their
+  // counts.
   uint64_t allocate(uint64_t count);
 
   // For finalising, when no other thread allocates.
@@ -42,8 +43,9 @@ class Allocator {
   std::vector<uint64_t> blocks_;
 };
 
-// Makes sure that writing the range later will not fail for want of space, as far as the file system
-// can promise that, and that the file is at least so long. What is there is kept. Throws util::Error.
+// Makes sure that writing the range later will not fail for want of space, as far as the file
+// system can promise that, and that the file is at least so long. What is there is kept. Throws
+// util::Error.
 void reserve_space(const util::Fd &fd, const std::string &path, uint64_t offset, uint64_t length);
 
 }  // namespace qcow2

@@ -44,9 +44,10 @@ class Chain {
     std::unique_ptr<Source> below;
     if (!header.backing_file.empty()) {
       if (header.backing_format.empty()) {
-        util::fail(EINVAL, "{} does not say the format of its backing file {}: set it with "
-                   "qemu-img rebase -u -F FORMAT -b {} {}", path, header.backing_file,
-                   header.backing_file, path);
+        util::fail(EINVAL,
+                   "{} does not say the format of its backing file {}: set it with "
+                   "qemu-img rebase -u -F FORMAT -b {} {}",
+                   path, header.backing_file, header.backing_file, path);
       }
       below = open(resolve_backing(path, header.backing_file), header.backing_format);
     }
@@ -64,8 +65,10 @@ class Chain {
       util::fail(ELOOP, "backing file {} is part of its own backing chain", path);
     }
     if (seen_.size() > max_depth) {
-      util::fail(ELOOP, "backing file {}: a chain of more than {} files is not supported: shorten it "
-                 "with qemu-img commit or rebase", path, max_depth);
+      util::fail(ELOOP,
+                 "backing file {}: a chain of more than {} files is not supported: shorten it "
+                 "with qemu-img commit or rebase",
+                 path, max_depth);
     }
   }
 
@@ -81,8 +84,8 @@ std::string resolve_backing(const std::string &image, const std::string &name) {
 
 std::string backing_name(const std::string &image, const std::string &backing) {
   std::error_code none;
-  bool beside = std::filesystem::equivalent(util::directory_of(image), util::directory_of(backing),
-                                            none);
+  bool beside =
+      std::filesystem::equivalent(util::directory_of(image), util::directory_of(backing), none);
   std::string base = std::filesystem::path(backing).filename();
   // "a:b" alone would be taken for protocol a.
   if (!beside) return backing;

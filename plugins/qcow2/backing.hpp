@@ -21,8 +21,9 @@ std::string backing_name(const std::string &image, const std::string &backing);
 // Whether both paths are the same file; false if one of them does not exist.
 bool same_file(const std::string &a, const std::string &b);
 
-// Opens `path`, the backing file of `image`, and what is below it, read-only and locked as QEMU locks
-// a backing file. format is "raw" or "qcow2". Throws util::Error: not there, in use, a loop, damaged.
+// Opens `path`, the backing file of `image`, and what is below it, read-only and locked as QEMU
+// locks a backing file. format is "raw" or "qcow2". Throws util::Error: not there, in use, a loop,
+// damaged.
 std::unique_ptr<Source> open_backing(const std::string &image, const std::string &path,
                                      const std::string &format);
 

@@ -8,7 +8,8 @@
 
 namespace qcow2 {
 
-// A set of small numbers (clusters of a file, slices of a table). Any thread may add, test and take.
+// A set of small numbers (clusters of a file, slices of a table). Any thread may add, test and
+// take.
 class Bitmap {
  public:
   explicit Bitmap(uint64_t count) : words_(count / 64 + 1) {}

@@ -16,8 +16,8 @@ class GroupCommit {
   // `round` makes durable what was done before it began; no two rounds run at a time.
   explicit GroupCommit(std::function<void()> round) : round_(std::move(round)) {}
 
-  // Returns when a round that began after this call has ended, run by this thread or another. Throws
-  // what that round threw (or a later one, if it ended meanwhile).
+  // Returns when a round that began after this call has ended, run by this thread or another.
+  // Throws what that round threw (or a later one, if it ended meanwhile).
   void run();
 
  private:

@@ -20,11 +20,11 @@ namespace {
 
 constexpr uint64_t refcount_table_cluster = 1;
 
-// The number of clusters the file has when every guest cluster is allocated: what the refcount table
-// has to describe without being moved.
+// The number of clusters the file has when every guest cluster is allocated: what the refcount
+// table has to describe without being moved.
 uint64_t full_file_clusters(const Geometry &g) {
-  uint64_t clusters = 2 + Geometry::divide_up(g.l1_entries() * 8, g.cluster_size()) +
-                      g.l1_entries() + g.clusters();
+  uint64_t clusters =
+      2 + Geometry::divide_up(g.l1_entries() * 8, g.cluster_size()) + g.l1_entries() + g.clusters();
   return clusters + Geometry::divide_up(clusters, g.refcounts_per_block() - 1);
 }
 
@@ -82,10 +82,13 @@ void lay_out(Header &h) {
   }
   Geometry geometry(h.cluster_bits, h.size);
   uint64_t l1_entries = geometry.l1_entries();
-  uint64_t blocks = Geometry::divide_up(full_file_clusters(geometry), geometry.refcounts_per_block());
+  uint64_t blocks =
+      Geometry::divide_up(full_file_clusters(geometry), geometry.refcounts_per_block());
   if (l1_entries * 8 > max_l1_bytes || blocks * 8 > max_refcount_table_bytes) {
-    util::fail(EINVAL, "size={}: too large for clusters of {} bytes; give a larger cluster-size= (at "
-               "most 2M)", h.size, h.cluster_size());
+    util::fail(EINVAL,
+               "size={}: too large for clusters of {} bytes; give a larger cluster-size= (at "
+               "most 2M)",
+               h.size, h.cluster_size());
   }
   h.l1_entries = static_cast<uint32_t>(l1_entries);
   h.refcount_table_offset = refcount_table_cluster << h.cluster_bits;

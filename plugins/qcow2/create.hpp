@@ -11,8 +11,8 @@
 
 namespace qcow2 {
 
-// Fills in where the tables go, for the header's size and cluster size. Throws util::Error EINVAL if
-// the size is no multiple of 512, or needs tables beyond QEMU's limits.
+// Fills in where the tables go, for the header's size and cluster size. Throws util::Error EINVAL
+// if the size is no multiple of 512, or needs tables beyond QEMU's limits.
 void lay_out(Header &header);
 
 // How many clusters lay_out has used; the L1 table comes last.

@@ -10,9 +10,9 @@
 namespace qcow2 {
 
 // Memory is taken only for the pages that were written to. An entry is changed either at once
-// (replace_if), or by a thread that has claimed it, which may then take its time (write the data the
-// entry will point to) while readers go on seeing the old value. Bit 1, reserved in every table of
-// the format, marks a claim; value() never shows it.
+// (replace_if), or by a thread that has claimed it, which may then take its time (write the data
+// the entry will point to) while readers go on seeing the old value. Bit 1, reserved in every table
+// of the format, marks a claim; value() never shows it.
 class EntryArray {
  public:
   // All zero. Throws util::Error ENOMEM.

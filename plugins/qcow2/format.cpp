@@ -20,16 +20,20 @@ constexpr uint32_t bitmaps_extension = 0x23852875;
 template <typename T>
 T load(const std::byte *p) {
   T value = 0;
-  for (size_t i = 0; i < sizeof(T); ++i) value = static_cast<T>(value << 8 | std::to_integer<T>(p[i]));
+  for (size_t i = 0; i < sizeof(T); ++i)
+    value = static_cast<T>(value << 8 | std::to_integer<T>(p[i]));
   return value;
 }
 
 template <typename T>
 void store(std::byte *p, T value) {
-  for (size_t i = sizeof(T); i-- > 0; value = static_cast<T>(value >> 8)) p[i] = std::byte(value & 0xff);
+  for (size_t i = sizeof(T); i-- > 0; value = static_cast<T>(value >> 8))
+    p[i] = std::byte(value & 0xff);
 }
 
-uint64_t round_up8(uint64_t n) { return (n + 7) & ~uint64_t{7}; }
+uint64_t round_up8(uint64_t n) {
+  return (n + 7) & ~uint64_t{7};
+}
 
 // What a name looks like that means another protocol: "nbd://...", "json:{...}".
 bool names_a_protocol(const std::string &name) {
@@ -57,7 +61,8 @@ void check_features(const Header &h, const std::string &path) {
                h.compression_type);
   }
   if (h.crypt_method != 0) {
-    util::fail(ENOTSUP, "{} is encrypted (method {}), which is not supported", path, h.crypt_method);
+    util::fail(ENOTSUP, "{} is encrypted (method {}), which is not supported", path,
+               h.crypt_method);
   }
 }
 
@@ -66,8 +71,8 @@ void check_table(const char *what, uint64_t offset, uint64_t bytes, const Header
                  uint64_t file_size, const std::string &path) {
   uint64_t end = Geometry::round_up(file_size, h.cluster_size());
   if (offset == 0 || offset % h.cluster_size() != 0 || offset > end || bytes > end - offset) {
-    util::fail(EINVAL, "{}: the {} ({} bytes at offset {}) is not within the file of {} bytes", path,
-               what, bytes, offset, file_size);
+    util::fail(EINVAL, "{}: the {} ({} bytes at offset {}) is not within the file of {} bytes",
+               path, what, bytes, offset, file_size);
   }
 }
 
@@ -77,12 +82,12 @@ void check_tables(const Header &h, uint64_t file_size, const std::string &path) 
   }
   uint64_t l1_bytes = uint64_t{h.l1_entries} * 8;
   if (l1_bytes > max_l1_bytes) {
-    util::fail(EINVAL, "{}: the L1 table has {} entries, at most {} are allowed", path, h.l1_entries,
-               max_l1_bytes / 8);
+    util::fail(EINVAL, "{}: the L1 table has {} entries, at most {} are allowed", path,
+               h.l1_entries, max_l1_bytes / 8);
   }
   if (h.l1_entries < Geometry(h.cluster_bits, h.size).l1_entries()) {
-    util::fail(EINVAL, "{}: the L1 table of {} entries is too small for {} bytes", path, h.l1_entries,
-               h.size);
+    util::fail(EINVAL, "{}: the L1 table of {} entries is too small for {} bytes", path,
+               h.l1_entries, h.size);
   }
   if (h.l1_entries > 0) check_table("L1 table", h.l1_offset, l1_bytes, h, file_size, path);
   uint64_t table_bytes = uint64_t{h.refcount_table_clusters} << h.cluster_bits;
@@ -105,8 +110,8 @@ void decode_extensions(std::span<const std::byte> start, size_t from, Header &h,
     if (type == end_of_extensions) return;
     at += 8;
     if (length > start.size() - at) {
-      util::fail(EINVAL, "{}: header extension {:#x} of {} bytes does not fit the first cluster", path,
-                 type, length);
+      util::fail(EINVAL, "{}: header extension {:#x} of {} bytes does not fit the first cluster",
+                 path, type, length);
     }
     if (type == backing_format_extension) {
       h.backing_format.assign(reinterpret_cast<const char *>(&start[at]), length);
@@ -147,10 +152,18 @@ uint32_t decode_v3(std::span<const std::byte> start, Header &h, const std::strin
 
 }  // namespace
 
-uint64_t load_be64(const std::byte *p) { return load<uint64_t>(p); }
-void store_be64(std::byte *p, uint64_t value) { store(p, value); }
-void store_be32(std::byte *p, uint32_t value) { store(p, value); }
-void store_be16(std::byte *p, uint16_t value) { store(p, value); }
+uint64_t load_be64(const std::byte *p) {
+  return load<uint64_t>(p);
+}
+void store_be64(std::byte *p, uint64_t value) {
+  store(p, value);
+}
+void store_be32(std::byte *p, uint32_t value) {
+  store(p, value);
+}
+void store_be16(std::byte *p, uint16_t value) {
+  store(p, value);
+}
 
 std::vector<std::byte> encode_features(const Header &h) {
   std::vector<std::byte> out(24);
@@ -181,8 +194,10 @@ std::vector<std::byte> encode(const Header &h) {
   size_t format_at = Header::length;
   size_t name_at = format_at + 8 + round_up8(h.backing_format.size()) + 8;  // and the end marker
   if (h.backing_file.size() > max_backing_name || name_at + h.backing_file.size() > out.size()) {
-    util::fail(ENAMETOOLONG, "backing={}: the name is too long for the header of an image with "
-               "clusters of {} bytes", h.backing_file, out.size());
+    util::fail(ENAMETOOLONG,
+               "backing={}: the name is too long for the header of an image with "
+               "clusters of {} bytes",
+               h.backing_file, out.size());
   }
   store(&out[format_at], backing_format_extension);
   store(&out[format_at + 4], static_cast<uint32_t>(h.backing_format.size()));

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The QCOW2 image format, version 3 (and 2, to read), as QEMU's docs/interop/qcow2 describes it: the
-// header, its extensions, and the entries of the L1 and L2 tables. Integers are big endian on disk.
+// The QCOW2 image format, version 3 (and 2, to read), as QEMU's docs/interop/qcow2 describes it:
+// the header, its extensions, and the entries of the L1 and L2 tables. Integers are big endian on
+// disk.
 #pragma once
 
 #include <cstddef>
@@ -60,7 +61,8 @@ struct Header {
   uint64_t cluster_size() const { return uint64_t{1} << cluster_bits; }
 };
 
-// The first cluster of a new image. Throws util::Error ENAMETOOLONG if the backing name has no room.
+// The first cluster of a new image. Throws util::Error ENAMETOOLONG if the backing name has no
+// room.
 std::vector<std::byte> encode(const Header &header);
 
 // Decodes the start of a file (the first cluster, or all there is of it) and checks everything that
@@ -79,17 +81,27 @@ void store_be16(std::byte *p, uint16_t value);
 
 // "L1 table entry" and "L2 table entry, Standard Cluster Descriptor".
 using Entry = uint64_t;
-inline constexpr Entry unallocated = 0;             // reads what the backing file has, or zeroes
-inline constexpr Entry zero_plain = 1;              // reads zeroes, has no host cluster
-inline constexpr Entry copied = Entry{1} << 63;     // the cluster's refcount is exactly 1
+inline constexpr Entry unallocated = 0;          // reads what the backing file has, or zeroes
+inline constexpr Entry zero_plain = 1;           // reads zeroes, has no host cluster
+inline constexpr Entry copied = Entry{1} << 63;  // the cluster's refcount is exactly 1
 inline constexpr Entry compressed = Entry{1} << 62;
 inline constexpr Entry offset_mask = 0x00ff'ffff'ffff'fe00;
 
-constexpr Entry data_entry(uint64_t host_offset) { return host_offset | copied; }
-constexpr uint64_t host_offset(Entry e) { return e & offset_mask; }
-constexpr bool reads_zero(Entry e) { return (e & zero_plain) != 0; }
-constexpr bool is_data(Entry e) { return host_offset(e) != 0 && !reads_zero(e); }
-constexpr bool is_unallocated(Entry e) { return host_offset(e) == 0 && !reads_zero(e); }
+constexpr Entry data_entry(uint64_t host_offset) {
+  return host_offset | copied;
+}
+constexpr uint64_t host_offset(Entry e) {
+  return e & offset_mask;
+}
+constexpr bool reads_zero(Entry e) {
+  return (e & zero_plain) != 0;
+}
+constexpr bool is_data(Entry e) {
+  return host_offset(e) != 0 && !reads_zero(e);
+}
+constexpr bool is_unallocated(Entry e) {
+  return host_offset(e) == 0 && !reads_zero(e);
+}
 
 // What of a table entry must be zero.
 inline constexpr Entry l1_reserved = ~(copied | offset_mask);

@@ -22,8 +22,8 @@ class Geometry {
     return end < size_ ? end : size_;
   }
 
-  uint64_t clusters() const { return divide_up(size_, cluster_size()); }        // of the disk
-  uint64_t l2_entries() const { return cluster_size() / 8; }                    // in a table
+  uint64_t clusters() const { return divide_up(size_, cluster_size()); }  // of the disk
+  uint64_t l2_entries() const { return cluster_size() / 8; }              // in a table
   uint64_t l1_entries() const { return divide_up(clusters(), l2_entries()); }
   uint64_t table_of(uint64_t cluster) const { return cluster >> (bits_ - 3); }  // L1 index
   uint64_t refcounts_per_block() const { return cluster_size() / 2; }           // of 16 bits

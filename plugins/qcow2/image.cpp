@@ -23,7 +23,8 @@ Image::Image(util::Fd fd, const std::string &path, const Header &header,
   uint64_t l1_bytes = uint64_t{header.l1_entries} * 8;
   for (uint64_t at = 0; at < l1_bytes; at += geometry.cluster_size()) {
     if (!used.add(geometry.cluster_of(header.l1_offset + at))) {
-      util::fail(EINVAL, "{}: the L1 table lies over something else: run qemu-img check on it", path);
+      util::fail(EINVAL, "{}: the L1 table lies over something else: run qemu-img check on it",
+                 path);
     }
   }
   layer_ = std::make_unique<Layer>(std::move(fd), path, header, std::move(backing), &used);
@@ -139,8 +140,8 @@ uint64_t Image::write_in_place(std::span<const std::byte> data, uint64_t offset,
   uint64_t last = cluster;
   while (geometry.end_of(last) < end) {
     Entry next = layer_->mapping.entry(last + 1);
-    bool beside = is_data(next) && host_offset(next) == host_offset(first) +
-                                                            geometry.start_of(last + 1 - cluster);
+    bool beside = is_data(next) &&
+                  host_offset(next) == host_offset(first) + geometry.start_of(last + 1 - cluster);
     if (!beside || is_whole_and_zero(data, offset, last + 1)) break;
     ++last;
   }

@@ -18,8 +18,8 @@ namespace qcow2 {
 // May be used from any thread; no lock is held while data is read or written. Data goes straight to
 // its place in the file: an allocated cluster is written in place, a run of others gets fresh
 // clusters in a row, which are linked when the data is there. While a thread fills a cluster it has
-// a claim on the L2 entry; who writes another part of the cluster waits for that, and then writes in
-// place. Throws util::Error.
+// a claim on the L2 entry; who writes another part of the cluster waits for that, and then writes
+// in place. Throws util::Error.
 class Image {
  public:
   // Opens an image whose descriptor is open for writing and locked. An image that was not closed
@@ -27,8 +27,8 @@ class Image {
   Image(util::Fd fd, const std::string &path, const Header &header, std::unique_ptr<Source> backing,
         bool detect_zeroes, util::Log log);
 
-  uint64_t size() const { return layer_->size(); }                            // bytes
-  uint64_t cluster_size() const { return layer_->geometry.cluster_size(); }   // bytes
+  uint64_t size() const { return layer_->size(); }                           // bytes
+  uint64_t cluster_size() const { return layer_->geometry.cluster_size(); }  // bytes
 
   // Ranges must be within size(). In trim, clusters that are not whole are left as they are.
   void read(std::span<std::byte> buffer, uint64_t offset) const { layer_->read(buffer, offset); }

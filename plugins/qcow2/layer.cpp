@@ -50,8 +50,10 @@ class Loader {
 
   void set(uint64_t cluster, Entry entry, Mapping &mapping) {
     if ((entry & compressed) != 0) {
-      util::fail(ENOTSUP, "{} has compressed clusters, which are not supported: copy it with "
-                 "qemu-img convert first", path_);
+      util::fail(ENOTSUP,
+                 "{} has compressed clusters, which are not supported: copy it with "
+                 "qemu-img convert first",
+                 path_);
     }
     if ((entry & l2_reserved) != 0) refuse("L2", cluster, entry);
     Entry right = entry & ~copied;
@@ -119,8 +121,9 @@ uint64_t Layer::end_of_run(uint64_t cluster, Entry entry, uint64_t end) const {
   uint64_t last = cluster;
   while (geometry.end_of(last) < end) {
     Entry next = mapping.entry(last + 1);
-    bool same = is_data(entry) ? is_data(next) && host_offset(next) ==
-                                     host_offset(entry) + geometry.start_of(last + 1 - cluster)
+    bool same = is_data(entry) ? is_data(next) &&
+                                     host_offset(next) ==
+                                         host_offset(entry) + geometry.start_of(last + 1 - cluster)
                                : !is_data(next) && reads_zero(next) == reads_zero(entry);
     if (!same) break;
     ++last;

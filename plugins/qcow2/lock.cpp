@@ -42,8 +42,8 @@ bool taken_by_another(const util::Fd &fd, const std::string &path, off_t byte) {
 
 }  // namespace
 
-// Our locks first, then the look at the others': of two that come at the same time at least one sees
-// the other.
+// Our locks first, then the look at the others': of two that come at the same time at least one
+// sees the other.
 void lock_image(const util::Fd &fd, const std::string &path, Use use) {
   std::initializer_list<Permission> ours = {consistent_read, write, resize};
   std::initializer_list<Permission> reading = {consistent_read};
@@ -52,14 +52,18 @@ void lock_image(const util::Fd &fd, const std::string &path, Use use) {
   for (Permission p : {write, resize}) take(fd, path, unshared + p);
   for (Permission p : uses) {
     if (taken_by_another(fd, path, unshared + p)) {
-      util::fail(EBUSY, "{} is in use by another process (QEMU, qemu-nbd, qemu-img or nbdkit): end "
-                 "that first", path);
+      util::fail(EBUSY,
+                 "{} is in use by another process (QEMU, qemu-nbd, qemu-img or nbdkit): end "
+                 "that first",
+                 path);
     }
   }
   for (Permission p : {write, resize}) {
     if (taken_by_another(fd, path, used + p)) {
-      util::fail(EBUSY, "{} is being written by another process (QEMU, qemu-nbd, qemu-img or "
-                 "nbdkit): end that first", path);
+      util::fail(EBUSY,
+                 "{} is being written by another process (QEMU, qemu-nbd, qemu-img or "
+                 "nbdkit): end that first",
+                 path);
     }
   }
 }

@@ -36,8 +36,9 @@ void Mapping::copy(std::vector<Change> &changes, bool of_l1, uint64_t slice) con
 }
 
 // The L1 table comes after the L2 tables: whoever adds a table has said so before an entry of it
-// changes, so the L1 entry of every slice that is found changed is found as well. The other way round,
-// an L1 entry on disk before its table's entries, is harmless: the table reads as zeroes there.
+// changes, so the L1 entry of every slice that is found changed is found as well. The other way
+// round, an L1 entry on disk before its table's entries, is harmless: the table reads as zeroes
+// there.
 std::vector<Mapping::Change> Mapping::take_changes(size_t max_bytes) {
   std::vector<Change> changes;
   size_t bytes = 0;

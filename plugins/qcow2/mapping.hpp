@@ -14,8 +14,8 @@
 
 namespace qcow2 {
 
-// May be used from any thread. Invariant: an L2 entry that is not zero has a table, and a table that
-// take_changes() gives has its L1 entry on disk already or given with it.
+// May be used from any thread. Invariant: an L2 entry that is not zero has a table, and a table
+// that take_changes() gives has its L1 entry on disk already or given with it.
 class Mapping {
  public:
   // Empty, of an L1 table that lies at l1_offset in the file.

@@ -116,8 +116,10 @@ void Metadata::flush_round() {
 
 void Metadata::sync() {
   if (sync_failed_.load()) {
-    util::fail(EIO, "{}: an earlier sync has failed, what was written since may be lost: run "
-               "qemu-img check -r all on it and copy again", layer_.path);
+    util::fail(EIO,
+               "{}: an earlier sync has failed, what was written since may be lost: run "
+               "qemu-img check -r all on it and copy again",
+               layer_.path);
   }
   if (::fdatasync(layer_.fd.get()) < 0) {
     int error = errno;
@@ -146,8 +148,8 @@ void Metadata::move_refcount_table(RefcountTable table) {
 void Metadata::collect_used(Bitmap &used) {
   const Geometry &geometry = layer_.geometry;
   used.add(0);
-  uint64_t l1_clusters = Geometry::divide_up(uint64_t{header_.l1_entries} * 8,
-                                             geometry.cluster_size());
+  uint64_t l1_clusters =
+      Geometry::divide_up(uint64_t{header_.l1_entries} * 8, geometry.cluster_size());
   for (uint64_t i = 0; i < l1_clusters; ++i) {
     used.add(geometry.cluster_of(header_.l1_offset) + i);
   }

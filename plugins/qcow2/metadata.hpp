@@ -19,21 +19,24 @@
 
 namespace qcow2 {
 
-// The order on disk, so that an image is repairable after a crash at any instant and nothing flushed
-// is missing:
-//  - The dirty bit is durable before anything else changes. While it is set the refcounts on disk say
+// The order on disk, so that an image is repairable after a crash at any instant and nothing
+// flushed is missing:
+//  - The dirty bit is durable before anything else changes. While it is set the refcounts on disk
+//  say
 //    nothing; whoever opens the image rebuilds them from the tables.
-//  - A flush copies the changed entries, syncs (so that the data they point to is durable), writes the
-//    entries, and syncs again. It is the copy that is written: entries that change meanwhile wait for
-//    the next flush.
-//  - The host clusters that a change has left are given back to the file system only after the flush
+//  - A flush copies the changed entries, syncs (so that the data they point to is durable), writes
+//  the
+//    entries, and syncs again. It is the copy that is written: entries that change meanwhile wait
+//    for the next flush.
+//  - The host clusters that a change has left are given back to the file system only after the
+//  flush
 //    that has unlinked them, and never reused before the image is closed.
 //  - finalise() writes the refcounts, syncs, and only then clears the dirty bit.
 // May be used from any thread; finalise() only when no other method runs.
 class Metadata {
  public:
-  // layer must outlive this. `header` is as on disk; end: clusters in the file; blocks: its refcount
-  // table.
+  // layer must outlive this. `header` is as on disk; end: clusters in the file; blocks: its
+  // refcount table.
   Metadata(Layer &layer, const Header &header, uint64_t end, std::vector<uint64_t> blocks,
            util::Log log);
 
@@ -51,13 +54,13 @@ class Metadata {
   // After the L2 entry has changed from `old`, before the change is acknowledged.
   void changed(uint64_t cluster, Entry old);
 
-  // Everything acknowledged before the call is durable after it. Throws util::Error; once a sync has
-  // failed, always: the kernel reports a lost write once.
+  // Everything acknowledged before the call is durable after it. Throws util::Error; once a sync
+  // has failed, always: the kernel reports a lost write once.
   void flush() { commit_.run(); }
 
   bool is_dirty() const { return state_.load() == State::dirty; }
-  // Makes the image clean: after it qemu-img check finds neither errors nor leaks. Does nothing if it
-  // is clean. Throws util::Error; then it stays dirty.
+  // Makes the image clean: after it qemu-img check finds neither errors nor leaks. Does nothing if
+  // it is clean. Throws util::Error; then it stays dirty.
   void finalise();
 
  private:
@@ -76,8 +79,8 @@ class Metadata {
   Allocator allocator_;
   std::atomic<State> state_;
   std::atomic<bool> sync_failed_ = false;
-  std::mutex mutex_;                    // protects left_
-  std::vector<extents::Range> left_;    // of the file: unlinked in memory, perhaps not yet on disk
+  std::mutex mutex_;                  // protects left_
+  std::vector<extents::Range> left_;  // of the file: unlinked in memory, perhaps not yet on disk
   GroupCommit commit_;
 };
 

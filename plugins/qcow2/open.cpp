@@ -37,31 +37,39 @@ void check_writable(const Header &h, const std::string &path) {
                1u << h.refcount_order);
   }
   if (h.snapshots != 0) {
-    util::fail(ENOTSUP, "{} has {} internal snapshots, which are not supported: remove them with "
-               "qemu-img snapshot -d", path, h.snapshots);
+    util::fail(ENOTSUP,
+               "{} has {} internal snapshots, which are not supported: remove them with "
+               "qemu-img snapshot -d",
+               path, h.snapshots);
   }
   if (h.has_bitmaps) {
-    util::fail(ENOTSUP, "{} has persistent bitmaps, which are not supported: remove them with "
-               "qemu-img bitmap --remove", path);
+    util::fail(ENOTSUP,
+               "{} has persistent bitmaps, which are not supported: remove them with "
+               "qemu-img bitmap --remove",
+               path);
   }
 }
 
 void check_wishes(const Options &options, const Header &h) {
   if (options.size && *options.size != h.size) {
-    util::fail(EINVAL, "size={}: {} exists and has {} bytes; leave size= out, or create=always "
-               "replaces it", *options.size, options.path, h.size);
+    util::fail(EINVAL,
+               "size={}: {} exists and has {} bytes; leave size= out, or create=always "
+               "replaces it",
+               *options.size, options.path, h.size);
   }
   if (options.cluster_size && *options.cluster_size != h.cluster_size()) {
-    util::fail(EINVAL, "cluster-size={}: {} exists and has clusters of {} bytes; leave "
-               "cluster-size= out, or create=always replaces it", *options.cluster_size,
-               options.path, h.cluster_size());
+    util::fail(EINVAL,
+               "cluster-size={}: {} exists and has clusters of {} bytes; leave "
+               "cluster-size= out, or create=always replaces it",
+               *options.cluster_size, options.path, h.cluster_size());
   }
   if (!options.backing) return;
   if (h.backing_file.empty() ||
       !same_file(resolve_backing(options.path, h.backing_file), *options.backing)) {
-    util::fail(EINVAL, "backing={}: {} exists and its backing file is {}; leave backing= out, or "
-               "create=always replaces it", *options.backing, options.path,
-               h.backing_file.empty() ? "none" : h.backing_file);
+    util::fail(EINVAL,
+               "backing={}: {} exists and its backing file is {}; leave backing= out, or "
+               "create=always replaces it",
+               *options.backing, options.path, h.backing_file.empty() ? "none" : h.backing_file);
   }
   if (options.backing_format != h.backing_format) {
     util::fail(EINVAL, "backing-format={}: {} exists and says {}", options.backing_format,
@@ -78,9 +86,10 @@ std::unique_ptr<Image> open_existing(const Options &options, const util::Log &lo
   std::unique_ptr<Source> backing;
   if (!header.backing_file.empty()) {
     if (header.backing_format.empty()) {
-      util::fail(EINVAL, "{} does not say the format of its backing file {}: set it with qemu-img "
-                 "rebase -u -F FORMAT -b {} {}", options.path, header.backing_file,
-                 header.backing_file, options.path);
+      util::fail(EINVAL,
+                 "{} does not say the format of its backing file {}: set it with qemu-img "
+                 "rebase -u -F FORMAT -b {} {}",
+                 options.path, header.backing_file, header.backing_file, options.path);
     }
     backing = open_backing(options.path, resolve_backing(options.path, header.backing_file),
                            header.backing_format);

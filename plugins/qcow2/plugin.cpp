@@ -92,15 +92,16 @@ class Plugin {
     } else if (key == "size") {
       options_.size = nbdkit::parse_size(key, value, sector, max_size);
     } else if (key == "cluster-size") {
-      options_.cluster_size = nbdkit::parse_size(key, value, 1u << min_cluster_bits,
-                                                 1u << max_cluster_bits);
+      options_.cluster_size =
+          nbdkit::parse_size(key, value, 1u << min_cluster_bits, 1u << max_cluster_bits);
       if (!std::has_single_bit(*options_.cluster_size)) {
         util::fail(EINVAL, "cluster-size={}: must be a power of two between 512 and 2M", value);
       }
     } else if (key == "backing") {
       options_.backing = nbdkit::absolute_path(value);
     } else if (key == "backing-format") {
-      options_.backing_format = nbdkit::parse_choice(key, value, {"raw", "qcow2"}) == 0 ? "raw" : "qcow2";
+      options_.backing_format =
+          nbdkit::parse_choice(key, value, {"raw", "qcow2"}) == 0 ? "raw" : "qcow2";
     } else if (key == "create") {
       options_.create = Create(nbdkit::parse_choice(key, value, {"auto", "always", "never"}));
     } else if (key == "detect-zeroes") {
@@ -114,11 +115,13 @@ class Plugin {
   void config_complete() {
     if (options_.path.empty()) util::fail(EINVAL, "file= is required: the image to write");
     if (options_.backing && options_.backing_format.empty()) {
-      util::fail(EINVAL, "backing-format=raw or backing-format=qcow2 is required with backing=: the "
+      util::fail(EINVAL,
+                 "backing-format=raw or backing-format=qcow2 is required with backing=: the "
                  "format is never guessed");
     }
     if (!options_.backing && !options_.backing_format.empty()) {
-      util::fail(EINVAL, "backing-format={} makes no sense without backing=", options_.backing_format);
+      util::fail(EINVAL,
+                 "backing-format={} makes no sense without backing=", options_.backing_format);
     }
   }
 

@@ -14,8 +14,10 @@ std::vector<uint64_t> read_refcount_table(const util::Fd &fd, const std::string 
   auto use = [&](const char *what, uint64_t offset) {
     if (offset % geometry.cluster_size() != 0 || geometry.cluster_of(offset) >= end ||
         !used.add(geometry.cluster_of(offset))) {
-      util::fail(EINVAL, "{}: a {} at offset {} lies outside the file or over something else: run "
-                 "qemu-img check -r all on it", path, what, offset);
+      util::fail(EINVAL,
+                 "{}: a {} at offset {} lies outside the file or over something else: run "
+                 "qemu-img check -r all on it",
+                 path, what, offset);
     }
   };
   std::vector<std::byte> bytes(geometry.start_of(table.clusters));

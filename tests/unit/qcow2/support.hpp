@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What the tests of the qcow2 rooms share: a directory of their own, and images in it.
+#pragma once
+
+#include <stdlib.h>
+#include <sys/wait.h>
+
+#include <catch2/catch.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "plugins/qcow2/open.hpp"
+
+namespace qcow2::test {
+
+class Directory {
+ public:
+  Directory() {
+    std::string name = std::filesystem::temp_directory_path() / "qcow2-test-XXXXXX";
+    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
+    path_ = name;
+  }
+  ~Directory() { std::filesystem::remove_all(path_); }
+  Directory(const Directory &) = delete;
+  Directory &operator=(const Directory &) = delete;
+  std::string file(const std::string &name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+inline std::vector<std::byte> random_bytes(size_t n, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::vector<std::byte> bytes(n);
+  for (auto &b : bytes) b = std::byte(random() % 255 + 1);  // none of them zero
+  return bytes;
+}
+
+inline std::vector<std::byte> read_all(const Image &image) {
+  std::vector<std::byte> bytes(image.size());
+  image.read(bytes, 0);
+  return bytes;
+}
+
+// The extents of the range; what two layers say alike is one.
+inline std::vector<extents::Extent> extents_of(const Image &image, extents::Range range) {
+  std::vector<extents::Extent> list;
+  image.extents(range, [&](const extents::Extent &e) {
+    if (!list.empty() && list.back().type == e.type && list.back().end() == e.offset) {
+      list.back().length += e.length;
+    } else {
+      list.push_back(e);
+    }
+    return true;
+  });
+  return list;
+}
+
+inline void write_file(const std::string &path, const std::vector<std::byte> &bytes) {
+  std::ofstream(path, std::ios::binary)
+      .write(reinterpret_cast<const char *>(bytes.data()),
+             static_cast<std::streamsize>(bytes.size()));
+}
+
+inline std::vector<std::byte> load_file(const std::string &path) {
+  std::vector<std::byte> bytes(std::filesystem::file_size(path));
+  std::ifstream(path, std::ios::binary)
+      .read(reinterpret_cast<char *>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  return bytes;
+}
+
+// What qemu-img check says: 0 is "no errors, no leaks".
+inline int check(const std::string &path, const std::string &options = "") {
+  int status = std::system(("qemu-img check -q " + options + " " + path + " > /dev/null 2>&1").c_str());
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+inline std::unique_ptr<Image> create(const std::string &path, uint64_t size, uint64_t cluster_size,
+                                     const std::string &backing = "",
+                                     const std::string &backing_format = "") {
+  Options options;
+  options.path = path;
+  options.size = size;
+  options.cluster_size = cluster_size;
+  if (!backing.empty()) options.backing = backing;
+  options.backing_format = backing_format;
+  return open_image(options, util::Log());
+}
+
+inline std::unique_ptr<Image> reopen(const std::string &path, const util::Log &log = util::Log()) {
+  Options options;
+  options.path = path;
+  options.create = Create::never;
+  return open_image(options, log);
+}
+
+}  // namespace qcow2::test

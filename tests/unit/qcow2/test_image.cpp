@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The engine against a model: an array of bytes.
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <thread>
+
+#include "common/util/zero.hpp"
+#include "tests/unit/qcow2/support.hpp"
+
+using namespace qcow2;
+using namespace qcow2::test;
+
+namespace {
+
+using Bytes = std::vector<std::byte>;
+
+// A disk cut into pieces of odd sizes, many in one cluster, some over several; each belongs to one
+// of the threads, so that what it does is certain although clusters are shared.
+class Workload {
+ public:
+  Workload(Image &image, Bytes &model, unsigned threads, uint64_t seed)
+      : image_(image), model_(model), threads_(threads) {
+    std::mt19937_64 random(seed);
+    for (uint64_t at = 0; at < model.size();) {
+      uint64_t most = random() % 3 == 0 ? 5 * image.cluster_size() : image.cluster_size() / 2;
+      uint64_t n = std::min<uint64_t>(random() % most + 1, model.size() - at);
+      pieces_.push_back({at, n});
+      at += n;
+    }
+  }
+
+  void run(uint64_t seed, unsigned steps) {
+    std::vector<std::jthread> pool;
+    for (unsigned t = 0; t < threads_; ++t) {
+      pool.emplace_back([this, t, seed, steps] {
+        std::mt19937_64 random(seed * 100 + t);
+        for (unsigned i = 0; i < steps; ++i) step(t, random);
+      });
+    }
+  }
+  bool all_reads_right() const { return wrong_reads_ == 0; }
+
+ private:
+  void step(unsigned thread, std::mt19937_64 &random) {
+    size_t mine = (pieces_.size() - thread + threads_ - 1) / threads_;
+    extents::Range piece = pieces_[random() % mine * threads_ + thread];
+    if (random() % 2 == 0) {
+      uint64_t skip = random() % piece.length;
+      piece = {piece.offset + skip, random() % (piece.length - skip) + 1};
+    }
+    auto at = model_.begin() + static_cast<std::ptrdiff_t>(piece.offset);
+    auto end = at + static_cast<std::ptrdiff_t>(piece.length);
+    switch (random() % 8) {
+      case 0:
+        image_.zero(piece.offset, piece.length);
+        std::fill(at, end, std::byte{0});
+        break;
+      case 1:
+        image_.trim(piece.offset, piece.length);
+        trim_model(piece);
+        break;
+      case 2: {
+        Bytes read(piece.length);
+        image_.read(read, piece.offset);
+        if (!std::equal(at, end, read.begin())) ++wrong_reads_;
+        break;
+      }
+      case 3:
+        if (random() % 4 == 0) image_.flush();
+        break;
+      case 4:
+        std::fill(at, end, std::byte{0});
+        image_.write(Bytes(piece.length), piece.offset);
+        break;
+      default: {
+        Bytes data = random_bytes(piece.length, random());
+        std::copy(data.begin(), data.end(), at);
+        image_.write(data, piece.offset);
+      }
+    }
+  }
+
+  void trim_model(extents::Range range) {
+    uint64_t cs = image_.cluster_size();
+    for (uint64_t c = range.offset / cs; c * cs < range.end(); ++c) {
+      uint64_t stop = std::min<uint64_t>((c + 1) * cs, model_.size());
+      if (c * cs < range.offset || stop > range.end()) continue;
+      std::fill(model_.begin() + static_cast<std::ptrdiff_t>(c * cs),
+                model_.begin() + static_cast<std::ptrdiff_t>(stop), std::byte{0});
+    }
+  }
+
+  Image &image_;
+  Bytes &model_;
+  const unsigned threads_;
+  std::vector<extents::Range> pieces_;
+  std::atomic<unsigned> wrong_reads_ = 0;
+};
+
+// Extents cover the range without gaps, and what they call zero is zero.
+void check_extents(const Image &image, const Bytes &model) {
+  uint64_t at = 0;
+  bool zeroes_are_zero = true;
+  image.extents({0, model.size()}, [&](const extents::Extent &e) {
+    CHECK(e.offset == at);
+    at = e.end();
+    if ((e.type & extents::zero) != 0) {
+      zeroes_are_zero &= util::is_zero(std::span(model).subspan(e.offset, e.length));
+    }
+    return true;
+  });
+  CHECK(at == model.size());
+  CHECK(zeroes_are_zero);
+}
+
+void run_and_check(const std::string &path, std::unique_ptr<Image> image, Bytes model,
+                   uint64_t seed, unsigned steps) {
+  Workload workload(*image, model, 4, seed);
+  for (unsigned round = 0; round < 3; ++round) {
+    workload.run(seed + round, steps);
+    CHECK(workload.all_reads_right());
+    CHECK((read_all(*image) == model));
+    check_extents(*image, model);
+    if (round == 1) image->finalise();  // goes on after it
+  }
+  image->finalise();
+  image.reset();
+  CHECK(check(path) == 0);
+  image = reopen(path);
+  CHECK((read_all(*image) == model));
+  Workload(*image, model, 4, seed + 1).run(seed + 7, steps);
+  CHECK((read_all(*image) == model));
+  image->finalise();
+  image.reset();
+  CHECK(check(path) == 0);
+}
+
+}  // namespace
+
+TEST_CASE("four threads write, zero, trim and read a disk, and it is what they wrote") {
+  Directory directory;
+  for (auto [cluster, size] :
+       {std::pair{512u, 300u << 9}, {4096u, 2049u << 9}, {65536u, 8195u << 9}}) {
+    std::string path = directory.file(std::to_string(cluster) + ".qcow2");
+    run_and_check(path, create(path, size, cluster), Bytes(size), cluster, 300);
+  }
+}
+
+TEST_CASE("the same over a raw backing file that is shorter") {
+  Directory directory;
+  std::string base = directory.file("base.raw");
+  Bytes below = random_bytes(700001, 1);
+  std::fill(below.begin() + 100000, below.begin() + 200000, std::byte{0});
+  write_file(base, below);
+  for (auto [cluster, size] :
+       {std::pair{512u, 2000u << 9}, {4096u, 2049u << 9}, {65536u, 3001u << 9}}) {
+    std::string path = directory.file(std::to_string(cluster) + ".qcow2");
+    Bytes model = below;
+    model.resize(size);
+    auto image = create(path, size, cluster, base, "raw");
+    CHECK((read_all(*image) == model));
+    run_and_check(path, std::move(image), model, cluster + 1, 300);
+  }
+  CHECK((load_file(base) == below));
+}
+
+TEST_CASE("two threads write different halves of one cluster at the same time, and both survive") {
+  Directory directory;
+  write_file(directory.file("base"), random_bytes(1 << 20, 5));
+  for (bool over : {false, true}) {
+    constexpr uint64_t cluster = 4096;
+    constexpr uint64_t clusters = 200;
+    std::string path = directory.file(over ? "over" : "alone");
+    auto image = over ? create(path, clusters * cluster, cluster, directory.file("base"), "raw")
+                      : create(path, clusters * cluster, cluster);
+    Bytes data = random_bytes(clusters * cluster, 9);
+    auto half = [&](uint64_t which) {
+      for (uint64_t c = 0; c < clusters; ++c) {
+        uint64_t at = c * cluster + which * cluster / 2;
+        image->write(std::span(data).subspan(at, cluster / 2), at);
+      }
+    };
+    { std::jthread a(half, 0), b(half, 1); }
+    CHECK((read_all(*image) == data));
+  }
+}
+
+TEST_CASE("an image left dirty is rebuilt from its tables, with nothing flushed missing") {
+  Directory directory;
+  std::string path = directory.file("a.qcow2"), copy = directory.file("copy.qcow2");
+  auto image = create(path, 40 << 20, 4096);
+  Bytes data = random_bytes(10 << 20, 3);
+  image->write(data, 12345);
+  image->flush();
+  image->write(data, 25 << 20);  // not flushed: may be there or not
+  std::filesystem::copy_file(path, copy);
+  CHECK(check(copy) == 2);  // no refcounts yet
+  std::string repaired = directory.file("repaired.qcow2");
+  std::filesystem::copy_file(copy, repaired);
+  CHECK(check(repaired, "-r all") == 0);
+
+  for (const std::string &file : {copy, repaired}) {
+    std::string said;
+    util::Log log([&](util::Level level, const std::string &text) {
+      if (level == util::Level::warning) said = text;
+    });
+    auto again = reopen(file, log);
+    CHECK((said.find("not closed cleanly") != std::string::npos) == (file == copy));
+    Bytes read(data.size());
+    again->read(read, 12345);
+    CHECK((read == data));
+    again->write(data, 0);
+    again->finalise();
+    again.reset();
+    CHECK(check(file) == 0);
+  }
+}
+
+TEST_CASE("what no client wrote is not in the file, and zeroes take no space") {
+  Directory directory;
+  std::string path = directory.file("a.qcow2");
+  auto image = create(path, 1ull << 40, 65536);
+  image->zero(0, 1ull << 40);
+  image->write(Bytes(1 << 20), 1ull << 39);
+  CHECK(std::filesystem::file_size(path) < 1 << 20);
+  Bytes data = random_bytes(1 << 20, 3);
+  image->write(data, 1ull << 39);
+  image->zero(1ull << 39, 1 << 20);
+  image->write(data, 0);
+  image->finalise();
+  image.reset();
+  CHECK(check(path) == 0);
+  image = reopen(path);
+  auto list = extents_of(*image, {0, 1ull << 40});
+  CHECK(list.front() == extents::Extent{0, 1 << 20, extents::data});
+  CHECK(list.size() == 2);
+  CHECK(list.back().type == (extents::hole | extents::zero));
+}
+
+TEST_CASE("the refcount table moves when the file outgrows it") {
+  Directory directory;
+  std::string path = directory.file("a.qcow2");
+  // Clusters of 512 bytes: a table of one cluster describes 8 MiB.
+  auto image = create(path, 4 << 20, 512);
+  Bytes data = random_bytes(4 << 20, 3);
+  for (int round = 0; round < 6; ++round) {
+    image->zero(0, 4 << 20);
+    image->write(data, 0);
+  }
+  image->finalise();
+  image.reset();
+  CHECK(check(path) == 0);
+  image = reopen(path);
+  CHECK((read_all(*image) == data));
+}
