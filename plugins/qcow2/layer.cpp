@@ -23,9 +23,16 @@ class Loader {
         end_(Geometry::round_up(file_size(fd, path), geometry_.cluster_size())),
         used_(used) {}
 
-  void load(uint64_t l1_offset, Mapping &mapping) {
-    std::vector<std::byte> l1(mapping.l1().size() * 8);
+  // The L1 table may be longer than the disk needs; what is beyond must be empty.
+  void load(uint64_t l1_offset, uint32_t l1_entries, Mapping &mapping) {
+    std::vector<std::byte> l1(size_t{l1_entries} * 8);
     util::read_at_or_zero(fd_, l1, l1_offset, path_);
+    for (uint64_t table = mapping.l1().size(); table < l1_entries; ++table) {
+      if (Entry entry = load_be64(&l1[table * 8]); entry != 0) {
+        util::fail(ENOTSUP, "{}: L1 entry {} ({:#x}) lies beyond the end of the disk", path_, table,
+                   entry);
+      }
+    }
     for (uint64_t table = 0; table < mapping.l1().size(); ++table) {
       Entry entry = load_be64(&l1[table * 8]);
       if (entry == 0) continue;
@@ -113,7 +120,8 @@ Layer::Layer(util::Fd the_fd, std::string the_path, const Header &header,
       backing(std::move(the_backing)),
       mapping(geometry, header.l1_offset) {
   Bitmap own(used == nullptr ? file_size(fd, path) / geometry.cluster_size() + 1 : 0);
-  Loader(fd, path, header, used == nullptr ? own : *used).load(header.l1_offset, mapping);
+  Loader(fd, path, header, used == nullptr ? own : *used)
+      .load(header.l1_offset, header.l1_entries, mapping);
 }
 
 // Where the clusters end, below `end`, that can be read with this one at once.

@@ -26,6 +26,13 @@ bool exists(const std::string &path) {
   return false;
 }
 
+// The allocator relies on a file that grows.
+void check_regular(const util::Fd &fd, const std::string &path) {
+  struct stat st;
+  if (::fstat(fd.get(), &st) < 0) util::fail_os(errno, "cannot stat {}", path);
+  if (!S_ISREG(st.st_mode)) util::fail(EINVAL, "file={}: must be a regular file", path);
+}
+
 // What can be read, but not written.
 void check_writable(const Header &h, const std::string &path) {
   if (h.version != 3) {
@@ -79,6 +86,7 @@ void check_wishes(const Options &options, const Header &h) {
 
 std::unique_ptr<Image> open_existing(const Options &options, const util::Log &log) {
   util::Fd fd = util::open_file(options.path, O_RDWR);
+  check_regular(fd, options.path);
   lock_image(fd, options.path, Use::write);
   Header header = read_header(fd, options.path);
   check_writable(header, options.path);
@@ -103,6 +111,7 @@ std::unique_ptr<Image> create_new(const Options &options, bool replace, const ut
   util::Fd previous;
   if (replace) {
     previous = util::open_file(options.path, O_RDWR);
+    check_regular(previous, options.path);
     lock_image(previous, options.path, Use::write);
   }
   std::unique_ptr<Source> backing;

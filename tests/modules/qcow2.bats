@@ -150,6 +150,29 @@ MAP
     done
 }
 
+@test "what qemu leaves half done is taken over: a dirty image, zeroed clusters, an older backing file" {
+    qemu-img create -q -f qcow2 -o lazy_refcounts=on image.qcow2 20M
+    qemu-io -c 'write -P 1 0 5M' -c 'write -z 1M 1M' -c flush -c abort image.qcow2 > /dev/null 2>&1 || true
+    start q "$QCOW2" image.qcow2
+    grep -q "not closed cleanly: rebuilding" q.log
+    shell q -c 'assert h.pread(3145728, 0) == b"\1" * 1048576 + bytes(1048576) + b"\1" * 1048576' \
+        -c 'h.pwrite(b"\2" * 100, 1500000)'
+    stop q
+    sound image.qcow2
+
+    qemu-img create -q -f qcow2 -o compat=0.10 old.qcow2 20M
+    qemu-io -c 'write -P 3 1000k 3M' old.qcow2 > /dev/null
+    qemu-img snapshot -c one old.qcow2
+    start o "$QCOW2" over.qcow2 backing=old.qcow2 backing-format=qcow2
+    shell o -c 'h.pwrite(b"\4" * 1000, 2000000)'
+    stop o
+    sound over.qcow2
+    qemu-io -c 'read -P 3 1000k 976000' -c 'read -P 4 2000000 1000' -c 'read -P 3 2001000 1000000' \
+        over.qcow2 > read.log
+    cat read.log
+    ! grep -q failed read.log
+}
+
 @test "an image that cannot be written is refused, and says why" {
     qemu-img create -q -f qcow2 ok.qcow2 1M
     try() { timeout 20 nbdkit -U - "$QCOW2" "$@" --run true; }

@@ -78,7 +78,8 @@ inline std::vector<std::byte> load_file(const std::string &path) {
 
 // What qemu-img check says: 0 is "no errors, no leaks".
 inline int check(const std::string &path, const std::string &options = "") {
-  int status = std::system(("qemu-img check -q " + options + " " + path + " > /dev/null 2>&1").c_str());
+  int status =
+      std::system(("qemu-img check -q " + options + " " + path + " > /dev/null 2>&1").c_str());
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
