@@ -13,6 +13,7 @@
 #include "common/util/fd.hpp"
 #include "common/util/file.hpp"
 #include "plugins/qcow2/layer.hpp"
+#include "plugins/qcow2/load.hpp"
 #include "plugins/qcow2/lock.hpp"
 #include "plugins/qcow2/raw.hpp"
 

@@ -15,6 +15,8 @@
 
 namespace qcow2 {
 
+class Claims;
+
 // May be used from any thread; no lock is held while data is read or written. Data goes straight to
 // its place in the file: an allocated cluster is written in place, a run of others gets fresh
 // clusters in a row, which are linked when the data is there. While a thread fills a cluster it has
@@ -47,8 +49,6 @@ class Image {
   void finalise() { metadata_->finalise(); }
 
  private:
-  class Claims;
-
   uint64_t write_some(std::span<const std::byte> data, uint64_t offset);
   uint64_t write_in_place(std::span<const std::byte> data, uint64_t offset, Entry first);
   uint64_t write_fresh(std::span<const std::byte> data, uint64_t offset);

@@ -16,14 +16,10 @@
 
 namespace qcow2 {
 
-// Reads and checks the header of the file. Throws util::Error.
-Header read_header(const util::Fd &fd, const std::string &path);
-
 class Layer : public Source {
  public:
-  // Reads all tables. Refuses with util::Error what lies outside the file, is referenced twice, has
-  // reserved bits, or is compressed. `used`, if given, must be as long as the file in clusters; the
-  // tables and data clusters are added to it. backing may be null.
+  // Reads all tables (load_tables), with `used` or a set of its own. backing may be null. Throws
+  // util::Error.
   Layer(util::Fd fd, std::string path, const Header &header, std::unique_ptr<Source> backing,
         Bitmap *used = nullptr);
 
@@ -40,8 +36,5 @@ class Layer : public Source {
  private:
   uint64_t end_of_run(uint64_t cluster, Entry entry, uint64_t end) const;
 };
-
-// The length of a file in bytes, a block device's too. Throws util::Error.
-uint64_t file_size(const util::Fd &fd, const std::string &path);
 
 }  // namespace qcow2

@@ -11,6 +11,7 @@
 #include "common/util/error.hpp"
 #include "plugins/qcow2/backing.hpp"
 #include "plugins/qcow2/create.hpp"
+#include "plugins/qcow2/load.hpp"
 #include "plugins/qcow2/lock.hpp"
 
 namespace qcow2 {

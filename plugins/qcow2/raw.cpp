@@ -7,7 +7,7 @@
 #include <cerrno>
 
 #include "common/util/error.hpp"
-#include "plugins/qcow2/layer.hpp"
+#include "plugins/qcow2/load.hpp"
 
 namespace qcow2 {
 

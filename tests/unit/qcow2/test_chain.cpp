@@ -10,6 +10,7 @@
 #include "plugins/qcow2/backing.hpp"
 #include "plugins/qcow2/commit.hpp"
 #include "plugins/qcow2/create.hpp"
+#include "plugins/qcow2/load.hpp"
 #include "plugins/qcow2/lock.hpp"
 #include "tests/unit/qcow2/support.hpp"
 

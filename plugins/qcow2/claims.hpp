@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "plugins/qcow2/layer.hpp"
+#include "plugins/qcow2/metadata.hpp"
+
+namespace qcow2 {
+
+// L2 entries in a row that this thread is filling. What is not linked in the end gets its old value
+// back.
+class Claims {
+ public:
+  Claims(Layer &layer, uint64_t first) : l2_(layer.mapping.l2()), first_(first) {}
+  ~Claims() {
+    for (size_t i = linked_; i < old_.size(); ++i) l2_.release(first_ + i, old_[i]);
+  }
+  Claims(const Claims &) = delete;
+  Claims &operator=(const Claims &) = delete;
+
+  // Takes the next entry, unless it needs no filling or another thread has it.
+  bool take_next() {
+    uint64_t cluster = first_ + old_.size();
+    Entry entry = l2_.value(cluster);
+    if (is_data(entry) || !l2_.try_claim(cluster, entry)) return false;
+    old_.push_back(entry);
+    return true;
+  }
+
+  // Links the clusters, in order, to host clusters that follow each other.
+  void link(uint64_t host, const Layer &layer, Metadata &metadata) {
+    for (; linked_ < old_.size(); ++linked_, host += layer.geometry.cluster_size()) {
+      l2_.release(first_ + linked_, data_entry(host));
+      metadata.changed(first_ + linked_, old_[linked_]);
+    }
+  }
+
+  uint64_t first() const { return first_; }
+  uint64_t last() const { return first_ + old_.size() - 1; }
+  uint64_t count() const { return old_.size(); }
+  Entry old(uint64_t cluster) const { return old_[cluster - first_]; }
+
+ private:
+  EntryArray &l2_;
+  const uint64_t first_;
+  std::vector<Entry> old_;
+  size_t linked_ = 0;
+};
+
+}  // namespace qcow2
