@@ -149,7 +149,13 @@ std::vector<extents::Extent> Engine::extents(Reader &own, extents::Range range) 
   uint64_t at = list.empty() ? range.offset : list.back().end();
   if (at < range.end()) {
     auto rest = own.extents({at, range.end() - at});
-    list.insert(list.end(), rest.begin(), rest.end());
+    for (const auto &e : rest) {
+      if (!list.empty() && list.back().type == e.type) {
+        list.back().length += e.length;
+      } else {
+        list.push_back(e);
+      }
+    }
     Lock lock(mutex_);
     map_.learn(generation, rest);
   }

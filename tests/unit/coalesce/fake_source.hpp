@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// A slow disk that keeps account of what is asked of it.
+#pragma once
+
+#include <chrono>
+#include <cstring>
+#include <mutex>
+#include <shared_mutex>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include "common/extents/extent_map.hpp"
+#include "common/extents/range_set.hpp"
+#include "filters/coalesce/reader.hpp"
+
+namespace coalesce {
+
+class FakeSource {
+ public:
+  FakeSource(uint64_t size, std::chrono::microseconds delay)
+      : bytes(size), map(size), bad(size), delay_(delay) {
+    for (uint64_t i = 0; i < size; ++i) bytes[i] = std::byte(i * 7 + (i >> 8) * 31 + (i >> 16));
+  }
+
+  void read(std::span<std::byte> buffer, uint64_t offset) {
+    {
+      std::lock_guard lock(mutex_);
+      ++reads;
+      read_bytes += buffer.size();
+      longest = std::max<uint64_t>(longest, buffer.size());
+      most_at_once = std::max(most_at_once, ++at_once_);
+      list.push_back({offset, buffer.size()});
+    }
+    {
+      // As a disk does, it reads first and is long about handing it over.
+      std::shared_lock lock(content_);
+      std::memcpy(buffer.data(), bytes.data() + offset, buffer.size());
+    }
+    std::this_thread::sleep_for(delay_);
+    std::lock_guard lock(mutex_);
+    --at_once_;
+    if (bad.intersects({offset, buffer.size()})) throw std::runtime_error("bad sector");
+  }
+  void write(uint64_t offset, uint64_t length, std::byte value) {
+    std::unique_lock lock(content_);
+    std::memset(bytes.data() + offset, static_cast<int>(value), length);
+  }
+  std::vector<extents::Extent> extents(extents::Range range) {
+    std::lock_guard lock(mutex_);
+    ++surveys;
+    if (extents_fail) throw std::runtime_error("no extents");
+    return map.slice(range);
+  }
+  void forget_counts() {
+    std::lock_guard lock(mutex_);
+    reads = read_bytes = longest = surveys = 0;
+    list.clear();
+  }
+
+  std::vector<std::byte> bytes;
+  extents::ExtentMap map;
+  extents::RangeSet bad;  // reads that touch it fail
+  bool extents_fail = false;
+  uint64_t reads = 0, read_bytes = 0, longest = 0, surveys = 0;
+  unsigned most_at_once = 0;
+  std::vector<extents::Range> list;  // of reads
+
+ private:
+  std::mutex mutex_;  // protects the counters
+  std::shared_mutex content_;
+  unsigned at_once_ = 0;
+  const std::chrono::microseconds delay_;
+};
+
+// A connection to it.
+class FakeReader : public Reader {
+ public:
+  explicit FakeReader(FakeSource &source) : source_(source) {}
+  void pread(std::span<std::byte> buffer, uint64_t offset) override { source_.read(buffer, offset); }
+  std::vector<extents::Extent> extents(extents::Range range) override {
+    return source_.extents(range);
+  }
+
+ private:
+  FakeSource &source_;
+};
+
+}  // namespace coalesce

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <catch2/catch.hpp>
+
+#include <random>
+
+#include "filters/coalesce/chunks.hpp"
+#include "filters/coalesce/disk_map.hpp"
+#include "filters/coalesce/pace.hpp"
+#include "filters/coalesce/streams.hpp"
+
+using namespace coalesce;
+using extents::Extent, extents::Range;
+using std::chrono::microseconds;
+
+namespace {
+
+constexpr uint64_t far = ~uint64_t{0};
+uint64_t not_known(uint64_t, uint64_t) { return far; }
+
+}  // namespace
+
+TEST_CASE("the second read in order makes a stream") {
+  Streams streams(1000);
+  CHECK_FALSE(streams.observe({5000, 10}, false, not_known)->sequential());
+  CHECK_FALSE(streams.observe({5011, 10}, false, not_known)->sequential());
+  Stream *s = streams.observe({5010, 1}, false, not_known);
+  CHECK(s->sequential());
+  CHECK(s->head == 5011);
+}
+
+TEST_CASE("several streams are told apart, and may be out of order") {
+  Streams streams(100);
+  uint64_t ids[4];
+  for (int round = 0; round < 2; ++round) {
+    for (uint64_t i = 0; i < 4; ++i) {
+      ids[i] = streams.observe({i * 10000 + uint64_t(round) * 10, 10}, false, not_known)->id;
+    }
+  }
+  CHECK(streams.active() == 4);
+  CHECK(streams.observe({10060, 10}, false, not_known)->id == ids[1]);
+  CHECK(streams.observe({10030, 10}, false, not_known)->id == ids[1]);
+  CHECK(streams.find(ids[1])->head == 10070);
+  CHECK(streams.observe({30020, 10}, false, not_known)->id == ids[3]);
+}
+
+TEST_CASE("random reads make no stream") {
+  Streams streams(1u << 20);
+  std::mt19937_64 random(1);
+  for (int i = 0; i < 10000; ++i) {
+    Stream *s = streams.observe({(random() % (uint64_t{1} << 28)) * 4096, 4096}, false, not_known);
+    if (s != nullptr) REQUIRE_FALSE(s->sequential());
+  }
+}
+
+TEST_CASE("what is skipped because it is not wanted does not break a stream") {
+  Streams streams(100);
+  auto hole = [](uint64_t, uint64_t) { return uint64_t{0}; };
+  uint64_t id = streams.observe({0, 10}, false, hole)->id;
+  Stream *s = streams.observe({uint64_t{1} << 40, 10}, false, hole);
+  CHECK(s->id == id);
+  CHECK(s->sequential());
+}
+
+TEST_CASE("what was read ahead for another stream is expected to go on") {
+  Streams streams(100);
+  CHECK(streams.observe({5000, 10}, true, not_known)->sequential());
+}
+
+TEST_CASE("streams are served in turn, and forgotten when they are read no more") {
+  Streams streams(100);
+  for (uint64_t i = 0; i < 3; ++i) {
+    streams.observe({i * 10000, 10}, false, not_known);
+    streams.observe({i * 10000 + 10, 10}, false, not_known);
+  }
+  std::vector<uint64_t> served;
+  for (int i = 0; i < 6; ++i) {
+    streams.serve([&](Stream &s) {
+      served.push_back(s.head / 10000);
+      return true;
+    });
+  }
+  std::sort(served.begin(), served.begin() + 3);
+  CHECK(std::vector(served.begin(), served.begin() + 3) == std::vector<uint64_t>{0, 1, 2});
+  for (uint64_t i = 1; i < 400; ++i) streams.observe({10 + i * 10, 10}, false, not_known);
+  CHECK(streams.active() == 1);
+}
+
+TEST_CASE("a range is split into what is held and what is not") {
+  Budget budget(1000);
+  Chunks chunks;
+  auto add = [&](uint64_t offset, uint64_t length) {
+    auto c = std::make_shared<Chunk>(Range{offset, length}, Buffer::allocate(budget, length), 10000);
+    chunks.insert(c);
+    return c;
+  };
+  auto a = add(100, 50), b = add(150, 50), c = add(300, 10);
+  auto parts = chunks.split({120, 200});
+  REQUIRE(parts.size() == 5);
+  CHECK(parts[0].range == Range{120, 30});
+  CHECK(parts[0].chunk == a);
+  CHECK(parts[1].range == Range{150, 50});
+  CHECK(parts[1].chunk == b);
+  CHECK(parts[2].range == Range{200, 100});
+  CHECK(parts[2].chunk == nullptr);
+  CHECK(parts[3].chunk == c);
+  CHECK(parts[4].range == Range{310, 10});
+  CHECK(chunks.split({0, 100}).size() == 1);
+  CHECK(chunks.meeting({199, 1}) == std::vector{b});
+  CHECK(chunks.erase(b));
+  CHECK_FALSE(chunks.erase(b));
+  CHECK(chunks.meeting({0, 10000}).size() == 2);
+}
+
+TEST_CASE("the budget is a limit, and comes back with the buffer") {
+  Budget budget(10000);
+  Buffer a = Buffer::allocate(budget, 6000);
+  CHECK(a);
+  CHECK_FALSE(Buffer::allocate(budget, 4001));
+  {
+    Buffer b = Buffer::allocate(budget, 4000);
+    CHECK(b);
+    CHECK(budget.used() == 10000);
+  }
+  CHECK(budget.used() == 6000);
+  a = Buffer();
+  CHECK(budget.used() == 0);
+}
+
+TEST_CASE("what was asked for before a write is not learned after it") {
+  DiskMap map(1000);
+  map.learn(map.generation(), {{0, 100, extents::hole}, {100, 100, extents::data}});
+  CHECK(map.known({50, 500}) ==
+        std::vector<Extent>{{50, 50, extents::hole}, {100, 100, extents::data}});
+  CHECK(map.known({200, 10}).empty());
+  uint64_t before = map.generation();
+  map.forget();
+  map.learn(before, {{0, 100, extents::hole}});
+  CHECK_FALSE(map.knows(0));
+  CHECK(map.written());
+}
+
+TEST_CASE("a layer is slow if most of its reads are") {
+  Pace pace(microseconds(300));
+  CHECK_FALSE(pace.slow());
+  pace.sample(microseconds(1000), true);
+  pace.sample(microseconds(1000), true);
+  CHECK_FALSE(pace.slow());
+  pace.sample(microseconds(1000), true);
+  CHECK(pace.slow());
+  pace.sample(microseconds(1000), false);  // it was the processor that was busy
+  pace.sample(microseconds(100), true);
+  CHECK_FALSE(pace.slow());
+  CHECK(Pace(microseconds(0)).slow());
+}
