@@ -67,10 +67,10 @@ void Engine::read(Reader &own, std::span<std::byte> buffer, uint64_t offset) {
     Lock lock(mutex_);
     Stream *stream = observe(want);
     if (stream != nullptr && stream->sequential() && pace_.slow()) {
-      if (workers_ == 0 && !map_.knows(offset)) {
+      if (auto unknown = unknown_ahead(want); workers_ == 0 && unknown < size()) {
         // Nobody else will ask.
         uint64_t id = stream->id;
-        Job job{nullptr, {offset, std::min(survey_length, size() - offset)}, id};
+        Job job{nullptr, {unknown, std::min(survey_length, size() - unknown)}, id};
         lock.unlock();
         survey(own, job);
         lock.lock();
@@ -85,6 +85,8 @@ void Engine::read(Reader &own, std::span<std::byte> buffer, uint64_t offset) {
         if (workers_ > 0) start_workers();
         work_.notify_one();
       }
+    } else if (stream != nullptr) {
+      stream->fetched = stream->head;  // so far it has read everything itself
     }
     parts = chunks_.split(want);
   }

@@ -94,6 +94,8 @@ class Engine {
   std::vector<extents::Range> plan_from(const Stream &stream, uint64_t position) const;
   std::vector<extents::Range> missing(const Stream &stream, extents::Range piece) const;
   ChunkPtr start(Stream &stream, extents::Range piece);
+  // Where nothing is known any more in the chunk where a request begins; size() if all is.
+  uint64_t unknown_ahead(extents::Range want) const;
   bool make_room(uint64_t bytes);
   void drop(const ChunkPtr &chunk);
   void drop_passed(const Stream &stream);

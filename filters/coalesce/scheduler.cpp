@@ -86,6 +86,13 @@ std::vector<extents::Range> Engine::missing(const Stream &stream, extents::Range
   return list;
 }
 
+uint64_t Engine::unknown_ahead(extents::Range want) const {
+  uint64_t end = std::min(size(), round_down(want.offset, settings_.chunk) + settings_.chunk);
+  auto known = map_.known({want.offset, end - want.offset});
+  uint64_t at = known.empty() ? want.offset : known.back().end();
+  return at < end ? at : size();
+}
+
 bool Engine::make_room(uint64_t bytes) {
   auto fits = [&] { return held_ + bytes <= share_; };
   if (fits()) return true;
