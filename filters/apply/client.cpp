@@ -43,7 +43,7 @@ class Job::Client::Request {
 
 Job::Client::~Client() {
   if (own_stream_) job_.coverage_.close(stream_);
-  if (!left_) job_.leave();
+  if (joined_) job_.leave();
 }
 
 void Job::Client::write(Destination &destination, std::span<const std::byte> buffer,
@@ -119,7 +119,7 @@ void Job::Client::finish(Destination &destination) {
   bool last;
   {
     std::lock_guard guard(job_.lock_);
-    left_ = true;
+    joined_ = false;
     last = --job_.clients_ == 0;
     if (last) job_.completing_ = true;
   }

@@ -74,15 +74,15 @@ std::unique_ptr<Job::Client> Job::join(uint64_t destination_size, bool flush_cov
                "destination at least as large",
                destination_size, source_->name(), mask_.size());
   }
-  {
-    std::unique_lock guard(lock_);
-    ++waiting_;
-    completed_.wait(guard, [&] { return !completing_; });
-    --waiting_;
-    ++clients_;
-  }
-  return std::make_unique<Client>(*this, flush_covers_all ? shared_stream_ : coverage_.open(),
-                                  !flush_covers_all);
+  auto client = std::make_unique<Client>(
+      *this, flush_covers_all ? shared_stream_ : coverage_.open(), !flush_covers_all);
+  std::unique_lock guard(lock_);
+  ++waiting_;
+  completed_.wait(guard, [&] { return !completing_; });
+  --waiting_;
+  ++clients_;
+  client->joined_ = true;
+  return client;
 }
 
 void Job::leave() {

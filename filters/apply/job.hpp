@@ -65,10 +65,11 @@ class Job {
   std::atomic<uint64_t> dropped_ = 0;  // bytes of requests that are not in the delta
   std::atomic<bool> active_ = false;   // a client has sent something since the last completion
 
-  mutable std::mutex lock_;  // protects the three below; held for no I/O
+  std::atomic<size_t> waiting_ = 0;    // clients that wait for the completion to stop
+
+  std::mutex lock_;  // protects the three below; held for no I/O
   std::condition_variable completed_;
   size_t clients_ = 0;
-  std::atomic<size_t> waiting_ = 0;  // clients that wait for the completion to stop
   bool completing_ = false;
 };
 
@@ -99,7 +100,7 @@ class Job::Client {
   Job &job_;
   const Coverage::Stream stream_;
   const bool own_stream_;
-  bool left_ = false;
+  bool joined_ = false;
 };
 
 }  // namespace apply

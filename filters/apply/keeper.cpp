@@ -46,7 +46,7 @@ void Keeper::begin() {
   if (begun_) return;
   std::lock_guard guard(saving_);
   if (begun_) return;
-  write(coverage_.owed());
+  write();
   begun_ = true;
 }
 
@@ -57,7 +57,7 @@ bool Keeper::claims(Range range) const {
 
 void Keeper::save() {
   std::lock_guard guard(saving_);
-  write(coverage_.owed());
+  write();
   begun_ = true;
 }
 
@@ -70,24 +70,27 @@ void Keeper::save_if_due() {
   }
 }
 
-void Keeper::write(const std::vector<Range> &owed) {
-  if (saved_ == owed) return;
+void Keeper::write() {
+  std::vector<Range> owed;
   RangeSet claimed = mask_.delta();
-  for (const Range &range : owed) claimed.subtract(range);
   {
-    // Until the new file is known to be in place the old one may be.
+    // Under one lock, so that who makes bytes missing and then asks claims() is told of a file that
+    // is about to be written without them. And until that file is in place the old one may be.
     std::lock_guard guard(lock_);
+    owed = coverage_.owed();
+    for (const Range &range : owed) claimed.subtract(range);
     for (const Range &range : claimed.ranges()) claimed_.add(range);
   }
-  saved_.reset();
-  convention::State state = header_;
-  state.owed = owed;
-  auto start = clock_();
-  convention::save_state(path_, state);
-  auto end = clock_();
-  due_ = end + std::max<std::chrono::steady_clock::duration>(std::chrono::seconds(1),
-                                                             19 * (end - start));
-  saved_ = owed;
+  if (saved_ != owed) {
+    saved_.reset();
+    auto start = clock_();
+    convention::State state = header_;
+    state.owed = owed;
+    convention::save_state(path_, state);
+    auto end = clock_();
+    due_ = end + std::max<Clock::result_type::duration>(std::chrono::seconds(1), 19 * (end - start));
+    saved_ = std::move(owed);
+  }
   std::lock_guard guard(lock_);
   claimed_ = std::move(claimed);
 }

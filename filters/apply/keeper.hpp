@@ -7,7 +7,9 @@
 #include <chrono>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "common/convention/state.hpp"
 #include "common/extents/range_set.hpp"
@@ -47,7 +49,7 @@ class Keeper {
   void save_if_due();
 
  private:
-  void write(const std::vector<extents::Range> &owed);
+  void write();  // saving_ is held
 
   const std::string path_;
   const convention::State header_;
