@@ -53,27 +53,33 @@ class Next {
 
   void pread(std::span<std::byte> buffer, uint64_t offset) const {
     int err = 0;
-    check(next_->pread(next_, buffer.data(), count(buffer.size()), offset, 0, &err), err);
+    int r = next_->pread(next_, buffer.data(), count(buffer.size()), offset, 0, &err);
+    check(r, err);
   }
   void pwrite(std::span<const std::byte> buffer, uint64_t offset, uint32_t flags) const {
     int err = 0;
-    check(next_->pwrite(next_, buffer.data(), count(buffer.size()), offset, flags, &err), err);
+    int r = next_->pwrite(next_, buffer.data(), count(buffer.size()), offset, flags, &err);
+    check(r, err);
   }
   void flush() const {
     int err = 0;
-    check(next_->flush(next_, 0, &err), err);
+    int r = next_->flush(next_, 0, &err);
+    check(r, err);
   }
   void trim(uint32_t count, uint64_t offset, uint32_t flags) const {
     int err = 0;
-    check(next_->trim(next_, count, offset, flags, &err), err);
+    int r = next_->trim(next_, count, offset, flags, &err);
+    check(r, err);
   }
   void zero(uint32_t count, uint64_t offset, uint32_t flags) const {
     int err = 0;
-    check(next_->zero(next_, count, offset, flags, &err), err);
+    int r = next_->zero(next_, count, offset, flags, &err);
+    check(r, err);
   }
   void cache(uint32_t count, uint64_t offset) const {
     int err = 0;
-    check(next_->cache(next_, count, offset, 0, &err), err);
+    int r = next_->cache(next_, count, offset, 0, &err);
+    check(r, err);
   }
 
   // What the layer below says of [offset, offset + count), in order, clipped to it. It may stop
@@ -82,6 +88,7 @@ class Next {
 
  private:
   static uint32_t count(size_t bytes) { return static_cast<uint32_t>(bytes); }
+  // Not check(f(&err), err): nothing says that err is read after the call.
   template <typename T>
   static T check(T result, int err = EIO) {
     if (result < 0) throw Reported{err};
@@ -97,7 +104,8 @@ inline std::vector<extents::Extent> Next::extents(uint32_t count, uint64_t offse
   std::unique_ptr<nbdkit_extents, Free> list(nbdkit_extents_new(offset, offset + count));
   if (!list) throw Reported{ENOMEM};
   int err = 0;
-  check(next_->extents(next_, count, offset, 0, list.get(), &err), err);
+  int r = next_->extents(next_, count, offset, 0, list.get(), &err);
+  check(r, err);
 
   std::vector<extents::Extent> result;
   for (size_t i = 0; i < nbdkit_extents_count(list.get()); ++i) {
