@@ -53,7 +53,8 @@ convention::State next_state(const std::string &path, const View &view, const Ma
 
 }  // namespace
 
-Job::Job(std::unique_ptr<Source> source, std::string state_path, util::Log log)
+Job::Job(std::unique_ptr<Source> source, std::string state_path, util::Log log,
+         Keeper::Clock clock)
     : state_path_(std::move(state_path)),
       log_(std::move(log)),
       lock_fd_(lock_state(state_path_)),
@@ -61,7 +62,8 @@ Job::Job(std::unique_ptr<Source> source, std::string state_path, util::Log log)
       view_(source_->load()),
       mask_(view_.map),
       coverage_(mask_),
-      keeper_(state_path_, next_state(state_path_, view_, mask_, log_), mask_, coverage_, log_),
+      keeper_(state_path_, next_state(state_path_, view_, mask_, log_), mask_, coverage_, log_,
+              std::move(clock)),
       shared_stream_(coverage_.open()) {
   log_.info("apply: {} of {} bytes are in the delta of {}", mask_.delta().bytes(), mask_.size(),
             source_->name());
@@ -112,11 +114,19 @@ void Job::complete(Client &client, Destination &destination, bool active) {
   }
   if (coverage_.pending(client.stream_)) client.flush_pending(destination);
   keeper_.save();
-  if (failure) {
-    log_.error("{}", owed_text());
-    std::rethrow_exception(failure);
-  }
+  if (failure) rethrow(failure);
   report(result, active);
+}
+
+void Job::rethrow(const std::exception_ptr &failure) const {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const util::Error &e) {
+    util::fail(e.errnum(), "{}; {}", e.what(), owed_text());
+  } catch (...) {
+    log_.error("{}", owed_text());
+    throw;
+  }
 }
 
 // A client that has sent nothing may have had nothing to send, for all of the delta is zero; or it

@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -32,7 +33,8 @@ class Job {
 
   // Locks and reads the state, loads the view, checks that they belong together. Throws util::Error.
   // Nothing is written, and no thread is left running: a fork may follow.
-  Job(std::unique_ptr<Source> source, std::string state_path, util::Log log);
+  Job(std::unique_ptr<Source> source, std::string state_path, util::Log log,
+      Keeper::Clock clock = std::chrono::steady_clock::now);
 
   uint64_t source_size() const { return mask_.size(); }  // bytes
 
@@ -48,6 +50,7 @@ class Job {
   void complete(Client &client, Destination &destination, bool active);
   bool silent_client_finished(Completer &completer, const std::vector<Piece> &missing) const;
   void report(const Completer::Result &result, bool active);
+  [[noreturn]] void rethrow(const std::exception_ptr &failure) const;  // with owed_text()
   std::string owed_text() const;
 
   const std::string state_path_;

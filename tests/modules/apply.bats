@@ -236,7 +236,7 @@ PY
     stop dst
     [ ! -e web1.state ]
     same base.raw dst.raw
-    ! said dst "error:"
+    ! grep 'error: ' dst.log | grep -v 'error: warning: '
 }
 
 @test "a client that has nothing to send, for all that changed is zero" {
@@ -298,17 +298,16 @@ PY
 
 # --- Faults.
 
-# start_slow: a destination that takes its time for each write.
-start_slow() {
-    cp --sparse=never base.raw dst.raw
-    start dst --filter="$APPLY" --filter=delay file dst.raw wdelay=100ms \
-        apply-from="$(uri src)" apply-state=web1.state
+# slow_source: takes its time for each read, so that a client can be met midway.
+slow_source() {
+    start src --filter="$DELTA" --filter=delay --filter=exportname --filter=extentlist file disk.raw \
+        extentlist=honest exportname-list=keep exportdesc=fixed:"$(description c1 c2)" rdelay=100ms
 }
 writes() { [ "$(grep -c 'debug: file: pwrite' dst.log)" -ge "$1" ]; }
 
 @test "a client killed midway leaves a true state, and the same command finishes" {
-    source_server
-    start_slow
+    slow_source
+    destination_server
     nbdcopy -C 1 -R 1 "$(uri src)" "$(uri dst)" 3>&- &
     client=$!
     until_true 20 writes 2
@@ -323,8 +322,8 @@ writes() { [ "$(grep -c 'debug: file: pwrite' dst.log)" -ge "$1" ]; }
 }
 
 @test "the server stopped midway leaves a true state" {
-    source_server
-    start_slow
+    slow_source
+    destination_server
     timeout 60 nbdcopy -C 1 -R 1 "$(uri src)" "$(uri dst)" 3>&- &
     until_true 20 writes 2
     stop dst
@@ -415,7 +414,10 @@ os.kill(int(open("src.pid").read()), signal.SIGKILL)
         error-pwrite-rate=100% error-file="$PWD/broken" \
         apply-from="$(uri src)" apply-state=web1.state
     touch broken
-    ! timeout 60 nbdcopy "$(uri src)" "$(uri dst)"
+    # One request at a time: nbdkit 1.32 may abort when a client goes with many under way.
+    run timeout 60 nbdcopy -C 1 -R 1 "$(uri src)" "$(uri dst)"
+    [ "$status" -ne 0 ]
+    [[ "$output" == *"No space left on device"* ]]
     until_true 20 said dst "error: .*bytes are still owed"
     [ "$(owed)" -gt 0 ]
     rm broken

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// A source and a destination in memory, small enough to look at every byte after every request.
+#pragma once
+
+#include <stdlib.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "common/util/error.hpp"
+#include "common/util/zero.hpp"
+#include "filters/apply/destination.hpp"
+#include "filters/apply/source.hpp"
+
+namespace apply {
+
+using Bytes = std::vector<std::byte>;
+
+class TemporaryDirectory {
+ public:
+  TemporaryDirectory() {
+    char name[] = "/tmp/replicate-apply-XXXXXX";
+    REQUIRE(::mkdtemp(name) != nullptr);
+    path_ = name;
+  }
+  ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
+  std::string file(const std::string &name) const { return path_ + "/" + name; }
+
+ private:
+  std::string path_;
+};
+
+// What a test does to the source while the job has it.
+struct FakeDisk {
+  explicit FakeDisk(extents::ExtentMap view) : map(std::move(view)), bytes(map.size()) {}
+  extents::ExtentMap map;
+  Bytes bytes;
+  std::string description;
+  bool gone = false;
+  bool readable = true;
+};
+
+class FakeSource : public Source {
+ public:
+  explicit FakeSource(FakeDisk &disk) : disk_(disk) {}
+  const std::string &name() const override { return name_; }
+  View load() override { return {disk_.map, disk_.description}; }
+  std::unique_ptr<Reader> connect(const View &) override {
+    if (disk_.gone) util::fail(ECONNREFUSED, "the source is gone");
+    if (!disk_.readable) return nullptr;
+    return std::make_unique<DiskReader>(disk_);
+  }
+
+ private:
+  class DiskReader : public Reader {
+   public:
+    explicit DiskReader(FakeDisk &disk) : disk_(disk) {}
+    std::vector<bool> are_zero(std::span<const extents::Range> ranges) override {
+      std::vector<bool> answers;
+      for (const auto &r : ranges) {
+        answers.push_back(util::is_zero(std::span(disk_.bytes).subspan(r.offset, r.length)));
+      }
+      return answers;
+    }
+
+   private:
+    FakeDisk &disk_;
+  };
+  FakeDisk &disk_;
+  std::string name_ = "fake source";
+};
+
+struct Broken {};  // what the layer below throws, known to no room
+
+// now: what reads return. durable: what a crash may leave instead.
+class FakeDestination : public Destination {
+ public:
+  explicit FakeDestination(Bytes content) : now(content), durable(std::move(content)) {}
+
+  void write(std::span<const std::byte> buffer, uint64_t offset, bool fua) override {
+    change(offset, buffer.size(), fua, [&](size_t i) { return buffer[i]; });
+  }
+  void zero(extents::Range range, ZeroFlags flags) override {
+    change(range.offset, range.length, flags.fua, [](size_t) { return std::byte{0}; });
+  }
+  void flush() override {
+    std::lock_guard guard(lock);
+    check();
+    if (fail_flush) throw Broken{};
+    durable = now;
+    check();
+  }
+  bool native_fua() const override { return fua; }
+
+  Bytes now, durable;
+  bool fua = false;
+  int fail_in = -1;  // requests until one fails with half of its work done; negative: none
+  bool fail_flush = false;
+  std::function<void()> check = [] {};  // called around each change, with the lock held
+  std::mutex lock;
+
+ private:
+  void change(uint64_t offset, size_t length, bool durably,
+              const std::function<std::byte(size_t)> &value) {
+    std::lock_guard guard(lock);
+    check();
+    bool fails = fail_in >= 0 && fail_in-- == 0;
+    for (size_t i = 0; i < (fails ? length / 2 : length); ++i) {
+      now.at(offset + i) = fails ? std::byte{0xee} : value(i);
+      if (durably) durable.at(offset + i) = now.at(offset + i);
+    }
+    if (fails) throw Broken{};
+    check();
+  }
+};
+
+}  // namespace apply

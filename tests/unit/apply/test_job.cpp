@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <atomic>
+#include <random>
+#include <thread>
+
+#include "filters/apply/job.hpp"
+#include "tests/unit/apply/fakes.hpp"
+
+using namespace apply;
+using extents::Range;
+using Ranges = std::vector<Range>;
+
+namespace {
+
+constexpr uint64_t size = 64;  // bytes: all that is done here is done at the precision of bytes
+constexpr std::byte old_byte{0xaa};
+constexpr std::byte new_byte{0xbb};
+
+const char *description =
+    R"({"nbdkit-replicate":1,"source":"test","vm":"v","disk":1,"size":64,"mode":"delta",)"
+    R"("since":"c1","checkpoint":"c2"})";
+
+// [5, 20) new data, [20, 26) data that is zero, [30, 41) zero, [60, 64) new data. Time passes
+// with each change of the destination, so that every flush may save the state.
+struct Setup {
+  explicit Setup(uint64_t destination_size = size) : destination(Bytes(destination_size, old_byte)) {
+    disk.map.set({5, 21}, extents::data);
+    disk.map.set({30, 11}, extents::zero);
+    disk.map.set({60, 4}, extents::data);
+    disk.bytes.assign(size, old_byte);
+    std::fill_n(disk.bytes.begin() + 5, 15, new_byte);
+    std::fill_n(disk.bytes.begin() + 20, 6, std::byte{0});
+    std::fill_n(disk.bytes.begin() + 30, 11, std::byte{0});
+    std::fill_n(disk.bytes.begin() + 60, 4, new_byte);
+    disk.description = description;
+  }
+
+  void start() {
+    job = std::make_unique<Job>(std::make_unique<FakeSource>(disk), path,
+                                util::Log([this](util::Level level, const std::string &line) {
+                                  if (level == util::Level::info) return;
+                                  std::lock_guard guard(log_lock);
+                                  lines.push_back(line);
+                                }),
+                                [this] { return epoch + std::chrono::seconds(10 * ticks); });
+  }
+  std::unique_ptr<Job::Client> join(bool flush_covers_all = true) {
+    return job->join(destination.now.size(), flush_covers_all);
+  }
+  // The source's own bytes, as a client sends them.
+  void copy(Job::Client &client, Range range) {
+    client.write(destination, std::span(disk.bytes).subspan(range.offset, range.length),
+                 range.offset, false);
+  }
+  bool settled() {
+    auto state = convention::load_state(path);
+    return state && state->checkpoint == "c2" && state->owed.empty();
+  }
+  Ranges owed() { return convention::load_state(path)->owed; }
+
+  // What the file does not owe is at the destination, in whatever way a crash leaves it.
+  bool file_is_true() {
+    auto state = convention::load_state(path);
+    if (!state || state->checkpoint != "c2") {
+      return destination.now == Bytes(destination.now.size(), old_byte);
+    }
+    extents::RangeSet owes(size);
+    for (const Range &range : state->owed) owes.add(range);
+    for (uint64_t i = 0; i < size; ++i) {
+      bool there = destination.now[i] == disk.bytes[i] && destination.durable[i] == disk.bytes[i];
+      if (!there && !owes.contains({i, 1})) return false;
+    }
+    return true;
+  }
+
+  TemporaryDirectory directory;
+  std::string path = directory.file("state");
+  FakeDisk disk{extents::ExtentMap(size, extents::hole | extents::zero)};
+  FakeDestination destination;
+  std::chrono::steady_clock::time_point epoch = std::chrono::steady_clock::now();
+  std::atomic<int> ticks = 0;
+  std::mutex log_lock;
+  std::vector<std::string> lines;
+  std::unique_ptr<Job> job;
+};
+
+}  // namespace
+
+TEST_CASE("a client that copies everything: only the delta changes, the state is settled") {
+  Setup s;
+  s.start();
+  auto client = s.join();
+  s.copy(*client, {0, size});
+  CHECK(s.owed() == Ranges{{5, 21}, {30, 11}, {60, 4}});
+  client->flush(s.destination);  // within the first second
+  CHECK_FALSE(s.settled());
+  ++s.ticks;
+  client->flush(s.destination);
+  CHECK(s.settled());
+  client->finish(s.destination);
+  CHECK(s.destination.durable == s.disk.bytes);
+
+  Setup t;  // and bytes that do not belong go nowhere
+  t.start();
+  auto wild = t.join();
+  wild->write(t.destination, Bytes(5), 0, false);
+  wild->zero(t.destination, {41, 19}, {});
+  wild->zero(t.destination, {26, 4}, {});
+  CHECK(t.destination.now == Bytes(size, old_byte));
+  CHECK_FALSE(std::filesystem::exists(t.path));
+}
+
+TEST_CASE("what a client leaves out is completed if it is zero") {
+  Setup s;
+  s.start();
+  auto client = s.join();
+  s.copy(*client, {5, 15});
+  s.copy(*client, {60, 4});
+  client->finish(s.destination);
+  CHECK(s.settled());
+  CHECK(s.destination.durable == s.disk.bytes);
+}
+
+TEST_CASE("a client that leaves early is told of, and the next one may finish") {
+  Setup s;
+  s.start();
+  {
+    auto client = s.join();
+    s.copy(*client, {0, 30});
+    CHECK_THROWS_WITH(client->finish(s.destination),
+                      Catch::Contains("offset 60") && Catch::Contains("4 bytes are still owed") &&
+                          Catch::Contains("run the same command again"));
+  }
+  CHECK(s.owed() == Ranges{{60, 4}});
+  s.join()->finish(s.destination);  // only looks: no error
+  auto client = s.join();
+  s.copy(*client, {60, 4});
+  client->finish(s.destination);
+  CHECK(s.settled());
+  CHECK(s.destination.durable == s.disk.bytes);
+}
+
+TEST_CASE("only the last of several clients completes") {
+  Setup s;
+  s.start();
+  auto first = s.join(), second = s.join();
+  s.copy(*first, {5, 15});
+  first->finish(s.destination);
+  CHECK_FALSE(s.settled());
+  s.copy(*second, {60, 4});
+  second->finish(s.destination);
+  CHECK(s.settled());
+}
+
+TEST_CASE("a client that never says a word: nothing happens, unless all there is to do is zeroes") {
+  Setup s;
+  s.start();
+  s.join()->finish(s.destination);
+  s.disk.gone = true;
+  s.join()->finish(s.destination);
+  CHECK_FALSE(std::filesystem::exists(s.path));
+  CHECK(s.destination.now == Bytes(size, old_byte));
+
+  Setup t;
+  std::fill_n(t.disk.bytes.begin() + 5, 21, std::byte{0});
+  std::fill_n(t.disk.bytes.begin() + 60, 4, std::byte{0});
+  t.start();
+  t.join()->finish(t.destination);
+  CHECK(t.settled());
+  CHECK(t.destination.durable == t.disk.bytes);
+}
+
+TEST_CASE("nothing may be written before the state is") {
+  Setup s;
+  s.start();
+  std::filesystem::create_directory(s.path + ".tmp");
+  auto client = s.join();
+  CHECK_THROWS_AS(s.copy(*client, {0, size}), util::Error);
+  CHECK_THROWS_AS(client->zero(s.destination, {0, size}, {}), util::Error);
+  CHECK(s.destination.now == Bytes(size, old_byte));
+}
+
+TEST_CASE("a source that is gone at the end: the error says so and what is owed") {
+  Setup s;
+  s.start();
+  auto client = s.join();
+  s.copy(*client, {5, 15});
+  s.disk.gone = true;
+  CHECK_THROWS_WITH(client->finish(s.destination),
+                    Catch::Contains("the source is gone; 10 bytes are still owed"));
+  CHECK(s.owed() == Ranges{{20, 6}, {60, 4}});
+}
+
+TEST_CASE("a flush that fails at the end leaves everything owed that it may have lost") {
+  Setup s;
+  s.start();
+  auto client = s.join();
+  s.copy(*client, {0, size});
+  s.destination.fail_flush = true;
+  CHECK_THROWS(client->finish(s.destination));
+  CHECK(s.owed() == Ranges{{5, 21}, {30, 11}, {60, 4}});
+}
+
+TEST_CASE("durable writes are passed on so, or followed by a flush") {
+  for (bool native : {true, false}) {
+    Setup s;
+    s.destination.fua = native;
+    s.start();
+    auto client = s.join();
+    client->write(s.destination, s.disk.bytes, 0, true);
+    CHECK(s.destination.durable == s.disk.bytes);
+    client->zero(s.destination, {30, 11}, {.fua = true});
+    CHECK(s.destination.durable == s.disk.bytes);
+  }
+}
+
+TEST_CASE("what does not fit together is refused before anything is written") {
+  Setup small(size - 1);
+  small.start();
+  CHECK_THROWS_WITH(small.join(), Catch::Contains("63 bytes") && Catch::Contains("64"));
+  Setup large(size + 10);
+  large.start();
+  auto client = large.join();
+  client->write(large.destination, Bytes(size + 10), 0, false);
+  CHECK(large.destination.now[size] == old_byte);
+
+  Setup s;
+  auto state = [&](const convention::State &old) {
+    convention::save_state(s.path, old);
+    s.job.reset();
+    s.start();
+  };
+  CHECK_NOTHROW(state({"c1", "test", "v", 1, size, {{5, 1}, {60, 4}}}));
+  CHECK_NOTHROW(state({"c2", "test", "v", 1, size, {}}));
+  CHECK_NOTHROW(state({"c1", "", "", 0, size, {}}));
+  CHECK_THROWS_WITH(state({"c1", "test", "w", 1, size, {}}), Catch::Contains("disk 1"));
+  CHECK_THROWS_WITH(state({"c0", "test", "v", 1, size, {}}), Catch::Contains("since=@"));
+  CHECK_THROWS_WITH(state({"c1", "test", "v", 1, size, {{4, 1}}}), Catch::Contains("delta-owed="));
+  state({"c1", "test", "v", 1, size, {}});
+  CHECK_THROWS_WITH(
+      Job(std::make_unique<FakeSource>(s.disk), s.path, util::Log()),
+      Catch::Contains("another server"));
+}
+
+TEST_CASE("a source that does not say what it is leaves no checkpoint, but keeps a known disk") {
+  Setup s;
+  s.disk.description = "my disk";
+  convention::save_state(s.path, {"c1", "test", "v", 1, size, {}});
+  s.start();
+  auto client = s.join();
+  s.copy(*client, {0, size});
+  client->finish(s.destination);
+  auto state = convention::load_state(s.path);
+  CHECK(state->checkpoint.empty());
+  CHECK(state->vm == "v");
+  CHECK(state->owed.empty());
+}
+
+// Clients do anything in any order, layers fail, and after every single step a crash would leave a
+// file that owes at least what is missing.
+TEST_CASE("the file is true at any instant") {
+  std::mt19937 random(GENERATE(1u, 2u, 3u, 4u, 5u, 6u));
+  auto below = [&](uint64_t n) { return std::uniform_int_distribution<uint64_t>(0, n - 1)(random); };
+  Setup s;
+  s.start();
+  bool covers_all = below(2) == 0;
+  int steps = 0, lies = 0;
+  s.destination.check = [&] {
+    ++steps;
+    ++s.ticks;
+    lies += s.file_is_true() ? 0 : 1;
+  };
+  std::vector<std::unique_ptr<Job::Client>> clients;
+  for (int i = 0; i < 150; ++i) {
+    if (clients.empty() || below(12) == 0) clients.push_back(s.join(covers_all));
+    auto &client = clients[below(clients.size())];
+    Range range{below(size), 0};
+    range.length = 1 + below(size - range.offset);
+    s.destination.fail_in = below(8) == 0 ? 0 : -1;
+    s.destination.fail_flush = below(10) == 0;
+    try {
+      switch (below(6)) {
+        case 0:
+        case 1:
+          s.copy(*client, range);
+          break;
+        case 2:
+          client->zero(s.destination, range, {});
+          break;
+        case 3:
+        case 4:
+          // Where flushes cover one connection only, this destination would still settle all.
+          client->flush(s.destination);
+          break;
+        case 5: {
+          auto leaving = std::move(client);
+          leaving->finish(s.destination);
+          break;
+        }
+      }
+    } catch (const Broken &) {
+    } catch (const util::Error &) {
+    }
+    std::erase(clients, nullptr);
+    s.destination.check();
+  }
+  CHECK(steps > 150);
+  CHECK(lies == 0);
+  // In the end, whatever has been: one good copy settles it.
+  clients.clear();
+  s.destination.fail_in = -1;
+  s.destination.fail_flush = false;
+  auto last = s.join();
+  s.copy(*last, {0, size});
+  last->finish(s.destination);
+  CHECK(s.settled());
+  CHECK(s.destination.durable == s.disk.bytes);
+}
+
+TEST_CASE("the file is true at any instant, with many threads") {
+  Setup s;
+  s.start();
+  std::atomic<int> lies = 0;
+  s.destination.check = [&] {
+    ++s.ticks;
+    lies += s.file_is_true() ? 0 : 1;
+  };
+  std::vector<std::jthread> threads;
+  for (unsigned t = 0; t < 6; ++t) {
+    threads.emplace_back([&s, t] {
+      std::mt19937 random(t);
+      for (int round = 0; round < 4; ++round) {
+        auto client = s.join();
+        try {
+          for (int i = 0; i < 15; ++i) {
+            Range range{random() % size, 0};
+            range.length = 1 + random() % (size - range.offset);
+            auto what = random() % 5;
+            if (what < 2) s.copy(*client, range);
+            if (what == 2) client->zero(s.destination, range, {});
+            if (what > 2) client->flush(s.destination);
+          }
+          client->finish(s.destination);
+        } catch (const util::Error &) {  // it left early
+        }
+      }
+    });
+  }
+  threads.clear();
+  CHECK(lies == 0);
+  auto last = s.join();
+  s.copy(*last, {0, size});
+  last->finish(s.destination);
+  CHECK(s.settled());
+  CHECK(s.destination.durable == s.disk.bytes);
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The map in a file; servers are in tests/modules/apply.bats.
+#include "common/util/file.hpp"
+#include "filters/apply/source.hpp"
+#include "tests/unit/apply/fakes.hpp"
+
+using namespace apply;
+
+TEST_CASE("a value with :// is a URI, all else a file") {
+  CHECK(is_uri("nbd://host/x"));
+  CHECK(is_uri("nbds+unix:///?socket=/s"));
+  CHECK_FALSE(is_uri("map.json"));
+  CHECK_FALSE(is_uri("/a:b/c"));
+}
+
+TEST_CASE("a file holds a map and nothing to read") {
+  TemporaryDirectory directory;
+  std::string path = directory.file("map.json");
+  util::replace_file(path, R"([{"offset":0,"length":10,"type":0},{"offset":10,"length":5,"type":3},
+                               {"offset":15,"length":5,"type":2}])");
+  auto source = make_source(path);
+  View view = source->load();
+  CHECK(view.map.size() == 20);
+  CHECK(view.map.count() == 3);
+  CHECK_FALSE(view.identity());
+  CHECK(source->connect(view) == nullptr);
+}
+
+TEST_CASE("a file that is not there, damaged, or of honest extents is refused") {
+  TemporaryDirectory directory;
+  std::string path = directory.file("map.json");
+  CHECK_THROWS_WITH(make_source(path)->load(), Catch::Contains("no such file"));
+  util::replace_file(path, "{}");
+  CHECK_THROWS_WITH(make_source(path)->load(), Catch::Contains("nbdinfo --map --json"));
+  util::replace_file(path, R"([{"offset":0,"length":10,"type":1}])");
+  CHECK_THROWS_WITH(make_source(path)->load(),
+                    Catch::Contains("not a delta view") && Catch::Contains("offset 0"));
+}
