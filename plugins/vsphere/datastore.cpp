@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <utility>
 
 namespace vsphere {
 
@@ -160,12 +161,15 @@ std::string Datastore::session() const {
 HttpResponse Datastore::send_once(HttpRequest request) {
   Lease lease(*this);
   std::string cookie = session();
-  if (!cookie.empty()) {
+  for (std::string tried; !cookie.empty() && cookie != tried;) {
     HttpRequest with_cookie = request;
     with_cookie.headers.push_back("Cookie: " + cookie);
     HttpResponse response = lease.http().send(with_cookie);
     if (response.status != 401) return response;
-    log_.info("the session with {} has expired: logging in again", endpoint_.host);
+    tried = std::exchange(cookie, session());  // another thread may have a new one already
+    if (cookie == tried) {
+      log_.info("the session with {} has expired: logging in again", endpoint_.host);
+    }
   }
   request.basic = &credentials_;
   HttpResponse response = lease.http().send(request);

@@ -54,10 +54,6 @@ std::string element(std::string_view name, const Ref &ref) {
   return fmt::format("<{} type=\"{}\">{}</{}>", name, escape(ref.type), escape(ref.value), name);
 }
 
-std::string element(std::string_view name, bool value) {
-  return element(name, std::string_view(value ? "true" : "false"));
-}
-
 std::string envelope(std::string_view method, const Ref &self, std::string_view arguments) {
   return fmt::format(
       R"(<?xml version="1.0" encoding="UTF-8"?>)"

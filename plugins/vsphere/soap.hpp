@@ -7,6 +7,7 @@
 // type of the data, the plain one that of a managed object reference.
 #pragma once
 
+#include <concepts>
 #include <memory>
 #include <pugixml.hpp>
 #include <string>
@@ -31,7 +32,10 @@ std::string escape(std::string_view text);
 // <name>text</name>, escaped; <name type="T">value</name>; <name>true</name>.
 std::string element(std::string_view name, std::string_view text);
 std::string element(std::string_view name, const Ref &ref);
-std::string element(std::string_view name, bool value);
+// Not for what only converts to bool, as a char pointer does.
+std::string element(std::string_view name, std::same_as<bool> auto value) {
+  return element(name, value ? std::string_view("true") : std::string_view("false"));
+}
 
 // A request: the method, the object it is called on, and its arguments as XML.
 std::string envelope(std::string_view method, const Ref &self, std::string_view arguments);

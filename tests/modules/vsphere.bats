@@ -1,0 +1,422 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# The vsphere plugin against the simulated vCenter.
+load ../lib
+load ../vcenter/vcenter
+
+# A machine with two disks: 2000 has data at both ends and between, 2001 is small.
+prepare() {
+    random_file one.img 32M 1
+    fallocate -p -o 4M -l 12M one.img
+    fallocate -p -o 20M -l 8M one.img
+    random_file two.img 1M 2
+    echo s3cret > pass
+}
+
+# vc ARGUMENTS...: the simulator.
+vc() {
+    start_vcenter vc --vm /Europe/DC0/vm/web/web1=vm-42 --disk 2000=one.img --disk 2001=two.img \
+        --page 4M --task-ms 20 "$@"
+    SERVER=(server="$(vcenter_fact vc host)" user=administrator@vsphere.local password=+"$PWD/pass"
+            retry-delay=0.05)
+    TRUST=cafile=$(vcenter_fact vc cafile)
+    VM=vm=/Europe/DC0/vm/web/web1
+}
+
+# serve ARGUMENTS...: the plugin in the background as src.sock.
+serve() { start src "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" "$@"; }
+
+# once ARGUMENTS... -- COMMAND: the plugin under --run.
+once() {
+    local arguments=()
+    while [ "$1" != -- ]; do arguments+=("$1"); shift; done
+    timeout 60 nbdkit -U - "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" "${arguments[@]}" --run "$2"
+}
+
+state() { control vc state; }
+# of EXPRESSION: of the simulator's state s, and its VM v.
+of() { state | /usr/bin/python3 -c "import json, sys; s = json.load(sys.stdin); v = s['vms']['vm-42']; print($1)"; }
+no_snapshot() { [ "$(of "len(v['snapshots'])")" = 0 ]; }
+clean() { no_snapshot && [ "$(of "s['sessions']")" = 0 ]; }
+
+map() { nbdinfo --map "$1" | awk '{print $1, $2, $3}'; }
+
+# checkpoint URI: of the export's description.
+checkpoint() {
+    nbdinfo --json "$1" | /usr/bin/python3 -c '
+import json, sys
+print(json.loads(json.load(sys.stdin)["exports"][0]["description"])["checkpoint"])'
+}
+
+# state_file FILE CHECKPOINT [VM [DISK [SIZE]]]
+state_file() {
+    echo "{\"nbdkit-replicate\":1,\"checkpoint\":\"$2\",\"source\":\"vsphere\",\"vm\":\"${3:-vm-42}\",\"disk\":${4:-2000},\"size\":${5:-33554432},\"owed\":[]}" > "$1"
+}
+
+# fails TEXT ARGUMENTS...: the plugin does not start, says TEXT in one line, leaves nothing behind.
+fails() {
+    local text=$1
+    shift
+    refuses "$text" timeout 60 nbdkit -U - "$VSPHERE" "$@" --run true
+    [ "$(grep -c 'nbdkit: error: [^w]' <<< "$output")" = 1 ]
+    clean
+}
+
+@test "a whole disk: the bytes, the map, the description; nothing is left behind" {
+    vc
+    serve disk=2000
+    nbdcopy "$(uri src)" out.img
+    same one.img out.img
+    [ "$(map "$(uri src)")" = "0 4194304 0
+4194304 12582912 3
+16777216 4194304 0
+20971520 8388608 3
+29360128 4194304 0" ]
+    nbdinfo "$(uri src)" | grep -q '"mode":"full"'
+    nbdinfo --can multi-conn "$(uri src)"
+    nbdinfo --is readonly "$(uri src)"
+    [ "$(nbdinfo --size "$(uri src)")" = 33554432 ]
+    grep -q 'virtual machine web1 (vm-42), disk 2000 ("Hard disk 1"): 33554432 bytes, allocated 12582912' src.log
+    [ "$(of "v['snapshots'][0]['name']")" = "nbdkit-replicate on $(hostname)" ]
+    stop src
+    clean
+    ! grep -q s3cret src.log vc/vcenter.log
+}
+
+@test "all disks are exports, named by their keys; the first is the default" {
+    vc
+    serve
+    nbdinfo --list --json "$(uri src)" | grep -q '"export-name": "2001"'
+    nbdcopy "$(uri src 2001)" two.out
+    same two.img two.out
+    nbdcopy "$(uri src)" one.out
+    same one.img one.out
+    refuses "" timeout 30 nbdinfo "$(uri src 2002)"
+    grep -q 'no export "2002": the first one is "2000"' src.log
+}
+
+@test "the manual's example: copy a disk to a file with --run" {
+    vc
+    once disk=2000 -- 'nbdcopy "$uri" web1.img'
+    same one.img web1.img
+    clean
+}
+
+@test "since: what the guest wrote is data, what it trimmed is zero, the rest is not told" {
+    vc
+    serve disk=2000
+    checkpoint "$(uri src)" > id
+    stop src
+    control vc 'write?disk=2000&offset=17000000&length=70000&byte=0x5a'
+    control vc 'unmap?disk=2000&offset=1048576&length=131072'
+    for since in "$(cat id)" @state; do
+        state_file state "$(cat id)"
+        serve disk=2000 since="$since"
+        map "$(uri src)" > map
+        diff map - <<'MAP'
+0 1048576 1
+1048576 131072 3
+1179648 15794176 1
+16973824 131072 0
+17104896 16449536 1
+MAP
+        nbdinfo "$(uri src)" | grep -q '"mode":"delta"'
+        # Reads are the disk's bytes everywhere.
+        nbdcopy "$(uri src)" out.img
+        same one.img out.img
+        stop src
+        clean
+    done
+    once disk=2000 since="$(cat id)" -- 'nbdinfo --map --totals "$uri"' | grep -q ' 131072 .* 0 '
+}
+
+@test "since with nothing changed, and with a state file that is not there yet or knows nothing" {
+    vc
+    serve disk=2000
+    checkpoint "$(uri src)" > id
+    stop src
+    once disk=2000 since="$(cat id)" -- 'nbdinfo --map "$uri"' | awk '{print $1, $2, $3}' > map
+    [ "$(cat map)" = "0 33554432 1" ]
+    once disk=2000 since=@none -- 'nbdinfo "$uri"' | grep -q '"mode":"full"'
+    state_file empty ""
+    once disk=2000 since=@empty -- 'nbdinfo "$uri"' | grep -q '"mode":"full"'
+}
+
+@test "since: a state of another machine or disk is refused; several disks need disk=" {
+    vc
+    state_file other_vm "52 aa/1" vm-43
+    fails 'that state is of vsphere vm-43 disk 2000' "${SERVER[@]}" "$TRUST" "$VM" disk=2000 since=@other_vm
+    state_file other_disk "52 aa/1" vm-42 2001
+    fails 'disk 2001' "${SERVER[@]}" "$TRUST" "$VM" disk=2000 since=@other_disk
+    state_file good "52 aa/1"
+    fails 'say which with disk=' "${SERVER[@]}" "$TRUST" "$VM" since=@good
+}
+
+@test "on-reset: tracking was reset, or the disk has grown" {
+    vc
+    serve disk=2000
+    checkpoint "$(uri src)" > id
+    stop src
+    control vc 'reset?disk=2000'
+    once disk=2000 since="$(cat id)" -- 'nbdinfo "$uri"; nbdinfo --map "$uri"' > full 2> warning
+    grep -q '"mode":"full"' full
+    grep -q ' 4194304 *12582912 *3' full
+    grep -q 'warning: the whole disk 2000 is in the delta: .*was reset' warning
+    fails 'on-reset=full copies all of it' "${SERVER[@]}" "$TRUST" "$VM" disk=2000 \
+        since="$(cat id)" on-reset=fail
+
+    serve disk=2000
+    checkpoint "$(uri src)" > id
+    stop src
+    control vc 'grow?disk=2000&size=34603008'
+    state_file state "$(cat id)"
+    once disk=2000 since=@state -- 'nbdinfo "$uri"' 2> warning | grep -q '"mode":"full"'
+    grep -q 'had 33554432 bytes and has 34603008 now' warning
+    fails 'on-reset=full' "${SERVER[@]}" "$TRUST" "$VM" disk=2000 since=@state on-reset=fail
+}
+
+@test "a FileFault of the query: since becomes full; of the allocation: everything is data" {
+    vc
+    serve disk=2000
+    checkpoint "$(uri src)" > id
+    stop src
+    control vc 'fault?where=QueryChangedDiskAreas&kind=FileFault&key=vim.hostd.vmsvc.cbt.cannotGetChanges'
+    once disk=2000 since="$(cat id)" -- 'nbdinfo "$uri"' 2> warning | grep -q '"mode":"full"'
+    grep -q 'the whole disk 2000 is in the delta' warning
+    control vc 'fault?where=QueryChangedDiskAreas&kind=FileFault&key=vim.hostd.vmsvc.cbt.noEpoch'
+    once disk=2000 -- 'nbdinfo --map "$uri"' 2> warning | awk '{print $1, $2, $3}' > map
+    [ "$(cat map)" = "0 33554432 0" ]
+    grep -q 'which blocks are allocated is not known' warning
+    clean
+}
+
+@test "what is wrong is said in one line, and leaves no snapshot" {
+    vc
+    local user=user=administrator@vsphere.local host
+    host=$(vcenter_fact vc host)
+    fails 'check user= and password=' server="$host" "$user" password=wrong "$TRUST" "$VM"
+    fails 'there is no such virtual machine' "${SERVER[@]}" "$TRUST" vm=/Europe/DC0/vm/web2
+    fails 'there is no such virtual machine' "${SERVER[@]}" "$TRUST" vm=web2
+    fails 'there is no such virtual machine' "${SERVER[@]}" "$TRUST" vm=uuid=11111111-2222-3333-4444-555555555555
+    fails 'the object is gone' "${SERVER[@]}" "$TRUST" vm=moref=vm-999
+    fails 'it has 2000 ("Hard disk 1"), 2001' "${SERVER[@]}" "$TRUST" "$VM" disk=2005
+    fails 'is not trusted' "${SERVER[@]}" "$VM"
+    fails 'cannot connect to 127.0.0.1:1 ' server=127.0.0.1:1 "$user" password=x "$TRUST" "$VM"
+    fails 'must be 1 to 8' "${SERVER[@]}" "$TRUST" "$VM" connections=9 ||
+        fails 'must be a number between 1 and 8' "${SERVER[@]}" "$TRUST" "$VM" connections=9
+    fails 'must be full or fail' "${SERVER[@]}" "$TRUST" "$VM" on-reset=maybe
+    fails 'must be a changeId' "${SERVER[@]}" "$TRUST" "$VM" since=yesterday
+    fails 'vm= is missing' "${SERVER[@]}" "$TRUST"
+    fails 'password= is missing' server="$host" "$user" "$TRUST" "$VM"
+    fails 'exclude each other' "${SERVER[@]}" "$TRUST" "$VM" insecure=yes
+    fails 'unknown parameter transport=' "${SERVER[@]}" "$TRUST" "$VM" transport=vddk
+    fails 'HOST or HOST:PORT' server=https://vc/ "$user" password=x "$TRUST" "$VM"
+    [ "$(of "v['taken']")" = 0 ]
+}
+
+@test "the thumbprint decides: SHA-1, SHA-256, a wrong one" {
+    vc
+    TRUST=thumbprint=$(vcenter_fact vc thumbprint)
+    once disk=2001 -- 'nbdcopy "$uri" out.img'
+    same two.img out.img
+    TRUST=thumbprint=$(vcenter_fact vc thumbprint_sha256)
+    once disk=2001 -- 'nbdinfo --size "$uri"'
+    local logins
+    logins=$(of "s['logins']")
+    fails "has the thumbprint $(vcenter_fact vc thumbprint), not AA:" "${SERVER[@]}" "$VM" \
+        thumbprint=AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA
+    fails 'thumbprint=12:34: must be' "${SERVER[@]}" "$VM" thumbprint=12:34
+    [ "$(of "s['logins']")" = "$logins" ]
+    TRUST=insecure=yes
+    once disk=2001 -- 'nbdinfo --size "$uri"'
+}
+
+@test "the machine is found by path, name, moref and both uuids" {
+    vc --vm /Europe/DC0/vm/old/twin=vm-50 --disk 2000=two2.img --vm /Asia/DC1/vm/twin=vm-51 --disk 2000=two3.img || true
+    stop vc
+    cp two.img two2.img
+    cp two.img two3.img
+    vc --vm /Europe/DC0/vm/old/twin=vm-50 --disk 2000=two2.img --vm /Asia/DC1/vm/twin=vm-51 --disk 2000=two3.img
+    for vm in web1 Europe/DC0/vm/web/web1 moref=vm-42 "uuid=$(of "v['uuid']")" "uuid=$(of "v['instance_uuid']")"; do
+        VM=vm=$vm
+        once disk=2001 -- 'nbdcopy "$uri" out.img'
+        same two.img out.img
+        rm out.img
+    done
+    fails 'Europe/DC0/vm/old/twin (moref=vm-50), Asia/DC1/vm/twin (moref=vm-51)' "${SERVER[@]}" "$TRUST" vm=twin
+    # Another datacenter is another dcPath.
+    VM=vm=/Asia/DC1/vm/twin
+    once -- 'nbdcopy "$uri" out.img'
+    same two3.img out.img
+}
+
+@test "names that need quoting" {
+    start_vcenter vc --vm '/My & Folder/DC 1+/vm/web #1 50% off=vm-42' --disk 2000=two.img --datastore 'store &1' --task-ms 20
+    SERVER=(server="$(vcenter_fact vc host)" user=administrator@vsphere.local password=+"$PWD/pass")
+    TRUST=cafile=$(vcenter_fact vc cafile)
+    VM=vm=moref=vm-42
+    once -- 'nbdcopy "$uri" out.img'
+    same two.img out.img
+}
+
+@test "change tracking off: an error says how to turn it on; enable-cbt does" {
+    vc --no-cbt
+    fails 'enable-cbt=yes turns it on' "${SERVER[@]}" "$TRUST" "$VM"
+    [ "$(of "v['taken']")" = 0 ]
+    once disk=2000 enable-cbt=yes -- 'nbdcopy "$uri" out.img'
+    same one.img out.img
+    [ "$(of "v['cbt']")" = True ]
+    once disk=2000 -- 'nbdinfo --size "$uri"'
+    clean
+}
+
+@test "a machine with somebody's snapshot is refused, tracked or not, and the snapshot stays" {
+    vc --no-cbt
+    soap_login vc
+    soap_snapshot vc vm-42
+    for more in enable-cbt=yes enable-cbt=no; do
+        refuses 'has snapshots ("test")' timeout 60 nbdkit -U - "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" "$more" --run true ||
+            [[ "$output" == *"enable-cbt=yes turns it on"* ]]
+        [ "$(of "v['cbt']")" = False ]
+        [ "$(of "len(v['snapshots'])")" = 1 ]
+    done
+}
+
+@test "sessions that expire are renewed, and the snapshot is removed after that" {
+    vc
+    serve disk=2000
+    nbdcopy "$(uri src)" out.img
+    control vc expire
+    nbdcopy "$(uri src)" out2.img
+    same one.img out2.img
+    control vc expire
+    stop src
+    no_snapshot
+    control vc 'fault?where=QueryChangedDiskAreas&kind=NotAuthenticated&after=2'
+    once disk=2000 -- 'nbdcopy "$uri" out.img'
+    same one.img out.img
+}
+
+@test "reads are tried again after a broken connection, a server error, a short answer, a 401" {
+    vc
+    serve disk=2000
+    for kind in reset 503 500 short 401; do
+        rm -f out.img
+        control vc "fault?where=flat&kind=$kind&count=2&after=3"
+        nbdcopy "$(uri src)" out.img
+        same one.img out.img
+        [ "$(of "s['faults']")" = 0 ]
+    done
+}
+
+@test "reads fail at once where a retry is of no use, and after the last retry" {
+    vc
+    serve disk=2000 retries=2
+    for kind in 404 403 ignore-range; do
+        control vc "fault?where=flat&kind=$kind&count=1"
+        refuses "" timeout 60 nbdcopy --request-size=65536 "$(uri src)" null:
+        [ "$(of "s['faults']")" = 0 ]
+    done
+    grep -q 'ignores Range requests' src.log
+    control vc "fault?where=flat&kind=503&count=100"
+    refuses "" timeout 60 qemu-io -r -f raw -c 'read 0 512' "$(uri src)"
+    [ "$(grep -c 'retry . of 2' src.log)" -ge 2 ]
+    control vc nofault
+    # The whole disk did not come with the answer that ignored the range.
+    nbdcopy "$(uri src)" out.img
+    same one.img out.img
+}
+
+@test "faults of the start: the snapshot that was made is removed" {
+    vc
+    control vc 'fault?where=QueryChangedDiskAreas&kind=NoPermission&after=1'
+    fails 'lacks a privilege' "${SERVER[@]}" "$TRUST" "$VM"
+    control vc 'fault?where=folder&kind=404'
+    fails 'has no file [' "${SERVER[@]}" "$TRUST" "$VM"
+    control vc 'fault?where=flat&kind=ignore-range'
+    fails 'ignores Range requests' "${SERVER[@]}" "$TRUST" "$VM"
+    [ "$(of "v['taken']")" = 3 ]
+    control vc 'fault?where=CreateSnapshot_Task&kind=FilesystemQuiesceFault&task=1'
+    fails 'try quiesce=no' "${SERVER[@]}" "$TRUST" "$VM" quiesce=yes
+    control vc 'fault?where=QueryChangedDiskAreas&kind=SystemError&count=2'
+    once disk=2001 -- 'nbdinfo --size "$uri"'
+    clean
+}
+
+@test "another module fails to get ready: the snapshot is removed all the same" {
+    vc
+    refuses "" timeout 60 nbdkit -U - --filter=log "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" \
+        logfile=/nonexistent/log --run true
+    clean
+}
+
+@test "quiesce is passed on" {
+    vc
+    serve quiesce=yes
+    [ "$(of "v['snapshots'][0]['quiesced']")" = True ]
+    stop src
+    serve
+    [ "$(of "v['snapshots'][0]['quiesced']")" = False ]
+}
+
+@test "SIGTERM and SIGINT with a client connected: the snapshot is removed" {
+    vc
+    for signal in TERM INT; do
+        serve
+        nbdsh -u "$(uri src)" -c 'import sys; sys.stdin.read()' < <(sleep 60) 3>&- &
+        echo $! > client.pid
+        until_true 20 grep -q 'starting worker thread' src.log
+        stop src "$signal"
+        stop client
+        clean
+    done
+}
+
+@test "as a daemon: the parent leaves the snapshot to the child" {
+    vc
+    nbdkit -U "$PWD/src.sock" -P src.pid "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" disk=2000 3>&-
+    [ "$(of "len(v['snapshots'])")" = 1 ]
+    nbdcopy "$(uri src)" out.img
+    same one.img out.img
+    stop src
+    clean
+}
+
+@test "kill -9 leaves the snapshot to the next run, which removes it first" {
+    vc
+    serve disk=2000
+    stop src KILL
+    [ "$(of "len(v['snapshots'])")" = 1 ]
+    serve disk=2000
+    grep -q 'removing the snapshot .* that an earlier run left' src.log
+    [ "$(of "len(v['snapshots'])")" = 1 ]
+    nbdcopy "$(uri src)" out.img
+    same one.img out.img
+    stop src
+    no_snapshot
+}
+
+@test "a second nbdkit does not take the snapshot of one that runs for a leftover" {
+    vc
+    serve disk=2000
+    refuses 'is being read by another nbdkit' timeout 60 nbdkit -U - "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" disk=2001 --run true
+    nbdcopy "$(uri src)" out.img
+    same one.img out.img
+}
+
+@test "a server that hangs does not hang us: the read fails after its retries" {
+    vc
+    start src "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" disk=2000 retries=0
+    control vc 'fault?where=flat&kind=stall&seconds=2&count=1'
+    refuses "" timeout 30 qemu-io -r -f raw -c 'read 0 512' "$(uri src)"
+    nbdcopy "$(uri src)" out.img
+    same one.img out.img
+}
+
+@test "no more HTTPS connections than allowed, and they are kept" {
+    vc --delay-ms 20
+    serve disk=2000 connections=2
+    nbdcopy --connections=4 --request-size=262144 "$(uri src)" out.img
+    same one.img out.img
+    [ "$(of "s['threads']")" -le 8 ]
+}

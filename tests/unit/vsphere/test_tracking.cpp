@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <catch2/catch.hpp>
+#include <cerrno>
+
+#include "plugins/vsphere/fault.hpp"
+#include "plugins/vsphere/source.hpp"
+#include "plugins/vsphere/tracking.hpp"
+
+using namespace vsphere;
+using extents::Extent;
+using extents::Range;
+
+namespace {
+
+struct Run {
+  DiskInfo disk;
+  Since since;
+  bool fail_on_reset = false;
+  unsigned temporary = 0;                     // this many queries fail for a while first
+  std::string since_fault, allocated_fault;   // the kind of fault that a query gets
+  std::vector<std::string> warnings;
+
+  Run() {
+    disk.key = 2000;
+    disk.capacity = 100;
+    disk.change_id = "aa/5";
+  }
+
+  Tracked load() {
+    RetryPolicy policy;
+    policy.sleep = [](std::chrono::milliseconds) {};
+    util::Log log([&](util::Level level, const std::string &text) {
+      if (level == util::Level::warning) warnings.push_back(text);
+    });
+    return load_map(
+        disk, since, fail_on_reset,
+        [&](const std::string &id) -> std::vector<Range> {
+          if (temporary > 0) {
+            --temporary;
+            throw explain({"SystemError", "", "", {}}, "query");
+          }
+          const std::string &fault = id == "*" ? allocated_fault : since_fault;
+          if (!fault.empty()) throw explain({fault, "", "", {}}, "query");
+          return id == "*" ? std::vector<Range>{{0, 50}} : std::vector<Range>{{40, 20}};
+        },
+        policy, log);
+  }
+
+  std::vector<Extent> map() { return load().map.slice({0, 100}); }
+};
+
+const std::vector<Extent> full{{0, 50, 0}, {50, 50, 3}};
+const std::vector<Extent> delta{{0, 40, 1}, {40, 10, 0}, {50, 10, 3}, {60, 40, 1}};
+
+}  // namespace
+
+TEST_CASE("without since the map is full") {
+  Run run;
+  CHECK(run.map() == full);
+  CHECK(run.load().since.empty());
+  CHECK(run.load().allocated == 50);
+  CHECK(run.warnings.empty());
+}
+
+TEST_CASE("since a changeId the map is a delta") {
+  Run run;
+  run.since.change_id = "aa/2";
+  CHECK(run.map() == delta);
+  CHECK(run.load().since == "aa/2");
+  CHECK(run.load().changed == 20);
+}
+
+TEST_CASE("where the changes are not known, the whole disk is in the delta or the run fails") {
+  auto check = [](Run run, const char *why) {
+    CHECK(run.map() == full);
+    REQUIRE(run.warnings.size() == 1);
+    CHECK_THAT(run.warnings[0], Catch::Contains(why));
+    CHECK(run.load().since.empty());
+    run.fail_on_reset = true;
+    CHECK_THROWS_WITH(run.load(), Catch::Contains(why) && Catch::Contains("on-reset=full"));
+  };
+  Run other_epoch;
+  other_epoch.since.change_id = "bb/2";
+  check(other_epoch, "was reset");
+
+  Run grown;
+  grown.since.change_id = "aa/2";
+  grown.since.state = convention::State{"aa/2", "vsphere", "vm-1", 2000, 99, {}};
+  check(grown, "had 99 bytes and has 100 now");
+
+  Run refused;
+  refused.since.change_id = "aa/2";
+  refused.since_fault = "FileFault";
+  check(refused, "FileFault");
+}
+
+TEST_CASE("other faults of the query are no reason to copy everything") {
+  Run run;
+  run.since.change_id = "aa/2";
+  run.since_fault = "NoPermission";
+  CHECK_THROWS_AS(run.load(), FaultError);
+}
+
+TEST_CASE("where the allocation is not known, nothing is called a hole") {
+  Run run;
+  run.allocated_fault = "FileFault";
+  CHECK(run.map() == std::vector<Extent>{{0, 100, 0}});
+  CHECK(run.warnings.size() == 1);
+  run.since.change_id = "aa/2";
+  CHECK(run.map() == std::vector<Extent>{{0, 40, 1}, {40, 20, 0}, {60, 40, 1}});
+  run.allocated_fault = "NoPermission";
+  CHECK_THROWS_AS(run.load(), FaultError);
+}
+
+TEST_CASE("a fault that may pass is waited for, not for ever") {
+  Run run;
+  run.temporary = 3;
+  CHECK(run.map() == full);
+  run.temporary = 4;
+  CHECK_THROWS_AS(run.load(), FaultError);
+}
+
+TEST_CASE("a state must be of this disk") {
+  convention::State state{"aa/2", "vsphere", "vm-1", 2000, 100, {}};
+  CHECK_NOTHROW(check_state(state, "@f", "vm-1", 2000));
+  CHECK_THROWS_WITH(check_state(state, "@f", "vm-2", 2000), Catch::Contains("vm-2"));
+  CHECK_THROWS_WITH(check_state(state, "@f", "vm-1", 2001), Catch::Contains("2001"));
+  state.source = "other";
+  CHECK_THROWS_WITH(check_state(state, "@f", "vm-1", 2000), Catch::Contains("remove it"));
+}
