@@ -27,8 +27,12 @@ std::string quote(std::string_view text, std::string_view keep = "") {
   return out;
 }
 
+// In a query a slash may stand as it is, so that it survives being decoded once or twice.
+std::string quote_name(std::string_view name) { return quote(name, "/"); }
+
 bool needs_quoting(const DatastoreFile &file) {
-  return quote(file.datacenter) != file.datacenter || quote(file.datastore) != file.datastore;
+  return quote_name(file.datacenter) != file.datacenter ||
+         quote_name(file.datastore) != file.datastore;
 }
 
 // The value of a Cookie header.
@@ -83,7 +87,7 @@ DatastoreFile parse_datastore_path(const std::string &text, const std::string &d
 
 std::string folder_url(const DatastoreFile &file) {
   auto quoted = [&](const std::string &name) {
-    return file.quoted_twice ? quote(quote(name)) : quote(name);
+    return file.quoted_twice ? quote_name(quote_name(name)) : quote_name(name);
   };
   std::string query = "dsName=" + quoted(file.datastore);
   if (!file.datacenter.empty()) query = "dcPath=" + quoted(file.datacenter) + "&" + query;
@@ -174,7 +178,7 @@ HttpResponse Datastore::send_once(HttpRequest request) {
   request.basic = &credentials_;
   HttpResponse response = lease.http().send(request);
   std::lock_guard lock(mutex_);
-  if (cookie_ == cookie) cookie_ = response.status < 400 ? joined(response.cookies) : "";
+  if (cookie_ == cookie) cookie_ = response.status != 401 ? joined(response.cookies) : "";
   return response;
 }
 

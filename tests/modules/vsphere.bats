@@ -202,8 +202,7 @@ MAP
     fails 'it has 2000 ("Hard disk 1"), 2001' "${SERVER[@]}" "$TRUST" "$VM" disk=2005
     fails 'is not trusted' "${SERVER[@]}" "$VM"
     fails 'cannot connect to 127.0.0.1:1 ' server=127.0.0.1:1 "$user" password=x "$TRUST" "$VM"
-    fails 'must be 1 to 8' "${SERVER[@]}" "$TRUST" "$VM" connections=9 ||
-        fails 'must be a number between 1 and 8' "${SERVER[@]}" "$TRUST" "$VM" connections=9
+    fails 'must be a number between 1 and 8' "${SERVER[@]}" "$TRUST" "$VM" connections=9
     fails 'must be full or fail' "${SERVER[@]}" "$TRUST" "$VM" on-reset=maybe
     fails 'must be a changeId' "${SERVER[@]}" "$TRUST" "$VM" since=yesterday
     fails 'vm= is missing' "${SERVER[@]}" "$TRUST"
@@ -232,8 +231,6 @@ MAP
 }
 
 @test "the machine is found by path, name, moref and both uuids" {
-    vc --vm /Europe/DC0/vm/old/twin=vm-50 --disk 2000=two2.img --vm /Asia/DC1/vm/twin=vm-51 --disk 2000=two3.img || true
-    stop vc
     cp two.img two2.img
     cp two.img two3.img
     vc --vm /Europe/DC0/vm/old/twin=vm-50 --disk 2000=two2.img --vm /Asia/DC1/vm/twin=vm-51 --disk 2000=two3.img
@@ -243,7 +240,7 @@ MAP
         same two.img out.img
         rm out.img
     done
-    fails 'Europe/DC0/vm/old/twin (moref=vm-50), Asia/DC1/vm/twin (moref=vm-51)' "${SERVER[@]}" "$TRUST" vm=twin
+    fails '/Europe/DC0/vm/old/twin (moref=vm-50), /Asia/DC1/vm/twin (moref=vm-51)' "${SERVER[@]}" "$TRUST" vm=twin
     # Another datacenter is another dcPath.
     VM=vm=/Asia/DC1/vm/twin
     once -- 'nbdcopy "$uri" out.img'
@@ -274,10 +271,11 @@ MAP
     vc --no-cbt
     soap_login vc
     soap_snapshot vc vm-42
-    for more in enable-cbt=yes enable-cbt=no; do
-        refuses 'has snapshots ("test")' timeout 60 nbdkit -U - "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" "$more" --run true ||
-            [[ "$output" == *"enable-cbt=yes turns it on"* ]]
-        [ "$(of "v['cbt']")" = False ]
+    for cbt in 0 1; do
+        control vc "cbt?on=$cbt"
+        refuses 'has snapshots ("test")' timeout 60 nbdkit -U - "$VSPHERE" "${SERVER[@]}" "$TRUST" \
+            "$VM" enable-cbt=yes --run true
+        [ "$(of "int(v['cbt'])")" = "$cbt" ]
         [ "$(of "len(v['snapshots'])")" = 1 ]
     done
 }
@@ -314,7 +312,7 @@ MAP
     serve disk=2000 retries=2
     for kind in 404 403 ignore-range; do
         control vc "fault?where=flat&kind=$kind&count=1"
-        refuses "" timeout 60 nbdcopy --request-size=65536 "$(uri src)" null:
+        refuses "" timeout 60 qemu-io -r -f raw -c 'read 0 64k' "$(uri src)"
         [ "$(of "s['faults']")" = 0 ]
     done
     grep -q 'ignores Range requests' src.log
@@ -363,9 +361,15 @@ MAP
     vc
     for signal in TERM INT; do
         serve
-        nbdsh -u "$(uri src)" -c 'import sys; sys.stdin.read()' < <(sleep 60) 3>&- &
+        rm -f connected
+        /usr/bin/python3 -c '
+import nbd, sys, time
+client = nbd.NBD()
+client.connect_uri(sys.argv[1])
+open("connected", "w").close()
+time.sleep(60)' "$(uri src)" 3>&- &
         echo $! > client.pid
-        until_true 20 grep -q 'starting worker thread' src.log
+        until_true 20 [ -e connected ]
         stop src "$signal"
         stop client
         clean

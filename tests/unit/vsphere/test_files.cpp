@@ -61,10 +61,10 @@ TEST_CASE("datastore paths are taken apart") {
 TEST_CASE("URLs are quoted once, dcPath and dsName twice if they must be") {
   DatastoreFile file{"Eu&rope/DC 0", "store+1", "my vm/d#1-flat.vmdk"};
   CHECK(folder_url(file) ==
-        "/folder/my%20vm/d%231-flat.vmdk?dcPath=Eu%26rope%2FDC%200&dsName=store%2B1");
+        "/folder/my%20vm/d%231-flat.vmdk?dcPath=Eu%26rope/DC%200&dsName=store%2B1");
   file.quoted_twice = true;
   CHECK(folder_url(file) ==
-        "/folder/my%20vm/d%231-flat.vmdk?dcPath=Eu%2526rope%252FDC%25200&dsName=store%252B1");
+        "/folder/my%20vm/d%231-flat.vmdk?dcPath=Eu%2526rope/DC%25200&dsName=store%252B1");
   CHECK(folder_url({"", "ds", "a.vmdk"}) == "/folder/a.vmdk?dsName=ds");
 }
 
