@@ -329,7 +329,7 @@ MAP
     vc
     control vc 'fault?where=QueryChangedDiskAreas&kind=NoPermission&after=1'
     fails 'lacks a privilege' "${SERVER[@]}" "$TRUST" "$VM"
-    control vc 'fault?where=folder&kind=404'
+    control vc 'fault?where=flat&kind=404'
     fails 'has no file [' "${SERVER[@]}" "$TRUST" "$VM"
     control vc 'fault?where=flat&kind=ignore-range'
     fails 'ignores Range requests' "${SERVER[@]}" "$TRUST" "$VM"
@@ -357,23 +357,21 @@ MAP
     [ "$(of "v['snapshots'][0]['quiesced']")" = False ]
 }
 
-@test "SIGTERM and SIGINT with a client connected: the snapshot is removed" {
-    vc
-    for signal in TERM INT; do
-        serve
-        rm -f connected
-        /usr/bin/python3 -c '
-import nbd, sys, time
-client = nbd.NBD()
-client.connect_uri(sys.argv[1])
-open("connected", "w").close()
-time.sleep(60)' "$(uri src)" 3>&- &
-        echo $! > client.pid
-        until_true 20 [ -e connected ]
-        stop src "$signal"
-        stop client
-        clean
-    done
+reading() { [ "$(of "s['folder']['requests']")" -gt 5 ]; }
+
+# nbdkit 1.32 itself waits for clients that are connected and silent.
+@test "SIGTERM while a client reads, SIGINT without one: the snapshot is removed" {
+    vc --delay-ms 100
+    serve disk=2000 connections=1
+    timeout 60 nbdcopy --request-size=65536 "$(uri src)" null: 2> client.log 3>&- &
+    until_true 20 reading
+    stop src
+    clean
+    wait $! || true
+
+    serve
+    stop src INT
+    clean
 }
 
 @test "as a daemon: the parent leaves the snapshot to the child" {
