@@ -13,9 +13,7 @@ using extents::Range;
 class Job::Client::Request {
  public:
   Request(Client &client, Range range, bool settles)
-      : client_(client),
-        range_(range),
-        op_(client.job_.coverage_.begin(range, settles)) {}
+      : client_(client), range_(range), op_(client.job_.coverage_.begin(range, settles)) {}
   Request(const Request &) = delete;
   Request &operator=(const Request &) = delete;
 
@@ -28,9 +26,10 @@ class Job::Client::Request {
     try {
       job.keeper_.save();
     } catch (const util::Error &e) {
-      job.log_.error("{}: {} bytes at offset {} are not there, but the state says they are: remove "
-                     "apply-state={} to start with a full copy",
-                     e.what(), range_.length, range_.offset, job.state_path_);
+      job.log_.error(
+          "{}: {} bytes at offset {} are not there, but the state says they are: remove "
+          "apply-state={} to start with a full copy",
+          e.what(), range_.length, range_.offset, job.state_path_);
     }
   }
 
@@ -77,8 +76,8 @@ void Job::Client::zero(Destination &destination, Range range, ZeroFlags flags) {
       return;
     }
     job_.keeper_.begin();
-    // A client may clear the whole disk before it writes: where the map says data, zeroes are not yet
-    // what has to arrive. The file must not say so either, before they go on.
+    // A client may clear the whole disk before it writes: where the map says data, zeroes are not
+    // yet what has to arrive. The file must not say so either, before they go on.
     Request request(*this, piece.range, piece.kind == Kind::zero);
     if (piece.kind == Kind::data && job_.keeper_.claims(piece.range)) job_.keeper_.save();
     destination.zero(piece.range, passed);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Finishes what the client left: zeroes what the map says is zero, and what the source has as zeroes
-// and the client did not send (its sparse detection).
+// Finishes what the client left: zeroes what the map says is zero, and what the source has as
+// zeroes and the client did not send (its sparse detection).
 #pragma once
 
 #include <cstdint>
@@ -37,8 +37,8 @@ class Completer {
   // Whether complete() would finish. Changes nothing.
   bool could_finish(const std::vector<Piece> &missing);
 
-  // Zeroes piece by piece, up to the first that is not zero at the source. What the means throw goes
-  // on to the caller; what was zeroed before stays so.
+  // Zeroes piece by piece, up to the first that is not zero at the source. What the means throw
+  // goes on to the caller; what was zeroed before stays so.
   Result complete(const std::vector<Piece> &missing);
 
  private:

@@ -10,7 +10,9 @@ using extents::RangeSet;
 
 namespace {
 
-bool meet(const Range &a, const Range &b) { return !extents::intersect(a, b).empty(); }
+bool meet(const Range &a, const Range &b) {
+  return !extents::intersect(a, b).empty();
+}
 
 }  // namespace
 

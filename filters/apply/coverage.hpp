@@ -39,15 +39,15 @@ class Coverage {
   void close(Stream stream);  // what was pending in it is missing
 
   // A request for a range inside the delta goes to the layer below. settles: once it is done, the
-  // bytes are there. If not (zeroes where the source has data), they are missing from now on, unless
-  // they are proven zero; and a write that is on its way at the same time proves nothing either, for
-  // nobody knows which of the two came last.
+  // bytes are there. If not (zeroes where the source has data), they are missing from now on,
+  // unless they are proven zero; and a write that is on its way at the same time proves nothing
+  // either, for nobody knows which of the two came last.
   Op begin(extents::Range range, bool settles);
   // It was answered. If it failed, nobody knows what is there: missing.
   void end(Op op, Stream stream, bool succeeded);
 
-  // The range is zero at the source, and was zeroed at the destination: pending. Zeroes that a client
-  // sends later cannot spoil it.
+  // The range is zero at the source, and was zeroed at the destination: pending. Zeroes that a
+  // client sends later cannot spoil it.
   void prove_zero(extents::Range range, Stream stream);
 
   // Around a flush of the layer below: what is pending in the stream at its begin is settled at its

@@ -39,7 +39,8 @@ class Below : public Destination {
     uint32_t bits = (flags.fua ? NBDKIT_FLAG_FUA : 0) |
                     (flags.may_trim ? NBDKIT_FLAG_MAY_TRIM : 0) |
                     (flags.fast ? NBDKIT_FLAG_FAST_ZERO : 0);
-    // Never more at once: nbdkit 1.32 loses what is beyond 64 MiB if the plugin cannot zero after all.
+    // Never more at once: nbdkit 1.32 loses what is beyond 64 MiB if the plugin cannot zero after
+    // all.
     constexpr uint64_t most = 32u << 20;
     for (uint64_t at = range.offset; at < range.end();) {
       uint64_t count = std::min(can_.zero ? most : zeroes.size(), range.end() - at);
@@ -145,12 +146,14 @@ class Filter {
 
   void config_complete() {
     if (from_.empty()) {
-      util::fail(EINVAL, "apply-from is required: the URI of the source's delta view, or a file "
-                         "with its map");
+      util::fail(EINVAL,
+                 "apply-from is required: the URI of the source's delta view, or a file "
+                 "with its map");
     }
     if (state_.empty()) {
-      util::fail(EINVAL, "apply-state is required: a file, which need not exist yet, that belongs "
-                         "to this destination");
+      util::fail(EINVAL,
+                 "apply-state is required: a file, which need not exist yet, that belongs "
+                 "to this destination");
     }
   }
 

@@ -18,8 +18,8 @@ uint64_t total(const std::vector<Range> &ranges) {
   return bytes;
 }
 
-// What the state will say, but for what is owed. Throws util::Error if what is there already belongs
-// to something else, or owes what the view does not show.
+// What the state will say, but for what is owed. Throws util::Error if what is there already
+// belongs to something else, or owes what the view does not show.
 convention::State next_state(const std::string &path, const View &view, const Mask &mask,
                              const util::Log &log) {
   auto identity = view.identity();
@@ -34,9 +34,10 @@ convention::State next_state(const std::string &path, const View &view, const Ma
 
   if (!old) {
     if (identity && identity->mode == "delta") {
-      log.warning("apply-state={} does not exist yet: the destination is taken to hold the source as "
-                  "of \"{}\"",
-                  path, identity->since);
+      log.warning(
+          "apply-state={} does not exist yet: the destination is taken to hold the source as "
+          "of \"{}\"",
+          path, identity->since);
     }
     return next;
   }
@@ -53,8 +54,7 @@ convention::State next_state(const std::string &path, const View &view, const Ma
 
 }  // namespace
 
-Job::Job(std::unique_ptr<Source> source, std::string state_path, util::Log log,
-         Keeper::Clock clock)
+Job::Job(std::unique_ptr<Source> source, std::string state_path, util::Log log, Keeper::Clock clock)
     : state_path_(std::move(state_path)),
       log_(std::move(log)),
       lock_fd_(lock_state(state_path_)),
@@ -71,10 +71,11 @@ Job::Job(std::unique_ptr<Source> source, std::string state_path, util::Log log,
 
 std::unique_ptr<Job::Client> Job::join(uint64_t destination_size, bool flush_covers_all) {
   if (destination_size < mask_.size()) {
-    util::fail(EINVAL,
-               "the destination has {} bytes, but the source {} has {}: nothing was written; make the "
-               "destination at least as large",
-               destination_size, source_->name(), mask_.size());
+    util::fail(
+        EINVAL,
+        "the destination has {} bytes, but the source {} has {}: nothing was written; make the "
+        "destination at least as large",
+        destination_size, source_->name(), mask_.size());
   }
   auto client = std::make_unique<Client>(
       *this, flush_covers_all ? shared_stream_ : coverage_.open(), !flush_covers_all);
@@ -141,9 +142,10 @@ bool Job::silent_client_finished(Completer &completer, const std::vector<Piece> 
 }
 
 void Job::report(const Completer::Result &result, bool active) {
-  log_.info("apply: clients brought {} bytes and {} bytes of zeroes; {} bytes outside the delta "
-            "were dropped; {} bytes are owed",
-            written_.load(), zeroed_.load(), dropped_.load(), total(coverage_.owed()));
+  log_.info(
+      "apply: clients brought {} bytes and {} bytes of zeroes; {} bytes outside the delta "
+      "were dropped; {} bytes are owed",
+      written_.load(), zeroed_.load(), dropped_.load(), total(coverage_.owed()));
   switch (result.end) {
     case Completer::End::finished:
       break;
@@ -154,11 +156,12 @@ void Job::report(const Completer::Result &result, bool active) {
       util::fail(EIO, "the client left before it had copied the data at offset {}: {}",
                  result.offset, owed_text());
     case Completer::End::unreadable:
-      util::fail(EIO,
-                 "data at offset {} did not arrive: the client left early, or it left out zeroes, or "
-                 "sent them as such, which a map alone cannot tell: give the source's URI as "
-                 "apply-from, or have the client send zeroes as data (nbdcopy -S 0); {}",
-                 result.offset, owed_text());
+      util::fail(
+          EIO,
+          "data at offset {} did not arrive: the client left early, or it left out zeroes, or "
+          "sent them as such, which a map alone cannot tell: give the source's URI as "
+          "apply-from, or have the client send zeroes as data (nbdcopy -S 0); {}",
+          result.offset, owed_text());
   }
 }
 

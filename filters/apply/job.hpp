@@ -31,16 +31,16 @@ class Job {
   // A connection, from join() to finish() or its destruction.
   class Client;
 
-  // Locks and reads the state, loads the view, checks that they belong together. Throws util::Error.
-  // Nothing is written, and no thread is left running: a fork may follow.
+  // Locks and reads the state, loads the view, checks that they belong together. Throws
+  // util::Error. Nothing is written, and no thread is left running: a fork may follow.
   Job(std::unique_ptr<Source> source, std::string state_path, util::Log log,
       Keeper::Clock clock = std::chrono::steady_clock::now);
 
   uint64_t source_size() const { return mask_.size(); }  // bytes
 
-  // Throws util::Error if the destination (of so many bytes) is too small. flush_covers_all: a flush
-  // on any connection covers what others have written. Waits while a completion is under way, which
-  // then stops soon.
+  // Throws util::Error if the destination (of so many bytes) is too small. flush_covers_all: a
+  // flush on any connection covers what others have written. Waits while a completion is under way,
+  // which then stops soon.
   std::unique_ptr<Client> join(uint64_t destination_size, bool flush_covers_all);
 
  private:
@@ -68,7 +68,7 @@ class Job {
   std::atomic<uint64_t> dropped_ = 0;  // bytes of requests that are not in the delta
   std::atomic<bool> active_ = false;   // a client has sent something since the last completion
 
-  std::atomic<size_t> waiting_ = 0;    // clients that wait for the completion to stop
+  std::atomic<size_t> waiting_ = 0;  // clients that wait for the completion to stop
 
   std::mutex lock_;  // protects the three below; held for no I/O
   std::condition_variable completed_;
@@ -83,11 +83,12 @@ class Job::Client {
   ~Client();
 
   // What is in the delta goes on to the destination, the rest is dropped.
-  void write(Destination &destination, std::span<const std::byte> buffer, uint64_t offset, bool fua);
+  void write(Destination &destination, std::span<const std::byte> buffer, uint64_t offset,
+             bool fua);
   void zero(Destination &destination, extents::Range range, ZeroFlags flags);
 
-  // Afterwards what this client (and where a flush covers all, any) was told is done is durable, and
-  // the state may say so.
+  // Afterwards what this client (and where a flush covers all, any) was told is done is durable,
+  // and the state may say so.
   void flush(Destination &destination);
 
   // The client has gone. If it was the last one, the delta is completed. Throws util::Error, with

@@ -26,10 +26,11 @@ util::Fd lock_state(const std::string &path) {
   util::Fd fd = util::open_file(lock_path, O_RDWR | O_CREAT);
   if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return fd;
   if (errno != EWOULDBLOCK) util::fail_os(errno, "cannot lock {}", lock_path);
-  util::fail(EBUSY,
-             "apply-state={}: another server is using this state file (it holds {}); one destination "
-             "has one server, wait for its end",
-             path, lock_path);
+  util::fail(
+      EBUSY,
+      "apply-state={}: another server is using this state file (it holds {}); one destination "
+      "has one server, wait for its end",
+      path, lock_path);
 }
 
 Keeper::Keeper(std::string path, convention::State header, const Mask &mask,
@@ -88,7 +89,8 @@ void Keeper::write() {
     state.owed = owed;
     convention::save_state(path_, state);
     auto end = clock_();
-    due_ = end + std::max<Clock::result_type::duration>(std::chrono::seconds(1), 19 * (end - start));
+    due_ =
+        end + std::max<Clock::result_type::duration>(std::chrono::seconds(1), 19 * (end - start));
     saved_ = std::move(owed);
   }
   std::lock_guard guard(lock_);

@@ -29,12 +29,13 @@ class Keeper {
  public:
   using Clock = std::function<std::chrono::steady_clock::time_point()>;
 
-  // `header` is the state to be written, but for what is owed. `mask` and `coverage` must outlive it.
+  // `header` is the state to be written, but for what is owed. `mask` and `coverage` must outlive
+  // it.
   Keeper(std::string path, convention::State header, const Mask &mask, const Coverage &coverage,
          util::Log log, Clock clock = std::chrono::steady_clock::now);
 
-  // Before the first change of the destination: {the new checkpoint, owed: the whole delta} is saved,
-  // once. Throws util::Error if it cannot be; then nothing may be changed.
+  // Before the first change of the destination: {the new checkpoint, owed: the whole delta} is
+  // saved, once. Throws util::Error if it cannot be; then nothing may be changed.
   void begin();
 
   // The file may say that some of the range is not owed.
@@ -43,9 +44,9 @@ class Keeper {
   // Saves what is owed now, unless the file says so already. Throws util::Error.
   void save();
 
-  // After a flush: the same, but not more than once a second, and never more than a twentieth of the
-  // time. It does not fail: a file that could not be replaced owes more than it must. Not before
-  // begin().
+  // After a flush: the same, but not more than once a second, and never more than a twentieth of
+  // the time. It does not fail: a file that could not be replaced owes more than it must. Not
+  // before begin().
   void save_if_due();
 
  private:
@@ -64,7 +65,7 @@ class Keeper {
   std::mutex saving_;  // protects the file itself, so it is held while it is written; and saved_
   std::optional<std::vector<extents::Range>> saved_;  // owed, as the file has it, if known
 
-  mutable std::mutex lock_;  // protects claimed_; held for no I/O
+  mutable std::mutex lock_;    // protects claimed_; held for no I/O
   extents::RangeSet claimed_;  // bytes that the file, old or new, may say are not owed
 };
 

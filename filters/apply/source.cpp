@@ -76,8 +76,8 @@ class NbdReader : public Reader {
   }
 
  private:
-  // In whole blocks of the server. (A disk that ends within one does not keep its own rule: there the
-  // end of the disk is the end.)
+  // In whole blocks of the server. (A disk that ends within one does not keep its own rule: there
+  // the end of the disk is the end.)
   Range aligned(const Range &range) const {
     uint64_t block = info().minimum_block;
     uint64_t start = range.offset / block * block;
@@ -104,10 +104,11 @@ class NbdReader : public Reader {
 View checked(View view, const std::string &name) {
   view.map.for_each({0, view.map.size()}, [&](const extents::Extent &e) {
     if (e.type != extents::hole) return true;
-    util::fail(EINVAL,
-               "apply-from={}: this is not a delta view, for it has a hole that is not zero at offset "
-               "{}: put nbdkit-delta-filter over the source, and do not use its export \"honest\"",
-               name, e.offset);
+    util::fail(
+        EINVAL,
+        "apply-from={}: this is not a delta view, for it has a hole that is not zero at offset "
+        "{}: put nbdkit-delta-filter over the source, and do not use its export \"honest\"",
+        name, e.offset);
   });
   return view;
 }
@@ -157,7 +158,9 @@ class FileSource : public Source {
 
 }  // namespace
 
-bool is_uri(const std::string &value) { return value.find("://") != std::string::npos; }
+bool is_uri(const std::string &value) {
+  return value.find("://") != std::string::npos;
+}
 
 std::unique_ptr<Source> make_source(const std::string &value) {
   if (is_uri(value)) return std::make_unique<NbdSource>(value);

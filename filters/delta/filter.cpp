@@ -26,8 +26,8 @@ class Connection {
 
   void prepare(nbdkit::Next next, bool) {
     if (!honest_) {
-      owed_ = owed_of(settings_.state, settings_.owed_path, next.export_description(),
-                      next.get_size());
+      owed_ =
+          owed_of(settings_.state, settings_.owed_path, next.export_description(), next.get_size());
     }
   }
 
@@ -48,8 +48,8 @@ class Connection {
   }
 
  private:
-  // In whole sectors, so a little more than was asked for. The layer below may stop early; so may we,
-  // but not before we have said something.
+  // In whole sectors, so a little more than was asked for. The layer below may stop early; so may
+  // we, but not before we have said something.
   void show_sectors(nbdkit::Next next, uint32_t count, uint64_t offset, nbdkit::ExtentList &list) {
     constexpr uint64_t sector = Sectors::sector;
     const uint64_t size = next.get_size();

@@ -29,15 +29,16 @@ void show(const extents::Extent &honest, const extents::RangeSet &owed, Zeroes z
           const std::function<void(const extents::Extent &)> &add);
 
 // Lets the view change only where a sector begins: clients that work in sectors (qemu-img) take the
-// first byte's type for all of a sector. One that is of two types is data, which is never wrong, for
-// reads return the disk's bytes. Fed with extents that follow each other from a multiple of `sector`.
+// first byte's type for all of a sector. One that is of two types is data, which is never wrong,
+// for reads return the disk's bytes. Fed with extents that follow each other from a multiple of
+// `sector`.
 class Sectors {
  public:
   static constexpr uint64_t sector = 512;  // bytes
 
   explicit Sectors(std::function<void(const extents::Extent &)> add) : add_(std::move(add)) {}
   void feed(extents::Extent extent);
-  void end_of_disk();  // the last sector may be a part of one
+  void end_of_disk();                     // the last sector may be a part of one
   bool empty() const { return !added_; }  // nothing has been added yet
 
  private:

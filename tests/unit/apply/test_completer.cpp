@@ -16,7 +16,9 @@ struct Setup {
   FakeSource source{disk};
   Ranges zeroed;
   size_t stop_after = 1000000;
-  Completer completer{{[this] { return source.connect({disk.map, ""}); },
+  Completer completer{{[this] {
+                         return source.connect({disk.map, ""});
+                       },
                        [this](Range range) { zeroed.push_back(range); },
                        [this] { return stop_after-- == 0; }}};
 };

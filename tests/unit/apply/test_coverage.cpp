@@ -70,7 +70,8 @@ TEST_CASE("a request still on its way when a flush begins is not in it") {
   CHECK(s.coverage.owed().front() == Range{0, 100});
 }
 
-TEST_CASE("a flush of one stream settles nothing of another, and a stream that ends loses its own") {
+TEST_CASE(
+    "a flush of one stream settles nothing of another, and a stream that ends loses its own") {
   Setup s;
   auto other = s.coverage.open();
   s.arrive({0, 100});
@@ -146,8 +147,8 @@ TEST_CASE("zeroes over what is proven zero take nothing away, a failure or other
   CHECK(s.coverage.owed().front() == Range{200, 110});
   s.arrive({0, 10}, false, false);
   CHECK(s.coverage.owed().front() == Range{0, 10});
-  s.arrive({20, 10});            // the client's word is data now
+  s.arrive({20, 10});  // the client's word is data now
   s.flush();
-  s.arrive({20, 20}, false);     // so zeroes there are not proven any more
+  s.arrive({20, 20}, false);  // so zeroes there are not proven any more
   CHECK(s.coverage.owed() == Ranges{{0, 10}, {20, 10}, {200, 110}});
 }

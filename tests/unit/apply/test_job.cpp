@@ -23,7 +23,8 @@ const char *description =
 // [5, 20) new data, [20, 26) data that is zero, [30, 41) zero, [60, 64) new data. Time passes
 // with each change of the destination, so that every flush may save the state.
 struct Setup {
-  explicit Setup(uint64_t destination_size = size) : destination(Bytes(destination_size, old_byte)) {
+  explicit Setup(uint64_t destination_size = size)
+      : destination(Bytes(destination_size, old_byte)) {
     disk.map.set({5, 21}, extents::data);
     disk.map.set({30, 11}, extents::zero);
     disk.map.set({60, 4}, extents::data);
@@ -237,9 +238,8 @@ TEST_CASE("what does not fit together is refused before anything is written") {
   CHECK_THROWS_WITH(state({"c0", "test", "v", 1, size, {}}), Catch::Contains("since=@"));
   CHECK_THROWS_WITH(state({"c1", "test", "v", 1, size, {{4, 1}}}), Catch::Contains("delta-owed="));
   state({"c1", "test", "v", 1, size, {}});
-  CHECK_THROWS_WITH(
-      Job(std::make_unique<FakeSource>(s.disk), s.path, util::Log()),
-      Catch::Contains("another server"));
+  CHECK_THROWS_WITH(Job(std::make_unique<FakeSource>(s.disk), s.path, util::Log()),
+                    Catch::Contains("another server"));
 }
 
 TEST_CASE("a source that does not say what it is leaves no checkpoint, but keeps a known disk") {
@@ -260,7 +260,9 @@ TEST_CASE("a source that does not say what it is leaves no checkpoint, but keeps
 // file that owes at least what is missing.
 TEST_CASE("the file is true at any instant") {
   std::mt19937 random(GENERATE(1u, 2u, 3u, 4u, 5u, 6u));
-  auto below = [&](uint64_t n) { return std::uniform_int_distribution<uint64_t>(0, n - 1)(random); };
+  auto below = [&](uint64_t n) {
+    return std::uniform_int_distribution<uint64_t>(0, n - 1)(random);
+  };
   Setup s;
   s.start();
   bool covers_all = below(2) == 0;

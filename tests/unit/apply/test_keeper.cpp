@@ -19,7 +19,10 @@ struct Setup {
   Coverage::Stream stream = coverage.open();
   std::chrono::steady_clock::time_point now = std::chrono::steady_clock::now();
   std::vector<std::string> lines;
-  Keeper keeper{path, {"c2", "vsphere", "vm", 1, 100, {}}, mask, coverage,
+  Keeper keeper{path,
+                {"c2", "vsphere", "vm", 1, 100, {}},
+                mask,
+                coverage,
                 util::Log([this](util::Level, const std::string &line) { lines.push_back(line); }),
                 [this] { return now; }};
 
