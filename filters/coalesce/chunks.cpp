@@ -33,7 +33,8 @@ std::vector<Chunks::Part> Chunks::split(extents::Range range) const {
 
 std::vector<ChunkPtr> Chunks::meeting(extents::Range range) const {
   std::vector<ChunkPtr> list;
-  for (auto it = first_meeting(range.offset); it != chunks_.end() && it->first < range.end(); ++it) {
+  for (auto it = first_meeting(range.offset); it != chunks_.end() && it->first < range.end();
+       ++it) {
     list.push_back(it->second);
   }
   return list;

@@ -15,8 +15,8 @@
 
 namespace coalesce {
 
-// One piece of the disk. All but the buffer's bytes is protected by the engine's lock; they belong to
-// the thread that fetches until the chunk is ready, and do not change afterwards.
+// One piece of the disk. All but the buffer's bytes is protected by the engine's lock; they belong
+// to the thread that fetches until the chunk is ready, and do not change afterwards.
 struct Chunk {
   enum class State { in_flight, ready, gone };  // gone: failed, or overwritten meanwhile
 

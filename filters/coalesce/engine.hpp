@@ -25,11 +25,11 @@
 namespace coalesce {
 
 struct Settings {
-  uint64_t size = 0;         // bytes of the disk
-  uint64_t gap = 1u << 20;   // Shape::gap
-  uint64_t chunk = 4u << 20; // Shape::chunk
-  uint64_t block = 1;        // a power of two: the layer below wants its reads aligned so
-  unsigned workers = 4;      // threads; 0: each request fetches the chunk that it needs itself
+  uint64_t size = 0;          // bytes of the disk
+  uint64_t gap = 1u << 20;    // Shape::gap
+  uint64_t chunk = 4u << 20;  // Shape::chunk
+  uint64_t block = 1;         // a power of two: the layer below wants its reads aligned so
+  unsigned workers = 4;       // threads; 0: each request fetches the chunk that it needs itself
   std::chrono::microseconds fast{300};  // see Pace
 };
 
@@ -92,6 +92,7 @@ class Engine {
   std::optional<Job> next_job();
   ChunkPtr claim(Stream &stream, extents::Range want);
   std::vector<extents::Range> plan_from(const Stream &stream, uint64_t position) const;
+  uint64_t align_of(const Stream &stream) const;
   std::vector<extents::Range> missing(const Stream &stream, extents::Range piece) const;
   ChunkPtr start(Stream &stream, extents::Range piece);
   // Where nothing is known any more in the chunk where a request begins; size() if all is.
@@ -115,7 +116,7 @@ class Engine {
   const util::Log log_;
   const MakeReader make_reader_;
 
-  std::mutex mutex_;  // protects all below; held for no I/O and no copying
+  std::mutex mutex_;                  // protects all below; held for no I/O and no copying
   std::condition_variable work_;      // there may be a job, or stop_
   std::condition_variable returned_;  // a reader is not in use any more
   Streams streams_;

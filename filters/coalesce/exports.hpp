@@ -22,8 +22,8 @@ class Exports {
   explicit Exports(uint64_t memory) : budget_(memory) {}
 
   using Make = std::function<std::shared_ptr<Engine>(Budget &)>;
-  // The engine of an export. `shared`: other connections see the same disk, so one that is there and
-  // of the same size is taken.
+  // The engine of an export. `shared`: other connections see the same disk, so one that is there
+  // and of the same size is taken.
   std::shared_ptr<Engine> join(const std::string &name, uint64_t size, bool shared,
                                const Make &make);
   // Gives the engine up; if nobody else has it, it is gone when this returns.

@@ -35,7 +35,9 @@ class WorkerReader : public Reader {
   explicit WorkerReader(nbdkit::Backend backend)
       : background_(backend, true, ""),
         reader_(background_.next(), background_.next().can_extents()) {}
-  void pread(std::span<std::byte> buffer, uint64_t offset) override { reader_.pread(buffer, offset); }
+  void pread(std::span<std::byte> buffer, uint64_t offset) override {
+    reader_.pread(buffer, offset);
+  }
   std::vector<extents::Extent> extents(extents::Range range) override {
     return reader_.extents(range);
   }
@@ -128,8 +130,8 @@ class Connection {
     s.chunk = parameters_.chunk;
     if (block.maximum != 0) s.chunk = std::min<uint64_t>(s.chunk, block.maximum);
     s.chunk = std::max(s.chunk - s.chunk % s.block, s.block);
-    bool background = parameters_.thread_model == NBDKIT_THREAD_MODEL_PARALLEL ||
-                      own_connections(shared);
+    bool background =
+        parameters_.thread_model == NBDKIT_THREAD_MODEL_PARALLEL || own_connections(shared);
     s.workers = parameters_.prefetch && background ? parameters_.workers : 0;
     return s;
   }
@@ -181,10 +183,11 @@ class Filter {
 
   void config_complete() {
     if (parameters_.memory < parameters_.chunk) {
-      util::fail(EINVAL,
-                 "coalesce-memory={}: must be at least coalesce-chunk, which is {} bytes; give more "
-                 "memory or smaller chunks",
-                 parameters_.memory, parameters_.chunk);
+      util::fail(
+          EINVAL,
+          "coalesce-memory={}: must be at least coalesce-chunk, which is {} bytes; give more "
+          "memory or smaller chunks",
+          parameters_.memory, parameters_.chunk);
     }
   }
 

@@ -20,7 +20,9 @@ struct Shape {
 
 // Whether a client will read such an extent. A hole is not wanted even if its content is not known
 // to be zero: so a source that knows what has changed shows the rest of the disk.
-constexpr bool wanted(extents::Type type) { return type == extents::data; }
+constexpr bool wanted(extents::Type type) {
+  return type == extents::data;
+}
 
 // The pieces that cover every wanted byte from `position` on, each once, in order. `extents` follow
 // each other without a gap; nothing outside of them is planned. Pieces end at multiples of

@@ -10,23 +10,25 @@ namespace coalesce {
 
 namespace {
 
-constexpr uint64_t reach = 1u << 30;       // nothing further ahead of a stream is looked at
-constexpr uint64_t smallest = 64u << 10;   // of a chunk, where there is a choice
+constexpr uint64_t reach = 1u << 30;      // nothing further ahead of a stream is looked at
+constexpr uint64_t smallest = 64u << 10;  // of a chunk, where there is a choice
 
-uint64_t round_down(uint64_t n, uint64_t align) { return n - n % align; }
+uint64_t round_down(uint64_t n, uint64_t align) {
+  return n - n % align;
+}
 
 }  // namespace
 
 Stream *Engine::observe(extents::Range want) {
   bool expected = false;
   if (!chunks_.empty()) expected = chunks_.split(want).front().chunk != nullptr;
-  Stream *stream = streams_.observe(want, expected, [&](uint64_t from, uint64_t to) {
-    return wanted_between(from, to);
-  });
+  Stream *stream = streams_.observe(
+      want, expected, [&](uint64_t from, uint64_t to) { return wanted_between(from, to); });
   if (stream == nullptr || !stream->sequential()) return stream;
 
   if (!seen_.empty() && seen_.contains(want)) stream->again = true;
-  // Whole steps that hold what is not wanted are read by clients that do not look at extents closely.
+  // Whole steps that hold what is not wanted are read by clients that do not look at extents
+  // closely.
   auto known = map_.known(want);
   bool unwanted = std::any_of(known.begin(), known.end(), [](auto &e) { return !wanted(e.type); });
   bool aligned = std::has_single_bit(want.length) && want.offset % want.length == 0;
@@ -62,24 +64,34 @@ std::vector<extents::Range> Engine::plan_from(const Stream &stream, uint64_t pos
   uint64_t cell = round_down(position, settings_.chunk);
   uint64_t end = std::min(size(), cell + settings_.chunk);
   auto known = map_.known({position, end - position});
-  uint64_t align = std::min(std::max(settings_.block, stream.step), settings_.chunk);
-  return plan(known, Shape{settings_.gap, settings_.chunk, align}, position);
+  return plan(known, Shape{settings_.gap, settings_.chunk, align_of(stream)}, position);
+}
+
+uint64_t Engine::align_of(const Stream &stream) const {
+  return std::min(std::max(settings_.block, stream.step), settings_.chunk);
 }
 
 std::vector<extents::Range> Engine::missing(const Stream &stream, extents::Range piece) const {
   std::vector<extents::Range> list;
+  // What is left of a piece may begin or end with a gap, or be nothing else.
+  auto add = [&](extents::Range left) {
+    uint64_t start = left.end(), end = left.offset;
+    for (const auto &e : map_.known(left)) {
+      if (!wanted(e.type)) continue;
+      start = std::min(start, round_down(e.offset, align_of(stream)));
+      end = round_down(e.end() + align_of(stream) - 1, align_of(stream));
+    }
+    start = std::max(start, left.offset);
+    end = std::min(end, left.end());
+    if (start < end) list.push_back({start, end - start});
+    return true;
+  };
   for (const auto &part : chunks_.split(piece)) {
     if (part.chunk) continue;
     failed_.split(part.range, [&](extents::Range r, bool failed) {
       if (failed) return true;
-      if (stream.again) {
-        list.push_back(r);
-        return true;
-      }
-      seen_.split(r, [&](extents::Range fresh, bool seen) {
-        if (!seen) list.push_back(fresh);
-        return true;
-      });
+      if (stream.again) return add(r);
+      seen_.split(r, [&](extents::Range fresh, bool seen) { return seen || add(fresh); });
       return true;
     });
   }
@@ -152,7 +164,8 @@ ChunkPtr Engine::claim(Stream &stream, extents::Range want) {
   if (need.empty()) return nullptr;
 
   uint64_t cell = round_down(need.offset, settings_.chunk);
-  uint64_t from = std::max(cell, std::min(stream.fetched, round_down(need.offset, settings_.block)));
+  uint64_t from =
+      std::max(cell, std::min(stream.fetched, round_down(need.offset, settings_.block)));
   for (const auto &piece : plan_from(stream, from)) {
     for (extents::Range free : missing(stream, piece)) {
       extents::Range chosen = free;
@@ -189,8 +202,8 @@ std::optional<Engine::Job> Engine::advance(Stream &stream) {
     }
     auto pieces = plan_from(stream, stream.fetched);
     if (pieces.empty()) {
-      // Nothing is wanted here, perhaps for long: on to where that ends, but not beyond a start that
-      // the plan will move down to a whole step.
+      // Nothing is wanted here, perhaps for long: on to where that ends, but not beyond a start
+      // that the plan will move down to a whole step.
       uint64_t cell_end = round_down(stream.fetched, settings_.chunk) + settings_.chunk;
       uint64_t next = std::min(here.end(), cell_end);
       if (here.end() > cell_end) next = std::max(cell_end, round_down(here.end(), settings_.chunk));

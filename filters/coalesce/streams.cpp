@@ -28,10 +28,11 @@ Stream *Streams::match(extents::Range read, const Between &between) {
 
 Stream *Streams::add(extents::Range read) {
   if (streams_.size() >= most) {
-    auto oldest = std::min_element(streams_.begin(), streams_.end(), [](const auto &a, const auto &b) {
-      if (a.sequential() != b.sequential()) return !a.sequential();
-      return a.last < b.last;
-    });
+    auto oldest =
+        std::min_element(streams_.begin(), streams_.end(), [](const auto &a, const auto &b) {
+          if (a.sequential() != b.sequential()) return !a.sequential();
+          return a.last < b.last;
+        });
     if (oldest->sequential() && !stale(*oldest)) return nullptr;
     streams_.erase(oldest);
   }
@@ -57,7 +58,8 @@ Stream *Streams::observe(extents::Range read, bool expected, const Between &betw
 }
 
 Stream *Streams::find(uint64_t id) {
-  auto it = std::find_if(streams_.begin(), streams_.end(), [&](const auto &s) { return s.id == id; });
+  auto it =
+      std::find_if(streams_.begin(), streams_.end(), [&](const auto &s) { return s.id == id; });
   return it == streams_.end() ? nullptr : &*it;
 }
 

@@ -14,12 +14,12 @@ namespace coalesce {
 // One sequence of reads, of one client or of one of its threads. All in bytes.
 struct Stream {
   uint64_t id = 0;
-  uint64_t head = 0;      // the end of the furthest read
-  uint64_t read = 0;      // how much was read
-  uint64_t fetched = 0;   // where reading ahead goes on
-  uint64_t ahead = 0;     // how much is held or being fetched for it
-  uint64_t step = 1;      // the client reads whole multiples of this, also of what is not wanted
-  uint64_t last = 0;      // the number of its last read, see Streams::now()
+  uint64_t head = 0;     // the end of the furthest read
+  uint64_t read = 0;     // how much was read
+  uint64_t fetched = 0;  // where reading ahead goes on
+  uint64_t ahead = 0;    // how much is held or being fetched for it
+  uint64_t step = 1;     // the client reads whole multiples of this, also of what is not wanted
+  uint64_t last = 0;     // the number of its last read, see Streams::now()
   unsigned reads = 0;
   bool surveying = false;  // somebody is asking for the extents at `fetched`
   bool again = false;      // it reads what has been read before

@@ -78,7 +78,9 @@ class FakeSource {
 class FakeReader : public Reader {
  public:
   explicit FakeReader(FakeSource &source) : source_(source) {}
-  void pread(std::span<std::byte> buffer, uint64_t offset) override { source_.read(buffer, offset); }
+  void pread(std::span<std::byte> buffer, uint64_t offset) override {
+    source_.read(buffer, offset);
+  }
   std::vector<extents::Extent> extents(extents::Range range) override {
     return source_.extents(range);
   }

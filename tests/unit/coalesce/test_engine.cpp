@@ -112,7 +112,9 @@ TEST_CASE("two readers of the same bytes share one fetch") {
   std::atomic<bool> good = true;
   // In step, as two clients that copy the same disk at the same time can be at best.
   for (uint64_t at = 0; at < 16 * M; at += 64 * K) {
-    std::jthread other([&] { if (!rig.right(at, 64 * K)) good = false; });
+    std::jthread other([&] {
+      if (!rig.right(at, 64 * K)) good = false;
+    });
     if (!rig.right(at, 64 * K)) good = false;
   }
   CHECK(good);

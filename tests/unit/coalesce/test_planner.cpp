@@ -27,8 +27,8 @@ std::vector<Extent> random_extents(std::mt19937 &random, uint64_t offset) {
 }  // namespace
 
 TEST_CASE("data is joined across gaps up to the limit, not across longer ones") {
-  std::vector<Extent> e{{0, 100, data}, {100, 50, hole}, {150, 10, data}, {160, 51, hole | zero},
-                        {211, 9, data}};
+  std::vector<Extent> e{
+      {0, 100, data}, {100, 50, hole}, {150, 10, data}, {160, 51, hole | zero}, {211, 9, data}};
   CHECK(plan(e, {50, 1000}, 0) == Ranges{{0, 160}, {211, 9}});
   CHECK(plan(e, {51, 1000}, 0) == Ranges{{0, 220}});
   CHECK(plan(e, {0, 1000}, 0) == Ranges{{0, 100}, {150, 10}, {211, 9}});
@@ -49,8 +49,8 @@ TEST_CASE("pieces end at the multiples of a chunk, wherever they begin") {
 }
 
 TEST_CASE("pieces are widened to the alignment, but not out of what is known") {
-  std::vector<Extent> e{{0, 10, hole}, {10, 20, data}, {30, 80, hole}, {110, 5, data},
-                        {115, 5, hole}};
+  std::vector<Extent> e{
+      {0, 10, hole}, {10, 20, data}, {30, 80, hole}, {110, 5, data}, {115, 5, hole}};
   CHECK(plan(e, {0, 128, 8}, 0) == Ranges{{8, 24}, {104, 16}});
   CHECK(plan(e, {0, 128, 64}, 0) == Ranges{{0, 120}});
   CHECK(plan(e, {0, 128, 64}, 5) == Ranges{{5, 115}});
@@ -58,7 +58,8 @@ TEST_CASE("pieces are widened to the alignment, but not out of what is known") {
 
 TEST_CASE("disks of many TiB are no different") {
   uint64_t base = uint64_t{1} << 62;
-  std::vector<Extent> e{{base - 100, 200, data}, {base + 100, uint64_t{1} << 40, hole},
+  std::vector<Extent> e{{base - 100, 200, data},
+                        {base + 100, uint64_t{1} << 40, hole},
                         {base + 100 + (uint64_t{1} << 40), 10, data}};
   CHECK(plan(e, {1u << 20, 4u << 20}, 0) ==
         Ranges{{base - 100, 100}, {base, 100}, {base + 100 + (uint64_t{1} << 40), 10}});

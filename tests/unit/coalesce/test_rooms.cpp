@@ -15,7 +15,9 @@ using std::chrono::microseconds;
 namespace {
 
 constexpr uint64_t far = ~uint64_t{0};
-uint64_t not_known(uint64_t, uint64_t) { return far; }
+uint64_t not_known(uint64_t, uint64_t) {
+  return far;
+}
 
 }  // namespace
 
@@ -89,7 +91,8 @@ TEST_CASE("a range is split into what is held and what is not") {
   Budget budget(1000);
   Chunks chunks;
   auto add = [&](uint64_t offset, uint64_t length) {
-    auto c = std::make_shared<Chunk>(Range{offset, length}, Buffer::allocate(budget, length), 10000);
+    auto c =
+        std::make_shared<Chunk>(Range{offset, length}, Buffer::allocate(budget, length), 10000);
     chunks.insert(c);
     return c;
   };
