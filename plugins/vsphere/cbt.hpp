@@ -15,8 +15,8 @@
 
 namespace vsphere {
 
-// One answer (DiskChangeInfo): what has changed within [start, start + length) and nothing about the
-// rest of the disk. Bytes.
+// One answer (DiskChangeInfo): what has changed within [start, start + length) and nothing about
+// the rest of the disk. Bytes.
 struct AreaPage {
   uint64_t start = 0;
   uint64_t length = 0;
@@ -27,9 +27,9 @@ struct AreaPage {
 AreaPage parse_area_page(pugi::xml_node disk_change_info);
 
 // Asks page after page, each from where the one before ended, until the disk of `capacity` bytes is
-// covered, and returns all areas in order, touching ones joined. A page without areas is a page like
-// any other. Throws util::Error EPROTO at a page that does not begin where it was asked to, is empty,
-// goes beyond the disk, or whose areas are not in order within it; and what query throws.
+// covered, and returns all areas in order, touching ones joined. A page without areas is a page
+// like any other. Throws util::Error EPROTO at a page that does not begin where it was asked to, is
+// empty, goes beyond the disk, or whose areas are not in order within it; and what query throws.
 std::vector<extents::Range> all_areas(uint64_t capacity,
                                       const std::function<AreaPage(uint64_t start)> &query);
 

@@ -43,9 +43,9 @@ void Client::login() {
   soap::Reply reply = call("RetrieveServiceContent", {"ServiceInstance", "ServiceInstance"}, "");
   pugi::xml_node content = soap::child(reply.response(), "returnval");
   auto ref = [&](const char *name) { return soap::ref(soap::child(content, name)); };
-  content_ = {ref("rootFolder"),  ref("propertyCollector"),
+  content_ = {ref("rootFolder"),     ref("propertyCollector"),
               ref("sessionManager"), ref("searchIndex"),
-              ref("viewManager"), soap::text(soap::child(content, "about"), "instanceUuid")};
+              ref("viewManager"),    soap::text(soap::child(content, "about"), "instanceUuid")};
   if (content_.session_manager.empty() || content_.property_collector.empty()) {
     util::fail(EPROTO, "{} is no vCenter Server and no ESXi host: check server=", endpoint_.host);
   }
@@ -122,8 +122,8 @@ soap::Reply Client::call(std::string_view method, const Ref &self, std::string_v
 }
 
 Ref Client::find_by_inventory_path(const std::string &path) {
-  soap::Reply reply = call("FindByInventoryPath", content_.search_index,
-                           soap::element("inventoryPath", path));
+  soap::Reply reply =
+      call("FindByInventoryPath", content_.search_index, soap::element("inventoryPath", path));
   return soap::ref(soap::child(reply.response(), "returnval"));
 }
 
@@ -191,17 +191,17 @@ ObjectContent Client::properties(const Ref &object, const std::vector<std::strin
 }
 
 Contents Client::virtual_machines() {
-  soap::Reply reply =
-      call("CreateContainerView", content_.view_manager,
-           soap::element("container", content_.root_folder) +
-               soap::element("type", std::string_view("VirtualMachine")) +
-               soap::element("recursive", true));
+  soap::Reply reply = call("CreateContainerView", content_.view_manager,
+                           soap::element("container", content_.root_folder) +
+                               soap::element("type", std::string_view("VirtualMachine")) +
+                               soap::element("recursive", true));
   Ref view = soap::ref(soap::child(reply.response(), "returnval"));
-  Contents contents = retrieve(fmt::format(
-      "<specSet><propSet><type>VirtualMachine</type><pathSet>name</pathSet></propSet>"
-      "<objectSet>{}<skip>true</skip><selectSet xsi:type=\"TraversalSpec\"><type>ContainerView</type>"
-      "<path>view</path><skip>false</skip></selectSet></objectSet></specSet>",
-      soap::element("obj", view)));
+  Contents contents = retrieve(
+      fmt::format("<specSet><propSet><type>VirtualMachine</type><pathSet>name</pathSet></propSet>"
+                  "<objectSet>{}<skip>true</skip><selectSet "
+                  "xsi:type=\"TraversalSpec\"><type>ContainerView</type>"
+                  "<path>view</path><skip>false</skip></selectSet></objectSet></specSet>",
+                  soap::element("obj", view)));
   call("DestroyView", view, "");
   return contents;
 }
@@ -216,19 +216,18 @@ void Client::enable_change_tracking(const Ref &vm) {
 
 Ref Client::create_snapshot(const Ref &vm, const std::string &name, const std::string &description,
                             bool quiesce) {
-  soap::Reply reply =
-      call("CreateSnapshot_Task", vm,
-           soap::element("name", name) + soap::element("description", description) +
-               soap::element("memory", false) + soap::element("quiesce", quiesce),
-           Repeat::once);
+  soap::Reply reply = call("CreateSnapshot_Task", vm,
+                           soap::element("name", name) + soap::element("description", description) +
+                               soap::element("memory", false) + soap::element("quiesce", quiesce),
+                           Repeat::once);
   return wait_for(soap::ref(soap::child(reply.response(), "returnval")),
                   "creating a snapshot of " + vm.value, create_deadline);
 }
 
 void Client::remove_snapshot(const Ref &snapshot) {
-  soap::Reply reply = call("RemoveSnapshot_Task", snapshot,
-                           soap::element("removeChildren", false) +
-                               soap::element("consolidate", true));
+  soap::Reply reply =
+      call("RemoveSnapshot_Task", snapshot,
+           soap::element("removeChildren", false) + soap::element("consolidate", true));
   wait_for(soap::ref(soap::child(reply.response(), "returnval")),
            "removing snapshot " + snapshot.value, remove_deadline);
 }
@@ -244,8 +243,9 @@ Ref Client::wait_for(const Ref &task, const std::string &what, std::chrono::seco
     if (state == "success") return soap::ref(info.property("info.result"));
     if (state == "error") throw explain(parse_method_fault(info.property("info.error")), what);
     if (clock::now() > end) {
-      util::fail(ETIMEDOUT, "{}: the task {} has not ended after {} seconds; vSphere goes on with it",
-                 what, task.value, deadline.count());
+      util::fail(ETIMEDOUT,
+                 "{}: the task {} has not ended after {} seconds; vSphere goes on with it", what,
+                 task.value, deadline.count());
     }
     std::this_thread::sleep_for(pause);
     pause = std::min(pause * 2, std::chrono::milliseconds{2000});

@@ -45,8 +45,8 @@ struct Contents {
 };
 
 // Not synchronised: one thread at a time. Every call may throw TransportError, FaultError and
-// util::Error, each naming what was asked. A call whose session has expired logs in once more and is
-// made again; one that may be made twice is retried as the policy says.
+// util::Error, each naming what was asked. A call whose session has expired logs in once more and
+// is made again; one that may be made twice is retried as the policy says.
 class Client {
  public:
   // The credentials must outlive it.

@@ -28,7 +28,9 @@ std::string quote(std::string_view text, std::string_view keep = "") {
 }
 
 // In a query a slash may stand as it is, so that it survives being decoded once or twice.
-std::string quote_name(std::string_view name) { return quote(name, "/"); }
+std::string quote_name(std::string_view name) {
+  return quote(name, "/");
+}
 
 bool needs_quoting(const DatastoreFile &file) {
   return quote_name(file.datacenter) != file.datacenter ||
@@ -42,7 +44,9 @@ std::string joined(const std::vector<std::string> &cookies) {
   return out;
 }
 
-bool is_passing(long status) { return status >= 500 || status == 429 || status == 408; }
+bool is_passing(long status) {
+  return status >= 500 || status == 429 || status == 408;
+}
 
 // What is not the wanted answer, as an exception.
 [[noreturn]] void refuse(const HttpResponse &response, const std::string &name,
@@ -64,7 +68,8 @@ bool is_passing(long status) { return status >= 500 || status == 429 || status =
       break;
   }
   std::string text = fmt::format("{} answers HTTP status {} for {}", host, response.status, name);
-  if (is_passing(response.status)) throw TransportError(EIO, text, /*retryable=*/true, /*connected=*/true);
+  if (is_passing(response.status))
+    throw TransportError(EIO, text, /*retryable=*/true, /*connected=*/true);
   throw util::Error(EIO, text);
 }
 
@@ -189,11 +194,11 @@ HttpResponse Datastore::get(const DatastoreFile &file, HttpRequest request) {
     if (is_passing(response.status)) refuse(response, file.name(), endpoint_.host);
     bool ranged = !request.into.empty() && response.status == 206;
     if (ranged && response.received < request.into.size()) {
-      throw TransportError(EIO,
-                           fmt::format("{} sent {} of {} bytes at offset {} of {}", endpoint_.host,
-                                       response.received, request.into.size(), request.offset,
-                                       file.name()),
-                           true, true);
+      throw TransportError(
+          EIO,
+          fmt::format("{} sent {} of {} bytes at offset {} of {}", endpoint_.host,
+                      response.received, request.into.size(), request.offset, file.name()),
+          true, true);
     }
     return response;
   });

@@ -59,7 +59,8 @@ class Datastore {
   // Closes all idle connections, for a fork. No read may be in progress.
   void disconnect();
 
-  // The session that the server gave us for these reads, as a cookie to log out with; empty if none.
+  // The session that the server gave us for these reads, as a cookie to log out with; empty if
+  // none.
   std::string session() const;
 
  private:

@@ -105,11 +105,12 @@ FlatExtent parse_descriptor(std::string_view text, const std::string &origin) {
                origin, parent.empty() ? "not told" : parent);
   }
   if (type != "vmfs" || lines.extents.size() != 1 || lines.extents[0].kind != "VMFS") {
-    util::fail(ENOTSUP,
-               "{} is a disk of type \"{}\" with {} extent(s){}: only one flat file can be read over "
-               "HTTPS",
-               origin, type, lines.extents.size(),
-               lines.extents.empty() ? "" : " of kind " + lines.extents[0].kind);
+    util::fail(
+        ENOTSUP,
+        "{} is a disk of type \"{}\" with {} extent(s){}: only one flat file can be read over "
+        "HTTPS",
+        origin, type, lines.extents.size(),
+        lines.extents.empty() ? "" : " of kind " + lines.extents[0].kind);
   }
   const ExtentLine &extent = lines.extents[0];
   if (extent.file.empty() || extent.file.find("://") != std::string::npos) {

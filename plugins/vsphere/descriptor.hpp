@@ -17,8 +17,8 @@ struct FlatExtent {
 };
 
 // Throws util::Error, naming `origin` (the descriptor's datastore path), for what cannot be read as
-// one flat file: EINVAL for text that is no descriptor, ENOTSUP for other kinds of disks - sparse or
-// split ones, links of a chain, objects of vSAN and vVols, raw devices.
+// one flat file: EINVAL for text that is no descriptor, ENOTSUP for other kinds of disks - sparse
+// or split ones, links of a chain, objects of vSAN and vVols, raw devices.
 FlatExtent parse_descriptor(std::string_view text, const std::string &origin);
 
 }  // namespace vsphere

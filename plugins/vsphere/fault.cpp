@@ -31,7 +31,9 @@ Fault parse_detail(pugi::xml_node detail, std::string message) {
   return fault;
 }
 
-bool is_tracking_key(const std::string &key) { return key.find(".cbt.") != std::string::npos; }
+bool is_tracking_key(const std::string &key) {
+  return key.find(".cbt.") != std::string::npos;
+}
 
 struct Advice {
   std::string_view kind;
@@ -77,8 +79,8 @@ Fault parse_method_fault(pugi::xml_node localized) {
 Meaning meaning_of(const Fault &fault) {
   if (fault.kind == "NotAuthenticated") return Meaning::session_expired;
   if (fault.kind == "FileFault") {
-    bool tracking = fault.keys.empty() ||
-                    std::any_of(fault.keys.begin(), fault.keys.end(), is_tracking_key);
+    bool tracking =
+        fault.keys.empty() || std::any_of(fault.keys.begin(), fault.keys.end(), is_tracking_key);
     return tracking ? Meaning::tracking_lost : Meaning::temporary;
   }
   if (fault.kind == "InvalidArgument" && fault.invalid_property == "changeId") {

@@ -19,7 +19,8 @@ struct Fault {
   std::vector<std::string> keys;  // faultMessage[].key, where change tracking tells its reason
 };
 
-// <soapenv:Fault> of an answer, and LocalizedMethodFault (info.error of a task, missingSet[].fault).
+// <soapenv:Fault> of an answer, and LocalizedMethodFault (info.error of a task,
+// missingSet[].fault).
 Fault parse_soap_fault(pugi::xml_node fault);
 Fault parse_method_fault(pugi::xml_node localized);
 

@@ -40,7 +40,8 @@ std::string digest_of(const X509 *certificate, size_t digits) {
   std::array<unsigned char, EVP_MAX_MD_SIZE> bytes{};
   unsigned length = 0;
   const EVP_MD *kind = digits == sha256_digits ? EVP_sha256() : EVP_sha1();
-  if (certificate == nullptr || X509_digest(certificate, kind, bytes.data(), &length) != 1) return "";
+  if (certificate == nullptr || X509_digest(certificate, kind, bytes.data(), &length) != 1)
+    return "";
   std::string hex;
   for (unsigned i = 0; i < length; ++i) hex += fmt::format("{:02x}", bytes[i]);
   return hex;
@@ -242,11 +243,12 @@ class Http::Impl {
                             host, detail),
                 true, false};
       case CURLE_PEER_FAILED_VERIFICATION:
-        return {EACCES,
-                fmt::format("the certificate of {} is not trusted ({}): give its issuer as cafile=, "
-                            "or its fingerprint as thumbprint=",
-                            host, detail),
-                false, true};
+        return {
+            EACCES,
+            fmt::format("the certificate of {} is not trusted ({}): give its issuer as cafile=, "
+                        "or its fingerprint as thumbprint=",
+                        host, detail),
+            false, true};
       case CURLE_SSL_CACERT_BADFILE:
         return {EINVAL, fmt::format("cafile={} cannot be used ({})", endpoint_.cafile, detail),
                 false, true};
@@ -312,10 +314,10 @@ class Http::Impl {
   // Of the request being sent.
   const HttpRequest *request_ = nullptr;
   HttpResponse response_;
-  bool refused_ = false;   // we ended it: the body is not one we want
-  std::string url_;        // libcurl copies it, but not CURLOPT_RANGE before 7.84
+  bool refused_ = false;  // we ended it: the body is not one we want
+  std::string url_;       // libcurl copies it, but not CURLOPT_RANGE before 7.84
   std::string range_;
-  std::string seen_;       // thumbprint of the certificate shown, if it was looked at
+  std::string seen_;  // thumbprint of the certificate shown, if it was looked at
 };
 
 Http::Http(const Endpoint &endpoint) : impl_(std::make_unique<Impl>(endpoint)) {}
@@ -323,6 +325,8 @@ Http::~Http() = default;
 Http::Http(Http &&) noexcept = default;
 Http &Http::operator=(Http &&) noexcept = default;
 
-HttpResponse Http::send(const HttpRequest &request) { return impl_->send(request); }
+HttpResponse Http::send(const HttpRequest &request) {
+  return impl_->send(request);
+}
 
 }  // namespace vsphere

@@ -47,11 +47,11 @@ class TransportError : public util::Error {
 };
 
 struct HttpRequest {
-  std::string path;                       // with its query, begins with '/'
-  std::vector<std::string> headers;       // "Name: value"
-  const Credentials *basic = nullptr;     // Basic authentication, if given
-  std::optional<std::string_view> post;   // a POST of this body; else a GET
-  std::chrono::seconds timeout{0};        // for the whole request; 0: only stalls are ended
+  std::string path;                      // with its query, begins with '/'
+  std::vector<std::string> headers;      // "Name: value"
+  const Credentials *basic = nullptr;    // Basic authentication, if given
+  std::optional<std::string_view> post;  // a POST of this body; else a GET
+  std::chrono::seconds timeout{0};       // for the whole request; 0: only stalls are ended
 
   // A range to read, GET only: the bytes from `offset` on go to `into` when the server answers 206.
   uint64_t offset = 0;
@@ -62,11 +62,11 @@ struct HttpRequest {
 
 struct HttpResponse {
   long status = 0;
-  std::string body;                          // empty where the bytes went to `into`
-  size_t received = 0;                       // bytes written to `into`
-  bool cut = false;                          // there was more than max_body, or a disk was coming
-  std::vector<std::string> cookies;          // "name=value" of each Set-Cookie
-  std::string content_range;                 // "bytes 0-511/1024"; empty if there was none
+  std::string body;                  // empty where the bytes went to `into`
+  size_t received = 0;               // bytes written to `into`
+  bool cut = false;                  // there was more than max_body, or a disk was coming
+  std::vector<std::string> cookies;  // "name=value" of each Set-Cookie
+  std::string content_range;         // "bytes 0-511/1024"; empty if there was none
 };
 
 // Not synchronised: one thread at a time. Must not be used in a process forked after it was made.

@@ -14,7 +14,9 @@ namespace {
 // No inventory is deeper; a server that answers in circles is not followed.
 constexpr int max_depth = 64;
 
-bool is_true(const std::string &text) { return text == "true" || text == "1"; }
+bool is_true(const std::string &text) {
+  return text == "true" || text == "1";
+}
 
 uint64_t capacity_of(pugi::xml_node device) {
   if (soap::child(device, "capacityInBytes")) return soap::number(device, "capacityInBytes");

@@ -49,7 +49,8 @@ VmInfo describe_vm(Client &client, const Ref &vm);
 // The disks of a snapshot, as they were.
 std::vector<DiskInfo> snapshot_disks(Client &client, const Ref &snapshot);
 
-// The inventory path of an object without the leading slash and the root folder: "Europe/DC0/vm/web1".
+// The inventory path of an object without the leading slash and the root folder:
+// "Europe/DC0/vm/web1".
 std::string inventory_path(Client &client, const Ref &object);
 // That of the datacenter it is in.
 std::string datacenter_path(Client &client, const Ref &object);

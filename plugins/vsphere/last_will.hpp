@@ -2,8 +2,8 @@
 //
 // What must be done before the server ends, however it ends, and in that process alone.
 //
-// nbdkit calls get_ready in a process that forks: its child becomes the server, it itself exits. And
-// when another module's get_ready fails, nbdkit exits without unloading us. Both exits run exit
+// nbdkit calls get_ready in a process that forks: its child becomes the server, it itself exits.
+// And when another module's get_ready fails, nbdkit exits without unloading us. Both exits run exit
 // handlers; only in the second, and in the server, is the snapshot ours to remove.
 #pragma once
 

@@ -184,7 +184,8 @@ void Plugin::config_complete() {
   require("vm", !settings_.vm.empty(), "the virtual machine whose disks to serve");
   const Endpoint &e = settings_.endpoint;
   if (!e.cafile.empty() + !e.thumbprint.empty() + e.insecure > 1) {
-    util::fail(EINVAL, "cafile=, thumbprint= and insecure=yes exclude each other: give one of them");
+    util::fail(EINVAL,
+               "cafile=, thumbprint= and insecure=yes exclude each other: give one of them");
   }
   if (!since_.empty() && since_[0] == '@') {
     since_ = "@" + nbdkit::absolute_path(since_.substr(1));

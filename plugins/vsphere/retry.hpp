@@ -14,8 +14,8 @@
 namespace vsphere {
 
 struct RetryPolicy {
-  unsigned retries = 3;                    // after the first attempt
-  std::chrono::milliseconds delay{1000};   // before the first retry; doubled each time
+  unsigned retries = 3;                   // after the first attempt
+  std::chrono::milliseconds delay{1000};  // before the first retry; doubled each time
   // May return early, or throw, when the server is shutting down.
   std::function<void(std::chrono::milliseconds)> sleep = [](std::chrono::milliseconds time) {
     std::this_thread::sleep_for(time);

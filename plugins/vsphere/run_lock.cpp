@@ -25,10 +25,11 @@ RunLock::RunLock(const std::string &server, const std::string &vm)
   auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + length);
   if (::bind(socket_.get(), reinterpret_cast<sockaddr *>(&address), size) == 0) return;
   if (errno != EADDRINUSE) util::fail_os(errno, "cannot reserve virtual machine {}", vm);
-  util::fail(EBUSY,
-             "virtual machine {} is being read by another nbdkit on this computer: wait for its end, "
-             "or let one nbdkit serve all its disks (leave out disk=)",
-             vm);
+  util::fail(
+      EBUSY,
+      "virtual machine {} is being read by another nbdkit on this computer: wait for its end, "
+      "or let one nbdkit serve all its disks (leave out disk=)",
+      vm);
 }
 
 }  // namespace vsphere

@@ -7,9 +7,9 @@
 
 namespace vsphere {
 
-// Held while a virtual machine has a snapshot of ours, so that a second run on this computer does not
-// take the first one's snapshot for a leftover and remove it under its reads. It is the name of a
-// Unix socket in the kernel's abstract namespace (unix(7)): it lives as long as the last process
+// Held while a virtual machine has a snapshot of ours, so that a second run on this computer does
+// not take the first one's snapshot for a leftover and remove it under its reads. It is the name of
+// a Unix socket in the kernel's abstract namespace (unix(7)): it lives as long as the last process
 // that has inherited it, and no kill -9 leaves it behind.
 class RunLock {
  public:

@@ -14,7 +14,8 @@ namespace {
 
 constexpr std::string_view prefix = "nbdkit-replicate on ";
 constexpr const char *description =
-    "Made by nbdkit-replicate to read the disks. It is removed when the copy ends; remove it by hand "
+    "Made by nbdkit-replicate to read the disks. It is removed when the copy ends; remove it by "
+    "hand "
     "only if no nbdkit reads from it any more.";
 
 }  // namespace

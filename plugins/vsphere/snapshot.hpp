@@ -11,8 +11,8 @@
 
 namespace vsphere {
 
-// The name of the snapshots made on this computer, by which a later run knows them: it says that the
-// snapshot is ours, and which computer may still be reading it.
+// The name of the snapshots made on this computer, by which a later run knows them: it says that
+// the snapshot is ours, and which computer may still be reading it.
 std::string snapshot_name();
 
 // A snapshot of ours: made on this computer, made on another one, or somebody else's.

@@ -118,7 +118,8 @@ Reply::Reply(long http_status, std::string_view body, const std::string &what)
                "is a vCenter Server or an ESXi host",
                what, http_status);
   }
-  if (pugi::xml_node fault = child(soap_body, "Fault")) throw explain(parse_soap_fault(fault), what);
+  if (pugi::xml_node fault = child(soap_body, "Fault"))
+    throw explain(parse_soap_fault(fault), what);
   if (http_status != 200) util::fail(EPROTO, "{}: HTTP status {}", what, http_status);
   response_ = soap_body.first_child();
 }

@@ -3,8 +3,8 @@
 // The SOAP 1.1 envelopes of the vSphere Web Services API (vim25): building and reading them.
 //
 // pugixml knows no namespaces and servers differ in their prefixes, so elements are found by the
-// local part of their names. Of an element's two "type" attributes the prefixed one (xsi:type) is the
-// type of the data, the plain one that of a managed object reference.
+// local part of their names. Of an element's two "type" attributes the prefixed one (xsi:type) is
+// the type of the data, the plain one that of a managed object reference.
 #pragma once
 
 #include <concepts>

@@ -104,8 +104,10 @@ std::vector<DiskInfo> Source::choose(const VmInfo &vm) const {
 
 void Source::check(const VmInfo &vm, const std::vector<DiskInfo> &chosen) const {
   if (vm.is_template) {
-    util::fail(ENOTSUP, "{} is a template, of which no snapshot can be made: convert it to a "
-               "virtual machine first", vm.name);
+    util::fail(ENOTSUP,
+               "{} is a template, of which no snapshot can be made: convert it to a "
+               "virtual machine first",
+               vm.name);
   }
   if (!vm.tracking_supported) {
     util::fail(ENOTSUP,
@@ -119,10 +121,11 @@ void Source::check(const VmInfo &vm, const std::vector<DiskInfo> &chosen) const 
                vm.name);
   }
   if (!settings_.since.origin.empty() && chosen.size() > 1) {
-    util::fail(EINVAL,
-               "since={}: virtual machine {} has {} disks, each with its own changes; say which with "
-               "disk=",
-               settings_.since.origin, vm.name, chosen.size());
+    util::fail(
+        EINVAL,
+        "since={}: virtual machine {} has {} disks, each with its own changes; say which with "
+        "disk=",
+        settings_.since.origin, vm.name, chosen.size());
   }
   if (settings_.since.state) {
     check_state(*settings_.since.state, settings_.since.origin, vm.ref.value, chosen.front().key);
@@ -140,8 +143,8 @@ void Source::turn_tracking_on(VmInfo &vm) {
   vm.tracking_enabled = true;
 }
 
-// Each chosen disk as it is in the snapshot. A disk that is not tracked although tracking is on waits
-// for a stun: the snapshot has been one, so with enable-cbt=yes a second one is tried.
+// Each chosen disk as it is in the snapshot. A disk that is not tracked although tracking is on
+// waits for a stun: the snapshot has been one, so with enable-cbt=yes a second one is tried.
 std::vector<DiskInfo> Source::take_snapshot(const VmInfo &vm, const std::vector<DiskInfo> &chosen) {
   auto find = [](const std::vector<DiskInfo> &disks, int64_t key) -> const DiskInfo & {
     auto it = std::find_if(disks.begin(), disks.end(),
@@ -161,12 +164,13 @@ std::vector<DiskInfo> Source::take_snapshot(const VmInfo &vm, const std::vector<
     }
     if (untracked == nullptr) return frozen;
     if (last) {
-      util::fail(EINVAL,
-                 "changed block tracking is on for virtual machine {}, but not in effect for disk {} "
-                 "(\"{}\"): {}",
-                 vm.name, untracked->key, untracked->label,
-                 settings_.enable_tracking ? "turn it off and on again in vSphere"
-                                           : "enable-cbt=yes may bring it into effect");
+      util::fail(
+          EINVAL,
+          "changed block tracking is on for virtual machine {}, but not in effect for disk {} "
+          "(\"{}\"): {}",
+          vm.name, untracked->key, untracked->label,
+          settings_.enable_tracking ? "turn it off and on again in vSphere"
+                                    : "enable-cbt=yes may bring it into effect");
     }
     snapshot_->remove();
   }
@@ -178,12 +182,12 @@ Disk Source::load(const VmInfo &vm, const DiskInfo &info, const std::string &dat
       return client_.query_changed_disk_areas(vm.ref, snapshot_->ref(), info.key, start, change_id);
     });
   };
-  Tracked tracked = load_map(info, settings_.since, settings_.fail_on_reset, query, settings_.retry,
-                             log_);
+  Tracked tracked =
+      load_map(info, settings_.since, settings_.fail_on_reset, query, settings_.retry, log_);
   Disk disk{std::to_string(info.key),
             info,
-            {"vsphere", vm.ref.value, info.key, info.capacity, tracked.since.empty() ? "full" : "delta",
-             tracked.since, info.change_id},
+            {"vsphere", vm.ref.value, info.key, info.capacity,
+             tracked.since.empty() ? "full" : "delta", tracked.since, info.change_id},
             std::move(tracked.map),
             {}};
   locate(disk, datacenter);

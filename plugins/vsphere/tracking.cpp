@@ -45,12 +45,13 @@ std::vector<extents::Range> query_changed(const DiskInfo &disk, const Since &sin
                                           const ChangeQuery &query, const RetryPolicy &policy,
                                           const util::Log &log) {
   if (since.state && since.state->size != disk.capacity) {
-    throw FullNeeded{fmt::format("the disk had {} bytes and has {} now", since.state->size,
-                                 disk.capacity)};
+    throw FullNeeded{
+        fmt::format("the disk had {} bytes and has {} now", since.state->size, disk.capacity)};
   }
   if (epoch_of(since.change_id) != epoch_of(disk.change_id)) {
-    throw FullNeeded{fmt::format("changed block tracking was reset ({} is of another period than {})",
-                                 since.change_id, disk.change_id)};
+    throw FullNeeded{
+        fmt::format("changed block tracking was reset ({} is of another period than {})",
+                    since.change_id, disk.change_id)};
   }
   try {
     return patiently(query, since.change_id, policy, log);
@@ -79,10 +80,11 @@ Tracked load_map(const DiskInfo &disk, const Since &since, bool fail_on_reset,
       changed = query_changed(disk, since, query, policy, log);
     } catch (const FullNeeded &full) {
       if (fail_on_reset) {
-        util::fail(ESTALE,
-                   "since={}: what has changed on disk {} is not known: {}; on-reset=full copies all "
-                   "of it",
-                   since.origin, disk.key, full.why);
+        util::fail(
+            ESTALE,
+            "since={}: what has changed on disk {} is not known: {}; on-reset=full copies all "
+            "of it",
+            since.origin, disk.key, full.why);
       }
       log.warning("the whole disk {} is in the delta: {}", disk.key, full.why);
     }

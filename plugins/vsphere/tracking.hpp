@@ -27,14 +27,14 @@ using ChangeQuery = std::function<std::vector<extents::Range>(const std::string 
 
 struct Tracked {
   extents::ExtentMap map;
-  std::string since;                 // the changeId that the map starts from; empty: a full one
-  std::optional<uint64_t> allocated; // bytes; nothing: the server could not tell
-  std::optional<uint64_t> changed;   // bytes; nothing in a full map
+  std::string since;                  // the changeId that the map starts from; empty: a full one
+  std::optional<uint64_t> allocated;  // bytes; nothing: the server could not tell
+  std::optional<uint64_t> changed;    // bytes; nothing in a full map
 };
 
 // `disk` is the snapshot's. Where tracking cannot say what has changed - it was reset, the disk has
-// another size than the state says, the server does not know the changeId - the whole disk is in the
-// map, with a warning, or, if fail_on_reset, util::Error ESTALE is thrown.
+// another size than the state says, the server does not know the changeId - the whole disk is in
+// the map, with a warning, or, if fail_on_reset, util::Error ESTALE is thrown.
 Tracked load_map(const DiskInfo &disk, const Since &since, bool fail_on_reset,
                  const ChangeQuery &query, const RetryPolicy &policy, const util::Log &log);
 

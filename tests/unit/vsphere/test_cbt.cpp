@@ -13,8 +13,8 @@ using extents::Range;
 namespace {
 
 // A server that knows `areas` and describes at most `length` bytes and `most` areas in an answer.
-AreaPage page_of(const std::vector<Range> &areas, uint64_t capacity, uint64_t start, uint64_t length,
-                 size_t most) {
+AreaPage page_of(const std::vector<Range> &areas, uint64_t capacity, uint64_t start,
+                 uint64_t length, size_t most) {
   AreaPage page{start, std::min(length, capacity - start), {}};
   for (const auto &area : areas) {
     Range part = extents::intersect(area, {page.start, page.length});
@@ -106,7 +106,8 @@ TEST_CASE("the full map: allocated is data, all else a hole that reads as zeroes
 
 TEST_CASE("the delta map: changed and gone is zero, unchanged is not in this layer") {
   CHECK(delta_map(100, {{0, 20}, {50, 10}}, {{{10, 45}}}).slice({0, 100}) ==
-        std::vector<Extent>{{0, 10, 3}, {10, 10, 0}, {20, 30, 1}, {50, 5, 0}, {55, 5, 3}, {60, 40, 1}});
+        std::vector<Extent>{
+            {0, 10, 3}, {10, 10, 0}, {20, 30, 1}, {50, 5, 0}, {55, 5, 3}, {60, 40, 1}});
   // What is allocated is not known: changed is data.
   CHECK(delta_map(100, {{0, 20}}, std::nullopt).slice({0, 100}) ==
         std::vector<Extent>{{0, 20, 0}, {20, 80, 1}});

@@ -13,8 +13,8 @@ namespace {
 
 std::string descriptor(const std::string &parent, const std::string &type,
                        const std::string &extents) {
-  return "# Disk DescriptorFile\r\nversion=1\nencoding=\"UTF-8\"\nCID=a1b2c3d4\nparentCID=" + parent +
-         "\ncreateType=\"" + type + "\"\n\n# Extent description\n" + extents +
+  return "# Disk DescriptorFile\r\nversion=1\nencoding=\"UTF-8\"\nCID=a1b2c3d4\nparentCID=" +
+         parent + "\ncreateType=\"" + type + "\"\n\n# Extent description\n" + extents +
          "\n\n# The Disk Data Base\n#DDB\nddb.adapterType = \"lsilogic\"\n"
          "ddb.thinProvisioned = \"1\"\n";
 }
@@ -26,7 +26,8 @@ TEST_CASE("the descriptor of a flat disk names its file and size") {
       parse_descriptor(descriptor("ffffffff", "vmfs", "RW 131072 VMFS \"web 1-flat.vmdk\""), "d");
   CHECK(extent.file == "web 1-flat.vmdk");
   CHECK(extent.size == 131072u * 512);
-  CHECK(parse_descriptor(descriptor("FFFFFFFF", "vmfs", "RW 8 VMFS \"a.vmdk\" 0"), "d").size == 4096);
+  CHECK(parse_descriptor(descriptor("FFFFFFFF", "vmfs", "RW 8 VMFS \"a.vmdk\" 0"), "d").size ==
+        4096);
 }
 
 TEST_CASE("what is not one flat file is refused, with what it is") {
@@ -34,14 +35,16 @@ TEST_CASE("what is not one flat file is refused, with what it is") {
     CHECK_THROWS_WITH(parse_descriptor(text, "[ds] a.vmdk"),
                       Catch::Contains(why) && Catch::Contains("[ds] a.vmdk"));
   };
-  refused(descriptor("deadbeef", "vmfsSparse", "RW 8 VMFSSPARSE \"a-delta.vmdk\""), "chain of files");
+  refused(descriptor("deadbeef", "vmfsSparse", "RW 8 VMFSSPARSE \"a-delta.vmdk\""),
+          "chain of files");
   refused(descriptor("", "vmfs", "RW 8 VMFS \"a\""), "not told");
   refused(descriptor("ffffffff", "seSparse", "RW 8 SESPARSE \"a-sesparse.vmdk\""), "SESPARSE");
   refused(descriptor("ffffffff", "vmfsRawDeviceMap", "RW 8 VMFSRDM \"a-rdm.vmdk\""), "VMFSRDM");
   refused(descriptor("ffffffff", "vmfs", "RW 8 VMFS \"a\"\nRW 8 VMFS \"b\""), "2 extent(s)");
   refused(descriptor("ffffffff", "vmfs", ""), "0 extent(s)");
   refused(descriptor("ffffffff", "vmfs", "RW 8 VMFS \"vsan://52a1\""), "not in a file");
-  refused(descriptor("ffffffff", "vmfs", "RW 99999999999999999 VMFS \"a\""), "more than a disk has");
+  refused(descriptor("ffffffff", "vmfs", "RW 99999999999999999 VMFS \"a\""),
+          "more than a disk has");
   refused("KDMV\x01", "not a VMDK descriptor");
   refused("", "not a VMDK descriptor");
 }
@@ -80,6 +83,7 @@ TEST_CASE("thumbprints are SHA-1 or SHA-256 in hexadecimal") {
   CHECK(parse_thumbprint("02:46:24:BF:58:6B:A7:E1:BD:B6:4D:71:B1:F7:7F:74:97:D6:A5:4A") ==
         "024624bf586ba7e1bdb64d71b1f77f7497d6a54a");
   CHECK(parse_thumbprint(std::string(64, 'A')) == std::string(64, 'a'));
-  for (const std::string bad : {"", "AA:BB", "zz"}) CHECK_THROWS_AS(parse_thumbprint(bad), util::Error);
+  for (const std::string bad : {"", "AA:BB", "zz"})
+    CHECK_THROWS_AS(parse_thumbprint(bad), util::Error);
   CHECK_THROWS_WITH(parse_thumbprint(std::string(40, 'g')), Catch::Contains("thumbprint="));
 }

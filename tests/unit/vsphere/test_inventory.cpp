@@ -18,7 +18,8 @@ const char *devices =
     "<diskMode>persistent</diskMode><changeId>52 de ad/2</changeId></backing>"
     "<capacityInKB>65536</capacityInKB><capacityInBytes>67108864</capacityInBytes></VirtualDevice>"
     "<VirtualDevice X:type=\"VirtualDisk\"><key>-7</key>"
-    "<backing X:type=\"VirtualDiskFlatVer2BackingInfo\"><fileName>[DS] vm/disk2-000001.vmdk</fileName>"
+    "<backing X:type=\"VirtualDiskFlatVer2BackingInfo\"><fileName>[DS] "
+    "vm/disk2-000001.vmdk</fileName>"
     "<diskMode>independent_persistent</diskMode><parent><fileName>[DS] vm/disk2.vmdk</fileName>"
     "<changeId>not this one</changeId></parent></backing>"
     "<capacityInKB>1024</capacityInKB></VirtualDevice></val>";
@@ -63,8 +64,9 @@ TEST_CASE("a disk is chosen by key, place or label") {
 
 TEST_CASE("disks that cannot be read say why") {
   CHECK(unreadable_because(disk_with("VirtualDiskFlatVer2BackingInfo")).empty());
-  CHECK_THAT(unreadable_because(disk_with("VirtualDiskFlatVer2BackingInfo", "independent_nonpersistent")),
-             Catch::Contains("independent"));
+  CHECK_THAT(
+      unreadable_because(disk_with("VirtualDiskFlatVer2BackingInfo", "independent_nonpersistent")),
+      Catch::Contains("independent"));
   CHECK_THAT(unreadable_because(disk_with("VirtualDiskRawDiskMappingVer1BackingInfo")),
              Catch::Contains("raw device"));
   CHECK_THAT(unreadable_because(disk_with("VirtualDiskSeSparseBackingInfo")),

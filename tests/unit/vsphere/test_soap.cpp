@@ -36,8 +36,9 @@ FaultError fault_of(const std::string &body) {
 }  // namespace
 
 TEST_CASE("an envelope names the method, its object and the arguments, escaped") {
-  std::string text = soap::envelope("FindByUuid", {"SearchIndex", "si-1"},
-                                    soap::element("uuid", "a<b&\"c>") + soap::element("vmSearch", true));
+  std::string text =
+      soap::envelope("FindByUuid", {"SearchIndex", "si-1"},
+                     soap::element("uuid", "a<b&\"c>") + soap::element("vmSearch", true));
   CHECK(text.find("<FindByUuid xmlns=\"urn:vim25\"><_this type=\"SearchIndex\">si-1</_this>"
                   "<uuid>a&lt;b&amp;&quot;c&gt;</uuid><vmSearch>true</vmSearch></FindByUuid>") !=
         std::string::npos);
@@ -81,10 +82,12 @@ TEST_CASE("what is no answer of a vSphere server is refused") {
 
 TEST_CASE("numbers are checked") {
   pugi::xml_document document;
-  REQUIRE(document.load_string("<r><a>67108864</a><b>-1</b><c>12x</c><d>9223372036854775808</d></r>"));
+  REQUIRE(
+      document.load_string("<r><a>67108864</a><b>-1</b><c>12x</c><d>9223372036854775808</d></r>"));
   pugi::xml_node r = document.first_child();
   CHECK(soap::number(r, "a") == 67108864);
-  for (const char *bad : {"b", "c", "d", "absent"}) CHECK_THROWS_AS(soap::number(r, bad), util::Error);
+  for (const char *bad : {"b", "c", "d", "absent"})
+    CHECK_THROWS_AS(soap::number(r, bad), util::Error);
 }
 
 TEST_CASE("faults are told by their xsi:type, or else by the element") {
@@ -102,21 +105,24 @@ TEST_CASE("faults are told by their xsi:type, or else by the element") {
 
 TEST_CASE("faults of change tracking mean what the catalogue says") {
   auto meaning = [](const std::string &detail) {
-    return fault_of(fault_answer("Error caused by file /vmfs/volumes/ds/vm/disk.vmdk", detail)).meaning();
+    return fault_of(fault_answer("Error caused by file /vmfs/volumes/ds/vm/disk.vmdk", detail))
+        .meaning();
   };
   std::string file_fault = "<FileFaultFault xmlns=\"urn:vim25\" xsi:type=\"FileFault\">";
   CHECK(meaning(file_fault + "<file>f</file></FileFaultFault>") == Meaning::tracking_lost);
   for (const char *key : {"noTrack", "noEpoch", "cannotGetChanges"}) {
     CHECK(meaning(file_fault + "<faultMessage><key>vim.hostd.vmsvc.cbt." + key +
-                  "</key></faultMessage><file>f</file></FileFaultFault>") == Meaning::tracking_lost);
+                  "</key></faultMessage><file>f</file></FileFaultFault>") ==
+          Meaning::tracking_lost);
   }
   CHECK(meaning(file_fault + "<faultMessage><key>vim.other.locked</key></faultMessage>"
                              "</FileFaultFault>") == Meaning::temporary);
   std::string argument = "<InvalidArgumentFault xmlns=\"urn:vim25\" xsi:type=\"InvalidArgument\">";
   CHECK(meaning(argument + "<invalidProperty>changeId</invalidProperty></InvalidArgumentFault>") ==
         Meaning::tracking_lost);
-  CHECK(meaning(argument + "<invalidProperty>startOffset</invalidProperty></InvalidArgumentFault>") ==
-        Meaning::final);
+  CHECK(
+      meaning(argument + "<invalidProperty>startOffset</invalidProperty></InvalidArgumentFault>") ==
+      Meaning::final);
   CHECK(meaning("<SystemErrorFault xsi:type=\"SystemError\"/>") == Meaning::temporary);
   CHECK(meaning("<ManagedObjectNotFoundFault xsi:type=\"ManagedObjectNotFound\"/>") ==
         Meaning::final);
@@ -126,7 +132,8 @@ TEST_CASE("a task's error is a localized method fault") {
   pugi::xml_document document;
   REQUIRE(document.load_string(
       "<val xmlns:xsi=\"i\" xsi:type=\"LocalizedMethodFault\"><fault xsi:type=\"TaskInProgress\">"
-      "<task type=\"Task\">task-1</task></fault><localizedMessage>busy now</localizedMessage></val>"));
+      "<task type=\"Task\">task-1</task></fault><localizedMessage>busy "
+      "now</localizedMessage></val>"));
   Fault fault = parse_method_fault(document.first_child());
   CHECK(fault.kind == "TaskInProgress");
   CHECK(explain(fault, "creating a snapshot").errnum() == EBUSY);

@@ -16,8 +16,8 @@ struct Run {
   DiskInfo disk;
   Since since;
   bool fail_on_reset = false;
-  unsigned temporary = 0;                     // this many queries fail for a while first
-  std::string since_fault, allocated_fault;   // the kind of fault that a query gets
+  unsigned temporary = 0;                    // this many queries fail for a while first
+  std::string since_fault, allocated_fault;  // the kind of fault that a query gets
   std::vector<std::string> warnings;
 
   Run() {
