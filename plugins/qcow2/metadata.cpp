@@ -96,14 +96,18 @@ void Metadata::flush_round() {
     std::lock_guard lock(mutex_);
     left.swap(left_);
   }
-  for (;;) {
+  // Ends after the batch that is not full: what others change meanwhile is for their flush.
+  for (bool full = true; full;) {
     auto changes = layer_.mapping.take_changes(flush_bytes);
+    size_t bytes = 0;
+    for (const auto &change : changes) bytes += change.bytes.size();
+    full = bytes >= flush_bytes;
     try {
       sync();
-      if (changes.empty()) break;
       for (const auto &change : changes) {
         util::write_at(layer_.fd, change.bytes, change.offset, layer_.path);
       }
+      if (!changes.empty()) sync();
     } catch (...) {
       layer_.mapping.give_back(changes);
       std::lock_guard lock(mutex_);
