@@ -32,8 +32,7 @@ void take(const util::Fd &fd, const std::string &path, off_t byte) {
 
 bool taken_by_another(const util::Fd &fd, const std::string &path, off_t byte) {
   struct flock lock = byte_lock(F_WRLCK, byte);
-  // A descriptor that is only open for reading may not ask about a write lock on every system; all
-  // our descriptors may ask here.
+  // Only a question, so it may be asked of a descriptor that is open for reading alone.
   if (::fcntl(fd.get(), F_OFD_GETLK, &lock) < 0) {
     util::fail_os(errno, "cannot ask for the locks of {}", path);
   }
