@@ -148,8 +148,11 @@ source_refused() {
     stop cloud
     start_qemu cloud --shared=1 -f qcow2 cloud.qcow2
     # A client that stays.
-    nbdsh --uri "$(uri cloud)" -c 'import sys; print("in", flush=True); sys.stdin.read()' \
-        < <(sleep 60) > in.log 3>&- &
+    /usr/bin/python3 -c 'import nbd, sys, time
+h = nbd.NBD()
+h.connect_uri(sys.argv[1])
+print("in", flush=True)
+time.sleep(60)' "$(uri cloud)" > in.log 3>&- &
     echo $! > client.pid
     until_true 30 grep -q in in.log
     source_server
