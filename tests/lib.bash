@@ -49,9 +49,10 @@ start() {
     rm -f "$name.sock"
     nbdkit -fv -U "$name.sock" -P "$name.ready" "$@" > "$name.log" 2>&1 3>&- &
     echo $! > "$name.pid"
-    until_true 30 started "$name" || { tail -20 "$name.log" >&2; return 1; }
+    until_true 30 started_or_gone "$name" || true
+    [ -s "$name.ready" ] || { tail -20 "$name.log" >&2; return 1; }
 }
-started() { [ -s "$1.ready" ] || ! kill -0 "$(cat "$1.pid")" 2> /dev/null; [ -s "$1.ready" ]; }
+started_or_gone() { [ -s "$1.ready" ] || gone "$(cat "$1.pid")"; }
 
 # stop NAME [SIGNAL]: ends what start (or a test, with NAME.pid) began, and waits for its end.
 stop() {
