@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "common/nbd/uri.hpp"
 #include "common/nbdkit/params.hpp"
 #include "common/util/error.hpp"
 #include "filters/apply/job.hpp"
@@ -135,7 +136,7 @@ class Filter {
 
   bool config(const std::string &key, const std::string &value) {
     if (key == "apply-from") {
-      from_ = is_uri(value) ? value : nbdkit::absolute_path(value);
+      from_ = is_uri(value) ? nbd::absolute_uri(value) : nbdkit::absolute_path(value);
     } else if (key == "apply-state") {
       state_ = nbdkit::absolute_path(value);
     } else {

@@ -10,6 +10,7 @@
 
 #include "common/extents/map_json.hpp"
 #include "common/nbd/pool.hpp"
+#include "common/nbd/uri.hpp"
 #include "common/util/error.hpp"
 #include "common/util/file.hpp"
 #include "common/util/zero.hpp"
@@ -23,7 +24,7 @@ namespace {
 nbd::Options options_for(const std::string &uri) {
   nbd::Options options;
   options.uri = uri;
-  options.name = "apply-from=" + uri;
+  options.name = "apply-from=" + nbd::name_of_uri(uri);
   options.extents = true;
   return options;
 }

@@ -22,15 +22,12 @@ namespace qcow2 {
 // The order on disk, so that an image is repairable after a crash at any instant and nothing
 // flushed is missing:
 //  - The dirty bit is durable before anything else changes. While it is set the refcounts on disk
-//  say
-//    nothing; whoever opens the image rebuilds them from the tables.
+//    say nothing; whoever opens the image rebuilds them from the tables.
 //  - A flush copies the changed entries, syncs (so that the data they point to is durable), writes
-//  the
-//    entries, and syncs again. It is the copy that is written: entries that change meanwhile wait
-//    for the next flush.
+//    the entries, and syncs again. It is the copy that is written: entries that change meanwhile
+//    wait for the next flush.
 //  - The host clusters that a change has left are given back to the file system only after the
-//  flush
-//    that has unlinked them, and never reused before the image is closed.
+//    flush that has unlinked them, and never reused before the image is closed.
 //  - finalise() writes the refcounts, syncs, and only then clears the dirty bit.
 // May be used from any thread; finalise() only when no other method runs.
 class Metadata {

@@ -505,3 +505,15 @@ refused() {
     jq -e '.owed == []' web1.state
     same disk.raw dst.raw
 }
+
+# A daemon has changed its directory by the time it reads the source.
+@test "as a daemon, with the source's socket named by a relative path" {
+    source_server
+    cp --sparse=never base.raw dst.raw
+    nbdkit -U dst.sock -P dst.pid --filter="$APPLY" file dst.raw \
+        apply-from='nbd+unix:///?socket=src.sock' apply-state=web1.state 3>&-
+    nbdcopy --destination-is-zero --flush "$(uri src)" "$(uri dst)"
+    stop dst
+    same disk.raw dst.raw
+    [ "$(jq '.owed | length' web1.state)" = 0 ]
+}

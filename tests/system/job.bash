@@ -23,7 +23,7 @@ vcenter() {
     fi
     printf s3cret > vc.pass
     local program=(/usr/bin/python3 "$SOURCE/tests/vcenter/vcenter.py")
-    if [ "${VCENTER:-python}" = vcsim ]; then program=("$BUILD/tests/vcenter/vcsim"); fi
+    if [ "${VCENTER:-python}" = vcsim ]; then program=("$BUILD/tests/vcsim/vcsim"); fi
     "${program[@]}" --directory "$PWD" --ready vcenter.json --vm "${VM:-/DC0/vm/web1}=vm-42" \
         --disk 2000="$PWD/live.img" "$@" > vcenter.out 2>&1 3>&- &
     echo $! > vcenter.pid

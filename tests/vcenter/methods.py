@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The methods of the vSphere API that the simulator has. Each takes a Call and returns XML."""
 
+import uuid
+
 from areas import areas_of
 from collector import child, children, collect, text, true
 from disk import UnknownChange
@@ -33,6 +35,10 @@ def _reference(call, name, optional=False):
     return one
 
 
+# Each run is a vCenter of its own: what is reserved there is not reserved here.
+INSTANCE_UUID = str(uuid.uuid4())
+
+
 def _number(call, name):
     value = call.argument(name, "")
     if not value.lstrip("-").isdecimal():
@@ -48,7 +54,7 @@ def retrieve_service_content(call):
         ("name", "VMware vCenter Server"), ("fullName", "VMware vCenter Server 8.0.2 build-22617221"),
         ("vendor", "VMware, Inc."), ("version", "8.0.2"), ("build", "22617221"),
         ("osType", "linux-x64"), ("productLineId", "vpx"), ("apiType", "VirtualCenter"),
-        ("apiVersion", "8.0.2.0"), ("instanceUuid", "5f2cdc1e-6a4d-4d2b-9a58-0d8a1f1d7c11")))
+        ("apiVersion", "8.0.2.0"), ("instanceUuid", INSTANCE_UUID)))
     return tag("returnval", tag("rootFolder", "group-d1", ref="Folder") +
                tag("propertyCollector", "propertyCollector", ref="PropertyCollector") +
                tag("viewManager", "ViewManager", ref="ViewManager") + tag("about", about) +
