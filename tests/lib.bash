@@ -101,6 +101,11 @@ refuses() {
     [ "$status" -ne 0 ] && [ "$status" -lt 124 ] && [[ "$output" == *"$text"* ]]
 }
 
+# fails COMMAND...: for what must fail and says nothing. ("! COMMAND" does not fail a test.)
+fails() {
+    if "$@"; then return 1; fi
+}
+
 # same A B: the two raw files are equal, byte by byte.
 same() { cmp "$1" "$2"; }
 

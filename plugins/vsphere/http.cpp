@@ -2,7 +2,6 @@
 #include "plugins/vsphere/http.hpp"
 
 #include <curl/curl.h>
-#include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <strings.h>
@@ -13,12 +12,11 @@
 #include <cerrno>
 #include <cstring>
 
+#include "plugins/vsphere/thumbprint.hpp"
+
 namespace vsphere {
 
 namespace {
-
-constexpr size_t sha1_digits = 40;
-constexpr size_t sha256_digits = 64;
 
 struct FreeList {
   void operator()(curl_slist *list) const { curl_slist_free_all(list); }
@@ -36,49 +34,11 @@ HeaderList header_list(const std::vector<std::string> &headers) {
   return list;
 }
 
-std::string digest_of(const X509 *certificate, size_t digits) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> bytes{};
-  unsigned length = 0;
-  const EVP_MD *kind = digits == sha256_digits ? EVP_sha256() : EVP_sha1();
-  if (certificate == nullptr || X509_digest(certificate, kind, bytes.data(), &length) != 1)
-    return "";
-  std::string hex;
-  for (unsigned i = 0; i < length; ++i) hex += fmt::format("{:02x}", bytes[i]);
-  return hex;
-}
-
-// As VMware writes it: "AA:BB:CC".
-std::string with_colons(const std::string &hex) {
-  std::string out;
-  for (size_t i = 0; i < hex.size(); ++i) {
-    if (i != 0 && i % 2 == 0) out += ':';
-    out += static_cast<char>(std::toupper(static_cast<unsigned char>(hex[i])));
-  }
-  return out;
-}
-
 bool fetches(long status, const HttpRequest &request) {
   return !request.into.empty() && status == 206;
 }
 
 }  // namespace
-
-std::string parse_thumbprint(const std::string &text) {
-  std::string hex;
-  bool good = true;
-  for (char c : text) {
-    if (c == ':') continue;
-    good = good && std::isxdigit(static_cast<unsigned char>(c)) != 0;
-    hex += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  }
-  if (!good || (hex.size() != sha1_digits && hex.size() != sha256_digits)) {
-    util::fail(EINVAL,
-               "thumbprint={}: must be the SHA-1 (20 bytes) or SHA-256 (32 bytes) fingerprint of "
-               "the server's certificate in hexadecimal, AA:BB:...",
-               text);
-  }
-  return hex;
-}
 
 class Http::Impl {
  public:
@@ -298,7 +258,7 @@ class Http::Impl {
     try {
       auto *self = static_cast<Impl *>(raw);
       const std::string &wanted = self->endpoint_.thumbprint;
-      self->seen_ = digest_of(X509_STORE_CTX_get0_cert(store), wanted.size());
+      self->seen_ = thumbprint_of(X509_STORE_CTX_get0_cert(store), wanted.size());
       bool same = self->seen_ == wanted;
       X509_STORE_CTX_set_error(store, same ? X509_V_OK : X509_V_ERR_APPLICATION_VERIFICATION);
       return same ? 1 : 0;

@@ -23,14 +23,10 @@ namespace vsphere {
 struct Endpoint {
   std::string host;        // "vc.example.com" or "vc.example.com:8443", "[::1]:443"
   std::string cafile;      // PEM
-  std::string thumbprint;  // of the server's certificate, from parse_thumbprint()
+  std::string thumbprint;  // of the server's certificate, see thumbprint.hpp
   bool insecure = false;   // do not verify at all
   std::chrono::seconds connect_timeout{20};
 };
-
-// "AA:BB:..." as VMware writes it, SHA-1 (20 bytes) or SHA-256 (32): to lower case without colons.
-// Throws util::Error EINVAL.
-std::string parse_thumbprint(const std::string &text);
 
 // The server could not be reached, or the connection broke: what was asked may or may not have been
 // done. A retry is of use unless the server is not the one it should be.

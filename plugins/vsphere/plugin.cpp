@@ -12,6 +12,7 @@
 #include "common/nbdkit/params.hpp"
 #include "plugins/vsphere/last_will.hpp"
 #include "plugins/vsphere/source.hpp"
+#include "plugins/vsphere/thumbprint.hpp"
 
 namespace vsphere {
 

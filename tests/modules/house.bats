@@ -22,11 +22,12 @@ load ../lib
 
 @test "no room includes nbdkit, no module includes another" {
     cd "$SOURCE"
-    ! grep -rl 'include.*nbdkit' plugins filters common --include='*.cpp' --include='*.hpp' |
-        grep -Ev '/(plugin|filter)\.cpp$|^common/nbdkit/'
+    grep -rl 'include.*nbdkit' plugins filters common --include='*.cpp' --include='*.hpp' > "$BATS_TEST_TMPDIR/found"
+    [ -z "$(grep -Ev '/(plugin|filter)\.cpp$|^common/nbdkit/' "$BATS_TEST_TMPDIR/found")" ]
     for module in plugins/* filters/*; do
         [ -d "$module" ] || continue
-        ! grep -rhE '#include "(plugins|filters)/' "$module" | grep -v "$module/"
+        grep -rhE '#include "(plugins|filters)/' "$module" > "$BATS_TEST_TMPDIR/found"
+        [ -z "$(grep -v "$module/" "$BATS_TEST_TMPDIR/found")" ]
     done
 }
 
@@ -50,4 +51,20 @@ parameters_in_page() {
         diff <(parameters_in_help filter $name --filter="$BUILD/filters/$name/nbdkit-$name-filter.so" null) \
             <(parameters_in_page filter $name)
     done
+}
+
+@test "meson install puts each module where nbdkit looks for it, and its page into man" {
+    DESTDIR=$BATS_TEST_TMPDIR/root meson install -C "$BUILD" --no-rebuild > install.log
+    root=$BATS_TEST_TMPDIR/root
+    for name in qcow2 vsphere; do
+        nbdkit "$root$(pkg-config --variable=plugindir nbdkit)/nbdkit-$name-plugin.so" --dump-plugin |
+            grep -q "^name=$name\$"
+        [ -s "$(find "$root" -path "*/man1/nbdkit-$name-plugin.1")" ]
+    done
+    for name in coalesce delta apply fanout; do
+        nbdkit --filter="$root$(pkg-config --variable=filterdir nbdkit)/nbdkit-$name-filter.so" \
+            null --dump-plugin | grep -q '^name=null$'
+        [ -s "$(find "$root" -path "*/man1/nbdkit-$name-filter.1")" ]
+    done
+    [ -s "$(find "$root" -path '*/man7/nbdkit-replicate-delta.7')" ]
 }

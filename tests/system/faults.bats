@@ -14,11 +14,30 @@ source_refused() {
     if [ -e vcenter.pid ]; then [ "$(snapshots)" = 0 ]; fi
 }
 
+# in_the_middle: a slow first copy to mon.qcow2 is under way, by the process $client, and has written
+# something.
+in_the_middle() {
+    vcenter --delay-ms 20
+    destinations
+    source_server
+    target_server mon.qcow2 size="$SIZE"
+    nbdcopy --flush --request-size=65536 -C 1 -R 1 "$(uri source)" "$(uri target)" 3>&- &
+    client=$!
+    until_true 30 grep -q pwrite target.log
+}
+
+# finished: the same command run again, after the guest has written, leaves nothing to wish.
+finished() {
+    guest_writes
+    replicate mon.qcow2 size="$SIZE" -- nbdcopy
+    all_equal mon.qcow2
+}
+
 @test "a wrong password" {
     vcenter
-    printf wrong > wrong.pass
+    printf letmein7 > wrong.pass
     source_refused "password" server="$SERVER" user=$USER_NAME password=+wrong.pass vm=/DC0/vm/web1
-    [[ "$output" != *wrong\ * || "$output" != *s3cret* ]]
+    [[ "$output" != *letmein7* ]]
 }
 
 @test "an unknown VM" {
@@ -65,58 +84,31 @@ source_refused() {
 }
 
 @test "the client is killed; the same command again finishes the work" {
-    vcenter --delay-ms 20
-    destinations
-    source_server
-    target_server mon.qcow2 size="$SIZE"
-    nbdcopy --flush --request-size=65536 -C 1 -R 1 "$(uri source)" "$(uri target)" 3>&- &
-    client=$!
-    until_true 30 grep -q pwrite target.log
+    in_the_middle
     kill -KILL $client
     wait $client || true
     stop target
     stop source
     [ "$(jq '.owed | length' web1.state)" -gt 0 ]
     [ "$(snapshots)" = 0 ]
-
-    guest_writes
-    replicate mon.qcow2 size="$SIZE" -- nbdcopy
-    all_equal mon.qcow2
+    finished
 }
 
 @test "the destination server is killed; the same command again finishes the work" {
-    vcenter --delay-ms 20
-    destinations
-    source_server
-    target_server mon.qcow2 size="$SIZE"
-    nbdcopy --flush --request-size=65536 -C 1 -R 1 "$(uri source)" "$(uri target)" 3>&- &
-    client=$!
-    until_true 30 grep -q pwrite target.log
+    in_the_middle
     stop target KILL
-    ! wait $client
+    fails wait $client
     stop source
-
-    guest_writes
-    replicate mon.qcow2 size="$SIZE" -- nbdcopy
-    all_equal mon.qcow2
+    finished
 }
 
 @test "the source server is killed: its snapshot goes with the next run" {
-    vcenter --delay-ms 20
-    destinations
-    source_server
-    target_server mon.qcow2 size="$SIZE"
-    nbdcopy --flush --request-size=65536 -C 1 -R 1 "$(uri source)" "$(uri target)" 3>&- &
-    client=$!
-    until_true 30 grep -q pwrite target.log
+    in_the_middle
     stop source KILL
-    ! wait $client
+    fails wait $client
     stop target
     [ "$(snapshots)" = 1 ]
-
-    guest_writes
-    replicate mon.qcow2 size="$SIZE" -- nbdcopy
-    all_equal mon.qcow2
+    finished
 }
 
 @test "the session expires on the way" {

@@ -6,6 +6,7 @@
 #include "common/util/error.hpp"
 #include "plugins/vsphere/datastore.hpp"
 #include "plugins/vsphere/descriptor.hpp"
+#include "plugins/vsphere/thumbprint.hpp"
 
 using namespace vsphere;
 
