@@ -6,6 +6,7 @@
 #include <curl/curl.h>
 
 #include <algorithm>
+#include <atomic>
 #include <optional>
 #include <string>
 
@@ -131,7 +132,7 @@ class Plugin {
   std::string since_;  // as given
   std::optional<Source> source_;
   std::optional<LastWill> will_;
-  static inline bool serving_ = false;
+  static inline std::atomic<bool> serving_ = false;
 };
 
 bool Plugin::config(const std::string &key, const std::string &value) {
