@@ -129,7 +129,7 @@ class Backend {
 };
 
 // A connection of our own to the layer below, for background threads: opened with shared=1, so it
-// has no client and nbdkit_export_name() fails in it (facts: a plugin that asks for the name cannot
+// has no client and nbdkit_export_name() fails in it (a plugin that asks for the name cannot
 // be opened so). It bypasses the thread model: use one per thread unless the model is PARALLEL.
 class BackgroundNext {
  public:
