@@ -15,7 +15,8 @@ std::string format(const Description &d) {
 
 std::optional<Description> parse_description(std::string_view text) {
   auto line = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!line.is_object() || line.value("nbdkit-replicate", nlohmann::json()) != 1) return std::nullopt;
+  if (!line.is_object() || line.value("nbdkit-replicate", nlohmann::json()) != 1)
+    return std::nullopt;
 
   auto text_of = [&](const char *key) {
     auto it = line.find(key);

@@ -44,8 +44,8 @@ void check_belongs(const State &state, const std::optional<Description> &source,
   }
   if (!source) return;
   bool known = !state.source.empty();  // an earlier source may not have said what it is
-  if (known && (source->source != state.source || source->vm != state.vm ||
-                source->disk != state.disk)) {
+  if (known &&
+      (source->source != state.source || source->vm != state.vm || source->disk != state.disk)) {
     util::fail(EINVAL, "{}: that state is of {} {} disk {}, the source is {} {} disk {}; {}",
                parameter, state.source, state.vm, state.disk, source->source, source->vm,
                source->disk, what_next);

@@ -10,9 +10,9 @@
 namespace extents {
 
 using Type = uint32_t;
-inline constexpr Type data = 0;       // allocated, content not known to be zero
-inline constexpr Type hole = 1u << 0; // NBD_STATE_HOLE: not allocated in this layer
-inline constexpr Type zero = 1u << 1; // NBD_STATE_ZERO: reads as zeroes
+inline constexpr Type data = 0;        // allocated, content not known to be zero
+inline constexpr Type hole = 1u << 0;  // NBD_STATE_HOLE: not allocated in this layer
+inline constexpr Type zero = 1u << 1;  // NBD_STATE_ZERO: reads as zeroes
 
 // [offset, offset + length) in bytes.
 struct Range {

@@ -22,7 +22,7 @@ class ExtentMap {
   // A disk of `size` bytes, all of one type.
   explicit ExtentMap(uint64_t size, Type type = data);
 
-  uint64_t size() const { return size_; }  // bytes
+  uint64_t size() const { return size_; }          // bytes
   size_t count() const { return starts_.size(); }  // maximal extents
 
   // Gives every byte of the range the type. The part beyond size() is ignored.

@@ -13,9 +13,10 @@ namespace extents {
 namespace {
 
 [[noreturn]] void refuse(const std::string &origin, const std::string &why) {
-  util::fail(EINVAL,
-             "{} is not a map as `nbdinfo --map --json` prints it: {}; make it anew with that command",
-             origin, why);
+  util::fail(
+      EINVAL,
+      "{} is not a map as `nbdinfo --map --json` prints it: {}; make it anew with that command",
+      origin, why);
 }
 
 uint64_t number(const nlohmann::json &entry, const char *key, const std::string &origin) {
@@ -60,8 +61,9 @@ std::string format_map(const ExtentMap &map) {
   bool first = true;
   map.for_each({0, map.size()}, [&](const Extent &e) {
     static constexpr const char *names[] = {"data", "hole", "zero", "hole,zero"};
-    out += fmt::format("{}{{ \"offset\": {}, \"length\": {}, \"type\": {}, \"description\": \"{}\" }}",
-                       first ? "" : ",\n", e.offset, e.length, e.type, names[e.type & 3]);
+    out +=
+        fmt::format("{}{{ \"offset\": {}, \"length\": {}, \"type\": {}, \"description\": \"{}\" }}",
+                    first ? "" : ",\n", e.offset, e.length, e.type, names[e.type & 3]);
     first = false;
     return true;
   });

@@ -18,8 +18,8 @@ class RangeSet {
   // Of a disk of `size` bytes; empty at first. What lies beyond the size is ignored everywhere.
   explicit RangeSet(uint64_t size);
 
-  uint64_t size() const { return map_.size(); }      // bytes of the disk
-  uint64_t bytes() const { return bytes_; }          // bytes in the set
+  uint64_t size() const { return map_.size(); }  // bytes of the disk
+  uint64_t bytes() const { return bytes_; }      // bytes in the set
   bool empty() const { return bytes_ == 0; }
 
   void add(Range range) { put(range, true); }

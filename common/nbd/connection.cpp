@@ -48,19 +48,19 @@ nbd_completion_callback answer_to(Command &command) {
 
 // base:allocation as pairs of {length, flags}.
 nbd_extent_callback extents_to(Command &command) {
-  return {.callback =
-              [](void *data, const char *context, uint64_t offset, uint32_t *entries, size_t n,
-                 int *) {
-                if (std::string_view(context) != LIBNBD_CONTEXT_BASE_ALLOCATION) return 0;
-                auto *c = static_cast<Command *>(data);
-                for (size_t i = 0; i + 1 < n; i += 2) {
-                  c->sink({offset, entries[i], entries[i + 1] & (extents::hole | extents::zero)});
-                  offset += entries[i];
-                }
-                return 0;
-              },
-          .user_data = &command,
-          .free = nullptr};
+  return {
+      .callback =
+          [](void *data, const char *context, uint64_t offset, uint32_t *entries, size_t n, int *) {
+            if (std::string_view(context) != LIBNBD_CONTEXT_BASE_ALLOCATION) return 0;
+            auto *c = static_cast<Command *>(data);
+            for (size_t i = 0; i + 1 < n; i += 2) {
+              c->sink({offset, entries[i], entries[i + 1] & (extents::hole | extents::zero)});
+              offset += entries[i];
+            }
+            return 0;
+          },
+      .user_data = &command,
+      .free = nullptr};
 }
 
 uint32_t to_libnbd(uint32_t flags) {
@@ -197,8 +197,8 @@ class Connection::Impl {
   // Requests are issued in the order of their deadlines. -1: nothing is awaited.
   int milliseconds_to_deadline() const {
     if (issued_.empty()) return -1;
-    auto left = std::chrono::ceil<std::chrono::milliseconds>(issued_.front()->deadline -
-                                                             Clock::now());
+    auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(issued_.front()->deadline - Clock::now());
     return static_cast<int>(std::max<int64_t>(left.count(), 0));
   }
 
@@ -233,10 +233,18 @@ class Connection::Impl {
 Connection::Connection(const Options &options) : impl_(std::make_unique<Impl>(options)) {}
 Connection::~Connection() = default;
 
-const Info &Connection::info() const { return impl_->info(); }
-const std::string &Connection::name() const { return impl_->name(); }
-bool Connection::dead() const { return impl_->dead(); }
-size_t Connection::in_flight() const { return impl_->in_flight(); }
+const Info &Connection::info() const {
+  return impl_->info();
+}
+const std::string &Connection::name() const {
+  return impl_->name();
+}
+bool Connection::dead() const {
+  return impl_->dead();
+}
+size_t Connection::in_flight() const {
+  return impl_->in_flight();
+}
 
 void Connection::pread(std::span<std::byte> buffer, uint64_t offset, Completion done) {
   impl_->submit(

@@ -49,8 +49,8 @@ using Completion = std::function<void(int errnum)>;
 using ExtentSink = std::function<void(const extents::Extent &)>;
 
 enum Flags : uint32_t {
-  fua = 1,        // durable before it is answered (only where can_fua)
-  no_hole = 2,    // zero: keep it allocated
+  fua = 1,      // durable before it is answered (only where can_fua)
+  no_hole = 2,  // zero: keep it allocated
 };
 
 // The submitting methods may be called from any thread, also from a completion. Buffers are the
@@ -64,8 +64,8 @@ class Connection {
 
   const Info &info() const;
   const std::string &name() const;
-  bool dead() const;            // every further request will fail with ENOTCONN
-  size_t in_flight() const;     // submitted and not completed
+  bool dead() const;         // every further request will fail with ENOTCONN
+  size_t in_flight() const;  // submitted and not completed
 
   void pread(std::span<std::byte> buffer, uint64_t offset, Completion done);
   void pwrite(std::span<const std::byte> buffer, uint64_t offset, uint32_t flags, Completion done);

@@ -25,11 +25,12 @@ using Clock = std::chrono::steady_clock;
   double seconds = static_cast<double>(options.connect_timeout.count()) / 1000;
   const char *state = nbd_connection_state(h);
   if (state != nullptr && std::string_view(state).find("magic") != std::string_view::npos) {
-    util::fail(ETIMEDOUT,
-               "{}: connected, but the server sent no greeting within {:g} s: it has no free client "
-               "slot (qemu-nbd serves one client at a time unless started with --shared=N: give it "
-               "the number of connections plus one, or 0 for no limit) or it is no NBD server",
-               name, seconds);
+    util::fail(
+        ETIMEDOUT,
+        "{}: connected, but the server sent no greeting within {:g} s: it has no free client "
+        "slot (qemu-nbd serves one client at a time unless started with --shared=N: give it "
+        "the number of connections plus one, or 0 for no limit) or it is no NBD server",
+        name, seconds);
   }
   util::fail(ETIMEDOUT,
              "{}: no connection within {:g} s: check the address, the network, and that the server "

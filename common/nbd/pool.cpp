@@ -50,7 +50,8 @@ extents::ExtentMap Pool::read_map() {
           std::move(done));
     });
     if (errnum != 0) util::fail_os(errnum, "{}: cannot read the map at offset {}", name(), offset);
-    if (end <= offset) util::fail(EIO, "{}: the server sent an empty map at offset {}", name(), offset);
+    if (end <= offset)
+      util::fail(EIO, "{}: the server sent an empty map at offset {}", name(), offset);
     offset = end;
   }
   return map;
@@ -59,8 +60,8 @@ extents::ExtentMap Pool::read_map() {
 void Pool::pread(std::span<std::byte> buffer, uint64_t offset) {
   while (!buffer.empty()) {
     auto piece = buffer.first(std::min<size_t>(buffer.size(), info().maximum_block));
-    int errnum = wait_for(
-        [&](Completion done) { least_busy().pread(piece, offset, std::move(done)); });
+    int errnum =
+        wait_for([&](Completion done) { least_busy().pread(piece, offset, std::move(done)); });
     if (errnum != 0) {
       util::fail_os(errnum, "{}: cannot read {} bytes at offset {}", name(), piece.size(), offset);
     }

@@ -55,6 +55,8 @@ int report_current_exception() noexcept {
   }
 }
 
-void set_errno(int errnum) noexcept { nbdkit_set_error(errnum); }
+void set_errno(int errnum) noexcept {
+  nbdkit_set_error(errnum);
+}
 
 }  // namespace nbdkit

@@ -124,26 +124,24 @@ class FilterBinding {
       if (ours != 0) return ours < 0 ? -1 : 0;
       return next(nxdata, key, value);
     };
-    if constexpr (requires(F &x) { x.config_complete(); }) {
+    if constexpr (requires(F x) { x.config_complete(); }) {
       f.config_complete = [](nbdkit_next_config_complete *next, nbdkit_backend *nxdata) {
         if (run([] { filter->config_complete(); }) < 0) return -1;
         return next(nxdata);
       };
     }
-    if constexpr (requires(F &x) { x.get_ready(0); }) {
+    if constexpr (requires(F x) { x.get_ready(0); }) {
       f.get_ready = [](int thread_model) { return run([&] { filter->get_ready(thread_model); }); };
     }
-    if constexpr (requires(F &x, Backend b) { x.after_fork(b); }) {
+    if constexpr (requires(F x, Backend b) { x.after_fork(b); }) {
       f.after_fork = [](nbdkit_backend *backend) {
         return run([&] { filter->after_fork(Backend(backend)); });
       };
     }
-    if constexpr (requires(F &x, Backend b) { x.cleanup(b); }) {
-      f.cleanup = [](nbdkit_backend *backend) {
-        run([&] { filter->cleanup(Backend(backend)); });
-      };
+    if constexpr (requires(F x, Backend b) { x.cleanup(b); }) {
+      f.cleanup = [](nbdkit_backend *backend) { run([&] { filter->cleanup(Backend(backend)); }); };
     }
-    if constexpr (requires(F &x, LowerExports &n, ExportList &l) {
+    if constexpr (requires(F x, LowerExports n, ExportList l) {
                     x.list_exports(n, true, true, l);
                   }) {
       f.list_exports = [](nbdkit_next_list_exports *next, nbdkit_backend *nxdata, int readonly,
@@ -157,11 +155,11 @@ class FilterBinding {
     }
   }
 
-#define REPLICATE_BIND(method)                                                            \
-  if constexpr (requires(C &c, Next n) { c.method(n); }) {                                \
-    f.method = [](nbdkit_next *next, void *h) {                                           \
-      return guard(-1, [&] { return static_cast<int>(self(h).method(Next(next))); });     \
-    };                                                                                    \
+#define REPLICATE_BIND(method)                                                        \
+  if constexpr (requires(C c, Next n) { c.method(n); }) {                             \
+    f.method = [](nbdkit_next *next, void *h) {                                       \
+      return guard(-1, [&] { return static_cast<int>(self(h).method(Next(next))); }); \
+    };                                                                                \
   }
 
   static void bind_connection(nbdkit_filter &f) {
@@ -174,30 +172,30 @@ class FilterBinding {
       });
     };
     f.close = [](void *h) { guard(0, [&] { return std::unique_ptr<C>(&self(h)).reset(), 0; }); };
-    if constexpr (requires(C &c, Next n) { c.prepare(n, true); }) {
+    if constexpr (requires(C c, Next n) { c.prepare(n, true); }) {
       f.prepare = [](nbdkit_next *next, void *h, int readonly) {
         return run([&] { self(h).prepare(Next(next), readonly); });
       };
     }
-    if constexpr (requires(C &c, Next n) { c.finalize(n); }) {
+    if constexpr (requires(C c, Next n) { c.finalize(n); }) {
       f.finalize = [](nbdkit_next *next, void *h) {
         return run([&] { self(h).finalize(Next(next)); });
       };
     }
-    if constexpr (requires(C &c, Next n) { c.get_size(n); }) {
+    if constexpr (requires(C c, Next n) { c.get_size(n); }) {
       f.get_size = [](nbdkit_next *next, void *h) {
         return guard(int64_t{-1},
                      [&] { return static_cast<int64_t>(self(h).get_size(Next(next))); });
       };
     }
-    if constexpr (requires(C &c, Next n) { c.export_description(n); }) {
+    if constexpr (requires(C c, Next n) { c.export_description(n); }) {
       f.export_description = [](nbdkit_next *next, void *h) {
         return guard(static_cast<const char *>(nullptr), [&] {
           return nbdkit_strdup_intern(self(h).export_description(Next(next)).c_str());
         });
       };
     }
-    if constexpr (requires(C &c, Next n) { c.block_size(n); }) {
+    if constexpr (requires(C c, Next n) { c.block_size(n); }) {
       f.block_size = [](nbdkit_next *next, void *h, uint32_t *minimum, uint32_t *preferred,
                         uint32_t *maximum) {
         return run([&] {
@@ -222,41 +220,45 @@ class FilterBinding {
 #undef REPLICATE_BIND
 
   static void bind_data(nbdkit_filter &f) {
-    if constexpr (requires(C &c, Next n) { c.pread(n, {}, 0); }) {
+    if constexpr (requires(C c, Next n) { c.pread(n, {}, 0); }) {
       f.pread = [](nbdkit_next *next, void *h, void *buf, uint32_t count, uint64_t offset, uint32_t,
                    int *err) {
-        return run([&] { self(h).pread(Next(next), {static_cast<std::byte *>(buf), count}, offset); },
-                   err);
-      };
-    }
-    if constexpr (requires(C &c, Next n) { c.pwrite(n, {}, 0, 0); }) {
-      f.pwrite = [](nbdkit_next *next, void *h, const void *buf, uint32_t count, uint64_t offset,
-                    uint32_t flags, int *err) {
         return run(
             [&] {
-              self(h).pwrite(Next(next), {static_cast<const std::byte *>(buf), count}, offset, flags);
+              self(h).pread(Next(next), {static_cast<std::byte *>(buf), count}, offset);
             },
             err);
       };
     }
-    if constexpr (requires(C &c, Next n) { c.flush(n); }) {
+    if constexpr (requires(C c, Next n) { c.pwrite(n, {}, 0, 0); }) {
+      f.pwrite = [](nbdkit_next *next, void *h, const void *buf, uint32_t count, uint64_t offset,
+                    uint32_t flags, int *err) {
+        return run(
+            [&] {
+              self(h).pwrite(Next(next), {static_cast<const std::byte *>(buf), count}, offset,
+                             flags);
+            },
+            err);
+      };
+    }
+    if constexpr (requires(C c, Next n) { c.flush(n); }) {
       f.flush = [](nbdkit_next *next, void *h, uint32_t, int *err) {
         return run([&] { self(h).flush(Next(next)); }, err);
       };
     }
-    if constexpr (requires(C &c, Next n) { c.trim(n, 0, 0, 0); }) {
+    if constexpr (requires(C c, Next n) { c.trim(n, 0, 0, 0); }) {
       f.trim = [](nbdkit_next *next, void *h, uint32_t count, uint64_t offset, uint32_t flags,
                   int *err) {
         return run([&] { self(h).trim(Next(next), count, offset, flags); }, err);
       };
     }
-    if constexpr (requires(C &c, Next n) { c.zero(n, 0, 0, 0); }) {
+    if constexpr (requires(C c, Next n) { c.zero(n, 0, 0, 0); }) {
       f.zero = [](nbdkit_next *next, void *h, uint32_t count, uint64_t offset, uint32_t flags,
                   int *err) {
         return run([&] { self(h).zero(Next(next), count, offset, flags); }, err);
       };
     }
-    if constexpr (requires(C &c, Next n, ExtentList &l) { c.extents(n, 0, 0, 0, l); }) {
+    if constexpr (requires(C c, Next n, ExtentList l) { c.extents(n, 0, 0, 0, l); }) {
       f.extents = [](nbdkit_next *next, void *h, uint32_t count, uint64_t offset, uint32_t flags,
                      nbdkit_extents *extents, int *err) {
         return run(
@@ -267,7 +269,7 @@ class FilterBinding {
             err);
       };
     }
-    if constexpr (requires(C &c, Next n) { c.cache(n, 0, 0); }) {
+    if constexpr (requires(C c, Next n) { c.cache(n, 0, 0); }) {
       f.cache = [](nbdkit_next *next, void *h, uint32_t count, uint64_t offset, uint32_t,
                    int *err) {
         return run([&] { self(h).cache(Next(next), count, offset); }, err);
@@ -278,6 +280,6 @@ class FilterBinding {
 
 }  // namespace nbdkit
 
-#define REPLICATE_REGISTER_FILTER(F)                                       \
-  static nbdkit_filter the_filter = nbdkit::FilterBinding<F>::make();      \
+#define REPLICATE_REGISTER_FILTER(F)                                  \
+  static nbdkit_filter the_filter = nbdkit::FilterBinding<F>::make(); \
   NBDKIT_REGISTER_FILTER(the_filter)

@@ -88,22 +88,22 @@ class PluginBinding {
         }
       });
     };
-    if constexpr (requires(P &x) { x.config_complete(); }) {
+    if constexpr (requires(P x) { x.config_complete(); }) {
       p.config_complete = [] { return run([] { plugin->config_complete(); }); };
     }
-    if constexpr (requires(P &x) { x.get_ready(); }) {
+    if constexpr (requires(P x) { x.get_ready(); }) {
       p.get_ready = [] { return run([] { plugin->get_ready(); }); };
     }
-    if constexpr (requires(P &x) { x.after_fork(); }) {
+    if constexpr (requires(P x) { x.after_fork(); }) {
       p.after_fork = [] { return run([] { plugin->after_fork(); }); };
     }
-    if constexpr (requires(P &x) { x.cleanup(); }) {
+    if constexpr (requires(P x) { x.cleanup(); }) {
       p.cleanup = [] { run([] { plugin->cleanup(); }); };
     }
-    if constexpr (requires(P &x) { x.dump_plugin(); }) {
+    if constexpr (requires(P x) { x.dump_plugin(); }) {
       p.dump_plugin = [] { run([] { plugin->dump_plugin(); }); };
     }
-    if constexpr (requires(P &x, ExportList &l) { x.list_exports(true, true, l); }) {
+    if constexpr (requires(P x, ExportList l) { x.list_exports(true, true, l); }) {
       p.list_exports = [](int readonly, int is_tls, nbdkit_exports *exports) {
         return run([&] {
           ExportList list(exports);
@@ -111,7 +111,7 @@ class PluginBinding {
         });
       };
     }
-    if constexpr (requires(P &x) { x.default_export(true, true); }) {
+    if constexpr (requires(P x) { x.default_export(true, true); }) {
       p.default_export = [](int readonly, int is_tls) {
         return guard(static_cast<const char *>(nullptr), [&] {
           return nbdkit_strdup_intern(plugin->default_export(readonly, is_tls).c_str());
@@ -120,9 +120,9 @@ class PluginBinding {
     }
   }
 
-#define REPLICATE_BIND_BOOL(method)                                                          \
-  if constexpr (requires(C &c) { c.method(); }) {                                            \
-    p.method = [](void *h) { return guard(-1, [&] { return self(h).method() ? 1 : 0; }); };  \
+#define REPLICATE_BIND_BOOL(method)                                                         \
+  if constexpr (requires(C c) { c.method(); }) {                                            \
+    p.method = [](void *h) { return guard(-1, [&] { return self(h).method() ? 1 : 0; }); }; \
   }
 
   static void bind_connection(nbdkit_plugin &p) {
@@ -144,20 +144,19 @@ class PluginBinding {
     REPLICATE_BIND_BOOL(can_fast_zero)
     REPLICATE_BIND_BOOL(can_extents)
     REPLICATE_BIND_BOOL(can_multi_conn)
-    if constexpr (requires(C &c) { c.can_fua(); }) {
+    if constexpr (requires(C c) { c.can_fua(); }) {
       p.can_fua = [](void *h) { return guard(-1, [&] { return int(self(h).can_fua()); }); };
     }
-    if constexpr (requires(C &c) { c.can_cache(); }) {
+    if constexpr (requires(C c) { c.can_cache(); }) {
       p.can_cache = [](void *h) { return guard(-1, [&] { return int(self(h).can_cache()); }); };
     }
-    if constexpr (requires(C &c) { c.export_description(); }) {
+    if constexpr (requires(C c) { c.export_description(); }) {
       p.export_description = [](void *h) {
-        return guard(static_cast<const char *>(nullptr), [&] {
-          return nbdkit_strdup_intern(self(h).export_description().c_str());
-        });
+        return guard(static_cast<const char *>(nullptr),
+                     [&] { return nbdkit_strdup_intern(self(h).export_description().c_str()); });
       };
     }
-    if constexpr (requires(C &c) { c.block_size(); }) {
+    if constexpr (requires(C c) { c.block_size(); }) {
       p.block_size = [](void *h, uint32_t *minimum, uint32_t *preferred, uint32_t *maximum) {
         return run([&] {
           BlockSize size = self(h).block_size();
@@ -174,25 +173,27 @@ class PluginBinding {
     p.pread = [](void *h, void *buf, uint32_t count, uint64_t offset, uint32_t) {
       return run([&] { self(h).pread({static_cast<std::byte *>(buf), count}, offset); });
     };
-    if constexpr (requires(C &c) { c.pwrite({}, 0, 0); }) {
+    if constexpr (requires(C c) { c.pwrite({}, 0, 0); }) {
       p.pwrite = [](void *h, const void *buf, uint32_t count, uint64_t offset, uint32_t flags) {
-        return run([&] { self(h).pwrite({static_cast<const std::byte *>(buf), count}, offset, flags); });
+        return run([&] {
+          self(h).pwrite({static_cast<const std::byte *>(buf), count}, offset, flags);
+        });
       };
     }
-    if constexpr (requires(C &c) { c.flush(); }) {
+    if constexpr (requires(C c) { c.flush(); }) {
       p.flush = [](void *h, uint32_t) { return run([&] { self(h).flush(); }); };
     }
-    if constexpr (requires(C &c) { c.trim(0, 0, 0); }) {
+    if constexpr (requires(C c) { c.trim(0, 0, 0); }) {
       p.trim = [](void *h, uint32_t count, uint64_t offset, uint32_t flags) {
         return run([&] { self(h).trim(count, offset, flags); });
       };
     }
-    if constexpr (requires(C &c) { c.zero(0, 0, 0); }) {
+    if constexpr (requires(C c) { c.zero(0, 0, 0); }) {
       p.zero = [](void *h, uint32_t count, uint64_t offset, uint32_t flags) {
         return run([&] { self(h).zero(count, offset, flags); });
       };
     }
-    if constexpr (requires(C &c, ExtentList &l) { c.extents(0, 0, 0, l); }) {
+    if constexpr (requires(C c, ExtentList l) { c.extents(0, 0, 0, l); }) {
       p.extents = [](void *h, uint32_t count, uint64_t offset, uint32_t flags,
                      nbdkit_extents *extents) {
         return run([&] {
@@ -201,7 +202,7 @@ class PluginBinding {
         });
       };
     }
-    if constexpr (requires(C &c) { c.cache(0, 0); }) {
+    if constexpr (requires(C c) { c.cache(0, 0); }) {
       p.cache = [](void *h, uint32_t count, uint64_t offset, uint32_t) {
         return run([&] { self(h).cache(count, offset); });
       };
@@ -212,6 +213,6 @@ class PluginBinding {
 }  // namespace nbdkit
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
-#define REPLICATE_REGISTER_PLUGIN(P)                                       \
-  static nbdkit_plugin the_plugin = nbdkit::PluginBinding<P>::make();      \
+#define REPLICATE_REGISTER_PLUGIN(P)                                  \
+  static nbdkit_plugin the_plugin = nbdkit::PluginBinding<P>::make(); \
   NBDKIT_REGISTER_PLUGIN(the_plugin)

@@ -36,9 +36,9 @@ class CaseReporter : public Catch::StreamingReporterBase<CaseReporter> {
   }
 
   void testCaseEnded(const Catch::TestCaseStats &stats) override {
-    stream << failures_ << (stats.totals.assertions.allOk() ? "ok " : "not ok ") << ++count_ << " - "
-           << stats.testInfo.name << " (" << stats.totals.assertions.total() << " assertions)"
-           << std::endl;
+    stream << failures_ << (stats.totals.assertions.allOk() ? "ok " : "not ok ") << ++count_
+           << " - " << stats.testInfo.name << " (" << stats.totals.assertions.total()
+           << " assertions)" << std::endl;
     failures_.clear();
     StreamingReporterBase::testCaseEnded(stats);
   }

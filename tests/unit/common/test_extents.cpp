@@ -91,7 +91,8 @@ TEST_CASE("random operations agree with a plain byte array") {
       auto from = bits.begin() + static_cast<long>(look.offset);
       auto to = bits.begin() + static_cast<long>(std::min(look.end(), size));
       Range inside{look.offset, static_cast<uint64_t>(to - from)};
-      agree = map.slice(look) == runs(bytes, look) && map.count() == runs(bytes, {0, size}).size() &&
+      agree = map.slice(look) == runs(bytes, look) &&
+              map.count() == runs(bytes, {0, size}).size() &&
               set.bytes() == static_cast<uint64_t>(in) &&
               set.contains(inside) == std::all_of(from, to, [](int b) { return b == 1; }) &&
               set.intersects(look) == std::any_of(from, to, [](int b) { return b == 1; });
