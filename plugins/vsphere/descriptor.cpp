@@ -113,8 +113,10 @@ FlatExtent parse_descriptor(std::string_view text, const std::string &origin) {
         lines.extents.empty() ? "" : " of kind " + lines.extents[0].kind);
   }
   const ExtentLine &extent = lines.extents[0];
-  if (extent.file.empty() || extent.file.find("://") != std::string::npos) {
-    util::fail(ENOTSUP, "{} keeps its data in \"{}\", not in a file: it cannot be read over HTTPS",
+  // An object of vSAN or vVols ("vsan://..."), or a file that is none of this disk's.
+  if (extent.file.empty() || extent.file.find('/') != std::string::npos) {
+    util::fail(ENOTSUP,
+               "{} keeps its data in \"{}\", not in a file beside it: it cannot be read over HTTPS",
                origin, extent.file);
   }
   if (extent.sectors > INT64_MAX / sector) {

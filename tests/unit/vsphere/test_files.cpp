@@ -44,6 +44,7 @@ TEST_CASE("what is not one flat file is refused, with what it is") {
   refused(descriptor("ffffffff", "vmfs", "RW 8 VMFS \"a\"\nRW 8 VMFS \"b\""), "2 extent(s)");
   refused(descriptor("ffffffff", "vmfs", ""), "0 extent(s)");
   refused(descriptor("ffffffff", "vmfs", "RW 8 VMFS \"vsan://52a1\""), "not in a file");
+  refused(descriptor("ffffffff", "vmfs", "RW 8 VMFS \"../web2/web2-flat.vmdk\""), "not in a file");
   refused(descriptor("ffffffff", "vmfs", "RW 99999999999999999 VMFS \"a\""),
           "more than a disk has");
   refused("KDMV\x01", "not a VMDK descriptor");
