@@ -16,9 +16,6 @@ DELTA=$BUILD/filters/delta/nbdkit-delta-filter.so
 APPLY=$BUILD/filters/apply/nbdkit-apply-filter.so
 FANOUT=$BUILD/filters/fanout/nbdkit-fanout-filter.so
 
-# Modules with a sanitizer need its library in nbdkit from the start: REPLICATE_PRELOAD names it.
-if [ -n "${REPLICATE_PRELOAD:-}" ]; then PATH=$SOURCE/tests/preload:$PATH; fi
-
 setup() {
     cd "$BATS_TEST_TMPDIR" || return 1
     if declare -F prepare > /dev/null; then prepare; fi
