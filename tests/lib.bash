@@ -101,8 +101,8 @@ refuses() {
     [ "$status" -ne 0 ] && [ "$status" -lt 124 ] && [[ "$output" == *"$text"* ]]
 }
 
-# fails COMMAND...: for what must fail and says nothing. ("! COMMAND" does not fail a test.)
-fails() {
+# must_fail COMMAND...: for what must fail and says nothing. ("! COMMAND" does not fail a test.)
+must_fail() {
     if "$@"; then return 1; fi
 }
 

@@ -70,7 +70,7 @@ copies() {
     stop dst
     same disk.raw dst.raw
     grep -q '"source":"test","vm":"vm-1","disk":2000,"size":16777216' web1.state
-    fails grep -q 'still owed' dst.log
+    must_fail grep -q 'still owed' dst.log
 }
 
 @test "nbdcopy" {
@@ -479,7 +479,7 @@ refused() {
     source_server
     truncate -s 16776704 dst.raw
     start dst --filter="$APPLY" file dst.raw apply-from="$(uri src)" apply-state=web1.state
-    fails timeout 20 nbdcopy "$(uri src)" "$(uri dst)"
+    must_fail timeout 20 nbdcopy "$(uri src)" "$(uri dst)"
     said dst "error: .*destination has 16776704 bytes.* has 16777216"
     [ ! -e web1.state ]
     [ "$(tr -d '\0' < dst.raw | wc -c)" -eq 0 ]
@@ -489,7 +489,7 @@ refused() {
     source_server
     destination_server
     refused "another server is using this state file" apply-from="$(uri src)" apply-state=web1.state
-    fails timeout 20 nbdinfo --size "$(uri dst other)"
+    must_fail timeout 20 nbdinfo --size "$(uri dst other)"
     said dst 'there is no export "other"'
     stop dst
     timeout 30 nbdkit -U - --filter="$APPLY" file dst.raw apply-from="$(uri src)" \

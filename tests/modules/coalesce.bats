@@ -192,7 +192,7 @@ PY
     kill -TERM "$pid"
     until_true 5 gone "$pid"
     wait $client || true
-    fails grep -qi 'assert' server.log
+    must_fail grep -qi 'assert' server.log
 }
 
 @test "errors of the layer below reach the client, and pass with their cause" {
@@ -218,7 +218,7 @@ PY
     touch broken
     start server -r --filter="$COALESCE" --filter=error --filter=delay file disk rdelay=1ms \
         error-pread-rate=100% error-pread-file="$PWD/broken"
-    fails timeout 60 nbdcopy --synchronous "$(uri server)" out
+    must_fail timeout 60 nbdcopy --synchronous "$(uri server)" out
     rm broken
     timeout 60 nbdcopy --synchronous "$(uri server)" out
     same disk out

@@ -120,7 +120,7 @@ PY
 @test "a state of another disk is refused" {
     state c1 "[]" vm-2
     view delta-owed=web1.state
-    fails timeout 20 nbdinfo --size "$(uri src)"
+    must_fail timeout 20 nbdinfo --size "$(uri src)"
     grep -q 'error: .*delta-owed=.*vm-2.*remove it to start' src.log
     timeout 20 nbdinfo --size "$(uri src honest)"
 }
@@ -128,7 +128,7 @@ PY
 @test "a state that has moved on is refused" {
     state c9 "[]"
     view delta-owed=web1.state
-    fails timeout 20 nbdinfo --size "$(uri src)"
+    must_fail timeout 20 nbdinfo --size "$(uri src)"
     grep -q 'error: .*since.*"c1".*holds "c9"' src.log
 }
 
@@ -151,7 +151,7 @@ disk = open("disk.raw", "rb").read()
 base = bytearray(disk)
 base[2 << 20:5 << 20] = b"o" * (3 << 20)
 open("dst.raw", "wb").write(base)'
-    fails cmp -s disk.raw dst.raw
+    must_fail cmp -s disk.raw dst.raw
     start dst file dst.raw
     timeout 60 nbdcopy -S 0 --destination-is-zero --flush "$(uri src)" "$(uri dst)"
     same disk.raw dst.raw

@@ -170,7 +170,7 @@ MAP
     qemu-io -c 'read -P 3 1000k 976000' -c 'read -P 4 2000000 1000' -c 'read -P 3 2001000 1000000' \
         over.qcow2 > read.log
     cat read.log
-    fails grep -q failed read.log
+    must_fail grep -q failed read.log
 }
 
 @test "an image that cannot be written is refused, and says why" {

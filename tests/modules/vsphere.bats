@@ -80,7 +80,7 @@ fails() {
     [ "$(of "v['snapshots'][0]['name']")" = "nbdkit-replicate on $(hostname)" ]
     stop src
     clean
-    fails grep -q s3cret src.log vc/vcenter.log
+    must_fail grep -q s3cret src.log vc/vcenter.log
 }
 
 @test "all disks are exports, named by their keys; the first is the default" {

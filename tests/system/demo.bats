@@ -7,7 +7,7 @@ load ../lib
 @test "scripts/demo replicates an image, whole and then incrementally, and leaves nothing behind" {
     random_file disk.img 24M
     truncate -s 80M disk.img
-    TMPDIR=$PWD timeout 300 "$SOURCE/scripts/demo" disk.img > demo.log 2>&1 || { cat demo.log; false; }
+    REPLICATE_BUILD=$BUILD TMPDIR=$PWD timeout 300 "$SOURCE/scripts/demo" disk.img > demo.log 2>&1 || { cat demo.log; false; }
     [ "$(grep -c 'equals the source (' demo.log)" = 6 ]
     [ "$(grep -c 'is sound' demo.log)" = 2 ]
     # The table: mon and tue, eight numbers each, and the increment is smaller than the disk.

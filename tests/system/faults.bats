@@ -97,7 +97,7 @@ finished() {
 @test "the destination server is killed; the same command again finishes the work" {
     in_the_middle
     stop target KILL
-    fails wait $client
+    must_fail wait $client
     stop source
     finished
 }
@@ -105,7 +105,7 @@ finished() {
 @test "the source server is killed: its snapshot goes with the next run" {
     in_the_middle
     stop source KILL
-    fails wait $client
+    must_fail wait $client
     stop target
     [ "$(snapshots)" = 1 ]
     finished
