@@ -2,8 +2,14 @@
 #include "filters/coalesce/chunks.hpp"
 
 #include <iterator>
+#include <stdexcept>
 
 namespace coalesce {
+
+void Chunks::insert(const ChunkPtr &chunk) {
+  if (!meeting(chunk->range).empty()) throw std::logic_error("coalesce: chunks overlap");
+  chunks_.emplace(chunk->range.offset, chunk);
+}
 
 bool Chunks::erase(const ChunkPtr &chunk) {
   auto it = chunks_.find(chunk->range.offset);

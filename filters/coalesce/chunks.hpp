@@ -33,7 +33,8 @@ using ChunkPtr = std::shared_ptr<Chunk>;
 // Chunks by place; no two overlap. Not synchronised.
 class Chunks {
  public:
-  void insert(const ChunkPtr &chunk) { chunks_.emplace(chunk->range.offset, chunk); }
+  // It must not overlap another: a part that is there twice would not be found by a write.
+  void insert(const ChunkPtr &chunk);
   // False if it was not there any more.
   bool erase(const ChunkPtr &chunk);
   bool empty() const { return chunks_.empty(); }

@@ -168,6 +168,7 @@ ChunkPtr Engine::claim(Stream &stream, extents::Range want) {
       std::max(cell, std::min(stream.fetched, round_down(need.offset, settings_.block)));
   for (const auto &piece : plan_from(stream, from)) {
     for (extents::Range free : missing(stream, piece)) {
+      if (extents::intersect(free, need) != need) continue;
       extents::Range chosen = free;
       uint64_t most = std::max({window_of(stream), need.length, smallest});
       if (chosen.length > most) {

@@ -254,6 +254,16 @@ TEST_CASE("a write is seen by every read that begins after it") {
   }
 }
 
+TEST_CASE("a reader that comes back to the end of a chunk makes none that overlaps the next") {
+  Rig rig(8 * M, 0us, {.gap = 0, .chunk = 256 * K, .workers = 0});
+  // The last one crosses the end of the first chunk, most of which was never read, and ends where a
+  // part of the second is held.
+  for (uint64_t at : {0, 4, 248, 252, 258, 254}) REQUIRE(rig.right(at * K, 4 * K));
+  rig.source.write(260 * K, 4 * K, std::byte(1));
+  rig.engine->invalidate({260 * K, 4 * K});
+  CHECK(rig.right(260 * K, 4 * K));
+}
+
 TEST_CASE("a connection can leave while the workers read through it") {
   Rig rig(16 * M, 2ms);
   for (int round = 0; round < 10; ++round) {
