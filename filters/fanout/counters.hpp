@@ -5,8 +5,10 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace fanout {
 
@@ -20,5 +22,9 @@ struct Counters {
   std::atomic<uint64_t> requests = 0;    // acknowledged, of whatever kind
   std::atomic<uint64_t> in_flight = 0;   // at the server now
 };
+using CountersList = std::vector<std::unique_ptr<Counters>>;
+
+// The counters of all destinations, in Prometheus' text format.
+std::string prometheus_text(const CountersList &list);
 
 }  // namespace fanout

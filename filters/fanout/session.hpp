@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "common/util/log.hpp"
+#include "filters/fanout/counters.hpp"
 #include "filters/fanout/fan.hpp"
 #include "filters/fanout/settings.hpp"
-#include "filters/fanout/stats_file.hpp"
 
 namespace fanout {
 

@@ -9,7 +9,10 @@
 namespace fanout {
 
 Shared::Shared(std::vector<Settings> settings, const std::string &stats_path, util::Log log)
-    : settings_(std::move(settings)), log_(std::move(log)), stats_(stats_path, counters_, log_) {
+    : settings_(std::move(settings)),
+      log_(std::move(log)),
+      stats_(
+          "fanout-stats", stats_path, [this] { return prometheus_text(counters_); }, log_) {
   for (const auto &s : settings_) counters_.push_back(std::make_unique<Counters>(s.name));
   stats_.write();
 }

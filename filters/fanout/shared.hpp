@@ -11,9 +11,10 @@
 #include <string>
 #include <vector>
 
+#include "common/stats/stats_file.hpp"
+#include "filters/fanout/counters.hpp"
 #include "filters/fanout/session.hpp"
 #include "filters/fanout/settings.hpp"
-#include "filters/fanout/stats_file.hpp"
 
 namespace fanout {
 
@@ -32,13 +33,13 @@ class Shared {
   // EINVAL if another one has been written.
   void claim(const std::string &export_name);
 
-  StatsFile &stats() { return stats_; }
+  stats::StatsFile &stats() { return stats_; }
 
  private:
   const std::vector<Settings> settings_;
   const util::Log log_;
   CountersList counters_;
-  StatsFile stats_;
+  stats::StatsFile stats_;
 
   std::mutex connecting_;  // protects session_; held while it connects, for the others need it too
   std::weak_ptr<Session> session_;

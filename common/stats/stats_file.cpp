@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "common/stats/stats_file.hpp"
+
+#include "common/util/error.hpp"
+#include "common/util/file.hpp"
+
+namespace stats {
+
+namespace {
+
+constexpr auto interval = std::chrono::seconds(2);
+
+}  // namespace
+
+void StatsFile::write_locked() {
+  due_ = Clock::now() + interval;
+  util::replace_file(path_, text_());
+}
+
+void StatsFile::try_write_locked() noexcept {
+  try {
+    write_locked();
+  } catch (const std::exception &e) {
+    if (!warned_) log_.warning("{}: {}", parameter_, e.what());
+    warned_ = true;
+  }
+}
+
+void StatsFile::write() {
+  if (path_.empty()) return;
+  std::lock_guard guard(lock_);
+  try {
+    write_locked();
+  } catch (const util::Error &e) {
+    util::fail(e.errnum(), "{}: {}", parameter_, e.what());
+  }
+}
+
+void StatsFile::write_if_due() noexcept {
+  if (path_.empty()) return;
+  std::unique_lock guard(lock_, std::try_to_lock);
+  if (guard.owns_lock() && Clock::now() >= due_) try_write_locked();
+}
+
+void StatsFile::write_anyway() noexcept {
+  if (path_.empty()) return;
+  std::lock_guard guard(lock_);
+  try_write_locked();
+}
+
+}  // namespace stats
