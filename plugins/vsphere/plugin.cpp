@@ -190,7 +190,7 @@ void Plugin::config_complete() {
                "cafile=, thumbprint= and insecure=yes exclude each other: give one of them");
   }
   if (!since_.empty() && since_[0] == '@') {
-    since_ = "@" + nbdkit::absolute_path(since_.substr(1));
+    since_ = fmt::format("@{}", nbdkit::absolute_path(since_.substr(1)));
   } else if (!since_.empty() && epoch_of(since_).empty()) {
     util::fail(EINVAL,
                "since={}: must be a changeId, \"52 de c0 d9 ... 63/81\", or @FILE, a state file",
