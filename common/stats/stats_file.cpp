@@ -14,7 +14,7 @@ constexpr auto interval = std::chrono::seconds(2);
 
 void StatsFile::write_locked() {
   due_ = Clock::now() + interval;
-  util::replace_file(path_, text_());
+  util::replace_file_unsynced(path_, text_());
 }
 
 void StatsFile::try_write_locked() noexcept {

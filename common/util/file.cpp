@@ -38,19 +38,31 @@ std::string directory_of(const std::string &path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-void replace_file(const std::string &path, std::string_view content) {
+namespace {
+
+void write_and_rename(const std::string &path, std::string_view content, bool sync) {
   std::string temporary = path + ".tmp";
   {
     Fd fd = open_file(temporary, O_WRONLY | O_CREAT | O_TRUNC);
     write_at(fd, std::as_bytes(std::span(content)), 0, temporary);
-    if (::fsync(fd.get()) < 0) fail_os(errno, "cannot sync {}", temporary);
+    if (sync && ::fsync(fd.get()) < 0) fail_os(errno, "cannot sync {}", temporary);
   }
   if (::rename(temporary.c_str(), path.c_str()) < 0) {
     fail_os(errno, "cannot rename {} to {}", temporary, path);
   }
+}
+
+}  // namespace
+
+void replace_file(const std::string &path, std::string_view content) {
+  write_and_rename(path, content, true);
   std::string directory = directory_of(path);
   Fd fd = open_file(directory, O_RDONLY | O_DIRECTORY);
   if (::fsync(fd.get()) < 0) fail_os(errno, "cannot sync {}", directory);
+}
+
+void replace_file_unsynced(const std::string &path, std::string_view content) {
+  write_and_rename(path, content, false);
 }
 
 }  // namespace util

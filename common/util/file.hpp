@@ -18,6 +18,9 @@ std::optional<std::string> read_file(const std::string &path, size_t max_bytes =
 // there, whole: PATH.tmp is written and synced, renamed over PATH, the directory synced.
 void replace_file(const std::string &path, std::string_view content);
 
+// The same without syncing: a reader sees the old content or the new one, but a crash may lose both.
+void replace_file_unsynced(const std::string &path, std::string_view content);
+
 // Where PATH lies: its directory, "." if it names none.
 std::string directory_of(const std::string &path);
 

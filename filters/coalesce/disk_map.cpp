@@ -14,12 +14,12 @@ void DiskMap::forget() {
   map_.set({0, size()}, unknown);
 }
 
-std::vector<extents::Extent> DiskMap::known(extents::Range range) const {
+std::vector<extents::Extent> DiskMap::known(extents::Range range, size_t most) const {
   std::vector<extents::Extent> list;
   map_.for_each(range, [&](const extents::Extent &e) {
     if (e.type == unknown) return false;
     list.push_back(e);
-    return true;
+    return list.size() < most;
   });
   return list;
 }

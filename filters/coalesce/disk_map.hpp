@@ -29,7 +29,8 @@ class DiskMap {
   extents::Extent at(uint64_t offset) const { return map_.at(offset); }
   bool knows(uint64_t offset) const { return at(offset).type != unknown; }
   // The extents from the range's start to its end or to the first byte that nothing is known of.
-  std::vector<extents::Extent> known(extents::Range range) const;
+  // At most so many.
+  std::vector<extents::Extent> known(extents::Range range, size_t most = ~size_t{0}) const;
 
  private:
   static constexpr size_t most = 1u << 20;  // extents, about 20 MB; then it starts anew

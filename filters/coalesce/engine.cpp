@@ -8,9 +8,11 @@
 
 namespace coalesce {
 
-Engine::Engine(const Settings &settings, Budget &budget, util::Log log, MakeReader make_reader)
+Engine::Engine(const Settings &settings, Budget &budget, Counters &counters, util::Log log,
+               MakeReader make_reader)
     : settings_(settings),
       budget_(budget),
+      counters_(counters),
       log_(std::move(log)),
       make_reader_(std::move(make_reader)),
       streams_(2 * settings.chunk),
@@ -19,7 +21,12 @@ Engine::Engine(const Settings &settings, Budget &budget, util::Log log, MakeRead
       failed_(settings.size),
       pace_(settings.fast),
       share_(budget.limit()),
-      workers_(settings.workers) {}
+      workers_(settings.workers) {
+  for (const auto &range : settings.priority) {
+    if (range.offset < size())
+      streams_.pin({range.offset, std::min(range.end(), size()) - range.offset});
+  }
+}
 
 Engine::~Engine() {
   {
@@ -42,6 +49,8 @@ void Engine::set_share(uint64_t bytes) {
 void Engine::attach(Reader &reader) {
   Lock lock(mutex_);
   readers_.push_back({&reader});
+  if (workers_ > 0 && !settings_.priority.empty()) start_workers();
+  work_.notify_one();
 }
 
 void Engine::detach(Reader &reader) noexcept {
@@ -59,6 +68,8 @@ void Engine::detach(Reader &reader) noexcept {
 
 void Engine::read(Reader &own, std::span<std::byte> buffer, uint64_t offset) {
   const extents::Range want{offset, buffer.size()};
+  ++counters_.requests;
+  counters_.bytes += want.length;
   if (want.length >= settings_.chunk) return direct(own, buffer, offset);
 
   std::vector<Chunks::Part> parts;
@@ -67,8 +78,9 @@ void Engine::read(Reader &own, std::span<std::byte> buffer, uint64_t offset) {
     Lock lock(mutex_);
     Stream *stream = observe(want);
     if (stream != nullptr && stream->sequential() && pace_.slow()) {
-      if (auto unknown = unknown_ahead(want); workers_ == 0 && unknown < size()) {
-        // Nobody else will ask.
+      if (auto unknown = unknown_ahead(want); unknown < size() && !stream->surveying) {
+        // Nobody can read ahead before somebody has asked.
+        stream->surveying = true;
         uint64_t id = stream->id;
         Job job{nullptr, {unknown, std::min(survey_length, size() - unknown)}, id};
         lock.unlock();
@@ -89,6 +101,7 @@ void Engine::read(Reader &own, std::span<std::byte> buffer, uint64_t offset) {
       stream->fetched = stream->head;  // so far it has read everything itself
     }
     parts = chunks_.split(want);
+    count(parts, claimed);
   }
 
   // The layer below is never asked more often for a request than without the filter.
@@ -115,6 +128,15 @@ void Engine::read(Reader &own, std::span<std::byte> buffer, uint64_t offset) {
   }
 }
 
+void Engine::count(const std::vector<Chunks::Part> &parts, const ChunkPtr &claimed) {
+  bool read = claimed != nullptr, wait = false;
+  for (const auto &part : parts) {
+    read = read || !part.chunk;
+    wait = wait || (part.chunk && part.chunk->state == Chunk::State::in_flight);
+  }
+  if (!read) ++(wait ? counters_.waits : counters_.hits);
+}
+
 bool Engine::copy(const Chunks::Part &part, std::span<std::byte> to) {
   {
     Lock lock(mutex_);
@@ -130,6 +152,8 @@ bool Engine::copy(const Chunks::Part &part, std::span<std::byte> to) {
 }
 
 void Engine::direct(Reader &reader, std::span<std::byte> buffer, uint64_t offset) {
+  ++counters_.plugin_requests;
+  counters_.plugin_bytes += buffer.size();
   Stopwatch watch;
   reader.pread(buffer, offset);
   if (buffer.size() >= settings_.chunk) return;
@@ -139,15 +163,16 @@ void Engine::direct(Reader &reader, std::span<std::byte> buffer, uint64_t offset
   pace_.sample(wall, slept);
 }
 
-std::vector<extents::Extent> Engine::extents(Reader &own, extents::Range range) {
+std::vector<extents::Extent> Engine::extents(Reader &own, extents::Range range, bool one) {
   std::vector<extents::Extent> list;
   uint64_t generation;
   {
     Lock lock(mutex_);
     generation = map_.generation();
     // After a write the layer below has the last word.
-    if (!map_.written()) list = map_.known(range);
+    if (!map_.written()) list = map_.known(range, one ? 1 : ~size_t{0});
   }
+  if (one && !list.empty()) return list;
   uint64_t at = list.empty() ? range.offset : list.back().end();
   if (at < range.end()) {
     auto rest = own.extents({at, range.end() - at});
@@ -162,6 +187,18 @@ std::vector<extents::Extent> Engine::extents(Reader &own, extents::Range range) 
     map_.learn(generation, rest);
   }
   return list;
+}
+
+std::vector<extents::Extent> Engine::merged_extents(Reader &own, extents::Range range) {
+  std::vector<extents::Extent> list;
+  range.length = std::min(range.length, survey_length);
+  while (range.length > 0) {
+    auto some = extents(own, range);
+    if (some.empty()) break;
+    list.insert(list.end(), some.begin(), some.end());
+    range = {some.back().end(), range.end() - some.back().end()};
+  }
+  return merge_gaps(list, settings_.gap);
 }
 
 void Engine::invalidate(extents::Range range) {

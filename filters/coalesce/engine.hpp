@@ -16,6 +16,8 @@
 #include "common/extents/range_set.hpp"
 #include "common/util/log.hpp"
 #include "filters/coalesce/chunks.hpp"
+#include "filters/coalesce/counters.hpp"
+#include "filters/coalesce/depth.hpp"
 #include "filters/coalesce/disk_map.hpp"
 #include "filters/coalesce/pace.hpp"
 #include "filters/coalesce/planner.hpp"
@@ -30,7 +32,8 @@ struct Settings {
   uint64_t chunk = 4u << 20;  // Shape::chunk
   uint64_t block = 1;         // a power of two: the layer below wants its reads aligned so
   unsigned workers = 4;       // threads; 0: each request fetches the chunk that it needs itself
-  std::chrono::microseconds fast{300};  // see Pace
+  std::chrono::microseconds fast{300};        // see Pace
+  std::vector<extents::Range> priority = {};  // fetched first, in this order, before anybody asks
 };
 
 // Reads small requests out of chunks that were fetched before they came. May be used by any number
@@ -40,8 +43,9 @@ class Engine {
   // Makes a reader for one worker, in its thread; nullptr if that is not possible.
   using MakeReader = std::function<std::unique_ptr<Reader>()>;
 
-  // The budget may be shared with other engines and must outlive this one.
-  Engine(const Settings &settings, Budget &budget, util::Log log, MakeReader make_reader = {});
+  // The budget and the counters may be shared with other engines and must outlive this one.
+  Engine(const Settings &settings, Budget &budget, Counters &counters, util::Log log,
+         MakeReader make_reader = {});
   // No request may be running. Waits for what the workers are reading.
   ~Engine();
   Engine(const Engine &) = delete;
@@ -57,8 +61,11 @@ class Engine {
 
   // `own` is the reader of the connection that asks. Throws what it throws.
   void read(Reader &own, std::span<std::byte> buffer, uint64_t offset);
-  // Something is known at least of the first byte of the range (below 4 GiB).
-  std::vector<extents::Extent> extents(Reader &own, extents::Range range);
+  // Something is known at least of the first byte of the range (below 4 GiB). one: of the first
+  // extent only, for those who ask like this ask often.
+  std::vector<extents::Extent> extents(Reader &own, extents::Range range, bool one = false);
+  // The same with gaps of up to Settings::gap made data, as far as extents are asked for at a time.
+  std::vector<extents::Extent> merged_extents(Reader &own, extents::Range range);
 
   // To be called after a write to the layer below, also one that failed, before it is answered: of
   // what was read up to now nothing will be seen by a read that begins later.
@@ -86,7 +93,6 @@ class Engine {
   // All of these with the lock held.
   Stream *observe(extents::Range want);
   uint64_t wanted_between(uint64_t from, uint64_t to) const;
-  uint64_t window() const;
   uint64_t window_of(const Stream &stream) const;
   std::optional<Job> advance(Stream &stream);
   std::optional<Job> next_job();
@@ -98,9 +104,11 @@ class Engine {
   // Where nothing is known any more in the chunk where a request begins; size() if all is.
   uint64_t unknown_ahead(extents::Range want) const;
   bool make_room(uint64_t bytes);
+  void count(const std::vector<Chunks::Part> &parts, const ChunkPtr &claimed);
   void drop(const ChunkPtr &chunk);
   void drop_passed(const Stream &stream);
   void consume(const ChunkPtr &chunk, extents::Range range);
+  uint64_t wanted_in(extents::Range range) const;
   void start_workers();
 
   // Without the lock.
@@ -113,6 +121,7 @@ class Engine {
 
   const Settings settings_;
   Budget &budget_;
+  Counters &counters_;
   const util::Log log_;
   const MakeReader make_reader_;
 
@@ -126,6 +135,7 @@ class Engine {
   extents::RangeSet failed_;  // not to be read ahead again
   unsigned seen_count_ = 0;
   Pace pace_;
+  Depth depth_;
   uint64_t share_;
   uint64_t held_ = 0;  // bytes of all chunks
   std::vector<Lent> readers_;

@@ -19,7 +19,7 @@ std::shared_ptr<Engine> Exports::join(const std::string &name, uint64_t size, bo
       if (auto engine = e.engine.lock(); engine && engine->size() == size) return engine;
     }
   }
-  auto engine = make(budget_);
+  auto engine = make(budget_, counters_);
   entries_.push_back({name, shared, engine});
   share_out();
   return engine;

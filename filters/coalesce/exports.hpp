@@ -21,7 +21,10 @@ class Exports {
   // `memory`: for all engines together, in bytes; each has an equal share.
   explicit Exports(uint64_t memory) : budget_(memory) {}
 
-  using Make = std::function<std::shared_ptr<Engine>(Budget &)>;
+  const Budget &budget() const { return budget_; }
+  const Counters &counters() const { return counters_; }  // of all engines
+
+  using Make = std::function<std::shared_ptr<Engine>(Budget &, Counters &)>;
   // The engine of an export. `shared`: other connections see the same disk, so one that is there
   // and of the same size is taken.
   std::shared_ptr<Engine> join(const std::string &name, uint64_t size, bool shared,
@@ -41,6 +44,7 @@ class Exports {
   void share_out();  // with the lock held
 
   Budget budget_;
+  Counters counters_;
   std::mutex mutex_;  // protects entries_
   std::vector<Entry> entries_;
 };

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "common/nbdkit/params.hpp"
+#include "common/stats/stats_file.hpp"
 #include "common/util/error.hpp"
 #include "filters/coalesce/exports.hpp"
 
@@ -53,15 +54,46 @@ struct Parameters {
   uint64_t memory = 64u << 20;
   unsigned workers = 4;
   bool prefetch = true;
+  bool merged = false;  // coalesce-extents
+  std::vector<extents::Range> priority;
+  std::string stats_path;
   int thread_model = NBDKIT_THREAD_MODEL_SERIALIZE_CONNECTIONS;
 };
 
+constexpr auto no_background =
+    "coalesce: the layers below handle one request at a time, so nothing is read ahead: small "
+    "reads "
+    "become large ones, but not parallel ones";
+
+// OFFSET-END[,OFFSET-END...]
+std::vector<extents::Range> parse_ranges(const std::string &key, const std::string &value) {
+  constexpr uint64_t most = INT64_MAX;
+  std::vector<extents::Range> list;
+  for (size_t at = 0; at <= value.size();) {
+    const size_t comma = std::min(value.find(',', at), value.size());
+    const std::string one = value.substr(at, comma - at);
+    const size_t dash = one.find('-');
+    if (dash == 0 || dash == std::string::npos || dash + 1 == one.size()) {
+      util::fail(EINVAL, "{}={}: \"{}\" must be OFFSET-END, such as 0-1M", key, value, one);
+    }
+    uint64_t offset = nbdkit::parse_size(key, one.substr(0, dash), 0, most);
+    uint64_t end = nbdkit::parse_size(key, one.substr(dash + 1), 0, most);
+    if (end <= offset) {
+      util::fail(EINVAL, "{}={}: \"{}\" must end after it begins", key, value, one);
+    }
+    list.push_back({offset, end - offset});
+    at = comma + 1;
+  }
+  return list;
+}
+
 class Connection {
  public:
-  Connection(const Parameters &parameters, Exports &exports, nbdkit::Backend backend,
-             const std::string &name, bool is_tls)
+  Connection(const Parameters &parameters, Exports &exports, stats::StatsFile &stats,
+             nbdkit::Backend backend, const std::string &name, bool is_tls)
       : parameters_(parameters),
         exports_(exports),
+        stats_(stats),
         backend_(backend),
         name_(name),
         key_((is_tls ? "tls/" : "plain/") + name) {}
@@ -71,8 +103,8 @@ class Connection {
     reader_.emplace(next, next.can_extents());
     uint64_t size = next.get_size();
     bool shared = next.can_multi_conn();
-    engine_ = exports_.join(key_, size, shared, [&](Budget &budget) {
-      return std::make_shared<Engine>(settings(next, shared), budget, nbdkit::log(),
+    engine_ = exports_.join(key_, size, shared, [&](Budget &budget, Counters &counters) {
+      return std::make_shared<Engine>(settings(next, shared), budget, counters, nbdkit::log(),
                                       make_reader(shared));
     });
     engine_->attach(*reader_);
@@ -81,9 +113,15 @@ class Connection {
 
   void pread(nbdkit::Next, std::span<std::byte> buffer, uint64_t offset) {
     engine_->read(*reader_, buffer, offset);
+    stats_.write_if_due();
   }
-  void extents(nbdkit::Next, uint32_t count, uint64_t offset, uint32_t, nbdkit::ExtentList &list) {
-    for (const auto &extent : engine_->extents(*reader_, {offset, count})) list.add(extent);
+  void extents(nbdkit::Next, uint32_t count, uint64_t offset, uint32_t flags,
+               nbdkit::ExtentList &list) {
+    const extents::Range range{offset, count};
+    auto found = parameters_.merged
+                     ? engine_->merged_extents(*reader_, range)
+                     : engine_->extents(*reader_, range, (flags & NBDKIT_FLAG_REQ_ONE) != 0);
+    for (const auto &extent : found) list.add(extent);
   }
 
   void pwrite(nbdkit::Next next, std::span<const std::byte> buffer, uint64_t offset,
@@ -133,6 +171,7 @@ class Connection {
     bool background =
         parameters_.thread_model == NBDKIT_THREAD_MODEL_PARALLEL || own_connections(shared);
     s.workers = parameters_.prefetch && background ? parameters_.workers : 0;
+    s.priority = parameters_.priority;
     return s;
   }
 
@@ -144,6 +183,7 @@ class Connection {
 
   const Parameters &parameters_;
   Exports &exports_;
+  stats::StatsFile &stats_;
   nbdkit::Backend backend_;
   const std::string name_;  // of the export
   const std::string key_;   // of the engine
@@ -162,7 +202,11 @@ class Filter {
       "coalesce-chunk=<SIZE>      Read at most this at a time, 64K to 32M (default: 4M).\n"
       "coalesce-workers=<N>       Read so many at a time ahead of the client (default: 4).\n"
       "coalesce-memory=<SIZE>     Limit of what is held in memory (default: 64M).\n"
-      "coalesce-prefetch=on|off   Read ahead in the background (default: on).";
+      "coalesce-prefetch=on|off   Read ahead in the background (default: on).\n"
+      "coalesce-priority=<RANGES> Read these first: OFFSET-END[,OFFSET-END...].\n"
+      "coalesce-extents=exact|merged\n"
+      "                           Whether clients see short gaps as data (default: exact).\n"
+      "coalesce-stats=<FILE>      Counters for Prometheus.";
 
   bool config(const std::string &key, const std::string &value) {
     if (key == "coalesce-gap") {
@@ -175,6 +219,12 @@ class Filter {
       parameters_.memory = nbdkit::parse_size(key, value, 64u << 10, uint64_t{1} << 40);
     } else if (key == "coalesce-prefetch") {
       parameters_.prefetch = nbdkit::parse_bool(key, value);
+    } else if (key == "coalesce-priority") {
+      parameters_.priority = parse_ranges(key, value);
+    } else if (key == "coalesce-extents") {
+      parameters_.merged = nbdkit::parse_choice(key, value, {"exact", "merged"}) == 1;
+    } else if (key == "coalesce-stats") {
+      parameters_.stats_path = nbdkit::absolute_path(value);
     } else {
       return false;
     }
@@ -189,22 +239,52 @@ class Filter {
           "memory or smaller chunks",
           parameters_.memory, parameters_.chunk);
     }
+    uint64_t priority = 0;
+    for (const auto &range : parameters_.priority) priority += range.length;
+    if (priority > 0 && !parameters_.prefetch) {
+      util::fail(EINVAL, "coalesce-priority needs coalesce-prefetch=on: leave one of them out");
+    }
+    if (priority > parameters_.memory / 2) {
+      util::fail(EINVAL,
+                 "coalesce-priority: the ranges are {} bytes, at most half of coalesce-memory, {} "
+                 "bytes, can be kept for them",
+                 priority, parameters_.memory / 2);
+    }
   }
 
   void get_ready(int thread_model) {
     parameters_.thread_model = thread_model;
     exports_.emplace(parameters_.memory);
+    stats_.emplace(
+        "coalesce-stats", parameters_.stats_path,
+        [this] { return prometheus_text(exports_->counters(), exports_->budget().used()); },
+        nbdkit::log());
+    stats_->write();
+    if (parameters_.prefetch && thread_model < NBDKIT_THREAD_MODEL_SERIALIZE_REQUESTS) {
+      if (parameters_.priority.empty())
+        nbdkit::log().info("{}", no_background);
+      else
+        nbdkit::log().warning("{}; coalesce-priority has no effect", no_background);
+    }
+  }
+  ~Filter() {
+    if (stats_) stats_->write_anyway();
+    if (exports_ && exports_->counters().requests > 0) {
+      nbdkit::log().info("coalesce: {}", summary(exports_->counters()));
+    }
   }
 
   std::unique_ptr<Connection> open(nbdkit::Opener &opener, bool readonly, const std::string &name,
                                    bool is_tls) {
     opener.next(readonly, name);
-    return std::make_unique<Connection>(parameters_, *exports_, opener.backend(), name, is_tls);
+    return std::make_unique<Connection>(parameters_, *exports_, *stats_, opener.backend(), name,
+                                        is_tls);
   }
 
  private:
   Parameters parameters_;
   std::optional<Exports> exports_;
+  std::optional<stats::StatsFile> stats_;
 };
 
 }  // namespace

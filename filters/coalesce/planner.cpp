@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "filters/coalesce/planner.hpp"
 
+#include <algorithm>
+
 namespace coalesce {
 
 namespace {
@@ -12,17 +14,44 @@ uint64_t round_up(uint64_t n, uint64_t align) {
   return round_down(n + (align - 1), align);
 }
 
+// What is wanted, in order, none touching the next.
+std::vector<extents::Range> wanted_ranges(std::span<const extents::Extent> extents) {
+  std::vector<extents::Range> list;
+  for (const auto &e : extents) {
+    if (wanted(e.type) && e.length > 0) list.push_back(e.range());
+  }
+  auto before = [](const auto &a, const auto &b) { return a.offset < b.offset; };
+  if (!std::is_sorted(list.begin(), list.end(), before)) {
+    std::sort(list.begin(), list.end(), before);
+  }
+  size_t count = 0;
+  for (const auto &range : list) {
+    if (count > 0 && range.offset <= list[count - 1].end()) {
+      uint64_t end = std::max(range.end(), list[count - 1].end());
+      list[count - 1].length = end - list[count - 1].offset;
+    } else {
+      list[count++] = range;
+    }
+  }
+  list.resize(count);
+  return list;
+}
+
 }  // namespace
 
 std::vector<extents::Range> plan(std::span<const extents::Extent> extents, const Shape &shape,
                                  uint64_t position) {
   std::vector<extents::Range> pieces;
   if (extents.empty()) return pieces;
-  uint64_t first = std::max(position, extents.front().offset);
-  const uint64_t limit = extents.back().end();
+  uint64_t begin = extents.front().offset, limit = 0;
+  for (const auto &e : extents) {
+    begin = std::min(begin, e.offset);
+    limit = std::max(limit, e.end());
+  }
+  uint64_t first = std::max(position, begin);
 
-  for (const auto &extent : extents) {
-    if (!wanted(extent.type) || extent.end() <= first) continue;
+  for (const auto &extent : wanted_ranges(extents)) {
+    if (extent.end() <= first) continue;
     // `first` is also the end of the last piece, which an aligned start must not go behind.
     uint64_t start = std::max(first, round_down(extent.offset, shape.align));
     uint64_t end = std::min(limit, round_up(extent.end(), shape.align));
@@ -41,6 +70,24 @@ std::vector<extents::Range> plan(std::span<const extents::Extent> extents, const
     first = std::max(first, end);
   }
   return pieces;
+}
+
+std::vector<extents::Extent> merge_gaps(std::span<const extents::Extent> extents, uint64_t gap) {
+  std::vector<extents::Extent> list;
+  for (const auto &e : extents) {
+    size_t n = list.size();
+    bool closes_gap = n >= 2 && e.type == extents::data && list[n - 2].type == extents::data &&
+                      list[n - 1].length <= gap;
+    if (closes_gap) {
+      list.pop_back();
+      list.back().length = e.end() - list.back().offset;
+    } else if (n >= 1 && list.back().type == e.type) {
+      list.back().length += e.length;
+    } else {
+      list.push_back(e);
+    }
+  }
+  return list;
 }
 
 }  // namespace coalesce

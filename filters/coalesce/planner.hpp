@@ -24,10 +24,15 @@ constexpr bool wanted(extents::Type type) {
   return type == extents::data;
 }
 
-// The pieces that cover every wanted byte from `position` on, each once, in order. `extents` follow
-// each other without a gap; nothing outside of them is planned. Pieces end at multiples of
-// Shape::chunk, whatever the position, so that two readers get to the same ones.
+// The pieces that cover every wanted byte from `position` on, each once, in order. The extents may
+// come in any order and touch or overlap each other; what none of them says anything of is a gap, and
+// nothing before the first or after the last is planned. Pieces end at multiples of Shape::chunk,
+// whatever the position, so that two readers get to the same ones.
 std::vector<extents::Range> plan(std::span<const extents::Extent> extents, const Shape &shape,
                                  uint64_t position);
+
+// The extents (in order, each where the last one ends) with every hole that is no longer than `gap`
+// and has data on both sides made a part of that data.
+std::vector<extents::Extent> merge_gaps(std::span<const extents::Extent> extents, uint64_t gap);
 
 }  // namespace coalesce

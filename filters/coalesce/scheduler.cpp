@@ -21,11 +21,18 @@ uint64_t round_down(uint64_t n, uint64_t align) {
 
 Stream *Engine::observe(extents::Range want) {
   bool expected = false;
-  if (!chunks_.empty()) expected = chunks_.split(want).front().chunk != nullptr;
+  if (!chunks_.empty()) {
+    ChunkPtr chunk = chunks_.split(want).front().chunk;
+    // What was fetched because it has priority says nothing of where its reader goes on.
+    const Stream *owner = chunk ? streams_.find(chunk->stream) : nullptr;
+    expected = chunk && !(owner != nullptr && owner->pinned);
+  }
   Stream *stream = streams_.observe(
       want, expected, [&](uint64_t from, uint64_t to) { return wanted_between(from, to); });
   if (stream == nullptr || !stream->sequential()) return stream;
 
+  if (stream->reads == 2) ++counters_.streams;
+  stream->rate.observe(stream->read, std::chrono::steady_clock::now());
   if (!seen_.empty() && seen_.contains(want)) stream->again = true;
   // Whole steps that hold what is not wanted are read by clients that do not look at extents
   // closely.
@@ -55,9 +62,12 @@ uint64_t Engine::wanted_between(uint64_t from, uint64_t to) const {
   return bytes;
 }
 
-uint64_t Engine::window() const {
-  uint64_t useful = 2 * settings_.chunk * std::max(settings_.workers, 1u);
-  return std::min(useful, share_ / std::max<uint64_t>(streams_.active(), 1));
+uint64_t Engine::wanted_in(extents::Range range) const {
+  uint64_t bytes = 0;
+  for (const auto &e : map_.known(range)) {
+    if (wanted(e.type)) bytes += e.length;
+  }
+  return bytes;
 }
 
 std::vector<extents::Range> Engine::plan_from(const Stream &stream, uint64_t position) const {
@@ -122,6 +132,7 @@ ChunkPtr Engine::start(Stream &stream, extents::Range piece) {
   Buffer buffer = Buffer::allocate(budget_, piece.length);
   if (!buffer) return nullptr;
   auto chunk = std::make_shared<Chunk>(piece, std::move(buffer), size());
+  counters_.gap_bytes += piece.length - wanted_in(piece);
   for (const auto &e : map_.known(piece)) {
     if (wanted(e.type)) chunk->unread.add(e.range());
   }
@@ -135,6 +146,7 @@ ChunkPtr Engine::start(Stream &stream, extents::Range piece) {
 void Engine::drop(const ChunkPtr &chunk) {
   if (!chunks_.erase(chunk)) return;
   held_ -= chunk->range.length;
+  counters_.unread_bytes += chunk->unread.bytes();
   if (Stream *stream = streams_.find(chunk->stream)) stream->ahead -= chunk->range.length;
 }
 
@@ -187,13 +199,21 @@ ChunkPtr Engine::claim(Stream &stream, extents::Range want) {
 }
 
 uint64_t Engine::window_of(const Stream &stream) const {
+  if (stream.pinned) return share_;
+  const uint64_t share = share_ / std::max<uint64_t>(streams_.active(), 1);
+  // Each worker has a chunk to fetch while the client reads another one.
+  const uint64_t busy = settings_.chunk * (settings_.workers + 1);
+  const uint64_t depth = depth_.bytes(stream.rate);
+  const uint64_t useful = depth == 0 ? 2 * busy : std::max(busy, depth);
   // It grows with what has been read, so that a short run of reads costs little.
-  return std::min(window(), std::max(4 * stream.read, smallest));
+  const uint64_t grown = std::max(4 * stream.read, smallest);
+  return std::min({share, useful, grown});
 }
 
 std::optional<Engine::Job> Engine::advance(Stream &stream) {
   const uint64_t most = window_of(stream);
-  while (stream.fetched < size() && stream.fetched < stream.head + reach) {
+  const uint64_t end = std::min({size(), stream.head + reach, stream.end});
+  while (stream.fetched < end) {
     extents::Extent here = map_.at(stream.fetched);
     if (here.type == DiskMap::unknown) {
       if (stream.surveying) return std::nullopt;
@@ -217,6 +237,8 @@ std::optional<Engine::Job> Engine::advance(Stream &stream) {
       continue;
     }
     extents::Range piece = free.front();
+    if (piece.offset >= stream.end) return std::nullopt;
+    piece.length = std::min(piece.length, stream.end - piece.offset);
     if (stream.ahead == 0) {
       piece.length = std::min(piece.length, std::max(round_down(most, smallest), smallest));
     } else if (stream.ahead + piece.length > most) {
@@ -232,11 +254,12 @@ std::optional<Engine::Job> Engine::advance(Stream &stream) {
 
 std::optional<Engine::Job> Engine::next_job() {
   std::optional<Job> job;
-  if (!pace_.slow()) return job;
-  streams_.serve([&](Stream &stream) {
+  auto serve = [&](Stream &stream) {
     job = advance(stream);
     return job.has_value();
-  });
+  };
+  streams_.serve_pinned(serve);
+  if (!job && pace_.slow()) streams_.serve(serve);
   return job;
 }
 

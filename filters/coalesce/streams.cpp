@@ -2,6 +2,7 @@
 #include "filters/coalesce/streams.hpp"
 
 #include <algorithm>
+#include <vector>
 
 namespace coalesce {
 
@@ -57,14 +58,33 @@ Stream *Streams::observe(extents::Range read, bool expected, const Between &betw
   return s;
 }
 
+void Streams::pin(extents::Range range) {
+  Stream &s = pinned_.emplace_back();
+  s.id = next_id_++;
+  s.pinned = true;
+  s.fetched = range.offset;
+  s.head = s.end = range.end();
+}
+
+void Streams::serve_pinned(const std::function<bool(Stream &)> &f) {
+  for (Stream &s : pinned_) {
+    if (f(s)) return;
+  }
+}
+
 Stream *Streams::find(uint64_t id) {
-  auto it =
-      std::find_if(streams_.begin(), streams_.end(), [&](const auto &s) { return s.id == id; });
-  return it == streams_.end() ? nullptr : &*it;
+  for (auto *list : {&streams_, &pinned_}) {
+    for (Stream &s : *list) {
+      if (s.id == id) return &s;
+    }
+  }
+  return nullptr;
 }
 
 void Streams::erase(uint64_t id) {
-  std::erase_if(streams_, [&](const auto &s) { return s.id == id; });
+  for (auto *list : {&streams_, &pinned_}) {
+    std::erase_if(*list, [&](const auto &s) { return s.id == id; });
+  }
 }
 
 uint64_t Streams::active() const {
@@ -73,8 +93,12 @@ uint64_t Streams::active() const {
 }
 
 void Streams::serve(const std::function<bool(Stream &)> &f) {
+  std::vector<std::list<Stream>::iterator> needy;
   for (auto it = streams_.begin(); it != streams_.end(); ++it) {
-    if (!it->sequential() || stale(*it)) continue;
+    if (it->sequential() && !stale(*it)) needy.push_back(it);
+  }
+  std::stable_sort(needy.begin(), needy.end(), [](auto a, auto b) { return a->ahead < b->ahead; });
+  for (auto it : needy) {
     if (f(*it)) {
       streams_.splice(streams_.end(), streams_, it);
       return;

@@ -8,6 +8,7 @@
 #include <list>
 
 #include "common/extents/extent.hpp"
+#include "filters/coalesce/depth.hpp"
 
 namespace coalesce {
 
@@ -20,12 +21,15 @@ struct Stream {
   uint64_t ahead = 0;    // how much is held or being fetched for it
   uint64_t step = 1;     // the client reads whole multiples of this, also of what is not wanted
   uint64_t last = 0;     // the number of its last read, see Streams::now()
+  uint64_t end = ~uint64_t{0};  // reading ahead stops here
   unsigned reads = 0;
+  Depth::Rate rate;        // of `read`
   bool surveying = false;  // somebody is asking for the extents at `fetched`
   bool again = false;      // it reads what has been read before
+  bool pinned = false;     // see Streams::pin()
 
   // One read follows another: worth reading ahead for.
-  bool sequential() const { return reads >= 2; }
+  bool sequential() const { return pinned || reads >= 2; }
 };
 
 // Not synchronised.
@@ -43,6 +47,12 @@ class Streams {
   // observe() or erase().
   Stream *observe(extents::Range read, bool expected, const Between &between);
 
+  // A stream that no client reads: what is fetched for it is there for whoever comes. It is served
+  // before all others, those pinned earlier first.
+  void pin(extents::Range range);
+  // Calls f(stream) for each pinned stream, in order, until f returns true.
+  void serve_pinned(const std::function<bool(Stream &)> &f);
+
   Stream *find(uint64_t id);
   void erase(uint64_t id);
 
@@ -50,11 +60,12 @@ class Streams {
   uint64_t slack() const { return slack_; }
 
   // Not read any more, as far as can be told.
-  bool stale(const Stream &stream) const { return now_ - stream.last > patience; }
+  bool stale(const Stream &stream) const { return !stream.pinned && now_ - stream.last > patience; }
   uint64_t active() const;  // sequential streams that are not stale
 
-  // Calls f(stream) for each sequential one that is not stale, the one served longest ago first,
-  // until f returns true, which counts as served.
+  // Calls f(stream) for each sequential one that is not stale, in the order of need, until f returns
+  // true: the one for which the least is fetched ahead first, and of equal ones the one served
+  // longest ago.
   void serve(const std::function<bool(Stream &)> &f);
 
  private:
@@ -65,6 +76,7 @@ class Streams {
   Stream *add(extents::Range read);
 
   std::list<Stream> streams_;  // in the order of service
+  std::list<Stream> pinned_;
   const uint64_t slack_;
   uint64_t now_ = 0;
   uint64_t next_id_ = 1;

@@ -10,12 +10,17 @@ namespace coalesce {
 
 void Engine::fetch(Reader &reader, const ChunkPtr &chunk) noexcept {
   bool good = true;
+  ++counters_.plugin_requests;
+  counters_.plugin_bytes += chunk->range.length;
+  const auto begin = std::chrono::steady_clock::now();
   try {
     reader.pread(chunk->buffer.bytes(), chunk->range.offset);
   } catch (...) {
     good = false;  // whoever needs it reads it again and is told
   }
+  const auto took = std::chrono::steady_clock::now() - begin;
   Lock lock(mutex_);
+  if (good) depth_.fetched(took);
   if (chunk->state == Chunk::State::in_flight) {
     chunk->state = good ? Chunk::State::ready : Chunk::State::gone;
     if (!good) {

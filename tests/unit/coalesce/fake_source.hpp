@@ -53,6 +53,17 @@ class FakeSource {
     if (extents_fail) throw std::runtime_error("no extents");
     return map.slice(range);
   }
+  // Whether there have been so many reads, at the latest after ten seconds.
+  bool wait_for_reads(uint64_t count) {
+    for (int i = 0; i < 10000; ++i) {
+      {
+        std::lock_guard lock(mutex_);
+        if (reads >= count) return true;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return false;
+  }
   void forget_counts() {
     std::lock_guard lock(mutex_);
     reads = read_bytes = longest = surveys = 0;

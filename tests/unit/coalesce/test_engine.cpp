@@ -19,11 +19,13 @@ constexpr uint64_t K = 1024, M = K * K;
 // A source, an engine over it and one connection. No read counts as fast.
 struct Rig {
   explicit Rig(uint64_t size = 16 * M, std::chrono::microseconds delay = 1ms,
-               Settings s = {.gap = 256 * K, .chunk = M, .workers = 4}, uint64_t memory = 16 * M)
+               Settings s = {.gap = 256 * K, .chunk = M, .workers = 4}, uint64_t memory = 16 * M,
+               extents::Range hole = {})
       : source(size, delay), reader(source), budget(memory) {
+    source.map.set(hole, extents::hole);
     s.size = size;
     s.fast = 0us;
-    engine = std::make_unique<Engine>(s, budget, util::Log());
+    engine = std::make_unique<Engine>(s, budget, counters, util::Log());
     engine->attach(reader);
   }
   ~Rig() { engine->detach(reader); }
@@ -46,6 +48,7 @@ struct Rig {
   FakeSource source;
   FakeReader reader;
   Budget budget;
+  Counters counters;
   std::unique_ptr<Engine> engine;
 };
 
@@ -285,9 +288,10 @@ TEST_CASE("workers with connections of their own; without them requests do it th
     FakeSource source(16 * M, 1ms);
     FakeReader reader(source);
     Budget budget(16 * M);
+    Counters counters;
     std::atomic<int> made = 0;
-    Engine engine({.size = 16 * M, .chunk = M, .workers = 3, .fast = 0us}, budget, util::Log(),
-                  [&]() -> std::unique_ptr<Reader> {
+    Engine engine({.size = 16 * M, .chunk = M, .workers = 3, .fast = 0us}, budget, counters,
+                  util::Log(), [&]() -> std::unique_ptr<Reader> {
                     ++made;
                     if (!possible) throw 1;
                     return std::make_unique<FakeReader>(source);
@@ -310,7 +314,9 @@ TEST_CASE("a fast source is left alone") {
   FakeSource source(16 * M, 0us);
   FakeReader reader(source);
   Budget budget(16 * M);
-  Engine engine({.size = 16 * M, .chunk = M, .workers = 3, .fast = 10s}, budget, util::Log());
+  Counters counters;
+  Engine engine({.size = 16 * M, .chunk = M, .workers = 3, .fast = 10s}, budget, counters,
+                util::Log());
   engine.attach(reader);
   std::vector<std::byte> buffer(64 * K);
   for (uint64_t at = 0; at < 16 * M; at += 64 * K) engine.read(reader, buffer, at);
@@ -346,13 +352,74 @@ TEST_CASE("random concurrent readers get the right bytes") {
   }
 }
 
+TEST_CASE("what has priority is read before anybody asks for it, holes left out") {
+  std::vector<Range> first{{8 * M, 2 * M + 1000}, {0, M}, {100 * M, 5}};
+  Rig rig(16 * M, 1ms, {.gap = 0, .chunk = M, .workers = 2, .priority = first}, 16 * M, {9 * M, M});
+  REQUIRE(rig.source.wait_for_reads(3));
+  // Random reads, which otherwise all go straight through.
+  for (uint64_t at : {8 * M + 5 * K, uint64_t{5}, 10 * M, M - 10}) CHECK(rig.right(at, 10));
+  CHECK(rig.counters.hits + rig.counters.waits == 4);
+  auto reads = rig.source.list;
+  std::sort(reads.begin(), reads.end(), [](auto a, auto b) { return a.offset < b.offset; });
+  CHECK(reads == std::vector<Range>{{0, M}, {8 * M, M}, {10 * M, 1000}});
+}
+
+TEST_CASE("what has priority is not read without workers, and does not hinder") {
+  Rig rig(16 * M, 0us, {.chunk = M, .workers = 0, .priority = {{8 * M, M}}});
+  CHECK(rig.all_right({0, 16 * M}, 64 * K));
+}
+
+TEST_CASE("who asks for one extent is told one, from what is known") {
+  Rig rig;
+  rig.source.map.set({M, M}, extents::hole);
+  auto all = rig.engine->extents(rig.reader, {0, 16 * M}, true);
+  CHECK(all.size() == 3);  // more than that was not known, and what was told is not thrown away
+  CHECK(rig.engine->extents(rig.reader, {0, 16 * M}, true) ==
+        std::vector<Extent>{{0, M, extents::data}});
+  CHECK(rig.engine->extents(rig.reader, {M + 5, 16 * M - M - 5}, true) ==
+        std::vector<Extent>{{M + 5, M - 5, extents::hole}});
+  CHECK(rig.source.surveys == 1);
+}
+
+TEST_CASE("merged extents have no short gaps, and are told to the end of the range") {
+  Rig rig(16 * M, 0us, {.gap = 64 * K, .chunk = M, .workers = 0});
+  for (uint64_t at = 0; at < 8 * M; at += 128 * K) rig.source.map.set({at, 64 * K}, extents::hole);
+  rig.source.map.set({8 * M, 4 * M}, extents::hole | extents::zero);
+  auto exact = rig.engine->extents(rig.reader, {0, 16 * M});
+  CHECK(exact.size() == 130);
+  CHECK(rig.engine->merged_extents(rig.reader, {0, 16 * M}) ==
+        std::vector<Extent>{{0, 64 * K, extents::hole},
+                            {64 * K, 8 * M - 64 * K, extents::data},
+                            {8 * M, 4 * M, extents::hole | extents::zero},
+                            {12 * M, 4 * M, extents::data}});
+}
+
+TEST_CASE("counters tell what was asked, read, and read along") {
+  Rig rig(16 * M, 1ms, {.gap = 64 * K, .chunk = M, .workers = 2});
+  for (uint64_t at = 0; at < 16 * M; at += 256 * K) rig.source.map.set({at, 64 * K}, extents::hole);
+  for (uint64_t at = 0; at < 16 * M; at += 256 * K) {
+    for (int i = 1; i < 4; ++i) REQUIRE(rig.right(at + i * 64 * K, 64 * K));
+  }
+  const Counters &c = rig.counters;
+  CHECK(c.requests == 192);
+  CHECK(c.bytes == 12 * M);
+  CHECK(c.streams == 1);
+  CHECK(c.plugin_requests == rig.source.reads);
+  CHECK(c.plugin_bytes == rig.source.read_bytes);
+  CHECK(c.unread_bytes == 0);
+  // Each byte was read once: what is more than data are gaps.
+  CHECK(c.plugin_bytes == 12 * M + c.gap_bytes);
+  CHECK(c.hits + c.waits > 150);
+  CHECK(c.hits + c.waits <= c.requests);
+}
+
 TEST_CASE("connections that see the same disk share an engine, and the memory") {
   Exports exports(8 * M);
   int made = 0;
   auto make = [&](uint64_t size) {
-    return [&made, size](Budget &budget) {
+    return [&made, size](Budget &budget, Counters &counters) {
       ++made;
-      return std::make_shared<Engine>(Settings{.size = size}, budget, util::Log());
+      return std::make_shared<Engine>(Settings{.size = size}, budget, counters, util::Log());
     };
   };
   auto a = exports.join("x", 100, true, make(100));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <random>
 
 #include "filters/coalesce/planner.hpp"
@@ -54,6 +55,31 @@ TEST_CASE("pieces are widened to the alignment, but not out of what is known") {
   CHECK(plan(e, {0, 128, 8}, 0) == Ranges{{8, 24}, {104, 16}});
   CHECK(plan(e, {0, 128, 64}, 0) == Ranges{{0, 120}});
   CHECK(plan(e, {0, 128, 64}, 5) == Ranges{{5, 115}});
+}
+
+TEST_CASE("extents in any order, touching or overlapping, are planned as one list") {
+  std::vector<Extent> e{{150, 50, data}, {0, 100, data},  {90, 20, data}, {110, 40, hole},
+                        {100, 10, data}, {200, 30, data}, {400, 5, data}};
+  CHECK(plan(e, {10, 1000}, 0) == Ranges{{0, 110}, {150, 80}, {400, 5}});
+  std::mt19937 random(2);
+  for (int round = 0; round < 500; ++round) {
+    auto sorted = random_extents(random, 0);
+    auto shuffled = sorted;
+    std::shuffle(shuffled.begin(), shuffled.end(), random);
+    Shape shape{random() % 200, uint64_t{64} * (1 + random() % 10), uint64_t{1} << random() % 6};
+    REQUIRE(plan(shuffled, shape, 0) == plan(sorted, shape, 0));
+  }
+}
+
+TEST_CASE("gaps are merged up to the limit, and only between data") {
+  std::vector<Extent> e{{0, 10, hole},  {10, 5, data},  {15, 10, hole | zero},
+                        {25, 5, data},  {30, 10, zero}, {40, 5, data},
+                        {45, 11, hole}, {56, 4, data},  {60, 2, hole}};
+  CHECK(merge_gaps(e, 10) ==
+        std::vector<Extent>{
+            {0, 10, hole}, {10, 35, data}, {45, 11, hole}, {56, 4, data}, {60, 2, hole}});
+  CHECK(merge_gaps(e, 0) == e);
+  CHECK(merge_gaps({}, 10).empty());
 }
 
 TEST_CASE("disks of many TiB are no different") {

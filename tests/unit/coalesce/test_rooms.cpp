@@ -4,6 +4,8 @@
 #include <random>
 
 #include "filters/coalesce/chunks.hpp"
+#include "filters/coalesce/counters.hpp"
+#include "filters/coalesce/depth.hpp"
 #include "filters/coalesce/disk_map.hpp"
 #include "filters/coalesce/pace.hpp"
 #include "filters/coalesce/streams.hpp"
@@ -11,6 +13,7 @@
 using namespace coalesce;
 using extents::Extent, extents::Range;
 using std::chrono::microseconds;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -154,4 +157,69 @@ TEST_CASE("a layer is slow if most of its reads are") {
   pace.sample(microseconds(100), true);
   CHECK_FALSE(pace.slow());
   CHECK(Pace(microseconds(0)).slow());
+}
+
+TEST_CASE("the stream that has the least ahead is served first") {
+  Streams streams(100);
+  auto two_reads = [&](uint64_t at) {
+    streams.observe({at, 10}, false, not_known);
+    return streams.observe({at + 10, 10}, false, not_known)->id;
+  };
+  uint64_t a = two_reads(0), b = two_reads(10000);
+  streams.find(a)->ahead = 50;
+  std::vector<uint64_t> order;
+  auto look = [&](Stream &s) {
+    order.push_back(s.id);
+    return false;
+  };
+  streams.serve(look);
+  CHECK(order == std::vector{b, a});
+  streams.find(b)->ahead = 60;
+  streams.serve(look);
+  CHECK(order == std::vector{b, a, a, b});
+}
+
+TEST_CASE("a pinned stream is served in its own turn, and no read belongs to it") {
+  Streams streams(100);
+  streams.pin({5000, 10});
+  std::vector<uint64_t> pinned;
+  streams.serve_pinned([&](Stream &s) {
+    pinned.push_back(s.id);
+    CHECK(s.fetched == 5000);
+    CHECK(s.end == 5010);
+    CHECK_FALSE(streams.stale(s));
+    return true;
+  });
+  REQUIRE(pinned.size() == 1);
+  CHECK(streams.find(pinned[0]) != nullptr);
+  CHECK(streams.observe({5000, 10}, false, not_known)->id != pinned[0]);
+  CHECK(streams.active() == 0);
+  streams.erase(pinned[0]);
+  CHECK(streams.find(pinned[0]) == nullptr);
+}
+
+TEST_CASE("the depth is what a reader consumes during two fetches") {
+  Depth depth;
+  Depth::Rate rate;
+  Depth::Time now{1h};
+  CHECK(depth.bytes(rate) == 0);
+  depth.fetched(50ms);
+  rate.observe(0, now);
+  rate.observe(1000, now + 50ms);  // too soon to tell
+  CHECK(depth.bytes(rate) == 0);
+  rate.observe(10'000'000, now + 100ms);
+  CHECK(depth.bytes(rate) == Approx(10'000'000).epsilon(0.01));
+  for (int i = 0; i < 100; ++i) depth.fetched(5ms);
+  CHECK(depth.bytes(rate) == Approx(1'000'000).epsilon(0.01));
+}
+
+TEST_CASE("the counters as text and in one line") {
+  Counters counters;
+  counters.requests = 7;
+  counters.gap_bytes = 4096;
+  std::string text = prometheus_text(counters, 99);
+  CHECK_THAT(text, Catch::Contains("nbdkit_coalesce_requests_total 7\n"));
+  CHECK_THAT(text, Catch::Contains("# TYPE nbdkit_coalesce_gap_bytes_total counter\n"));
+  CHECK_THAT(text, Catch::Contains("nbdkit_coalesce_held_bytes 99\n"));
+  CHECK_THAT(summary(counters), Catch::Contains("7 requests") && Catch::Contains("4096 in gaps"));
 }
