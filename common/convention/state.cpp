@@ -2,11 +2,14 @@
 #include "common/convention/state.hpp"
 
 #include <cerrno>
+#include <cstddef>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <utility>
 
 #include "common/util/error.hpp"
 #include "common/util/file.hpp"
+#include "common/util/json_walk.hpp"
 
 namespace convention {
 
@@ -17,6 +20,157 @@ namespace {
              origin, why);
 }
 
+// Numbers and texts of the first level, and "owed". depth_ 1: within the state; in owed_: 2 within
+// the list, 3 within a pair.
+class StateVisitor : public util::JsonVisitor {
+ public:
+  explicit StateVisitor(const std::string &origin) : origin_(origin) {}
+
+  // Once the document has been walked.
+  State state() {
+    if (version_ != 1) refuse(origin_, "\"nbdkit-replicate\" is not 1");
+    State s;
+    s.checkpoint = required(checkpoint_);
+    s.source = required(source_);
+    s.vm = required(vm_);
+    s.disk = required(disk_);
+    s.size = required(size_);
+    if (end_ > s.size) refuse(origin_, out_of_order);
+    s.owed = std::move(required(owed_));
+    s.destination = destination_.value_or("");
+    return s;
+  }
+
+  void begin_object() override {
+    if (depth_ > 0) other();
+    ++depth_;
+    field_.clear();
+  }
+  void begin_array() override {
+    if (depth_ == 0) other();
+    if (in_owed_ && depth_ >= 3) no_pair();
+    if (depth_ == 1 && field_ == "owed") {
+      in_owed_ = true;
+      owed_.emplace();
+      end_ = 0;
+    } else if (!in_owed_) {
+      other();
+    }
+    numbers_ = 0;
+    ++depth_;
+    field_.clear();
+  }
+  void end() override {
+    --depth_;
+    if (in_owed_ && depth_ == 2) add_pair();
+    if (depth_ == 1) in_owed_ = false;
+    field_.clear();
+  }
+  void key(const std::string &name) override { field_ = depth_ == 1 ? name : ""; }
+  void whole(uint64_t value) override {
+    if (in_owed_) {
+      if (depth_ != 3 || numbers_ == 2) no_pair();
+      pair_[numbers_++] = value;
+    } else if (field_ == "nbdkit-replicate") {
+      version_ = value;
+    } else if (field_ == "size") {
+      size_ = value;
+    } else if (field_ == "disk" && value <= INT64_MAX) {
+      disk_ = static_cast<int64_t>(value);
+    } else {
+      other();
+    }
+  }
+  void negative(int64_t value) override {
+    if (field_ == "disk") {
+      disk_ = value;
+    } else {
+      other();
+    }
+  }
+  void text(const std::string &value) override {
+    if (auto *to = text_field()) {
+      *to = value;
+    } else {
+      other();
+    }
+  }
+  // What is of the wrong kind; fields that are none of ours may be anything.
+  void other() override {
+    if (depth_ == 0) refuse(origin_, "it is not a JSON object");
+    if (in_owed_) no_pair();
+    if (text_field() != nullptr) refuse(origin_, "a field that must be text is not");
+    if (field_ == "disk") refuse(origin_, "\"disk\" is not a number");
+    if (field_ == "size") refuse(origin_, "\"size\" is not a number");
+    if (field_ == "owed") refuse(origin_, "\"owed\" is not an array");
+    if (field_ == "nbdkit-replicate") refuse(origin_, "\"nbdkit-replicate\" is not 1");
+  }
+
+ private:
+  static constexpr const char *out_of_order =
+      "\"owed\" is unsorted, overlaps or lies beyond the disk";
+
+  [[noreturn]] void no_pair() const {
+    refuse(origin_, "\"owed\" holds something that is not [offset, length]");
+  }
+  template <typename T>
+  T &required(std::optional<T> &field) const {
+    if (!field) refuse(origin_, "a field is missing");
+    return *field;
+  }
+  std::optional<std::string> *text_field() {
+    if (field_ == "checkpoint") return &checkpoint_;
+    if (field_ == "source") return &source_;
+    if (field_ == "vm") return &vm_;
+    if (field_ == "destination") return &destination_;
+    return nullptr;
+  }
+  void add_pair() {
+    if (numbers_ != 2) no_pair();
+    extents::Range range{pair_[0], pair_[1]};
+    if (range.offset < end_ || range.length > UINT64_MAX - range.offset) {
+      refuse(origin_, out_of_order);
+    }
+    end_ = range.end();
+    owed_->push_back(range);
+  }
+
+  const std::string &origin_;
+  int depth_ = 0;
+  bool in_owed_ = false;
+  std::string field_;  // what the next value is for; empty: for nothing of ours
+  uint64_t pair_[2] = {};
+  size_t numbers_ = 0;  // of the pair, so far
+  uint64_t end_ = 0;    // of the last range
+
+  std::optional<uint64_t> version_, size_;
+  std::optional<int64_t> disk_;
+  std::optional<std::string> checkpoint_, source_, vm_, destination_;
+  std::optional<std::vector<extents::Range>> owed_;
+};
+
+EachOwed each_of(const std::vector<extents::Range> &owed) {
+  return [&owed](const auto &add) {
+    for (const auto &range : owed) add(range);
+  };
+}
+
+void write(const State &s, const EachOwed &each, const util::Write &out) {
+  nlohmann::ordered_json header = {{"nbdkit-replicate", 1}, {"checkpoint", s.checkpoint},
+                                   {"source", s.source},    {"vm", s.vm},
+                                   {"disk", s.disk},        {"size", s.size}};
+  if (!s.destination.empty()) header["destination"] = s.destination;
+  std::string text = header.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+  text.back() = ',';
+  out(text + "\"owed\":[");
+  const char *separator = "";
+  each([&](const extents::Range &range) {
+    out(fmt::format("{}[{},{}]", separator, range.offset, range.length));
+    separator = ",";
+  });
+  out("]}\n");
+}
+
 }  // namespace
 
 uint64_t State::owed_bytes() const {
@@ -25,13 +179,24 @@ uint64_t State::owed_bytes() const {
 }
 
 std::optional<State> load_state(const std::string &path) {
-  auto text = util::read_file(path);
-  if (!text) return std::nullopt;
-  return parse_state(*text, path);
+  StateVisitor visitor(path);
+  switch (util::walk_json_file(path, visitor)) {
+    case util::Walk::done:
+      return visitor.state();
+    case util::Walk::no_file:
+      return std::nullopt;
+    case util::Walk::not_json:
+      break;
+  }
+  refuse(path, "it is not JSON, or ends too early");
 }
 
 void save_state(const std::string &path, const State &state) {
-  util::replace_file(path, format(state));
+  save_state(path, state, each_of(state.owed));
+}
+
+void save_state(const std::string &path, const State &state, const EachOwed &each) {
+  util::replace_file(path, [&](const util::Write &out) { write(state, each, out); });
 }
 
 void check_belongs(const State &state, const std::optional<Description> &source, uint64_t size,
@@ -61,53 +226,15 @@ void check_belongs(const State &state, const std::optional<Description> &source,
 }
 
 std::string format(const State &s) {
-  nlohmann::ordered_json document = {{"nbdkit-replicate", 1}, {"checkpoint", s.checkpoint},
-                                     {"source", s.source},    {"vm", s.vm},
-                                     {"disk", s.disk},        {"size", s.size}};
-  auto &owed = document["owed"] = nlohmann::ordered_json::array();
-  for (const auto &range : s.owed) owed.push_back({range.offset, range.length});
-  return document.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace) + "\n";
+  std::string text;
+  write(s, each_of(s.owed), [&](std::string_view part) { text += part; });
+  return text;
 }
 
 State parse_state(const std::string &text, const std::string &origin) {
-  auto document = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!document.is_object()) refuse(origin, "it is not a JSON object");
-  if (document.value("nbdkit-replicate", nlohmann::json()) != 1) {
-    refuse(origin, "\"nbdkit-replicate\" is not 1");
-  }
-  auto field = [&](const char *key) -> const nlohmann::json & {
-    auto it = document.find(key);
-    if (it == document.end()) refuse(origin, "a field is missing");
-    return *it;
-  };
-  auto text_of = [&](const char *key) {
-    if (!field(key).is_string()) refuse(origin, "a field that must be text is not");
-    return field(key).get<std::string>();
-  };
-
-  State s;
-  s.checkpoint = text_of("checkpoint");
-  s.source = text_of("source");
-  s.vm = text_of("vm");
-  if (!field("disk").is_number_integer()) refuse(origin, "\"disk\" is not a number");
-  s.disk = field("disk").get<int64_t>();
-  if (!field("size").is_number_unsigned()) refuse(origin, "\"size\" is not a number");
-  s.size = field("size").get<uint64_t>();
-  if (!field("owed").is_array()) refuse(origin, "\"owed\" is not an array");
-  uint64_t end = 0;
-  for (const auto &pair : field("owed")) {
-    if (!pair.is_array() || pair.size() != 2 || !pair[0].is_number_unsigned() ||
-        !pair[1].is_number_unsigned()) {
-      refuse(origin, "\"owed\" holds something that is not [offset, length]");
-    }
-    extents::Range range{pair[0].get<uint64_t>(), pair[1].get<uint64_t>()};
-    if (range.offset < end || range.offset > s.size || range.length > s.size - range.offset) {
-      refuse(origin, "\"owed\" is unsorted, overlaps or lies beyond the disk");
-    }
-    end = range.end();
-    s.owed.push_back(range);
-  }
-  return s;
+  StateVisitor visitor(origin);
+  if (!util::walk_json(text, visitor)) refuse(origin, "it is not JSON");
+  return visitor.state();
 }
 
 }  // namespace convention

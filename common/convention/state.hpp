@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,6 +22,7 @@ struct State {
   int64_t disk = 0;
   uint64_t size = 0;                 // of the disk, in bytes
   std::vector<extents::Range> owed;  // sorted, disjoint, within size
+  std::string destination = {};      // what its owner calls it; empty: no name was given
 
   uint64_t owed_bytes() const;
 };
@@ -31,6 +33,11 @@ std::optional<State> load_state(const std::string &path);
 
 // Atomic and durable (util::replace_file).
 void save_state(const std::string &path, const State &state);
+
+// The same for what is owed in so many ranges that they are not kept in a list: each(add) calls
+// add(range) for one after the other. state.owed is not looked at.
+using EachOwed = std::function<void(const std::function<void(const extents::Range &)> &add)>;
+void save_state(const std::string &path, const State &state, const EachOwed &each);
 
 // Throws util::Error EINVAL, with what to do, unless the state is of the disk of `size` bytes that
 // `source` describes (nothing: a source that does not say; then the size alone can be checked), and

@@ -3,10 +3,11 @@
 
 #include <cerrno>
 #include <limits>
-#include <nlohmann/json.hpp>
+#include <optional>
 #include <vector>
 
 #include "common/util/error.hpp"
+#include "common/util/json_walk.hpp"
 
 namespace extents {
 
@@ -19,41 +20,102 @@ namespace {
       origin, why);
 }
 
-uint64_t number(const nlohmann::json &entry, const char *key, const std::string &origin) {
-  auto it = entry.find(key);
-  if (it == entry.end() || !it->is_number_unsigned()) {
-    refuse(origin, std::string("an entry has no number \"") + key + "\"");
+// depth_ 1: within the array; 2: within an entry; more: within something that is none of ours.
+class MapVisitor : public util::JsonVisitor {
+ public:
+  MapVisitor(const std::string &origin, const std::function<void(const Extent &)> &add)
+      : origin_(origin), add_(add) {}
+
+  uint64_t end_of_map() const { return end_; }
+
+  void begin_object() override {
+    if (depth_ == 0) no_array();
+    if (++depth_ == 2) offset_ = length_ = type_ = std::nullopt;
+    field_ = nullptr;
   }
-  return it->get<uint64_t>();
-}
+  void begin_array() override {
+    if (depth_ == 1) no_entry();
+    ++depth_;
+    field_ = nullptr;
+  }
+  void end() override {
+    if (depth_-- == 2) add_entry();
+    field_ = nullptr;
+  }
+  void key(const std::string &name) override {
+    field_ = nullptr;
+    if (depth_ != 2) return;
+    if (name == "offset") field_ = &offset_;
+    if (name == "length") field_ = &length_;
+    if (name == "type") field_ = &type_;
+    if (field_ != nullptr) *field_ = std::nullopt;
+  }
+  void whole(uint64_t value) override {
+    other();
+    if (field_ != nullptr) *field_ = value;
+  }
+  void negative(int64_t) override { other(); }
+  void text(const std::string &) override { other(); }
+  void other() override {
+    if (depth_ == 0) no_array();
+    if (depth_ == 1) no_entry();
+  }
+
+ private:
+  using Number = std::optional<uint64_t>;
+
+  [[noreturn]] void no_array() const { refuse(origin_, "it is not a JSON array"); }
+  [[noreturn]] void no_entry() const { refuse(origin_, "an entry is not an object"); }
+  uint64_t required(const Number &number, const char *key) const {
+    if (!number) refuse(origin_, std::string("an entry has no number \"") + key + "\"");
+    return *number;
+  }
+
+  void add_entry() {
+    Extent e{required(offset_, "offset"), required(length_, "length"),
+             static_cast<Type>(required(type_, "type") & (hole | zero))};
+    if (e.offset != end_) {
+      refuse(origin_, fmt::format("the entry at {} should be at {}", e.offset, end_));
+    }
+    if (e.length > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()) - end_) {
+      refuse(origin_, "its lengths add up to more than 2^63");
+    }
+    end_ = e.end();
+    add_(e);
+  }
+
+  const std::string &origin_;
+  const std::function<void(const Extent &)> &add_;
+  int depth_ = 0;
+  Number offset_, length_, type_;
+  Number *field_ = nullptr;  // what the next value is for
+  uint64_t end_ = 0;
+};
 
 }  // namespace
 
 ExtentMap parse_map(std::string_view text, const std::string &origin) {
-  auto document = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!document.is_array()) refuse(origin, "it is not a JSON array");
-
   std::vector<Extent> list;
-  list.reserve(document.size());
-  uint64_t end = 0;
-  for (const auto &entry : document) {
-    if (!entry.is_object()) refuse(origin, "an entry is not an object");
-    Extent e{number(entry, "offset", origin), number(entry, "length", origin), 0};
-    uint64_t type = number(entry, "type", origin);
-    if (e.offset != end) {
-      refuse(origin, fmt::format("the entry at {} should be at {}", e.offset, end));
-    }
-    if (e.length > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()) - end) {
-      refuse(origin, "its lengths add up to more than 2^63");
-    }
-    e.type = static_cast<Type>(type & (hole | zero));
-    end = e.end();
-    list.push_back(e);
-  }
-
-  ExtentMap map(end);
+  std::function<void(const Extent &)> add = [&](const Extent &e) { list.push_back(e); };
+  MapVisitor visitor(origin, add);
+  if (!util::walk_json(text, visitor)) refuse(origin, "it is not JSON");
+  ExtentMap map(visitor.end_of_map());
   for (const Extent &e : list) map.set(e.range(), e.type);
   return map;
+}
+
+uint64_t load_map(const std::string &path, const std::string &origin,
+                  const std::function<void(const Extent &)> &add) {
+  MapVisitor visitor(origin, add);
+  switch (util::walk_json_file(path, visitor)) {
+    case util::Walk::done:
+      break;
+    case util::Walk::no_file:
+      util::fail(ENOENT, "{}: there is no such file", origin);
+    case util::Walk::not_json:
+      refuse(origin, "it is not JSON, or ends too early");
+  }
+  return visitor.end_of_map();
 }
 
 std::string format_map(const ExtentMap &map) {

@@ -40,11 +40,24 @@ std::string directory_of(const std::string &path) {
 
 namespace {
 
-void write_and_rename(const std::string &path, std::string_view content, bool sync) {
+void write_and_rename(const std::string &path, const std::function<void(const Write &)> &content,
+                      bool sync) {
+  constexpr size_t enough = 1u << 18;  // bytes that are written at once
   std::string temporary = path + ".tmp";
   {
     Fd fd = open_file(temporary, O_WRONLY | O_CREAT | O_TRUNC);
-    write_at(fd, std::as_bytes(std::span(content)), 0, temporary);
+    std::string gathered;
+    uint64_t offset = 0;
+    auto pass_on = [&] {
+      write_at(fd, std::as_bytes(std::span(gathered)), offset, temporary);
+      offset += gathered.size();
+      gathered.clear();
+    };
+    content([&](std::string_view part) {
+      gathered += part;
+      if (gathered.size() >= enough) pass_on();
+    });
+    pass_on();
     if (sync && ::fsync(fd.get()) < 0) fail_os(errno, "cannot sync {}", temporary);
   }
   if (::rename(temporary.c_str(), path.c_str()) < 0) {
@@ -55,6 +68,10 @@ void write_and_rename(const std::string &path, std::string_view content, bool sy
 }  // namespace
 
 void replace_file(const std::string &path, std::string_view content) {
+  replace_file(path, [&](const Write &write) { write(content); });
+}
+
+void replace_file(const std::string &path, const std::function<void(const Write &)> &content) {
   write_and_rename(path, content, true);
   std::string directory = directory_of(path);
   Fd fd = open_file(directory, O_RDONLY | O_DIRECTORY);
@@ -62,7 +79,8 @@ void replace_file(const std::string &path, std::string_view content) {
 }
 
 void replace_file_unsynced(const std::string &path, std::string_view content) {
-  write_and_rename(path, content, false);
+  write_and_rename(
+      path, [&](const Write &write) { write(content); }, false);
 }
 
 }  // namespace util

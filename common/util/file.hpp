@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,6 +18,11 @@ std::optional<std::string> read_file(const std::string &path, size_t max_bytes =
 // Replaces a file so that after a crash at any instant either the old content or the new one is
 // there, whole: PATH.tmp is written and synced, renamed over PATH, the directory synced.
 void replace_file(const std::string &path, std::string_view content);
+
+// The same for a content that is not kept in memory: content(write) calls write(part) for one part
+// after the other; they may be short. If it throws, the file stays as it was.
+using Write = std::function<void(std::string_view part)>;
+void replace_file(const std::string &path, const std::function<void(const Write &write)> &content);
 
 // The same without syncing: a reader sees the old content or the new one, but a crash may lose both.
 void replace_file_unsynced(const std::string &path, std::string_view content);

@@ -53,6 +53,38 @@ TEST_CASE("a state survives being saved and loaded") {
   std::filesystem::remove_all(directory);
 }
 
+TEST_CASE("what a state has besides is not looked at, and its fields stand in any order") {
+  State state = convention::parse_state(
+      R"({"later":{"size":7,"owed":[[1,2]]},"owed":[[1,2],[5,5]],"more":[[{"vm":1}],null],"size":10,)"
+      R"("disk":-3,"vm":"v","source":"s","checkpoint":"c","nbdkit-replicate":1,"x":1.5})",
+      "f");
+  CHECK(state.owed == std::vector<extents::Range>{{1, 2}, {5, 5}});
+  CHECK(state.size == 10);
+  CHECK(state.disk == -3);
+  CHECK(state.destination.empty());
+  state.destination = "dr \"site\"";
+  CHECK(convention::parse_state(convention::format(state), "f").destination == state.destination);
+}
+
+TEST_CASE("a state that owes in a million places is written and read without being kept as text") {
+  char directory[] = "/tmp/replicate-state-XXXXXX";
+  REQUIRE(mkdtemp(directory) != nullptr);
+  std::string path = std::string(directory) + "/web1.state";
+  constexpr uint64_t count = 1'000'000;
+  convention::save_state(path, State{"c", "", "", 0, count * 131072, {}}, [&](const auto &add) {
+    for (uint64_t i = 0; i < count; ++i) add({i * 131072, 65536});
+  });
+  auto again = convention::load_state(path);
+  REQUIRE(again);
+  REQUIRE(again->owed.size() == count);
+  CHECK(again->owed.back() == extents::Range{(count - 1) * 131072, 65536});
+  CHECK(again->owed_bytes() == count * 65536);
+  // Cut off: no state.
+  std::filesystem::resize_file(path, std::filesystem::file_size(path) - 3);
+  CHECK_THROWS_WITH(convention::load_state(path), Catch::Contains("remove it"));
+  std::filesystem::remove_all(directory);
+}
+
 TEST_CASE("a damaged state is refused, with the way to start anew") {
   std::string good = convention::format(State{"c", "vsphere", "vm", 1, 1000, {{0, 10}}});
   CHECK_NOTHROW(convention::parse_state(good, "f"));
@@ -73,6 +105,12 @@ TEST_CASE("a damaged state is refused, with the way to start anew") {
       with("[[0,10]]", "[[0,10],[5,10]]"),
       with("[[0,10]]", "[[10,18446744073709551615]]"),
       with("[[0,10]]", "[[0]]"),
+      with("[[0,10]]", "[[0,1,2]]"),
+      with("[[0,10]]", "[[[0,10]]]"),
+      with("[[0,10]]", "[0,10]"),
+      with("[[0,10]]", "[{\"a\":1}]"),
+      with("[[0,10]]", "[[0,-1]]"),
+      with("\"vm\":\"vm\"", "\"vm\":[1]"),
       with("[[0,10]]", "7"),
   };
   for (const auto &text : bad) {

@@ -124,6 +124,12 @@ TEST_CASE("a map survives being written and read") {
   CHECK(again.slice({0, again.size()}) == map.slice({0, map.size()}));
 }
 
+TEST_CASE("what a map's entries have besides is not looked at") {
+  auto map = extents::parse_map(
+      R"([{"description": {"type": 9}, "type": 3, "x": [[1]], "length": 10, "offset": 0}])", "f");
+  CHECK(map.slice({0, 20}) == std::vector<Extent>{{0, 10, 3}});
+}
+
 TEST_CASE("what is no map is refused, with its name") {
   const char *bad[] = {
       "",
@@ -135,6 +141,10 @@ TEST_CASE("what is no map is refused, with its name") {
       R"([{"offset": 0, "length": 10, "type": 0}, {"offset": 20, "length": 10, "type": 0}])",
       R"([{"offset": 0, "length": 18446744073709551615, "type": 0}])",
       R"([{"offset": 0, "length": 10, "type": 0)",
+      R"([{"offset": 0, "length": 10, "type": 0}] 1)",
+      R"([[{"offset": 0, "length": 10, "type": 0}]])",
+      R"([{"offset": 0, "length": {"length": 10}, "type": 0}])",
+      "7",
   };
   for (const char *text : bad) {
     INFO(text);
