@@ -4,6 +4,7 @@
 #include "common/nbdkit/filter.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <optional>
 #include <string>
 
@@ -18,6 +19,23 @@ struct Settings {
   std::string owed_path;
   std::optional<convention::State> state;
   Zeroes zeroes = Zeroes::zero;
+};
+
+// How often the layer below is asked for one answer of ours. It may stop early, and then a client
+// would need a round trip for each of its extents; so it is asked again, up to what the client wants
+// to know, but for no longer than a client can be expected to wait.
+class Asking {
+ public:
+  explicit Asking(bool one) : one_(one) {}
+  // answered: something can be said already.
+  bool more(bool answered) const {
+    return !answered || (!one_ && Clock::now() - start_ < std::chrono::seconds(1));
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  const bool one_;  // the client wants no more than the first extent
+  const Clock::time_point start_ = Clock::now();
 };
 
 class Connection {
@@ -38,25 +56,36 @@ class Connection {
     return true;
   }
 
-  void extents(nbdkit::Next next, uint32_t count, uint64_t offset, uint32_t,
+  // A source's bytes are of one point in time: nothing may be written to it.
+  bool can_write(nbdkit::Next) { return false; }
+
+  void extents(nbdkit::Next next, uint32_t count, uint64_t offset, uint32_t flags,
                nbdkit::ExtentList &list) {
+    const bool one = (flags & NBDKIT_FLAG_REQ_ONE) != 0;
     if (honest_) {
-      for (const auto &extent : next.extents(count, offset)) list.add(extent);
+      Asking asking(one);
+      for (uint64_t at = offset, end = offset + count; at < end && asking.more(at > offset);) {
+        for (const auto &extent : next.extents(static_cast<uint32_t>(end - at), at)) {
+          list.add(extent);
+          at = extent.end();
+        }
+      }
     } else {
-      show_sectors(next, count, offset, list);
+      show_sectors(next, count, offset, one, list);
     }
   }
 
  private:
-  // In whole sectors, so a little more than was asked for. The layer below may stop early; so may
-  // we, but not before we have said something.
-  void show_sectors(nbdkit::Next next, uint32_t count, uint64_t offset, nbdkit::ExtentList &list) {
+  // In whole sectors, so a little more than was asked for.
+  void show_sectors(nbdkit::Next next, uint32_t count, uint64_t offset, bool one,
+                    nbdkit::ExtentList &list) {
     constexpr uint64_t sector = Sectors::sector;
     const uint64_t size = next.get_size();
     uint64_t at = offset / sector * sector;
     const uint64_t end = std::min((offset + count + sector - 1) / sector * sector, size);
     Sectors sectors([&](const extents::Extent &extent) { list.add(extent); });
-    while (at < end && sectors.empty()) {
+    Asking asking(one);
+    while (at < end && asking.more(!sectors.empty())) {
       auto ask = static_cast<uint32_t>(std::min<uint64_t>(end - at, UINT32_MAX / sector * sector));
       for (const auto &extent : next.extents(ask, at)) {
         show(extent, owed_, settings_.zeroes, [&](const auto &shown) { sectors.feed(shown); });

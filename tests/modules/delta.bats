@@ -170,3 +170,81 @@ open("base.raw", "wb").write(base)'
     same disk.raw copy.raw
     [ "$(qemu-img map --output=json overlay.qcow2 | jq '[.[] | select(.depth == 0) | .length] | add')" = 3145728 ]
 }
+
+# Each of them is a round trip less: what the client asks for is answered at once, whatever the layer
+# below tells at a time.
+@test "100 000 areas: the client is told as many at once as it asks for" {
+    truncate -s 12500M big.raw
+    awk 'BEGIN { for (i = 0; i < 100000; i++) printf "%.0f 65536\n%.0f 65536 hole\n", i * 131072, i * 131072 + 65536 }' > honest
+    start src --filter="$DELTA" --filter=extentlist file big.raw extentlist=honest
+    cat > ask.py <<'PY'
+import nbd, sys
+h = nbd.NBD()
+h.add_meta_context("base:allocation")
+h.connect_uri(sys.argv[1])
+size, at, asked, found = h.get_size(), 0, 0, []
+def extent(context, offset, entries, error):
+    global at
+    found.extend(entries[1::2])
+    at = offset + sum(entries[0::2])
+    return 0
+while at < size:
+    h.block_status(min(1 << 30, size - at), at, extent)
+    asked += 1
+print(asked, len(found), found == [0, 3] * (len(found) // 2))
+PY
+    [ "$(/usr/bin/python3 ask.py "$(uri src)")" = "13 200000 True" ]
+    [ "$(/usr/bin/python3 ask.py "$(uri src honest)" | cut -d' ' -f1,2)" = "13 200000" ]
+    stop src
+    # One that tells of one extent at a time, as many plugins do.
+    cat > one.sh <<'SH'
+case "$1" in
+    get_size) echo 64M ;;
+    can_extents) ;;
+    pread) head -c "$3" /dev/zero ;;
+    extents) n=$(( $4 / 1048576 )); echo "$(( n * 1048576 )) 1M $(( n % 2 ))" ;;
+    *) exit 2 ;;
+esac
+SH
+    chmod +x one.sh
+    start src --filter="$DELTA" sh one.sh
+    sed -i 's/1 << 30/32 << 20/' ask.py
+    [ "$(/usr/bin/python3 ask.py "$(uri src)")" = "2 64 True" ]
+    [ "$(/usr/bin/python3 ask.py "$(uri src honest)" | cut -d' ' -f1,2)" = "2 64" ]
+}
+
+@test "one extent is told when only one is asked for" {
+    view
+    /usr/bin/python3 - "$(uri src)" <<'PY'
+import nbd, sys
+h = nbd.NBD()
+h.add_meta_context("base:allocation")
+h.connect_uri(sys.argv[1])
+found = []
+h.block_status(8 << 20, 0, lambda c, o, entries, e: found.extend(entries) or 0, nbd.CMD_FLAG_REQ_ONE)
+assert found == [2 << 20, 3], found
+PY
+}
+
+@test "nothing can be written to a source" {
+    view
+    cp disk.raw before.raw
+    /usr/bin/python3 - "$(uri src)" <<'PY'
+import nbd, sys
+h = nbd.NBD()
+h.connect_uri(sys.argv[1])
+assert h.is_read_only()
+assert h.can_multi_conn()
+PY
+    must_fail timeout 20 nbdcopy before.raw "$(uri src)"
+    same before.raw disk.raw
+}
+
+@test "multi-conn and block sizes are those of the layer below" {
+    start src --filter="$DELTA" --filter=blocksize-policy --filter=multi-conn file disk.raw \
+        multi-conn-mode=disable blocksize-minimum=4096 blocksize-preferred=65536 blocksize-maximum=1M
+    for export in "" honest; do
+        nbdinfo --json "$(uri src $export)" | jq -c '.exports[0] | [.can_multi_conn, .block_size_minimum, .block_size_preferred, .block_size_maximum]' > told
+        [ "$(cat told)" = "[false,4096,65536,1048576]" ]
+    done
+}
