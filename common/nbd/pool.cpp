@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <deque>
+#include <future>
 
 #include "common/util/error.hpp"
 
@@ -33,28 +35,59 @@ Connection &Pool::least_busy() {
       [](const auto &a, const auto &b) { return a->in_flight() < b->in_flight(); });
 }
 
-extents::ExtentMap Pool::read_map() {
+namespace {
+
+// One block-status request: what was asked, and what came of it. Shared with the connection, which
+// may still be at it when nobody waits any more.
+struct Question {
+  explicit Question(extents::Range r) : asked(r) {}
+  extents::Range asked;
+  std::vector<extents::Extent> told;
+  std::promise<int> answered;
+};
+
+}  // namespace
+
+void Pool::read_map(const ExtentSink &add) {
   constexpr uint64_t step = 1u << 30;  // a block-status request's length is 32 bits
-  extents::ExtentMap map(info().size);
-  if (!info().can_extents) return map;
-  for (uint64_t offset = 0; offset < map.size();) {
-    uint64_t count = std::min(step, map.size() - offset);
-    uint64_t end = offset;
-    int errnum = wait_for([&](Completion done) {
-      least_busy().block_status(
-          count, offset,
-          [&](const extents::Extent &e) {
-            map.set(e.range(), e.type);
-            end = std::max(end, e.end());
-          },
-          std::move(done));
-    });
-    if (errnum != 0) util::fail_os(errnum, "{}: cannot read the map at offset {}", name(), offset);
-    if (end <= offset)
-      util::fail(EIO, "{}: the server sent an empty map at offset {}", name(), offset);
-    offset = end;
+  constexpr size_t in_flight = 8;
+  const uint64_t size = info().size;
+  if (!info().can_extents) {
+    if (size > 0) add({0, size, extents::data});
+    return;
   }
-  return map;
+  auto ask = [this](extents::Range range) {
+    auto q = std::make_shared<Question>(range);
+    least_busy().block_status(
+        range.length, range.offset, [q](const extents::Extent &e) { q->told.push_back(e); },
+        [q](int errnum) { q->answered.set_value(errnum); });
+    return q;
+  };
+  std::deque<std::shared_ptr<Question>> asked;
+  uint64_t done = 0;
+  for (uint64_t next = 0; done < size;) {
+    while (asked.size() < in_flight && next < size) {
+      asked.push_back(ask({next, std::min(step, size - next)}));
+      next = asked.back()->asked.end();
+    }
+    auto q = std::move(asked.front());
+    asked.pop_front();
+    if (int errnum = q->answered.get_future().get(); errnum != 0) {
+      util::fail_os(errnum, "{}: cannot read the map at offset {}", name(), q->asked.offset);
+    }
+    for (const extents::Extent &e : q->told) {
+      extents::Range part = extents::intersect(e.range(), {done, q->asked.end() - done});
+      if (part.empty()) continue;
+      if (part.offset != done) break;
+      add({part.offset, part.length, e.type});
+      done = part.end();
+    }
+    if (done == q->asked.offset) {
+      util::fail(EIO, "{}: the server sent an empty map at offset {}", name(), done);
+    }
+    // It may have told of a part only.
+    if (done < q->asked.end()) asked.push_front(ask({done, q->asked.end() - done}));
+  }
 }
 
 void Pool::pread(std::span<std::byte> buffer, uint64_t offset) {

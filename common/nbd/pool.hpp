@@ -12,7 +12,6 @@
 #include <string>
 #include <vector>
 
-#include "common/extents/extent_map.hpp"
 #include "common/nbd/connection.hpp"
 #include "common/util/log.hpp"
 
@@ -34,9 +33,10 @@ class Pool {
   // The connection with the fewest requests in flight.
   Connection &least_busy();
 
-  // The map of the whole export by base:allocation (Options::extents), all data where the server
-  // does not offer it. Throws util::Error.
-  extents::ExtentMap read_map();
+  // Calls add(extent) for the whole export, in order, as base:allocation tells it (Options::extents);
+  // all data where the server does not offer it. Several requests are in flight, so that a far server
+  // costs few round trips; what is not yet due is kept, at most 8 GiB of the disk. Throws util::Error.
+  void read_map(const ExtentSink &add);
 
   // Reads and waits, in pieces of at most maximum_block. Throws util::Error naming the server.
   void pread(std::span<std::byte> buffer, uint64_t offset);

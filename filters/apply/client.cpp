@@ -29,7 +29,7 @@ class Job::Client::Request {
       job.log_.error(
           "{}: {} bytes at offset {} are not there, but the state says they are: remove "
           "apply-state={} to start with a full copy",
-          e.what(), range_.length, range_.offset, job.state_path_);
+          e.what(), range_.length, range_.offset, job.settings_.state_path);
     }
   }
 
@@ -40,67 +40,79 @@ class Job::Client::Request {
   bool succeeded_ = false;
 };
 
+Job::Client::Client(Job &job, Destination &destination)
+    : job_(job),
+      destination_(destination),
+      own_stream_(!destination.flush_covers_all()),
+      stream_(own_stream_ ? job.coverage_.open() : job.shared_stream_) {}
+
 Job::Client::~Client() {
+  background_.reset();
   if (own_stream_) job_.coverage_.close(stream_);
   if (joined_) job_.leave();
 }
 
-void Job::Client::write(Destination &destination, std::span<const std::byte> buffer,
-                        uint64_t offset, bool fua) {
+void Job::Client::write(std::span<const std::byte> buffer, uint64_t offset, bool fua) {
+  job_.check_not_failed();
   job_.active_ = true;
   bool passed_on = false;
-  job_.mask_.split({offset, buffer.size()}, [&](const Piece &piece) {
+  job_.mask_.for_each({offset, buffer.size()}, [&](const Piece &piece) {
     if (piece.kind == Kind::outside) {
       job_.dropped_ += piece.range.length;
-      return;
+      return true;
     }
     job_.keeper_.begin();
     Request request(*this, piece.range, true);
-    destination.write(buffer.subspan(piece.range.offset - offset, piece.range.length),
-                      piece.range.offset, fua && destination.native_fua());
+    destination_.write(buffer.subspan(piece.range.offset - offset, piece.range.length),
+                       piece.range.offset, fua && destination_.native_fua());
     request.succeeded();
     job_.written_ += piece.range.length;
     passed_on = true;
+    return true;
   });
-  end_request(destination, fua, passed_on);
+  end_request(fua, passed_on);
 }
 
-void Job::Client::zero(Destination &destination, Range range, ZeroFlags flags) {
+void Job::Client::zero(Range range, ZeroFlags flags) {
+  job_.check_not_failed();
   job_.active_ = true;
   bool passed_on = false;
   ZeroFlags passed = flags;
-  passed.fua = flags.fua && destination.native_fua();
-  job_.mask_.split(range, [&](const Piece &piece) {
+  passed.fua = flags.fua && destination_.native_fua();
+  job_.mask_.for_each(range, [&](const Piece &piece) {
     if (piece.kind == Kind::outside) {
       job_.dropped_ += piece.range.length;
-      return;
+      return true;
     }
     job_.keeper_.begin();
     // A client may clear the whole disk before it writes: where the map says data, zeroes are not
     // yet what has to arrive. The file must not say so either, before they go on.
     Request request(*this, piece.range, piece.kind == Kind::zero);
     if (piece.kind == Kind::data && job_.keeper_.claims(piece.range)) job_.keeper_.save();
-    destination.zero(piece.range, passed);
+    destination_.zero(piece.range, passed);
     request.succeeded();
     job_.zeroed_ += piece.range.length;
     passed_on = true;
+    return true;
   });
-  end_request(destination, flags.fua, passed_on);
+  end_request(flags.fua, passed_on);
 }
 
-void Job::Client::end_request(Destination &destination, bool fua, bool passed_on) {
-  if (fua && passed_on && !destination.native_fua()) destination.flush();
+void Job::Client::end_request(bool fua, bool passed_on) {
+  if (fua && passed_on && !destination_.native_fua()) destination_.flush();
 }
 
-void Job::Client::flush(Destination &destination) {
-  flush_pending(destination);
+void Job::Client::flush() {
+  job_.check_not_failed();
+  flush_pending();
   job_.keeper_.save_if_due();
+  job_.check_not_failed();
 }
 
-void Job::Client::flush_pending(Destination &destination) {
+void Job::Client::flush_pending() {
   Coverage::Flush flush = job_.coverage_.begin_flush(stream_);
   try {
-    destination.flush();
+    destination_.flush();
   } catch (...) {
     job_.coverage_.end_flush(flush, false);
     throw;
@@ -108,10 +120,11 @@ void Job::Client::flush_pending(Destination &destination) {
   job_.coverage_.end_flush(flush, true);
 }
 
-void Job::Client::finish(Destination &destination) {
+void Job::Client::finish() {
+  background_.reset();
   std::exception_ptr failure;
   try {
-    if (job_.coverage_.pending(stream_)) flush_pending(destination);
+    if (job_.coverage_.pending(stream_)) flush_pending();
   } catch (...) {
     failure = std::current_exception();
   }
@@ -131,8 +144,9 @@ void Job::Client::finish(Destination &destination) {
         job.completed_.notify_all();
       }
     } done{job_};
-    job_.complete(*this, destination, job_.active_.exchange(false));
+    job_.complete(*this, job_.active_.exchange(false));
   }
+  job_.stats_.write_anyway();
   if (failure) std::rethrow_exception(failure);
 }
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "filters/apply/mask.hpp"
@@ -21,6 +22,9 @@ class Completer {
     std::function<void(extents::Range)> zero;          // at most 32 MiB at once
     std::function<bool()> stop;                        // asked often: give up for now
   };
+  // The first pieces of what is missing, from an offset on; none: nothing more is. A piece that has
+  // been completed may be among them or not.
+  using Missing = std::function<std::vector<Piece>(uint64_t from)>;
   enum class End {
     finished,     // nothing is missing any more
     left_early,   // the source has data where nothing arrived
@@ -35,15 +39,16 @@ class Completer {
   explicit Completer(Means means) : means_(std::move(means)) {}
 
   // Whether complete() would finish. Changes nothing.
-  bool could_finish(const std::vector<Piece> &missing);
+  bool could_finish(const Missing &missing);
 
   // Zeroes piece by piece, up to the first that is not zero at the source. What the means throw
   // goes on to the caller; what was zeroed before stays so.
-  Result complete(const std::vector<Piece> &missing);
+  Result complete(const Missing &missing);
 
  private:
   using Visit = std::function<void(extents::Range)>;
-  Result for_zero_data(const std::vector<Piece> &missing, const Visit &visit);
+  Result for_zero_data(const Missing &missing, const Visit &visit);
+  Result are_zero(Reader &reader, std::span<const extents::Range> batch, const Visit &visit);
 
   Means means_;
 };

@@ -7,13 +7,14 @@
 // what is owed. Doubt always means missing: too much owed costs time, too little costs bytes.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <list>
 #include <mutex>
 #include <vector>
 
 #include "common/extents/extent.hpp"
-#include "common/extents/range_set.hpp"
+#include "filters/apply/delta_set.hpp"
 #include "filters/apply/mask.hpp"
 
 namespace apply {
@@ -29,11 +30,12 @@ class Coverage {
  public:
   // Opaque to the caller. A stream is what one flush covers: a connection, or all connections where
   // the layer below can multi-conn.
-  using Stream = std::list<extents::RangeSet>::iterator;
-  using Flush = std::list<extents::RangeSet>::iterator;
+  using Stream = std::list<DeltaSet>::iterator;
+  using Flush = std::list<DeltaSet>::iterator;
   using Op = std::list<Operation>::iterator;
 
-  explicit Coverage(const Mask &mask) : mask_(mask), settled_(mask.size()), proven_(mask.size()) {}
+  explicit Coverage(const Mask &mask)
+      : mask_(mask), settled_(mask), arrived_(mask), proven_(mask) {}
 
   Stream open();
   void close(Stream stream);  // what was pending in it is missing
@@ -57,17 +59,33 @@ class Coverage {
   bool pending(Stream stream) const;
 
   std::vector<extents::Range> owed() const;  // the delta less what is settled, in order
+  uint64_t owed_bytes() const;
+  uint64_t arrived_bytes() const;  // of the delta: pending or settled
+  // The first pieces of what is owed, at most so many, from an offset on.
+  std::vector<Piece> missing(uint64_t from, size_t most) const;
+
+  // What is settled, and a number that is another one whenever that is something else.
+  struct Snapshot {
+    DeltaSet settled;
+    uint64_t changes;
+  };
+  Snapshot settled() const;
 
  private:
-  void forget(extents::Range range);  // lock_ is held
+  // lock_ is held for all of them.
+  void settle(const DeltaSet &pending);
+  void forget(extents::Range range);
+  void count_arrived();  // anew, after something was lost
 
   const Mask &mask_;
   mutable std::mutex lock_;  // protects all below; held for no I/O
-  extents::RangeSet settled_;
-  extents::RangeSet proven_;  // zero at the source and, unless missing, at the destination
-  std::list<extents::RangeSet> streams_;   // pending
-  std::list<extents::RangeSet> flushing_;  // pending, and a flush of it is under way
-  std::list<Operation> operations_;        // under way
+  DeltaSet settled_;
+  uint64_t changes_ = 0;             // of settled_
+  DeltaSet arrived_;                 // settled, or pending somewhere
+  DeltaSet proven_;                  // zero at the source and, unless missing, at the destination
+  std::list<DeltaSet> streams_;      // pending
+  std::list<DeltaSet> flushing_;     // pending, and a flush of it is under way
+  std::list<Operation> operations_;  // under way
 };
 
 }  // namespace apply

@@ -22,11 +22,17 @@ struct ZeroFlags {
 class Destination {
  public:
   virtual ~Destination() = default;
+  virtual uint64_t size() const = 0;  // bytes
+  // Requests must begin and end at multiples of it; 1: anywhere.
+  virtual uint32_t minimum_block() const = 0;
+  virtual void read(std::span<std::byte> buffer, uint64_t offset) = 0;
   virtual void write(std::span<const std::byte> buffer, uint64_t offset, bool fua) = 0;
   virtual void zero(extents::Range range, ZeroFlags flags) = 0;
   virtual void flush() = 0;  // nothing to do where the layer below has no flush
   // It makes one request durable by itself; if not, a flush must follow.
   virtual bool native_fua() const = 0;
+  // A flush covers what was written over any connection.
+  virtual bool flush_covers_all() const = 0;
 };
 
 }  // namespace apply

@@ -3,12 +3,16 @@
 // nbdkit-apply-filter: lets no client write what is not in the delta, and remembers what is owed.
 #include "common/nbdkit/filter.hpp"
 
+#include <algorithm>
 #include <array>
+#include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "common/nbd/uri.hpp"
 #include "common/nbdkit/params.hpp"
+#include "common/stats/ticker.hpp"
 #include "common/util/error.hpp"
 #include "filters/apply/job.hpp"
 
@@ -24,13 +28,22 @@ struct Abilities {
         zero(write && next.can_zero() != nbdkit::Zero::none),
         fast_zero(zero && next.can_fast_zero()),
         native_fua(write && next.can_fua() == nbdkit::Fua::native),
-        multi_conn(next.can_multi_conn()) {}
+        multi_conn(next.can_multi_conn()),
+        minimum_block(std::max(next.block_size().minimum, 1u)),
+        size(next.get_size()) {}
   bool write, flush, zero, fast_zero, native_fua, multi_conn;
+  uint32_t minimum_block;
+  uint64_t size;
 };
 
 class Below : public Destination {
  public:
-  Below(nbdkit::Next next, const Abilities &can) : next_(next), can_(can) {}
+  explicit Below(nbdkit::Next next) : next_(next), can_(next) {}
+  const Abilities &can() const { return can_; }
+
+  uint64_t size() const override { return can_.size; }
+  uint32_t minimum_block() const override { return can_.minimum_block; }
+  void read(std::span<std::byte> buffer, uint64_t offset) override { next_.pread(buffer, offset); }
 
   void write(std::span<const std::byte> buffer, uint64_t offset, bool fua) override {
     next_.pwrite(buffer, offset, fua ? NBDKIT_FLAG_FUA : 0);
@@ -59,67 +72,63 @@ class Below : public Destination {
   }
 
   bool native_fua() const override { return can_.native_fua; }
+  bool flush_covers_all() const override { return can_.multi_conn || !can_.flush; }
 
  private:
   static constexpr std::array<std::byte, 1u << 18> zeroes{};
   nbdkit::Next next_;
-  const Abilities &can_;
+  const Abilities can_;
 };
 
 class Connection {
  public:
   explicit Connection(Job &job) : job_(job) {}
 
+  // nbdkit's `next` is the same from here to finalize.
   void prepare(nbdkit::Next next, bool) {
-    can_.emplace(next);
-    if (can_->write) client_ = job_.join(next.get_size(), can_->multi_conn || !can_->flush);
+    below_.emplace(next);
+    if (below_->can().write) client_ = job_.join(*below_);
   }
 
-  void finalize(nbdkit::Next next) {
-    if (!client_) return;
-    Below below(next, *can_);
-    client_->finish(below);
+  void finalize(nbdkit::Next) {
+    if (client_) client_->finish();
   }
 
   // We zero by writing where the layer below cannot.
   nbdkit::Zero can_zero(nbdkit::Next) { return nbdkit::Zero::native; }
-  bool can_fast_zero(nbdkit::Next) { return can_->fast_zero; }
-  bool can_trim(nbdkit::Next next) { return can_->zero && next.can_zero() == nbdkit::Zero::native; }
-
-  void pwrite(nbdkit::Next next, std::span<const std::byte> buffer, uint64_t offset,
-              uint32_t flags) {
-    Below below(next, *can_);
-    client_->write(below, buffer, offset, (flags & NBDKIT_FLAG_FUA) != 0);
+  bool can_fast_zero(nbdkit::Next) { return below_->can().fast_zero; }
+  bool can_trim(nbdkit::Next next) {
+    return below_->can().zero && next.can_zero() == nbdkit::Zero::native;
   }
 
-  void zero(nbdkit::Next next, uint32_t count, uint64_t offset, uint32_t flags) {
-    Below below(next, *can_);
-    client_->zero(below, {offset, count},
-                  {.fua = (flags & NBDKIT_FLAG_FUA) != 0,
-                   .may_trim = (flags & NBDKIT_FLAG_MAY_TRIM) != 0,
-                   .fast = (flags & NBDKIT_FLAG_FAST_ZERO) != 0});
+  void pwrite(nbdkit::Next, std::span<const std::byte> buffer, uint64_t offset, uint32_t flags) {
+    client_->write(buffer, offset, (flags & NBDKIT_FLAG_FUA) != 0);
+  }
+
+  void zero(nbdkit::Next, uint32_t count, uint64_t offset, uint32_t flags) {
+    client_->zero({offset, count}, {.fua = (flags & NBDKIT_FLAG_FUA) != 0,
+                                    .may_trim = (flags & NBDKIT_FLAG_MAY_TRIM) != 0,
+                                    .fast = (flags & NBDKIT_FLAG_FAST_ZERO) != 0});
   }
 
   // What is trimmed may read as anything, old bytes among them: a zero that may leave a hole is as
   // cheap, and never wrong.
-  void trim(nbdkit::Next next, uint32_t count, uint64_t offset, uint32_t flags) {
-    Below below(next, *can_);
-    client_->zero(below, {offset, count},
+  void trim(nbdkit::Next, uint32_t count, uint64_t offset, uint32_t flags) {
+    client_->zero({offset, count},
                   {.fua = (flags & NBDKIT_FLAG_FUA) != 0, .may_trim = true, .fast = false});
   }
 
-  void flush(nbdkit::Next next) {
-    Below below(next, *can_);
+  void flush(nbdkit::Next) {
     if (client_) {
-      client_->flush(below);
+      client_->flush();
     } else {
-      below.flush();
+      below_->flush();
     }
   }
 
  private:
   Job &job_;
-  std::optional<Abilities> can_;
+  std::optional<Below> below_;
   std::unique_ptr<Job::Client> client_;  // nothing if the connection cannot write
 };
 
@@ -132,13 +141,31 @@ class Filter {
   static constexpr const char *config_help =
       "apply-from=<URI>|<FILE>    (required) The delta view of the source, or its map as\n"
       "                           printed by nbdinfo --map --json.\n"
-      "apply-state=<FILE>         (required) What the destination holds and what is owed.";
+      "apply-state=<FILE>         (required) What the destination holds and what is owed.\n"
+      "apply-destination=<NAME>   What the state calls the destination.\n"
+      "apply-verify=<PERCENT>     Compare this share of what has not changed with the source.\n"
+      "apply-stats=<FILE>         Counters and progress for Prometheus.\n"
+      "apply-connect-timeout=<SECONDS>   For connecting to the source (default: 10).\n"
+      "apply-timeout=<SECONDS>    For each request to the source (default: 60).";
 
   bool config(const std::string &key, const std::string &value) {
     if (key == "apply-from") {
       from_ = is_uri(value) ? nbd::absolute_uri(value) : nbdkit::absolute_path(value);
     } else if (key == "apply-state") {
-      state_ = nbdkit::absolute_path(value);
+      settings_.state_path = nbdkit::absolute_path(value);
+    } else if (key == "apply-destination") {
+      if (value.empty()) util::fail(EINVAL, "apply-destination=: must be a name");
+      settings_.destination = value;
+    } else if (key == "apply-verify") {
+      settings_.verify = parse_percent(key, value);
+    } else if (key == "apply-stats") {
+      settings_.stats_path = nbdkit::absolute_path(value);
+    } else if (key == "apply-connect-timeout") {
+      timeouts_.connect = seconds(key, value);
+    } else if (key == "apply-timeout") {
+      timeouts_.request = seconds(key, value);
+    } else if (key.starts_with("apply-")) {
+      util::fail(EINVAL, "unknown parameter {}: see nbdkit-apply-filter(1)", key);
     } else {
       return false;
     }
@@ -151,14 +178,22 @@ class Filter {
                  "apply-from is required: the URI of the source's delta view, or a file "
                  "with its map");
     }
-    if (state_.empty()) {
+    if (settings_.state_path.empty()) {
       util::fail(EINVAL,
                  "apply-state is required: a file, which need not exist yet, that belongs "
                  "to this destination");
     }
   }
 
-  void get_ready(int) { job_ = std::make_unique<Job>(make_source(from_), state_, nbdkit::log()); }
+  void get_ready(int thread_model) {
+    settings_.background = thread_model == NBDKIT_THREAD_MODEL_PARALLEL;
+    job_ = std::make_unique<Job>(make_source(from_, timeouts_), settings_, nbdkit::log());
+  }
+
+  void after_fork(nbdkit::Backend) {
+    ticker_.emplace(std::chrono::seconds(2), [this] { job_->tick(); });
+  }
+  void cleanup(nbdkit::Backend) { ticker_.reset(); }
 
   // One state is of one destination: the default export.
   void list_exports(nbdkit::LowerExports &, bool, bool, nbdkit::ExportList &list) { list.add(""); }
@@ -176,9 +211,16 @@ class Filter {
   }
 
  private:
+  static std::chrono::milliseconds seconds(const std::string &key, const std::string &value) {
+    constexpr uint64_t shortest = 100, longest = 86'400'000;  // milliseconds
+    return std::chrono::milliseconds(nbdkit::parse_seconds(key, value, shortest, longest));
+  }
+
   std::string from_;
-  std::string state_;
+  Settings settings_;
+  Timeouts timeouts_;
   std::unique_ptr<Job> job_;
+  std::optional<stats::Ticker> ticker_;
 };
 
 }  // namespace

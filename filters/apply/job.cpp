@@ -2,8 +2,11 @@
 #include "filters/apply/job.hpp"
 
 #include <cerrno>
+#include <random>
 #include <utility>
+#include <vector>
 
+#include "common/stats/prometheus.hpp"
 #include "common/util/error.hpp"
 
 namespace apply {
@@ -12,16 +15,21 @@ using extents::Range;
 
 namespace {
 
-uint64_t total(const std::vector<Range> &ranges) {
-  uint64_t bytes = 0;
-  for (const Range &range : ranges) bytes += range.length;
-  return bytes;
+void check_destination_name(const convention::State &old, const Settings &settings) {
+  if (old.destination.empty() || old.destination == settings.destination) return;
+  std::string given = settings.destination.empty() ? "apply-destination= was not given"
+                                                   : "apply-destination=" + settings.destination;
+  util::fail(EINVAL,
+             "apply-state={}: that state is of the destination \"{}\", but {}: give the "
+             "destination's own state file, or remove it to start with a full copy",
+             settings.state_path, old.destination, given);
 }
 
 // What the state will say, but for what is owed. Throws util::Error if what is there already
 // belongs to something else, or owes what the view does not show.
-convention::State next_state(const std::string &path, const View &view, const Mask &mask,
-                             const util::Log &log) {
+convention::State next_state(const Settings &settings, const View &view, const util::Log &log) {
+  const std::string &path = settings.state_path;
+  const Mask &mask = view.mask;
   auto identity = view.identity();
   auto old = convention::load_state(path);
   convention::State next;
@@ -31,6 +39,7 @@ convention::State next_state(const std::string &path, const View &view, const Ma
     next = {"", old->source, old->vm, old->disk, 0, {}};  // as good as known
   }
   next.size = mask.size();
+  next.destination = settings.destination;
 
   if (!old) {
     if (identity && identity->mode == "delta") {
@@ -42,8 +51,9 @@ convention::State next_state(const std::string &path, const View &view, const Ma
     return next;
   }
   convention::check_belongs(*old, identity, mask.size(), "apply-state=" + path);
+  check_destination_name(*old, settings);
   for (const Range &range : old->owed) {
-    if (mask.delta().contains(range)) continue;
+    if (mask.delta_bytes(range) == range.length) continue;
     util::fail(EINVAL,
                "apply-state={}: {} bytes at offset {} are owed, but the source does not show them: "
                "start its delta filter with delta-owed= and this state file",
@@ -54,37 +64,81 @@ convention::State next_state(const std::string &path, const View &view, const Ma
 
 }  // namespace
 
-Job::Job(std::unique_ptr<Source> source, std::string state_path, util::Log log, Keeper::Clock clock)
-    : state_path_(std::move(state_path)),
+Job::Job(std::unique_ptr<Source> source, Settings settings, util::Log log, Keeper::Clock clock)
+    : settings_(std::move(settings)),
       log_(std::move(log)),
-      lock_fd_(lock_state(state_path_)),
+      lock_fd_(lock_state(settings_.state_path)),
       source_(std::move(source)),
       view_(source_->load()),
-      mask_(view_.map),
+      mask_(view_.mask),
       coverage_(mask_),
-      keeper_(state_path_, next_state(state_path_, view_, mask_, log_), mask_, coverage_, log_,
+      keeper_(settings_.state_path, next_state(settings_, view_, log_), mask_, coverage_, log_,
               std::move(clock)),
-      shared_stream_(coverage_.open()) {
-  log_.info("apply: {} of {} bytes are in the delta of {}", mask_.delta().bytes(), mask_.size(),
+      shared_stream_(coverage_.open()),
+      stats_(
+          "apply-stats", settings_.stats_path, [this] { return statistics(); }, log_) {
+  log_.info("apply: {} of {} bytes are in the delta of {}", mask_.delta_bytes(), mask_.size(),
             source_->name());
+  if (settings_.verify > 0) start_verifying();
+  stats_.write();
 }
 
-std::unique_ptr<Job::Client> Job::join(uint64_t destination_size, bool flush_covers_all) {
-  if (destination_size < mask_.size()) {
+Job::~Job() {
+  stats_.write_anyway();
+}
+
+// That there is something to compare with is found out now, when a person can mend it.
+void Job::start_verifying() {
+  auto honest = source_->honest(view_);
+  if (!honest) {
+    util::fail(
+        EINVAL,
+        "apply-verify wants the source's bytes, and {} has only its map: give the URI of the "
+        "source as apply-from",
+        source_->name());
+  }
+  std::byte first{};
+  std::vector<Read> read;
+  if (mask_.size() > 0) read.push_back({0, std::span(&first, 1)});
+  honest->read(read);
+  honest.reset();
+  uint64_t seed = std::random_device()();
+  auditor_ = std::make_unique<Auditor>(mask_, settings_.verify, seed,
+                                       Auditor::Means{[this] { return source_->honest(view_); },
+                                                      [this](uint64_t offset) { condemn(offset); }},
+                                       log_);
+}
+
+void Job::check_destination(const Destination &destination) const {
+  if (destination.size() < mask_.size()) {
     util::fail(
         EINVAL,
         "the destination has {} bytes, but the source {} has {}: nothing was written; make the "
         "destination at least as large",
-        destination_size, source_->name(), mask_.size());
+        destination.size(), source_->name(), mask_.size());
   }
-  auto client = std::make_unique<Client>(
-      *this, flush_covers_all ? shared_stream_ : coverage_.open(), !flush_covers_all);
-  std::unique_lock guard(lock_);
-  ++waiting_;
-  completed_.wait(guard, [&] { return !completing_; });
-  --waiting_;
-  ++clients_;
-  client->joined_ = true;
+  if (destination.minimum_block() > mask_.alignment()) {
+    util::fail(
+        EINVAL,
+        "the destination wants requests in blocks of {} bytes, but the delta begins and ends "
+        "at multiples of {}: put nbdkit-blocksize-filter below the apply filter",
+        destination.minimum_block(), mask_.alignment());
+  }
+}
+
+std::unique_ptr<Job::Client> Job::join(Destination &destination) {
+  check_destination(destination);
+  check_not_failed();
+  auto client = std::make_unique<Client>(*this, destination);
+  {
+    std::unique_lock guard(lock_);
+    ++waiting_;
+    completed_.wait(guard, [&] { return !completing_; });
+    --waiting_;
+    ++clients_;
+    client->joined_ = true;
+  }
+  if (auditor_ && settings_.background) client->background_ = auditor_->beside(destination);
   return client;
 }
 
@@ -93,30 +147,71 @@ void Job::leave() {
   --clients_;
 }
 
-void Job::complete(Client &client, Destination &destination, bool active) {
+Completer::Missing Job::missing() const {
+  constexpr size_t at_once = 256;
+  return [this](uint64_t from) { return coverage_.missing(from, at_once); };
+}
+
+void Job::complete(Client &client, bool active) {
+  check_not_failed();
   Completer completer({
       [this] { return source_->connect(view_); },
       [&](Range range) {
-        destination.zero(range, {.fua = false, .may_trim = true, .fast = false});
+        client.destination_.zero(range, {.fua = false, .may_trim = true, .fast = false});
         coverage_.prove_zero(range, client.stream_);
       },
       [this] { return waiting_ > 0; },
   });
-  auto missing = mask_.pieces(coverage_.owed());
-  if (!active && !silent_client_finished(completer, missing)) return;
+  if (!active && !silent_client_finished(completer)) return;
 
   keeper_.begin();
   Completer::Result result{Completer::End::interrupted};
   std::exception_ptr failure;
   try {
-    result = completer.complete(missing);
+    result = completer.complete(missing());
   } catch (...) {
     failure = std::current_exception();  // what was done before is to be settled first
   }
-  if (coverage_.pending(client.stream_)) client.flush_pending(destination);
+  if (coverage_.pending(client.stream_)) client.flush_pending();
   keeper_.save();
   if (failure) rethrow(failure);
   report(result, active);
+  if (result.end == Completer::End::finished) verify_rest(client);
+}
+
+// Only of a copy that is complete: one that is not has to be run again anyhow.
+void Job::verify_rest(Client &client) {
+  if (!auditor_) return;
+  try {
+    auditor_->advance(client.destination_, [this] { return waiting_ > 0; });
+  } catch (const util::Error &e) {
+    util::fail(e.errnum(),
+               "{}; the copy is complete, but only {} bytes outside it were compared "
+               "(apply-verify): run the same command again",
+               e.what(), auditor_->compared_bytes());
+  }
+  if (!auditor_->finished()) active_ = true;  // for the client that is waiting
+  check_not_failed();
+}
+
+void Job::condemn(uint64_t offset) noexcept {
+  failure_ = fmt::format(
+      "the destination differs from the source at offset {}, where the source shows no change: "
+      "either the source left a change out, or the destination is not the one that apply-state={} "
+      "was written for; the state now says that a full copy is owed: run the same command again",
+      offset, settings_.state_path);
+  failed_ = true;
+  log_.error("{}", failure_);
+  try {
+    keeper_.condemn();
+  } catch (const std::exception &e) {
+    log_.error("{}: the state does not say yet that a full copy is owed: remove apply-state={}",
+               e.what(), settings_.state_path);
+  }
+}
+
+void Job::check_not_failed() const {
+  if (failed_) throw util::Error(EIO, failure_);
 }
 
 void Job::rethrow(const std::exception_ptr &failure) const {
@@ -132,9 +227,9 @@ void Job::rethrow(const std::exception_ptr &failure) const {
 
 // A client that has sent nothing may have had nothing to send, for all of the delta is zero; or it
 // was a tool that only looked, and then nothing is to be done or said.
-bool Job::silent_client_finished(Completer &completer, const std::vector<Piece> &missing) const {
+bool Job::silent_client_finished(Completer &completer) const {
   try {
-    return completer.could_finish(missing);
+    return completer.could_finish(missing());
   } catch (const util::Error &e) {
     log_.info("{}", e.what());
     return false;
@@ -145,7 +240,7 @@ void Job::report(const Completer::Result &result, bool active) {
   log_.info(
       "apply: clients brought {} bytes and {} bytes of zeroes; {} bytes outside the delta "
       "were dropped; {} bytes are owed",
-      written_.load(), zeroed_.load(), dropped_.load(), total(coverage_.owed()));
+      written_.load(), zeroed_.load(), dropped_.load(), coverage_.owed_bytes());
   switch (result.end) {
     case Completer::End::finished:
       break;
@@ -167,7 +262,51 @@ void Job::report(const Completer::Result &result, bool active) {
 
 std::string Job::owed_text() const {
   return fmt::format("{} bytes are still owed (apply-state={}): run the same command again",
-                     total(coverage_.owed()), state_path_);
+                     coverage_.owed_bytes(), settings_.state_path);
+}
+
+void Job::tick() noexcept {
+  stats_.write_if_due();
+  size_t clients;
+  {
+    std::lock_guard guard(lock_);
+    clients = clients_;
+  }
+  std::string line =
+      fmt::format("apply: {} of {} bytes of the delta are covered, {} bytes are owed; {} clients",
+                  coverage_.arrived_bytes(), mask_.delta_bytes(), coverage_.owed_bytes(), clients);
+  if (auditor_)
+    line += fmt::format("; {} bytes outside it were compared", auditor_->compared_bytes());
+  if (clients == 0 && line == progress_) return;
+  log_.info("{}", line);
+  progress_ = std::move(line);
+}
+
+std::string Job::statistics() const {
+  size_t clients;
+  {
+    std::lock_guard guard(lock_);
+    clients = clients_;
+  }
+  stats::Prometheus p;
+  p.gauge("nbdkit_apply_delta_bytes", "Bytes that are in the delta.").sample(mask_.delta_bytes());
+  p.gauge("nbdkit_apply_covered_bytes", "Bytes of the delta that have arrived.")
+      .sample(coverage_.arrived_bytes());
+  p.gauge("nbdkit_apply_owed_bytes", "Bytes of the delta that are not durable at the destination.")
+      .sample(coverage_.owed_bytes());
+  p.gauge("nbdkit_apply_clients", "Clients that are connected and may write.").sample(clients);
+  p.gauge("nbdkit_apply_failed", "1 if the destination was found to differ outside the delta.")
+      .sample(failed_ ? 1 : 0);
+  p.counter("nbdkit_apply_written_bytes_total", "Bytes that clients wrote inside the delta.")
+      .sample(written_);
+  p.counter("nbdkit_apply_zeroed_bytes_total", "Bytes that clients zeroed inside the delta.")
+      .sample(zeroed_);
+  p.counter("nbdkit_apply_dropped_bytes_total", "Bytes of requests outside the delta.")
+      .sample(dropped_);
+  p.counter("nbdkit_apply_compared_bytes_total",
+            "Bytes outside the delta compared with the source.")
+      .sample(auditor_ ? auditor_->compared_bytes() : 0);
+  return p.text();
 }
 
 }  // namespace apply

@@ -14,8 +14,10 @@
 #include <string>
 
 #include "common/convention/state.hpp"
+#include "common/stats/stats_file.hpp"
 #include "common/util/fd.hpp"
 #include "common/util/log.hpp"
+#include "filters/apply/auditor.hpp"
 #include "filters/apply/completer.hpp"
 #include "filters/apply/coverage.hpp"
 #include "filters/apply/destination.hpp"
@@ -25,6 +27,14 @@
 
 namespace apply {
 
+struct Settings {
+  std::string state_path;
+  std::string destination = {};  // its name, in the state; empty: it has none
+  double verify = 0;             // the share of what is outside the delta that is compared; 0: none
+  bool background = true;        // threads of ours may use a client's destination
+  std::string stats_path = {};   // empty: no statistics
+};
+
 // May be used from any thread; each client's methods from many at once.
 class Job {
  public:
@@ -33,35 +43,48 @@ class Job {
 
   // Locks and reads the state, loads the view, checks that they belong together. Throws
   // util::Error. Nothing is written, and no thread is left running: a fork may follow.
-  Job(std::unique_ptr<Source> source, std::string state_path, util::Log log,
+  Job(std::unique_ptr<Source> source, Settings settings, util::Log log,
       Keeper::Clock clock = std::chrono::steady_clock::now);
+  ~Job();
 
   uint64_t source_size() const { return mask_.size(); }  // bytes
 
-  // Throws util::Error if the destination (of so many bytes) is too small. flush_covers_all: a
-  // flush on any connection covers what others have written. Waits while a completion is under way,
-  // which then stops soon.
-  std::unique_ptr<Client> join(uint64_t destination_size, bool flush_covers_all);
+  // For a client that reaches the destination in its own way, which must outlive it. Throws
+  // util::Error if the destination is too small, or the run has failed. Waits while a completion is
+  // under way, which then stops soon.
+  std::unique_ptr<Client> join(Destination &destination);
+
+  // Every two seconds: a line of progress, the statistics.
+  void tick() noexcept;
 
  private:
   friend class Client;
 
+  void start_verifying();
   void leave();
-  void complete(Client &client, Destination &destination, bool active);
-  bool silent_client_finished(Completer &completer, const std::vector<Piece> &missing) const;
+  void check_destination(const Destination &destination) const;
+  void complete(Client &client, bool active);
+  void verify_rest(Client &client);
+  void condemn(uint64_t offset) noexcept;
+  void check_not_failed() const;
+  Completer::Missing missing() const;
+  std::string statistics() const;
+  bool silent_client_finished(Completer &completer) const;
   void report(const Completer::Result &result, bool active);
   [[noreturn]] void rethrow(const std::exception_ptr &failure) const;  // with owed_text()
   std::string owed_text() const;
 
-  const std::string state_path_;
+  const Settings settings_;
   const util::Log log_;
   const util::Fd lock_fd_;
   const std::unique_ptr<Source> source_;
   const View view_;
-  const Mask mask_;
+  const Mask &mask_;
   Coverage coverage_;
   Keeper keeper_;
   const Coverage::Stream shared_stream_;
+  std::unique_ptr<Auditor> auditor_;  // nothing if nothing is verified
+  stats::StatsFile stats_;
 
   std::atomic<uint64_t> written_ = 0;  // bytes that clients brought
   std::atomic<uint64_t> zeroed_ = 0;
@@ -70,7 +93,11 @@ class Job {
 
   std::atomic<size_t> waiting_ = 0;  // clients that wait for the completion to stop
 
-  std::mutex lock_;  // protects the three below; held for no I/O
+  std::atomic<bool> failed_ = false;  // failure_ is there, and no request is served any more
+  std::string failure_;               // set once, before failed_
+  std::string progress_;              // tick()'s alone
+
+  mutable std::mutex lock_;  // protects the three below; held for no I/O
   std::condition_variable completed_;
   size_t clients_ = 0;
   bool completing_ = false;
@@ -78,33 +105,34 @@ class Job {
 
 class Job::Client {
  public:
-  Client(Job &job, Coverage::Stream stream, bool own_stream)
-      : job_(job), stream_(stream), own_stream_(own_stream) {}
+  Client(Job &job, Destination &destination);
   ~Client();
 
-  // What is in the delta goes on to the destination, the rest is dropped.
-  void write(Destination &destination, std::span<const std::byte> buffer, uint64_t offset,
-             bool fua);
-  void zero(Destination &destination, extents::Range range, ZeroFlags flags);
+  // What is in the delta goes on to the destination, the rest is dropped. Throws util::Error EIO once
+  // the run has failed; so does flush().
+  void write(std::span<const std::byte> buffer, uint64_t offset, bool fua);
+  void zero(extents::Range range, ZeroFlags flags);
 
   // Afterwards what this client (and where a flush covers all, any) was told is done is durable,
   // and the state may say so.
-  void flush(Destination &destination);
+  void flush();
 
   // The client has gone. If it was the last one, the delta is completed. Throws util::Error, with
   // what to do, if something stays owed after clients have written.
-  void finish(Destination &destination);
+  void finish();
 
  private:
   friend class Job;
   class Request;
-  void flush_pending(Destination &destination);
-  void end_request(Destination &destination, bool fua, bool passed_on);
+  void flush_pending();
+  void end_request(bool fua, bool passed_on);
 
   Job &job_;
-  const Coverage::Stream stream_;
+  Destination &destination_;
   const bool own_stream_;
+  const Coverage::Stream stream_;
   bool joined_ = false;
+  std::unique_ptr<Auditor::Background> background_;
 };
 
 }  // namespace apply

@@ -15,7 +15,6 @@
 namespace apply {
 
 using extents::Range;
-using extents::RangeSet;
 
 util::Fd lock_state(const std::string &path) {
   std::string directory = util::directory_of(path);
@@ -41,7 +40,7 @@ Keeper::Keeper(std::string path, convention::State header, const Mask &mask,
       coverage_(coverage),
       log_(std::move(log)),
       clock_(std::move(clock)),
-      claimed_(mask.size()) {}
+      claimed_(mask) {}
 
 void Keeper::begin() {
   if (begun_) return;
@@ -71,30 +70,47 @@ void Keeper::save_if_due() {
   }
 }
 
+void Keeper::condemn() {
+  std::lock_guard guard(saving_);
+  if (!condemned_) saved_.reset();
+  condemned_ = true;
+  begun_ = true;
+  write();
+}
+
+void Keeper::write_condemned() {
+  if (saved_) return;
+  convention::State state = header_;
+  state.checkpoint.clear();
+  state.owed = {{0, mask_.size()}};
+  convention::save_state(path_, state);
+  saved_ = 0;
+  std::lock_guard guard(lock_);
+  claimed_ = DeltaSet(mask_);
+}
+
 void Keeper::write() {
-  std::vector<Range> owed;
-  RangeSet claimed = mask_.delta();
+  if (condemned_) return write_condemned();
+  Coverage::Snapshot now{DeltaSet(mask_), 0};
   {
     // Under one lock, so that who makes bytes missing and then asks claims() is told of a file that
     // is about to be written without them. And until that file is in place the old one may be.
     std::lock_guard guard(lock_);
-    owed = coverage_.owed();
-    for (const Range &range : owed) claimed.subtract(range);
-    for (const Range &range : claimed.ranges()) claimed_.add(range);
+    now = coverage_.settled();
+    claimed_.add(now.settled);
   }
-  if (saved_ != owed) {
+  if (saved_ != now.changes) {
     saved_.reset();
     auto start = clock_();
-    convention::State state = header_;
-    state.owed = owed;
-    convention::save_state(path_, state);
+    convention::save_state(path_, header_,
+                           [&](const auto &add) { now.settled.for_each_owed(add); });
     auto end = clock_();
     due_ =
         end + std::max<Clock::result_type::duration>(std::chrono::seconds(1), 19 * (end - start));
-    saved_ = std::move(owed);
+    saved_ = now.changes;
   }
   std::lock_guard guard(lock_);
-  claimed_ = std::move(claimed);
+  claimed_ = std::move(now.settled);
 }
 
 }  // namespace apply

@@ -5,17 +5,17 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "common/convention/state.hpp"
-#include "common/extents/range_set.hpp"
 #include "common/util/fd.hpp"
 #include "common/util/log.hpp"
 #include "filters/apply/coverage.hpp"
+#include "filters/apply/delta_set.hpp"
 
 namespace apply {
 
@@ -44,6 +44,11 @@ class Keeper {
   // Saves what is owed now, unless the file says so already. Throws util::Error.
   void save();
 
+  // The destination does not hold what was thought: the state says from now on that nothing is known
+  // and all of the disk is owed, whatever arrives. Throws util::Error if it cannot be saved; it is
+  // tried again with each save().
+  void condemn();
+
   // After a flush: the same, but not more than once a second, and never more than a twentieth of
   // the time. It does not fail: a file that could not be replaced owes more than it must. Not
   // before begin().
@@ -51,6 +56,7 @@ class Keeper {
 
  private:
   void write();  // saving_ is held
+  void write_condemned();
 
   const std::string path_;
   const convention::State header_;
@@ -62,11 +68,13 @@ class Keeper {
   std::atomic<bool> begun_ = false;
   std::atomic<std::chrono::steady_clock::time_point> due_{};
 
-  std::mutex saving_;  // protects the file itself, so it is held while it is written; and saved_
-  std::optional<std::vector<extents::Range>> saved_;  // owed, as the file has it, if known
+  // Protects the file itself, so it is held while that is written; and the two below.
+  std::mutex saving_;
+  std::optional<uint64_t> saved_;  // Coverage::Snapshot::changes, as the file has it, if known
+  bool condemned_ = false;
 
-  mutable std::mutex lock_;    // protects claimed_; held for no I/O
-  extents::RangeSet claimed_;  // bytes that the file, old or new, may say are not owed
+  mutable std::mutex lock_;  // protects claimed_; held for no I/O
+  DeltaSet claimed_;         // bytes that the file, old or new, may say are not owed
 };
 
 }  // namespace apply

@@ -3,16 +3,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <condition_variable>
 #include <cstddef>
-#include <mutex>
 #include <utility>
 
 #include "common/extents/map_json.hpp"
 #include "common/nbd/pool.hpp"
-#include "common/nbd/uri.hpp"
 #include "common/util/error.hpp"
-#include "common/util/file.hpp"
 #include "common/util/zero.hpp"
 
 namespace apply {
@@ -21,123 +17,88 @@ using extents::Range;
 
 namespace {
 
-nbd::Options options_for(const std::string &uri) {
-  nbd::Options options;
-  options.uri = uri;
-  options.name = "apply-from=" + nbd::name_of_uri(uri);
-  options.extents = true;
-  return options;
-}
-
-// Counts requests under way, and keeps the first error.
-class Batch {
- public:
-  ~Batch() { wait(); }
-  nbd::Completion start() {
-    std::lock_guard guard(lock_);
-    ++left_;
-    return [this](int errnum) {
-      std::lock_guard guard(lock_);
-      if (errnum_ == 0) errnum_ = errnum;
-      if (--left_ == 0) done_.notify_all();
-    };
-  }
-  int wait() {
-    std::unique_lock guard(lock_);
-    done_.wait(guard, [&] { return left_ == 0; });
-    return errnum_;
-  }
-
- private:
-  std::mutex lock_;  // protects the two below
-  std::condition_variable done_;
-  size_t left_ = 0;
-  int errnum_ = 0;
-};
-
-class NbdReader : public Reader {
- public:
-  explicit NbdReader(const std::string &uri) : pool_(options_for(uri), 1) {}
-
-  const nbd::Info &info() const { return pool_.info(); }
-
-  std::vector<bool> are_zero(std::span<const Range> ranges) override {
-    std::vector<std::vector<std::byte>> buffers(ranges.size());
-    Batch batch;
-    for (size_t i = 0; i < ranges.size(); ++i) read(ranges[i], buffers[i], batch);
-    if (int errnum = batch.wait(); errnum != 0) {
-      util::fail_os(errnum, "{}: cannot read at offset {}", pool_.name(), ranges[0].offset);
-    }
-    std::vector<bool> answers;
-    for (size_t i = 0; i < ranges.size(); ++i) {
-      size_t skip = ranges[i].offset - aligned(ranges[i]).offset;
-      answers.push_back(util::is_zero(std::span(buffers[i]).subspan(skip, ranges[i].length)));
-    }
-    return answers;
-  }
-
- private:
-  // In whole blocks of the server. (A disk that ends within one does not keep its own rule: there
-  // the end of the disk is the end.)
-  Range aligned(const Range &range) const {
-    uint64_t block = info().minimum_block;
-    uint64_t start = range.offset / block * block;
-    uint64_t end = std::min((range.end() + block - 1) / block * block, info().size);
-    return {start, end - start};
-  }
-
-  void read(const Range &range, std::vector<std::byte> &buffer, Batch &batch) {
-    Range all = aligned(range);
-    buffer.resize(all.length);
-    for (size_t done = 0; done < buffer.size();) {
-      size_t n = std::min<size_t>(buffer.size() - done, info().maximum_block);
-      pool_.least_busy().pread(std::span(buffer).subspan(done, n), all.offset + done,
-                               batch.start());
-      done += n;
-    }
-  }
-
-  nbd::Pool pool_;
-};
-
 // Where honest extents are taken for the view, what has become a hole would stay as it was. HOLE
 // alone is their mark: no view has it.
-View checked(View view, const std::string &name) {
-  view.map.for_each({0, view.map.size()}, [&](const extents::Extent &e) {
-    if (e.type != extents::hole) return true;
+void append(View &view, const extents::Extent &e, const std::string &name) {
+  if (e.type == extents::hole) {
     util::fail(
         EINVAL,
         "apply-from={}: this is not a delta view, for it has a hole that is not zero at offset "
         "{}: put nbdkit-delta-filter over the source, and do not use its export \"honest\"",
         name, e.offset);
-  });
-  return view;
+  }
+  view.mask.append(e.length, e.type);
 }
 
-class NbdSource : public Source {
+class NbdReader : public Reader {
  public:
-  explicit NbdSource(std::string uri) : uri_(std::move(uri)) {}
-  const std::string &name() const override { return uri_; }
-
-  View load() override {
-    nbd::Pool pool(options_for(uri_), 1);
-    return checked({pool.read_map(), pool.info().description}, uri_);
+  NbdReader(const std::string &uri, const Timeouts &timeouts, Link::Check check)
+      : link_(uri, timeouts, std::move(check)) {
+    link_.info();
   }
 
-  std::unique_ptr<Reader> connect(const View &view) override {
-    auto reader = std::make_unique<NbdReader>(uri_);
-    if (reader->info().size != view.map.size() || reader->info().description != view.description) {
-      util::fail(ESTALE,
-                 "apply-from={}: the source is not the one that was there at the start any more "
-                 "(then {} bytes, \"{}\"; now {} bytes, \"{}\")",
-                 uri_, view.map.size(), view.description, reader->info().size,
-                 reader->info().description);
+  std::vector<bool> are_zero(std::span<const Range> ranges) override {
+    std::vector<std::vector<std::byte>> buffers;
+    std::vector<Read> reads;
+    for (const Range &range : ranges) {
+      reads.push_back({range.offset, buffers.emplace_back(range.length)});
     }
-    return reader;
+    link_.read(reads);
+    std::vector<bool> answers;
+    for (const auto &buffer : buffers) answers.push_back(util::is_zero(buffer));
+    return answers;
   }
 
  private:
+  Link link_;
+};
+
+class NbdBytes : public Bytes {
+ public:
+  NbdBytes(const std::string &uri, const Timeouts &timeouts, Link::Check check)
+      : link_(uri, timeouts, std::move(check)) {}
+  void read(std::span<const Read> reads) override { link_.read(reads); }
+
+ private:
+  Link link_;
+};
+
+class NbdSource : public Source {
+ public:
+  NbdSource(std::string uri, const Timeouts &timeouts)
+      : uri_(std::move(uri)), timeouts_(timeouts) {}
+  const std::string &name() const override { return uri_; }
+
+  View load() override {
+    View view;
+    Link(uri_, timeouts_).with([&](nbd::Pool &pool) {
+      view = {{}, pool.info().description};
+      pool.read_map([&](const extents::Extent &e) { append(view, e, uri_); });
+    });
+    return view;
+  }
+
+  std::unique_ptr<Reader> connect(const View &view) override {
+    return std::make_unique<NbdReader>(uri_, timeouts_, same_as(view));
+  }
+
+  std::unique_ptr<Bytes> honest(const View &view) override {
+    return std::make_unique<NbdBytes>(honest_uri(uri_), timeouts_, same_as(view));
+  }
+
+ private:
+  Link::Check same_as(const View &view) const {
+    return [this, &view](const nbd::Info &info) {
+      if (info.size == view.mask.size() && info.description == view.description) return;
+      util::fail(ESTALE,
+                 "apply-from={}: the source is not the one that was there at the start any more "
+                 "(then {} bytes, \"{}\"; now {} bytes, \"{}\")",
+                 uri_, view.mask.size(), view.description, info.size, info.description);
+    };
+  }
+
   const std::string uri_;
+  const Timeouts timeouts_;
 };
 
 class FileSource : public Source {
@@ -146,12 +107,14 @@ class FileSource : public Source {
   const std::string &name() const override { return path_; }
 
   View load() override {
-    auto text = util::read_file(path_);
-    if (!text) util::fail(ENOENT, "apply-from={}: there is no such file", path_);
-    return checked({extents::parse_map(*text, "apply-from=" + path_), ""}, path_);
+    View view;
+    extents::load_map(path_, "apply-from=" + path_,
+                      [&](const extents::Extent &e) { append(view, e, path_); });
+    return view;
   }
 
   std::unique_ptr<Reader> connect(const View &) override { return nullptr; }
+  std::unique_ptr<Bytes> honest(const View &) override { return nullptr; }
 
  private:
   const std::string path_;
@@ -163,9 +126,17 @@ bool is_uri(const std::string &value) {
   return value.find("://") != std::string::npos;
 }
 
-std::unique_ptr<Source> make_source(const std::string &value) {
-  if (is_uri(value)) return std::make_unique<NbdSource>(value);
+std::unique_ptr<Source> make_source(const std::string &value, const Timeouts &timeouts) {
+  if (is_uri(value)) return std::make_unique<NbdSource>(value, timeouts);
   return std::make_unique<FileSource>(value);
+}
+
+std::string honest_uri(const std::string &uri) {
+  size_t question = std::min(uri.find('?'), uri.size());
+  size_t host = uri.find("://") + 3;
+  size_t slash = std::min(uri.find('/', host), question);
+  std::string path = slash < question ? uri.substr(slash + 1, question - slash - 1) : "";
+  return uri.substr(0, slash) + "/honest" + (path.empty() ? "" : "/" + path) + uri.substr(question);
 }
 
 }  // namespace apply

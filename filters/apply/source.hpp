@@ -11,13 +11,15 @@
 
 #include "common/convention/description.hpp"
 #include "common/extents/extent.hpp"
-#include "common/extents/extent_map.hpp"
+#include "filters/apply/bytes.hpp"
+#include "filters/apply/link.hpp"
+#include "filters/apply/mask.hpp"
 
 namespace apply {
 
 // What the source shows.
 struct View {
-  extents::ExtentMap map;
+  Mask mask;
   std::string description;  // the export's own words; often empty
   std::optional<convention::Description> identity() const {
     return convention::parse_description(description);
@@ -42,10 +44,16 @@ class Source {
   // Connects again to the source that showed `view`. Nothing if it has no bytes to be read, only a
   // map. Throws util::Error, within a deadline, if it is not there or shows something else.
   virtual std::unique_ptr<Reader> connect(const View &view) = 0;
+  // The same for the export that shows the disk as it is ("honest"), whose bytes are compared with
+  // the destination's. Connects when it is first read. Nothing if there is only a map.
+  virtual std::unique_ptr<Bytes> honest(const View &view) = 0;
 };
 
 // From the value of apply-from: a URI has "://" in it, all else is the name of a file.
-std::unique_ptr<Source> make_source(const std::string &value);
+std::unique_ptr<Source> make_source(const std::string &value, const Timeouts &timeouts = {});
 bool is_uri(const std::string &value);
+
+// The URI of the same server's export "honest" (for the export NAME: "honest/NAME").
+std::string honest_uri(const std::string &uri);
 
 }  // namespace apply

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include <algorithm>
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <functional>
@@ -21,7 +22,7 @@
 
 namespace apply {
 
-using Bytes = std::vector<std::byte>;
+using Content = std::vector<std::byte>;
 
 class TemporaryDirectory {
  public:
@@ -41,7 +42,7 @@ class TemporaryDirectory {
 struct FakeDisk {
   explicit FakeDisk(extents::ExtentMap view) : map(std::move(view)), bytes(map.size()) {}
   extents::ExtentMap map;
-  Bytes bytes;
+  Content bytes;
   std::string description;
   bool gone = false;
   bool readable = true;
@@ -51,14 +52,32 @@ class FakeSource : public Source {
  public:
   explicit FakeSource(FakeDisk &disk) : disk_(disk) {}
   const std::string &name() const override { return name_; }
-  View load() override { return {disk_.map, disk_.description}; }
+  View load() override { return {Mask(disk_.map), disk_.description}; }
   std::unique_ptr<Reader> connect(const View &) override {
     if (disk_.gone) util::fail(ECONNREFUSED, "the source is gone");
     if (!disk_.readable) return nullptr;
     return std::make_unique<DiskReader>(disk_);
   }
+  std::unique_ptr<Bytes> honest(const View &) override {
+    if (!disk_.readable) return nullptr;
+    return std::make_unique<DiskBytes>(disk_);
+  }
 
  private:
+  class DiskBytes : public Bytes {
+   public:
+    explicit DiskBytes(FakeDisk &disk) : disk_(disk) {}
+    void read(std::span<const Read> reads) override {
+      if (disk_.gone) util::fail(ECONNREFUSED, "the source is gone");
+      for (const Read &r : reads) {
+        std::copy_n(disk_.bytes.begin() + static_cast<ptrdiff_t>(r.offset), r.buffer.size(),
+                    r.buffer.begin());
+      }
+    }
+
+   private:
+    FakeDisk &disk_;
+  };
   class DiskReader : public Reader {
    public:
     explicit DiskReader(FakeDisk &disk) : disk_(disk) {}
@@ -82,7 +101,7 @@ struct Broken {};  // what the layer below throws, known to no room
 // now: what reads return. durable: what a crash may leave instead.
 class FakeDestination : public Destination {
  public:
-  explicit FakeDestination(Bytes content) : now(content), durable(std::move(content)) {}
+  explicit FakeDestination(Content content) : now(content), durable(std::move(content)) {}
 
   void write(std::span<const std::byte> buffer, uint64_t offset, bool fua) override {
     change(offset, buffer.size(), fua, [&](size_t i) { return buffer[i]; });
@@ -98,11 +117,22 @@ class FakeDestination : public Destination {
     check();
   }
   bool native_fua() const override { return fua; }
+  bool flush_covers_all() const override { return covers_all; }
+  uint64_t size() const override { return now.size(); }
+  uint32_t minimum_block() const override { return block; }
+  void read(std::span<std::byte> buffer, uint64_t offset) override {
+    std::lock_guard guard(lock);
+    if (fail_read || offset % block != 0) throw Broken{};
+    std::copy_n(now.begin() + static_cast<ptrdiff_t>(offset), buffer.size(), buffer.begin());
+  }
 
-  Bytes now, durable;
+  Content now, durable;
   bool fua = false;
   int fail_in = -1;  // requests until one fails with half of its work done; negative: none
   bool fail_flush = false;
+  bool fail_read = false;
+  std::atomic<bool> covers_all = true;
+  uint32_t block = 1;
   std::function<void()> check = [] {};  // called around each change, with the lock held
   std::mutex lock;
 

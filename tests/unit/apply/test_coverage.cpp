@@ -33,16 +33,23 @@ struct Setup {
 
 TEST_CASE("the mask splits a range into what is outside, data and zero") {
   Mask mask(view());
-  CHECK(mask.pieces({{50, 400}}) == std::vector<Piece>{{{50, 50}, Kind::data},
+  auto pieces = [&](Range range) {
+    std::vector<Piece> list;
+    mask.for_each(range, [&](const Piece &piece) { return list.push_back(piece), true; });
+    return list;
+  };
+  CHECK(pieces({50, 400}) == std::vector<Piece>{{{50, 50}, Kind::data},
                                                        {{100, 100}, Kind::outside},
                                                        {{200, 100}, Kind::zero},
                                                        {{300, 10}, Kind::data},
                                                        {{310, 90}, Kind::outside},
                                                        {{400, 50}, Kind::outside}});
-  CHECK(mask.pieces({{500, 5}}) == std::vector<Piece>{{{500, 5}, Kind::outside}});
-  CHECK(mask.delta().ranges() == Ranges{{0, 100}, {200, 110}});
+  CHECK(pieces({500, 5}) == std::vector<Piece>{{{500, 5}, Kind::outside}});
+  CHECK(mask.delta_bytes() == 210);
+  CHECK(Coverage(mask).owed() == Ranges{{0, 100}, {200, 110}});
   Mask nothing(extents::ExtentMap(100, extents::hole | extents::zero));
-  CHECK(nothing.delta().empty());
+  CHECK(nothing.delta_bytes() == 0);
+  CHECK(Mask().at(0).kind == Kind::outside);
 }
 
 TEST_CASE("what has arrived is owed until a flush that began later has returned") {

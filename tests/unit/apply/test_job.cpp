@@ -24,7 +24,7 @@ const char *description =
 // with each change of the destination, so that every flush may save the state.
 struct Setup {
   explicit Setup(uint64_t destination_size = size)
-      : destination(Bytes(destination_size, old_byte)) {
+      : destination(Content(destination_size, old_byte)) {
     disk.map.set({5, 21}, extents::data);
     disk.map.set({30, 11}, extents::zero);
     disk.map.set({60, 4}, extents::data);
@@ -37,7 +37,7 @@ struct Setup {
   }
 
   void start() {
-    job = std::make_unique<Job>(std::make_unique<FakeSource>(disk), path,
+    job = std::make_unique<Job>(std::make_unique<FakeSource>(disk), settings,
                                 util::Log([this](util::Level level, const std::string &line) {
                                   if (level == util::Level::info) return;
                                   std::lock_guard guard(log_lock);
@@ -46,11 +46,12 @@ struct Setup {
                                 [this] { return epoch + std::chrono::seconds(10 * ticks); });
   }
   std::unique_ptr<Job::Client> join(bool flush_covers_all = true) {
-    return job->join(destination.now.size(), flush_covers_all);
+    destination.covers_all = flush_covers_all;
+    return job->join(destination);
   }
   // The source's own bytes, as a client sends them.
   void copy(Job::Client &client, Range range) {
-    client.write(destination, std::span(disk.bytes).subspan(range.offset, range.length),
+    client.write(std::span(disk.bytes).subspan(range.offset, range.length),
                  range.offset, false);
   }
   bool settled() {
@@ -63,7 +64,7 @@ struct Setup {
   bool file_is_true() {
     auto state = convention::load_state(path);
     if (!state || state->checkpoint != "c2") {
-      return destination.now == Bytes(destination.now.size(), old_byte);
+      return destination.now == Content(destination.now.size(), old_byte);
     }
     extents::RangeSet owes(size);
     for (const Range &range : state->owed) owes.add(range);
@@ -76,6 +77,7 @@ struct Setup {
 
   TemporaryDirectory directory;
   std::string path = directory.file("state");
+  Settings settings{path};
   FakeDisk disk{extents::ExtentMap(size, extents::hole | extents::zero)};
   FakeDestination destination;
   std::chrono::steady_clock::time_point epoch = std::chrono::steady_clock::now();
@@ -93,21 +95,21 @@ TEST_CASE("a client that copies everything: only the delta changes, the state is
   auto client = s.join();
   s.copy(*client, {0, size});
   CHECK(s.owed() == Ranges{{5, 21}, {30, 11}, {60, 4}});
-  client->flush(s.destination);  // within the first second
+  client->flush();  // within the first second
   CHECK_FALSE(s.settled());
   ++s.ticks;
-  client->flush(s.destination);
+  client->flush();
   CHECK(s.settled());
-  client->finish(s.destination);
+  client->finish();
   CHECK(s.destination.durable == s.disk.bytes);
 
   Setup t;  // and bytes that do not belong go nowhere
   t.start();
   auto wild = t.join();
-  wild->write(t.destination, Bytes(5), 0, false);
-  wild->zero(t.destination, {41, 19}, {});
-  wild->zero(t.destination, {26, 4}, {});
-  CHECK(t.destination.now == Bytes(size, old_byte));
+  wild->write(Content(5), 0, false);
+  wild->zero({41, 19}, {});
+  wild->zero({26, 4}, {});
+  CHECK(t.destination.now == Content(size, old_byte));
   CHECK_FALSE(std::filesystem::exists(t.path));
 }
 
@@ -117,7 +119,7 @@ TEST_CASE("what a client leaves out is completed if it is zero") {
   auto client = s.join();
   s.copy(*client, {5, 15});
   s.copy(*client, {60, 4});
-  client->finish(s.destination);
+  client->finish();
   CHECK(s.settled());
   CHECK(s.destination.durable == s.disk.bytes);
 }
@@ -128,15 +130,15 @@ TEST_CASE("a client that leaves early is told of, and the next one may finish") 
   {
     auto client = s.join();
     s.copy(*client, {0, 30});
-    CHECK_THROWS_WITH(client->finish(s.destination),
+    CHECK_THROWS_WITH(client->finish(),
                       Catch::Contains("offset 60") && Catch::Contains("4 bytes are still owed") &&
                           Catch::Contains("run the same command again"));
   }
   CHECK(s.owed() == Ranges{{60, 4}});
-  s.join()->finish(s.destination);  // only looks: no error
+  s.join()->finish();  // only looks: no error
   auto client = s.join();
   s.copy(*client, {60, 4});
-  client->finish(s.destination);
+  client->finish();
   CHECK(s.settled());
   CHECK(s.destination.durable == s.disk.bytes);
 }
@@ -146,27 +148,27 @@ TEST_CASE("only the last of several clients completes") {
   s.start();
   auto first = s.join(), second = s.join();
   s.copy(*first, {5, 15});
-  first->finish(s.destination);
+  first->finish();
   CHECK_FALSE(s.settled());
   s.copy(*second, {60, 4});
-  second->finish(s.destination);
+  second->finish();
   CHECK(s.settled());
 }
 
 TEST_CASE("a client that never says a word: nothing happens, unless all there is to do is zeroes") {
   Setup s;
   s.start();
-  s.join()->finish(s.destination);
+  s.join()->finish();
   s.disk.gone = true;
-  s.join()->finish(s.destination);
+  s.join()->finish();
   CHECK_FALSE(std::filesystem::exists(s.path));
-  CHECK(s.destination.now == Bytes(size, old_byte));
+  CHECK(s.destination.now == Content(size, old_byte));
 
   Setup t;
   std::fill_n(t.disk.bytes.begin() + 5, 21, std::byte{0});
   std::fill_n(t.disk.bytes.begin() + 60, 4, std::byte{0});
   t.start();
-  t.join()->finish(t.destination);
+  t.join()->finish();
   CHECK(t.settled());
   CHECK(t.destination.durable == t.disk.bytes);
 }
@@ -177,8 +179,8 @@ TEST_CASE("nothing may be written before the state is") {
   std::filesystem::create_directory(s.path + ".tmp");
   auto client = s.join();
   CHECK_THROWS_AS(s.copy(*client, {0, size}), util::Error);
-  CHECK_THROWS_AS(client->zero(s.destination, {0, size}, {}), util::Error);
-  CHECK(s.destination.now == Bytes(size, old_byte));
+  CHECK_THROWS_AS(client->zero({0, size}, {}), util::Error);
+  CHECK(s.destination.now == Content(size, old_byte));
 }
 
 TEST_CASE("a source that is gone at the end: the error says so and what is owed") {
@@ -187,7 +189,7 @@ TEST_CASE("a source that is gone at the end: the error says so and what is owed"
   auto client = s.join();
   s.copy(*client, {5, 15});
   s.disk.gone = true;
-  CHECK_THROWS_WITH(client->finish(s.destination),
+  CHECK_THROWS_WITH(client->finish(),
                     Catch::Contains("the source is gone; 10 bytes are still owed"));
   CHECK(s.owed() == Ranges{{20, 6}, {60, 4}});
 }
@@ -198,7 +200,7 @@ TEST_CASE("a flush that fails at the end leaves everything owed that it may have
   auto client = s.join();
   s.copy(*client, {0, size});
   s.destination.fail_flush = true;
-  CHECK_THROWS(client->finish(s.destination));
+  CHECK_THROWS(client->finish());
   CHECK(s.owed() == Ranges{{5, 21}, {30, 11}, {60, 4}});
 }
 
@@ -208,9 +210,9 @@ TEST_CASE("durable writes are passed on so, or followed by a flush") {
     s.destination.fua = native;
     s.start();
     auto client = s.join();
-    client->write(s.destination, s.disk.bytes, 0, true);
+    client->write(s.disk.bytes, 0, true);
     CHECK(s.destination.durable == s.disk.bytes);
-    client->zero(s.destination, {30, 11}, {.fua = true});
+    client->zero({30, 11}, {.fua = true});
     CHECK(s.destination.durable == s.disk.bytes);
   }
 }
@@ -222,7 +224,7 @@ TEST_CASE("what does not fit together is refused before anything is written") {
   Setup large(size + 10);
   large.start();
   auto client = large.join();
-  client->write(large.destination, Bytes(size + 10), 0, false);
+  client->write(Content(size + 10), 0, false);
   CHECK(large.destination.now[size] == old_byte);
 
   Setup s;
@@ -238,7 +240,7 @@ TEST_CASE("what does not fit together is refused before anything is written") {
   CHECK_THROWS_WITH(state({"c0", "test", "v", 1, size, {}}), Catch::Contains("since=@"));
   CHECK_THROWS_WITH(state({"c1", "test", "v", 1, size, {{4, 1}}}), Catch::Contains("delta-owed="));
   state({"c1", "test", "v", 1, size, {}});
-  CHECK_THROWS_WITH(Job(std::make_unique<FakeSource>(s.disk), s.path, util::Log()),
+  CHECK_THROWS_WITH(Job(std::make_unique<FakeSource>(s.disk), s.settings, util::Log()),
                     Catch::Contains("another server"));
 }
 
@@ -249,7 +251,7 @@ TEST_CASE("a source that does not say what it is leaves no checkpoint, but keeps
   s.start();
   auto client = s.join();
   s.copy(*client, {0, size});
-  client->finish(s.destination);
+  client->finish();
   auto state = convention::load_state(s.path);
   CHECK(state->checkpoint.empty());
   CHECK(state->vm == "v");
@@ -287,16 +289,16 @@ TEST_CASE("the file is true at any instant") {
           s.copy(*client, range);
           break;
         case 2:
-          client->zero(s.destination, range, {});
+          client->zero(range, {});
           break;
         case 3:
         case 4:
           // Where flushes cover one connection only, this destination would still settle all.
-          client->flush(s.destination);
+          client->flush();
           break;
         case 5: {
           auto leaving = std::move(client);
-          leaving->finish(s.destination);
+          leaving->finish();
           break;
         }
       }
@@ -314,7 +316,7 @@ TEST_CASE("the file is true at any instant") {
   s.destination.fail_flush = false;
   auto last = s.join();
   s.copy(*last, {0, size});
-  last->finish(s.destination);
+  last->finish();
   CHECK(s.settled());
   CHECK(s.destination.durable == s.disk.bytes);
 }
@@ -339,10 +341,10 @@ TEST_CASE("the file is true at any instant, with many threads") {
             range.length = 1 + random() % (size - range.offset);
             auto what = random() % 5;
             if (what < 2) s.copy(*client, range);
-            if (what == 2) client->zero(s.destination, range, {});
-            if (what > 2) client->flush(s.destination);
+            if (what == 2) client->zero(range, {});
+            if (what > 2) client->flush();
           }
-          client->finish(s.destination);
+          client->finish();
         } catch (const util::Error &) {  // it left early
         }
       }
@@ -352,7 +354,7 @@ TEST_CASE("the file is true at any instant, with many threads") {
   CHECK(lies == 0);
   auto last = s.join();
   s.copy(*last, {0, size});
-  last->finish(s.destination);
+  last->finish();
   CHECK(s.settled());
   CHECK(s.destination.durable == s.disk.bytes);
 }

@@ -21,8 +21,8 @@ TEST_CASE("a file holds a map and nothing to read") {
                                {"offset":15,"length":5,"type":2}])");
   auto source = make_source(path);
   View view = source->load();
-  CHECK(view.map.size() == 20);
-  CHECK(view.map.count() == 3);
+  CHECK(view.mask.size() == 20);
+  CHECK(view.mask.pieces() == 3);
   CHECK_FALSE(view.identity());
   CHECK(source->connect(view) == nullptr);
 }
