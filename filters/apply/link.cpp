@@ -94,15 +94,22 @@ void read_all(nbd::Pool &pool, std::span<const Read> reads) {
   }
 }
 
+// No server says these over NBD; they are what a connection answers that is at its end (or will be in
+// a moment). ESHUTDOWN is a server's last word.
+bool is_lost(const util::Error &e) {
+  return e.errnum() == ENOTCONN || e.errnum() == ETIMEDOUT || e.errnum() == ESHUTDOWN;
+}
+
 }  // namespace
 
-Link::Link(std::string uri, Timeouts timeouts, Check check)
+Link::Link(std::string uri, Timeouts timeouts, Check check, unsigned connections)
     : options_(options_for(std::move(uri), timeouts)),
       pause_(timeouts.pause),
-      check_(std::move(check)) {}
+      check_(std::move(check)),
+      connections_(connections) {}
 
 void Link::connect() {
-  auto pool = std::make_unique<nbd::Pool>(options_, 1);
+  auto pool = std::make_unique<nbd::Pool>(options_, connections_);
   pool_ = std::move(pool);
 }
 
@@ -128,15 +135,15 @@ void Link::with(const std::function<void(nbd::Pool &)> &f) {
   info();
   try {
     return f(*pool_);
-  } catch (const util::Error &) {
-    if (!pool_->dead()) throw;
+  } catch (const util::Error &e) {
+    if (!is_lost(e)) throw;
   }
   pool_.reset();
   info();
   try {
     f(*pool_);
   } catch (const util::Error &e) {
-    if (!pool_->dead()) throw;
+    if (!is_lost(e)) throw;
     pool_.reset();
     util::fail(e.errnum(), "{} (the second time: the connection had been lost before)", e.what());
   }

@@ -29,7 +29,8 @@ class Link {
   // expected; this is not tried again.
   using Check = std::function<void(const nbd::Info &)>;
   Link(
-      std::string uri, Timeouts timeouts, Check check = [](const nbd::Info &) {});
+      std::string uri, Timeouts timeouts, Check check = [](const nbd::Info &) {},
+      unsigned connections = 1);
 
   // Connects, if that has not been done. Throws util::Error after the second try.
   const nbd::Info &info();
@@ -47,6 +48,7 @@ class Link {
   const nbd::Options options_;
   const std::chrono::milliseconds pause_;
   const Check check_;
+  const unsigned connections_;
   std::unique_ptr<nbd::Pool> pool_;
 };
 

@@ -39,11 +39,11 @@ TEST_CASE("the mask splits a range into what is outside, data and zero") {
     return list;
   };
   CHECK(pieces({50, 400}) == std::vector<Piece>{{{50, 50}, Kind::data},
-                                                       {{100, 100}, Kind::outside},
-                                                       {{200, 100}, Kind::zero},
-                                                       {{300, 10}, Kind::data},
-                                                       {{310, 90}, Kind::outside},
-                                                       {{400, 50}, Kind::outside}});
+                                                {{100, 100}, Kind::outside},
+                                                {{200, 100}, Kind::zero},
+                                                {{300, 10}, Kind::data},
+                                                {{310, 90}, Kind::outside},
+                                                {{400, 50}, Kind::outside}});
   CHECK(pieces({500, 5}) == std::vector<Piece>{{{500, 5}, Kind::outside}});
   CHECK(mask.delta_bytes() == 210);
   CHECK(Coverage(mask).owed() == Ranges{{0, 100}, {200, 110}});

@@ -3,6 +3,7 @@
 #include <random>
 #include <thread>
 
+#include "common/util/file.hpp"
 #include "filters/apply/job.hpp"
 #include "tests/unit/apply/fakes.hpp"
 
@@ -51,8 +52,7 @@ struct Setup {
   }
   // The source's own bytes, as a client sends them.
   void copy(Job::Client &client, Range range) {
-    client.write(std::span(disk.bytes).subspan(range.offset, range.length),
-                 range.offset, false);
+    client.write(std::span(disk.bytes).subspan(range.offset, range.length), range.offset, false);
   }
   bool settled() {
     auto state = convention::load_state(path);
@@ -130,9 +130,9 @@ TEST_CASE("a client that leaves early is told of, and the next one may finish") 
   {
     auto client = s.join();
     s.copy(*client, {0, 30});
-    CHECK_THROWS_WITH(client->finish(),
-                      Catch::Contains("offset 60") && Catch::Contains("4 bytes are still owed") &&
-                          Catch::Contains("run the same command again"));
+    CHECK_THROWS_WITH(client->finish(), Catch::Contains("offset 60") &&
+                                            Catch::Contains("4 bytes are still owed") &&
+                                            Catch::Contains("run the same command again"));
   }
   CHECK(s.owed() == Ranges{{60, 4}});
   s.join()->finish();  // only looks: no error
@@ -357,4 +357,251 @@ TEST_CASE("the file is true at any instant, with many threads") {
   last->finish();
   CHECK(s.settled());
   CHECK(s.destination.durable == s.disk.bytes);
+}
+
+// --- The bytes outside the delta.
+
+TEST_CASE("a lying source is found out: no request is served, the state owes a full copy") {
+  for (uint64_t at : {0, 29, 45, 59}) {
+    Setup s;
+    s.settings.verify = 1;
+    s.settings.background = false;
+    s.disk.bytes[at] = new_byte;  // and the view does not show it
+    s.start();
+    auto client = s.join(), other = s.join();
+    s.copy(*client, {0, size});
+    client->flush();
+    other->finish();
+    INFO(at);
+    CHECK_THROWS_WITH(client->finish(),
+                      Catch::Contains("differs from the source at offset " + std::to_string(at)) &&
+                          Catch::Contains("run the same command again"));
+    auto state = convention::load_state(s.path);
+    REQUIRE(state);
+    CHECK(state->checkpoint.empty());
+    CHECK(state->owed == Ranges{{0, size}});
+    CHECK_THROWS_WITH(s.join(), Catch::Contains("full copy"));
+    CHECK_THROWS_WITH(client->flush(), Catch::Contains("full copy"));
+    CHECK_THROWS_WITH(s.copy(*client, {5, 1}), Catch::Contains("full copy"));
+    CHECK_THROWS_WITH(client->zero({5, 1}, {}), Catch::Contains("full copy"));
+    // Which a source that shows changes alone cannot give; one that shows all of it can.
+    client.reset();
+    other.reset();
+    s.job.reset();
+    CHECK_THROWS_WITH(s.start(), Catch::Contains("since=@"));
+    s.disk.description = R"({"nbdkit-replicate":1,"source":"test","vm":"v","disk":1,"size":64,)"
+                         R"("mode":"full","checkpoint":"c2"})";
+    s.disk.map.set({0, size}, extents::data);
+    s.start();
+    auto again = s.join();
+    s.copy(*again, {0, size});
+    again->finish();
+    CHECK(s.settled());
+    CHECK(s.destination.durable == s.disk.bytes);
+  }
+}
+
+TEST_CASE("beside the copy: a client that is still there is told") {
+  Setup s;
+  s.settings.verify = 1;
+  s.disk.bytes[3] = new_byte;
+  s.start();
+  auto client = s.join();
+  auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  bool told = false;
+  while (!told && std::chrono::steady_clock::now() < deadline) {
+    try {
+      client->flush();
+      std::this_thread::yield();
+    } catch (const util::Error &e) {
+      told = e.errnum() == EIO;
+    }
+  }
+  CHECK(told);
+  CHECK_THROWS(client->finish());
+  CHECK(convention::load_state(s.path)->owed == Ranges{{0, size}});
+}
+
+TEST_CASE("an honest source passes, and what is in the delta is not compared") {
+  for (bool background : {false, true}) {
+    Setup s;
+    s.settings.verify = 1;
+    s.settings.background = background;
+    s.settings.stats_path = s.directory.file("stats");
+    s.start();
+    auto client = s.join();
+    s.copy(*client, {0, size});
+    client->finish();
+    CHECK(s.settled());
+    client.reset();
+    s.job.reset();
+    auto stats = *util::read_file(s.settings.stats_path);
+    CHECK_THAT(stats, Catch::Contains("nbdkit_apply_compared_bytes_total 28\n"));
+    CHECK_THAT(stats, Catch::Contains("nbdkit_apply_failed 0\n"));
+  }
+}
+
+TEST_CASE("what cannot be compared is an error; the copy and its state are true all the same") {
+  Setup s;
+  s.settings.verify = 1;
+  s.settings.background = false;
+  s.start();
+  auto client = s.join();
+  s.copy(*client, {0, size});
+  client->flush();
+  s.disk.gone = true;
+  CHECK_THROWS_WITH(client->finish(), Catch::Contains("the source is gone") &&
+                                          Catch::Contains("the copy is complete") &&
+                                          Catch::Contains("only 0 bytes"));
+  CHECK(s.settled());
+
+  Setup t;  // the destination
+  t.settings.verify = 1;
+  t.start();
+  t.destination.fail_read = true;
+  auto reader = t.join();
+  t.copy(*reader, {0, size});
+  CHECK_THROWS_AS(reader->finish(), Broken);
+  CHECK(t.settled());
+
+  Setup map;  // a map alone
+  map.settings.verify = 0.5;
+  map.disk.readable = false;
+  CHECK_THROWS_WITH(map.start(),
+                    Catch::Contains("apply-verify") && Catch::Contains("only its map"));
+}
+
+TEST_CASE("a copy that is not complete is not verified: it is run again anyhow") {
+  Setup s;
+  s.settings.verify = 1;
+  s.settings.background = false;
+  s.disk.bytes[0] = new_byte;
+  s.start();
+  auto client = s.join();
+  s.copy(*client, {5, 5});
+  CHECK_THROWS_WITH(client->finish(), Catch::Contains("left before"));
+  CHECK(convention::load_state(s.path)->checkpoint == "c2");
+}
+
+// --- Names, sizes, numbers.
+
+TEST_CASE("a state that has another destination's name is refused") {
+  Setup s;
+  auto with = [&](const std::string &name) {
+    s.job.reset();
+    s.settings.destination = name;
+    s.start();
+    auto client = s.join();
+    s.copy(*client, {0, size});
+    client->finish();
+    client.reset();
+    return convention::load_state(s.path)->destination;
+  };
+  CHECK(with("").empty());
+  CHECK(with("dr") == "dr");  // from now on
+  CHECK(with("dr") == "dr");
+  CHECK_THROWS_WITH(with("cloud"), Catch::Contains("\"dr\"") &&
+                                       Catch::Contains("apply-destination=cloud") &&
+                                       Catch::Contains("remove it to start with a full copy"));
+  CHECK_THROWS_WITH(with(""), Catch::Contains("\"dr\"") && Catch::Contains("was not given"));
+}
+
+TEST_CASE("a destination that wants larger blocks than the delta has is refused") {
+  Setup s;
+  s.start();
+  s.destination.block = 512;
+  CHECK_THROWS_WITH(s.join(), Catch::Contains("nbdkit-blocksize-filter"));
+  CHECK_FALSE(std::filesystem::exists(s.path));
+}
+
+TEST_CASE("requests of no length do nothing, and those beyond the end are dropped") {
+  Setup s(size + 10);
+  s.start();
+  auto client = s.join();
+  client->write({}, 10, true);
+  client->zero({10, 0}, {});
+  client->write(Content(10), size, false);
+  client->zero({size, 10}, {});
+  CHECK(s.destination.now == Content(size + 10, old_byte));
+  CHECK_FALSE(std::filesystem::exists(s.path));
+}
+
+TEST_CASE("progress is told, and the statistics say the same") {
+  Setup s;
+  std::vector<std::string> lines;
+  s.settings.stats_path = s.directory.file("stats");
+  s.job = std::make_unique<Job>(
+      std::make_unique<FakeSource>(s.disk), s.settings,
+      util::Log([&](util::Level, const std::string &line) { lines.push_back(line); }));
+  auto client = s.join();
+  s.copy(*client, {0, 30});
+  s.job->tick();
+  CHECK(lines.back() ==
+        "apply: 21 of 36 bytes of the delta are covered, 36 bytes are owed; 1 clients");
+  client->flush();
+  client->zero({0, size}, {});  // takes away what is data
+  s.job->tick();
+  CHECK(lines.back() ==
+        "apply: 11 of 36 bytes of the delta are covered, 36 bytes are owed; 1 clients");
+  s.copy(*client, {0, size});
+  client->flush();
+  client->finish();
+  client.reset();
+  s.job->tick();
+  CHECK(lines.back() ==
+        "apply: 36 of 36 bytes of the delta are covered, 0 bytes are owed; 0 clients");
+  auto count = lines.size();
+  s.job->tick();
+  CHECK(lines.size() == count);  // nothing has changed, nobody is there
+  auto stats = *util::read_file(s.settings.stats_path);
+  for (const char *line :
+       {"nbdkit_apply_delta_bytes 36\n", "nbdkit_apply_covered_bytes 36\n",
+        "nbdkit_apply_owed_bytes 0\n", "nbdkit_apply_written_bytes_total 57\n",
+        "nbdkit_apply_zeroed_bytes_total 36\n", "nbdkit_apply_dropped_bytes_total 65\n",
+        "# TYPE nbdkit_apply_dropped_bytes_total counter\n"}) {
+    INFO(stats);
+    CHECK_THAT(stats, Catch::Contains(line));
+  }
+  s.settings.stats_path = "/nonexistent/stats";
+  s.job.reset();
+  CHECK_THROWS_WITH(s.start(), Catch::Contains("apply-stats"));
+}
+
+// Requests that overlap, on many connections at the same time, of which some flush for all and some
+// for themselves: whatever the order, bytes outside the delta stay, and inside is one of the values
+// that were sent there.
+TEST_CASE("overlapping requests on many connections at once, byte by byte") {
+  for (bool covers_all : {true, false}) {
+    Setup s;
+    s.start();
+    std::vector<std::jthread> threads;
+    for (unsigned t = 0; t < 8; ++t) {
+      threads.emplace_back([&s, t] {
+        std::mt19937 random(t);
+        auto client = s.join(s.destination.covers_all);
+        for (int i = 0; i < 100; ++i) {
+          Range range{random() % size, 0};
+          range.length = random() % (size - range.offset + 1);
+          if (random() % 4 == 0) {
+            client->zero(range, {});
+          } else {
+            client->write(Content(range.length, std::byte(t + 1)), range.offset, i % 10 == 0);
+          }
+          if (random() % 8 == 0) client->flush();
+        }
+        try {
+          client->finish();
+        } catch (const util::Error &) {  // data that was zeroed last is missing
+        }
+      });
+      s.destination.covers_all = covers_all;
+    }
+    threads.clear();
+    for (uint64_t i = 0; i < size; ++i) {
+      bool in_delta = s.disk.map.at(i).type != 3;
+      auto value = std::to_integer<unsigned>(s.destination.now[i]);
+      INFO(i << ": " << value);
+      CHECK((in_delta ? value <= 8 : value == 0xaa));
+    }
+  }
 }

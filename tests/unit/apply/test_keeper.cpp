@@ -100,6 +100,33 @@ TEST_CASE("where the state cannot be saved nothing may begin; later it stays as 
   CHECK(s.keeper.claims({0, 10}));  // it may have been replaced, for all we know
 }
 
+TEST_CASE("a destination that is not what was thought owes everything, whatever arrives") {
+  Setup s;
+  s.keeper.begin();
+  s.settle({0, 50});
+  s.keeper.save();
+  s.keeper.condemn();
+  auto condemned = [&] {
+    auto state = convention::load_state(s.path);
+    return state && state->checkpoint.empty() && state->vm == "vm" &&
+           state->owed == Ranges{{0, 100}};
+  };
+  CHECK(condemned());
+  CHECK_FALSE(s.keeper.claims({0, 100}));
+  s.settle({50, 50});
+  s.now += std::chrono::seconds(100);
+  s.keeper.save_if_due();
+  s.keeper.save();
+  CHECK(condemned());
+
+  Setup t;  // before anything was written; the first time it cannot be saved
+  ::mkdir((t.path + ".tmp").c_str(), 0700);
+  CHECK_THROWS_AS(t.keeper.condemn(), util::Error);
+  ::rmdir((t.path + ".tmp").c_str());
+  t.keeper.save();
+  CHECK(convention::load_state(t.path)->checkpoint.empty());
+}
+
 TEST_CASE("one server at a time holds the lock") {
   TemporaryDirectory directory;
   std::string path = directory.file("state");

@@ -37,3 +37,13 @@ TEST_CASE("a file that is not there, damaged, or of honest extents is refused") 
   CHECK_THROWS_WITH(make_source(path)->load(),
                     Catch::Contains("not a delta view") && Catch::Contains("offset 0"));
 }
+
+TEST_CASE("the export honest of a URI") {
+  CHECK(honest_uri("nbd://host") == "nbd://host/honest");
+  CHECK(honest_uri("nbd://host:10809/") == "nbd://host:10809/honest");
+  CHECK(honest_uri("nbds://host/a/b?tls-psk-file=/f/g") ==
+        "nbds://host/honest/a/b?tls-psk-file=/f/g");
+  CHECK(honest_uri("nbd+unix:///?socket=/s") == "nbd+unix:///honest?socket=/s");
+  CHECK(honest_uri("nbd+unix:///disk?socket=/s") == "nbd+unix:///honest/disk?socket=/s");
+  CHECK(honest_uri("nbd://host?x=/y") == "nbd://host/honest?x=/y");
+}

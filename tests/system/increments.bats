@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Every client, with changes that are aligned to nothing and that end in a part of a sector, to every
+# kind of destination, from a source that costs little: the destination is equal, the state settled,
+# and the source was not read more than the delta wants.
+load ../lib
+
+SIZE=$((6 * 1024 * 1024 + 777))
+SECTORS=$(((SIZE + 511) / 512 * 512))
+
+# base.raw is yesterday's disk and disk.raw today's; `honest` is what an honest source says of it,
+# `whole` what it says when everything has changed.
+prepare() {
+    random_file base.raw $SIZE 1
+    /usr/bin/python3 - <<'PY'
+import random
+disk = bytearray(open("base.raw", "rb").read())
+new = random.Random(2)
+K, size = 1024, len(disk)
+changes = []
+def data(offset, length):
+    disk[offset:offset + length] = new.randbytes(length)
+    changes.append((offset, length, ""))
+def zeroes(offset, length, kind):
+    disk[offset:offset + length] = bytes(length)
+    changes.append((offset, length, kind))
+data(100 * K, 4 * K)
+data(200 * K + 1, 4 * K)                    # 4 KiB, aligned to nothing
+data(300 * K + 77, 513)
+data(1024 * K, 300 * K)
+zeroes(1500 * K + 5, 70 * K, "")            # data that reads as zeroes
+zeroes(2048 * K, 256 * K, "zero")
+zeroes(3072 * K + 513, 100 * K, "hole,zero")  # a hole now
+zeroes(4096 * K, 512 * K, "hole,zero")
+data(5120 * K, 600 * K)                     # with zeroes within
+disk[5200 * K:5264 * K] = bytes(64 * K)
+data(size - 777, 777)                       # a part of a sector, the last
+changes.sort()
+at, lines = 0, []
+for offset, length, kind in changes:
+    if at < offset:
+        lines.append(f"{at} {offset - at} hole")
+    lines.append(f"{offset} {length} {kind}")
+    at = offset + length
+open("honest", "w").write("\n".join(lines) + "\n")
+open("whole", "w").write(f"0 {size}\n")
+open("disk.raw", "wb").write(disk)
+# How much a client may read: the steps of 256 KiB that touch the delta, and for what it leaves out
+# apply once the delta.
+def most(changes):
+    steps = {s for o, l, k in changes for s in range(o // (256 * K), (o + l - 1) // (256 * K) + 1)}
+    return len(steps) * 256 * K + sum(l for o, l, k in changes)
+open("most", "w").write(f"{most(changes)} {most([(0, size, '')])}\n")
+PY
+}
+
+description='{"nbdkit-replicate":1,"source":"test","vm":"vm-1","disk":2000,"size":'$SIZE',"mode":"delta","since":"c1","checkpoint":"c2"}'
+
+settled() { grep -q '"checkpoint":"c2".*"owed":\[\]' web1.state 2> /dev/null; }
+
+# equal FILE: to the disk, and nothing but zeroes beyond it.
+equal() {
+    cmp -n $SIZE disk.raw "$1"
+    [ "$(tail -c +$((SIZE + 1)) "$1" | tr -d '\0' | wc -c)" = 0 ]
+}
+
+# increment EXTENTS TARGET CLIENT...: one copy. TARGET: raw, qcow2 or fanout.
+increment() {
+    local extents=$1 target=$2
+    shift 2
+    rm -f web1.state
+    start src --filter="$DELTA" --filter=exportname --filter=extentlist file disk.raw \
+        extentlist="$extents" exportname-list=keep exportdesc=fixed:"$description"
+    local apply=(apply-from="$(uri src)" apply-state=web1.state)
+    cp --sparse=never base.raw dst.raw
+    # qemu-img writes whole sectors, so it wants a destination that has room for the last one.
+    if [ "$1" = qemu-img ]; then truncate -s $SECTORS dst.raw; fi
+    case "$target" in
+        raw) start dst --filter="$APPLY" file dst.raw "${apply[@]}" ;;
+        qcow2)
+            rm -f dst.qcow2
+            start dst --filter="$APPLY" "$QCOW2" file=dst.qcow2 size=$SECTORS \
+                backing=base.raw backing-format=raw "${apply[@]}" ;;
+        fanout)
+            cp --sparse=never dst.raw dr.raw
+            start dr file dr.raw
+            start dst --filter="$APPLY" --filter="$FANOUT" file dst.raw "${apply[@]}" \
+                fanout-dest="$(uri dr)" ;;
+    esac
+    case "$1" in
+        qemu-img) timeout 60 qemu-img convert -n -f raw -O raw "${@:2}" "$(uri src)" "$(uri dst)" ;;
+        *) timeout 60 "$@" "$(uri src)" "$(uri dst)" ;;
+    esac
+    until_true 20 settled
+    stop dst
+    stop src
+    must_fail grep -q 'still owed' dst.log
+    case "$target" in
+        raw) equal dst.raw ;;
+        qcow2)
+            sound dst.qcow2
+            timeout 60 qemu-img convert -O raw dst.qcow2 copy.raw
+            equal copy.raw ;;
+        fanout)
+            stop dr
+            equal dst.raw
+            equal dr.raw ;;
+    esac
+    local read most
+    read=$(awk '/file: pread count=/ { split($0, a, "count="); sum += a[2] } END { print sum + 0 }' src.log)
+    most=$(cut -d' ' -f"$([ "$extents" = whole ] && echo 2 || echo 1)" most)
+    echo "$extents to $target: $read bytes were read, at most $most"
+    [ "$read" -gt 0 ] && [ "$read" -le "$most" ]
+}
+
+# everywhere CLIENT...
+everywhere() {
+    local target
+    for target in raw qcow2 fanout; do increment honest $target "$@"; done
+    increment whole raw "$@"
+}
+
+@test "nbdcopy" { everywhere nbdcopy; }
+@test "nbdcopy --destination-is-zero" { everywhere nbdcopy --destination-is-zero; }
+@test "nbdcopy -S 0" { everywhere nbdcopy -S 0; }
+@test "nbdcopy --destination-is-zero -S 0" { everywhere nbdcopy --destination-is-zero -S 0; }
+@test "nbdcopy --allocated" { everywhere nbdcopy --allocated; }
+@test "nbdcopy -C 1 -R 1" { everywhere nbdcopy -C 1 -R 1; }
+@test "nbdcopy --synchronous --flush" { everywhere nbdcopy --synchronous --flush; }
+@test "qemu-img convert -n" { everywhere qemu-img; }
+@test "qemu-img convert -n --target-is-zero" { everywhere qemu-img --target-is-zero; }
+@test "qemu-img convert -n -W -m 16" { everywhere qemu-img -W -m 16; }
+@test "qemu-img convert -n --target-is-zero -W -m 16" { everywhere qemu-img --target-is-zero -W -m 16; }
