@@ -59,42 +59,30 @@ class Connection {
   // A source's bytes are of one point in time: nothing may be written to it.
   bool can_write(nbdkit::Next) { return false; }
 
+  // In whole sectors, so a little more than was asked for.
   void extents(nbdkit::Next next, uint32_t count, uint64_t offset, uint32_t flags,
                nbdkit::ExtentList &list) {
-    const bool one = (flags & NBDKIT_FLAG_REQ_ONE) != 0;
-    if (honest_) {
-      Asking asking(one);
-      for (uint64_t at = offset, end = offset + count; at < end && asking.more(at > offset);) {
-        for (const auto &extent : next.extents(static_cast<uint32_t>(end - at), at)) {
-          list.add(extent);
-          at = extent.end();
-        }
-      }
-    } else {
-      show_sectors(next, count, offset, one, list);
-    }
-  }
-
- private:
-  // In whole sectors, so a little more than was asked for.
-  void show_sectors(nbdkit::Next next, uint32_t count, uint64_t offset, bool one,
-                    nbdkit::ExtentList &list) {
     constexpr uint64_t sector = Sectors::sector;
     const uint64_t size = next.get_size();
     uint64_t at = offset / sector * sector;
     const uint64_t end = std::min((offset + count + sector - 1) / sector * sector, size);
     Sectors sectors([&](const extents::Extent &extent) { list.add(extent); });
-    Asking asking(one);
+    Asking asking((flags & NBDKIT_FLAG_REQ_ONE) != 0);
     while (at < end && asking.more(!sectors.empty())) {
       auto ask = static_cast<uint32_t>(std::min<uint64_t>(end - at, UINT32_MAX / sector * sector));
       for (const auto &extent : next.extents(ask, at)) {
-        show(extent, owed_, settings_.zeroes, [&](const auto &shown) { sectors.feed(shown); });
+        if (honest_) {
+          sectors.feed(extent);
+        } else {
+          show(extent, owed_, settings_.zeroes, [&](const auto &shown) { sectors.feed(shown); });
+        }
         at = extent.end();
       }
     }
     if (at == size) sectors.end_of_disk();
   }
 
+ private:
   const Settings &settings_;
   const bool honest_;
   extents::RangeSet owed_{0};

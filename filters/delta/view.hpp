@@ -28,7 +28,7 @@ extents::Type view_type(extents::Type honest, bool owed, Zeroes zeroes);
 void show(const extents::Extent &honest, const extents::RangeSet &owed, Zeroes zeroes,
           const std::function<void(const extents::Extent &)> &add);
 
-// Lets the view change only where a sector begins: clients that work in sectors (qemu-img) take the
+// Lets extents, honest ones too, change only where a sector begins: clients that work in sectors (qemu-img) take the
 // first byte's type for all of a sector. One that is of two types is data, which is never wrong,
 // for reads return the disk's bytes. Fed with extents that follow each other from a multiple of
 // `sector`.
