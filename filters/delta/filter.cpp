@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <optional>
+#include <memory>
 #include <string>
 
 #include "common/nbdkit/params.hpp"
@@ -16,8 +16,7 @@ namespace delta {
 namespace {
 
 struct Settings {
-  std::string owed_path;
-  std::optional<convention::State> state;
+  Owed owed;
   Zeroes zeroes = Zeroes::zero;
 };
 
@@ -43,10 +42,7 @@ class Connection {
   Connection(const Settings &settings, bool honest) : settings_(settings), honest_(honest) {}
 
   void prepare(nbdkit::Next next, bool) {
-    if (!honest_) {
-      owed_ =
-          owed_of(settings_.state, settings_.owed_path, next.export_description(), next.get_size());
-    }
+    if (!honest_) owed_ = settings_.owed.of(next.export_description(), next.get_size());
   }
 
   // nbdkit insists that the layer below is asked before its extents are; one that has none is all
@@ -74,7 +70,7 @@ class Connection {
         if (honest_) {
           sectors.feed(extent);
         } else {
-          show(extent, owed_, settings_.zeroes, [&](const auto &shown) { sectors.feed(shown); });
+          show(extent, *owed_, settings_.zeroes, [&](const auto &shown) { sectors.feed(shown); });
         }
         at = extent.end();
       }
@@ -85,7 +81,7 @@ class Connection {
  private:
   const Settings &settings_;
   const bool honest_;
-  extents::RangeSet owed_{0};
+  std::shared_ptr<const extents::RangeSet> owed_;  // nothing in an honest export
 };
 
 class Filter {
@@ -100,7 +96,7 @@ class Filter {
 
   bool config(const std::string &key, const std::string &value) {
     if (key == "delta-owed") {
-      settings_.owed_path = nbdkit::absolute_path(value);
+      owed_path_ = nbdkit::absolute_path(value);
     } else if (key == "delta-zeroes") {
       settings_.zeroes = Zeroes(nbdkit::parse_choice(key, value, {"zero", "data"}));
     } else {
@@ -110,7 +106,9 @@ class Filter {
   }
 
   void get_ready(int) {
-    if (!settings_.owed_path.empty()) settings_.state = convention::load_state(settings_.owed_path);
+    if (!owed_path_.empty()) {
+      settings_.owed = Owed(convention::load_state(owed_path_), owed_path_);
+    }
   }
 
   void list_exports(nbdkit::LowerExports &lower, bool, bool, nbdkit::ExportList &list) {
@@ -128,6 +126,7 @@ class Filter {
   }
 
  private:
+  std::string owed_path_;
   Settings settings_;
 };
 

@@ -45,14 +45,21 @@ void Sectors::add(const extents::Extent &extent) {
   add_(extent);
 }
 
-extents::RangeSet owed_of(const std::optional<convention::State> &state, const std::string &path,
-                          const std::string &description, uint64_t size) {
-  extents::RangeSet owed(size);
-  if (!state) return owed;
-  convention::check_belongs(*state, convention::parse_description(description), size,
-                            "delta-owed=" + path);
-  for (const auto &range : state->owed) owed.add(range);
-  return owed;
+Owed::Owed(std::optional<convention::State> state, std::string path)
+    : state_(std::move(state)), path_(std::move(path)) {
+  if (!state_) return;
+  auto set = std::make_shared<extents::RangeSet>(state_->size);
+  for (const auto &range : state_->owed) set->add(range);
+  state_->owed = {};
+  set_ = std::move(set);
+}
+
+std::shared_ptr<const extents::RangeSet> Owed::of(const std::string &description,
+                                                  uint64_t size) const {
+  if (!state_) return std::make_shared<extents::RangeSet>(size);
+  convention::check_belongs(*state_, convention::parse_description(description), size,
+                            "delta-owed=" + path_);
+  return set_;
 }
 
 ExportName parse_export_name(std::string_view name) {

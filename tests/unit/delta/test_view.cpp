@@ -47,10 +47,10 @@ TEST_CASE("a state of another disk is refused, what is owed is taken from the ri
   auto described = [](const char *vm) {
     return convention::format(convention::Description{"vsphere", vm, 2000, 1000, "full", "", "c2"});
   };
-  CHECK(owed_of(state, "f", described("vm-1"), 1000).bytes() == 10);
-  CHECK(owed_of(state, "f", "", 1000).bytes() == 10);
-  CHECK(owed_of(std::nullopt, "f", "", 1000).empty());
-  CHECK_THROWS_WITH(owed_of(state, "f", described("vm-2"), 1000),
+  CHECK(Owed(state, "f").of(described("vm-1"), 1000)->bytes() == 10);
+  CHECK(Owed(state, "f").of("", 1000)->bytes() == 10);
+  CHECK(Owed(std::nullopt, "f").of("", 1000)->empty());
+  CHECK_THROWS_WITH(Owed(state, "f").of(described("vm-2"), 1000),
                     Catch::Contains("delta-owed=f") && Catch::Contains("vm-2"));
 }
 
