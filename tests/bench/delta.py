@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# delta and apply: what they cost a copy, and what a map of a million areas costs.
+import json
+import os
+import time
+
+import bench
+from bench import Directory, Server, module, run, seconds
+
+SIZE = 1 << 30
+AREAS = 1_000_000
+AREA = 65536
+DELTA, APPLY = module("filter", "delta"), module("filter", "apply")
+COPY = ("nbdcopy", "--flush", "--request-size=262144")
+
+table = bench.Table("delta and apply")
+
+
+def copy_time(source, target, *options):
+    return seconds(run, *COPY, *options, source.uri(), target.uri())
+
+
+def with_filters(directory, extents, *options):
+    """Seconds of a copy through delta and apply. A new destination server each time: a state of the
+    last copy would have nothing owed."""
+    state = directory / "state"
+    if os.path.exists(state):
+        os.unlink(state)
+    with Server(f"--filter={DELTA}", *extents[:1], "file", directory / "disk", *extents[1:]) as source, \
+            Server(f"--filter={APPLY}", "memory", SIZE, f"apply-from={source.uri()}",
+                   f"apply-state={state}") as target:
+        run("nbdcopy", "--sparse=0", source.uri("honest"), "null:")  # what is read is in memory
+        return copy_time(source, target, *options)
+
+
+def without_filters(directory, extents, *options):
+    with Server(*extents[:1], "file", directory / "disk", *extents[1:]) as source, \
+            Server("memory", SIZE) as target:
+        run("nbdcopy", "--sparse=0", source.uri(), "null:")
+        return copy_time(source, target, *options)
+
+
+def write_maps(directory):
+    """A million areas of 64 KiB, and as many gaps: as nbdinfo prints them, and for extentlist."""
+    with open(directory / "map.json", "w") as f, open(directory / "extents", "w") as g:
+        f.write("[\n")
+        for i in range(AREAS):
+            a, b = 2 * i * AREA, (2 * i + 1) * AREA
+            f.write(f'{{ "offset": {a}, "length": {AREA}, "type": 0, "description": "data" }},\n'
+                    f'{{ "offset": {b}, "length": {AREA}, "type": 3, "description": "hole,zero" }}'
+                    + (",\n" if i + 1 < AREAS else "\n]\n"))
+            g.write(f"{a} {AREA}\n{b} {AREA} hole\n")
+
+
+def load(directory, origin):
+    """Seconds from the start of the destination's server until it serves, and its peak memory."""
+    start = time.monotonic()
+    with Server(f"--filter={APPLY}", "null", 2 * AREAS * AREA, f"apply-from={origin}",
+                f"apply-state={directory / 'state2'}") as server:
+        elapsed = time.monotonic() - start
+        server.stop()
+        return elapsed, server.peak
+
+
+with Directory() as directory:
+    bench.random_file(directory / "disk", SIZE)
+    half = [f"{at} {1 << 20}" + (" hole" if (at >> 20) % 2 else "") for at in range(0, SIZE, 1 << 20)]
+    with open(directory / "half", "w") as f:
+        f.write("\n".join(half) + "\n")
+    increment = ("--filter=extentlist", f"extentlist={directory / 'half'}")
+
+    for connections in (1, 4):
+        options = (f"--connections={connections}", f"--threads={connections}")
+        table.compare(f"1 GiB to memory, {connections} connections", "without delta and apply",
+                      lambda: with_filters(directory, (), *options),
+                      lambda: without_filters(directory, (), *options), at_most=1.05)
+    table.compare("512 MiB of it in 512 areas", "all of it, without",
+                  lambda: with_filters(directory, increment),
+                  lambda: without_filters(directory, ()))
+
+    for case, of_file in (("map of 1 000 000 areas from a file", True),
+                          ("map of 1 000 000 areas from a server", False)):
+        if not table.wanted(case):
+            continue
+        write_maps(directory)
+        with open(directory / "empty", "w") as f:
+            f.truncate(2 * AREAS * AREA)
+        with Server(f"--filter={DELTA}", "--filter=extentlist", "file", directory / "empty",
+                    f"extentlist={directory / 'extents'}") as source:
+            theirs, ours, peaks = [], [], []  # theirs once: it is slow, and there is no goal for it
+            for _ in range(table.options.runs):
+                origin = directory / "map.json" if of_file else source.uri()
+                elapsed, peak = load(directory, origin)
+                ours.append(elapsed)
+                peaks.append(peak / (1 << 20))
+                if theirs:
+                    continue
+                if of_file:
+                    theirs.append(seconds(lambda: json.load(open(directory / "map.json"))))
+                else:
+                    theirs.append(seconds(run, "nbdinfo", "--map", "--totals", source.uri()))
+            name = "python3's json.load" if of_file else "nbdinfo --map --totals"
+            table.row(case, name, f"{min(ours):.2f} s", f"{theirs[0]:.2f} s",
+                      ours, at_most=2, form="{:.2f} s")
+            table.row(case + ", memory", "-", f"{max(peaks):.0f} MiB", "-", peaks, at_most=64,
+                      form="{:.0f} MiB")
+
+table.end()
