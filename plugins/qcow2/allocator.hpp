@@ -5,11 +5,10 @@
 
 #include <cstdint>
 #include <mutex>
-#include <string>
 #include <vector>
 
-#include "common/util/fd.hpp"
 #include "plugins/qcow2/geometry.hpp"
+#include "plugins/qcow2/image_file.hpp"
 
 namespace qcow2 {
 
@@ -20,8 +19,8 @@ namespace qcow2 {
 class Allocator {
  public:
   // `end`: the first cluster never used. `blocks`: the refcount table, the offset of each refcount
-  // block or 0. fd and path must outlive the allocator.
-  Allocator(const Geometry &geometry, const util::Fd &fd, const std::string &path, uint64_t end,
+  // block or 0. file must outlive the allocator.
+  Allocator(const Geometry &geometry, const ImageFile &file, uint64_t end,
             std::vector<uint64_t> blocks);
 
   // The offset of `count` clusters in a row. May be called from any thread. Throws util::Error:
@@ -36,16 +35,10 @@ class Allocator {
 
  private:
   const Geometry geometry_;
-  const util::Fd &fd_;
-  const std::string &path_;
+  const ImageFile &file_;
   std::mutex mutex_;  // protects end_ and blocks_
   uint64_t end_;
   std::vector<uint64_t> blocks_;
 };
-
-// Makes sure that writing the range later will not fail for want of space, as far as the file
-// system can promise that, and that the file is at least so long. What is there is kept. Throws
-// util::Error.
-void reserve_space(const util::Fd &fd, const std::string &path, uint64_t offset, uint64_t length);
 
 }  // namespace qcow2

@@ -33,15 +33,17 @@ class Chain {
     if (::stat(image.c_str(), &st) == 0) seen_.insert({st.st_dev, st.st_ino});
   }
 
-  std::unique_ptr<Source> open(const std::string &path, const std::string &format) {
-    util::Fd fd = util::open_file(path, O_RDONLY);
-    enter(fd, path);
-    lock_image(fd, path, Use::backing);
-    if (format == "raw") return std::make_unique<Raw>(std::move(fd), path);
+  // Each file of a chain has half of the cache that the one above it has.
+  std::unique_ptr<Source> open(const std::string &path, const std::string &format,
+                               size_t cache_bytes) {
+    ImageFile file(util::open_file(path, O_RDONLY), path);
+    enter(file.fd(), path);
+    lock_image(file.fd(), path, Use::backing);
+    if (format == "raw") return std::make_unique<Raw>(std::move(file));
     if (format != "qcow2") {
       util::fail(ENOTSUP, "backing file {}: the format must be raw or qcow2, not {}", path, format);
     }
-    Header header = read_header(fd, path);
+    Header header = read_header(file);
     std::unique_ptr<Source> below;
     if (!header.backing_file.empty()) {
       if (header.backing_format.empty()) {
@@ -50,9 +52,10 @@ class Chain {
                    "qemu-img rebase -u -F FORMAT -b {} {}",
                    path, header.backing_file, header.backing_file, path);
       }
-      below = open(resolve_backing(path, header.backing_file), header.backing_format);
+      below =
+          open(resolve_backing(path, header.backing_file), header.backing_format, cache_bytes / 2);
     }
-    return std::make_unique<Layer>(std::move(fd), path, header, std::move(below));
+    return std::make_unique<Layer>(std::move(file), header, std::move(below), cache_bytes / 2);
   }
 
  private:
@@ -99,8 +102,8 @@ bool same_file(const std::string &a, const std::string &b) {
 }
 
 std::unique_ptr<Source> open_backing(const std::string &image, const std::string &path,
-                                     const std::string &format) {
-  return Chain(image).open(path, format);
+                                     const std::string &format, size_t cache_bytes) {
+  return Chain(image).open(path, format, cache_bytes);
 }
 
 }  // namespace qcow2

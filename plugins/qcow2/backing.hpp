@@ -4,6 +4,7 @@
 // names. Nothing is probed: a guest can write a QCOW2 header into its raw disk.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <string>
 
@@ -23,8 +24,8 @@ bool same_file(const std::string &a, const std::string &b);
 
 // Opens `path`, the backing file of `image`, and what is below it, read-only and locked as QEMU
 // locks a backing file. format is "raw" or "qcow2". Throws util::Error: not there, in use, a loop,
-// damaged.
+// damaged. cache_bytes: of memory for L2 tables, for all files of the chain together.
 std::unique_ptr<Source> open_backing(const std::string &image, const std::string &path,
-                                     const std::string &format);
+                                     const std::string &format, size_t cache_bytes);
 
 }  // namespace qcow2

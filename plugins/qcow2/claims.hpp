@@ -3,9 +3,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
-#include "plugins/qcow2/layer.hpp"
+#include "plugins/qcow2/l2_cache.hpp"
 #include "plugins/qcow2/metadata.hpp"
 
 namespace qcow2 {
@@ -14,9 +15,10 @@ namespace qcow2 {
 // back.
 class Claims {
  public:
-  Claims(Layer &layer, uint64_t first) : l2_(layer.mapping.l2()), first_(first) {}
+  // `entries` must cover `first`; a row ends where they do.
+  Claims(Entries entries, uint64_t first) : entries_(std::move(entries)), first_(first) {}
   ~Claims() {
-    for (size_t i = linked_; i < old_.size(); ++i) l2_.release(first_ + i, old_[i]);
+    for (size_t i = linked_; i < old_.size(); ++i) entries_.release(first_ + i, old_[i]);
   }
   Claims(const Claims &) = delete;
   Claims &operator=(const Claims &) = delete;
@@ -24,17 +26,18 @@ class Claims {
   // Takes the next entry, unless it needs no filling or another thread has it.
   bool take_next() {
     uint64_t cluster = first_ + old_.size();
-    Entry entry = l2_.value(cluster);
-    if (is_data(entry) || !l2_.try_claim(cluster, entry)) return false;
+    if (!entries_.cover(cluster)) return false;
+    Entry entry = entries_.value(cluster);
+    if (is_data(entry) || !entries_.try_claim(cluster, entry)) return false;
     old_.push_back(entry);
     return true;
   }
 
   // Links the clusters, in order, to host clusters that follow each other.
-  void link(uint64_t host, const Layer &layer, Metadata &metadata) {
-    for (; linked_ < old_.size(); ++linked_, host += layer.geometry.cluster_size()) {
-      l2_.release(first_ + linked_, data_entry(host));
-      metadata.changed(first_ + linked_, old_[linked_]);
+  void link(uint64_t host, uint64_t cluster_size, Metadata &metadata) {
+    for (; linked_ < old_.size(); ++linked_, host += cluster_size) {
+      entries_.release(first_ + linked_, data_entry(host));
+      metadata.changed(entries_, old_[linked_]);
     }
   }
 
@@ -44,7 +47,7 @@ class Claims {
   Entry old(uint64_t cluster) const { return old_[cluster - first_]; }
 
  private:
-  EntryArray &l2_;
+  Entries entries_;
   const uint64_t first_;
   std::vector<Entry> old_;
   size_t linked_ = 0;

@@ -10,8 +10,8 @@
 
 #include "common/util/error.hpp"
 #include "common/util/file.hpp"
-#include "plugins/qcow2/allocator.hpp"
 #include "plugins/qcow2/geometry.hpp"
+#include "plugins/qcow2/image_file.hpp"
 #include "plugins/qcow2/lock.hpp"
 
 namespace qcow2 {
@@ -41,21 +41,21 @@ uint64_t blocks_for(uint64_t others, const Geometry &g) {
   return Geometry::divide_up(others, g.refcounts_per_block() - 1);
 }
 
-void write_tables(const util::Fd &fd, const Header &header, const std::string &path) {
+void write_tables(const ImageFile &file, const Header &header) {
   Geometry geometry(header.cluster_bits, header.size);
   uint64_t clusters = initial_clusters(header);
-  reserve_space(fd, path, 0, geometry.start_of(clusters));
-  util::write_at(fd, encode(header), 0, path);
+  file.reserve(0, geometry.start_of(clusters));
+  file.write(encode(header), 0);
   uint64_t blocks = initial_blocks(header);
   std::vector<std::byte> counts(geometry.start_of(blocks));
   for (uint64_t i = 0; i < clusters; ++i) store_be16(&counts[i * 2], 1);
-  util::write_at(fd, counts, block_offset(header), path);
+  file.write(counts, block_offset(header));
   std::vector<std::byte> table(blocks * 8);
   for (uint64_t k = 0; k < blocks; ++k) {
     store_be64(&table[k * 8], block_offset(header) + geometry.start_of(k));
   }
-  util::write_at(fd, table, header.refcount_table_offset, path);
-  if (::fsync(fd.get()) < 0) util::fail_os(errno, "cannot sync {}", path);
+  file.write(table, header.refcount_table_offset);
+  if (::fsync(file.fd().get()) < 0) util::fail_os(errno, "cannot sync {}", file.path());
 }
 
 void publish(const std::string &temporary, const std::string &path, bool replace) {
@@ -101,16 +101,16 @@ void lay_out(Header &h) {
 
 util::Fd create_file(const std::string &path, const Header &header, bool replace) {
   std::string temporary = path + "." + std::to_string(::getpid()) + ".tmp";
-  util::Fd fd = util::open_file(temporary, O_RDWR | O_CREAT | O_EXCL);
+  ImageFile file(util::open_file(temporary, O_RDWR | O_CREAT | O_EXCL), temporary);
   try {
-    lock_image(fd, temporary, Use::write);
-    write_tables(fd, header, temporary);
+    lock_image(file.fd(), temporary, Use::write);
+    write_tables(file, header);
     publish(temporary, path, replace);
   } catch (...) {
     ::unlink(temporary.c_str());
     throw;
   }
-  return fd;
+  return std::move(file).take_fd();
 }
 
 }  // namespace qcow2

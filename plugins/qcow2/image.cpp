@@ -9,30 +9,30 @@
 #include "common/util/zero.hpp"
 #include "plugins/qcow2/claims.hpp"
 #include "plugins/qcow2/load.hpp"
-#include "plugins/qcow2/write_all.hpp"
 
 namespace qcow2 {
 
-Image::Image(util::Fd fd, const std::string &path, const Header &header,
-             std::unique_ptr<Source> backing, bool detect_zeroes, util::Log log)
-    : detect_zeroes_(detect_zeroes), log_(std::move(log)) {
+Image::Image(ImageFile file, const Header &header, std::unique_ptr<Source> backing,
+             const Settings &settings, util::Log log)
+    : detect_zeroes_(settings.detect_zeroes), log_(std::move(log)) {
   Geometry geometry(header.cluster_bits, header.size);
-  uint64_t end = Geometry::divide_up(file_size(fd, path), geometry.cluster_size());
+  uint64_t end = Geometry::divide_up(file.size(), geometry.cluster_size());
   Bitmap used(end);
   used.add(0);
   RefcountTable table{header.refcount_table_offset, header.refcount_table_clusters};
-  auto blocks = read_refcount_table(fd, path, geometry, table, end, used);
+  auto blocks = read_refcount_table(file, geometry, table, end, used);
   uint64_t l1_bytes = uint64_t{header.l1_entries} * 8;
   for (uint64_t at = 0; at < l1_bytes; at += geometry.cluster_size()) {
     if (!used.add(geometry.cluster_of(header.l1_offset + at))) {
       util::fail(EINVAL, "{}: the L1 table lies over something else: run qemu-img check on it",
-                 path);
+                 file.path());
     }
   }
-  layer_ = std::make_unique<Layer>(std::move(fd), path, header, std::move(backing), &used);
+  layer_ = std::make_unique<Layer>(std::move(file), header, std::move(backing),
+                                   settings.l2_cache_bytes, &used);
   metadata_ = std::make_unique<Metadata>(*layer_, header, end, std::move(blocks), log_);
   if (metadata_->is_dirty()) {
-    log_.warning("{} was not closed cleanly: rebuilding its refcounts", path);
+    log_.warning("{} was not closed cleanly: rebuilding its refcounts", layer_->file.path());
     metadata_->finalise();
   }
 }
@@ -52,7 +52,7 @@ void Image::detach() noexcept {
   try {
     metadata_->finalise();
   } catch (const std::exception &e) {
-    log_.error("{}: not closed cleanly, qemu-img check -r all repairs it: {}", layer_->path,
+    log_.error("{}: not closed cleanly, qemu-img check -r all repairs it: {}", layer_->file.path(),
                e.what());
   }
   std::lock_guard lock(mutex_);
@@ -76,11 +76,11 @@ uint64_t Image::write_some(std::span<const std::byte> data, uint64_t offset) {
     zero_cluster(cluster);
     return layer_->geometry.end_of(cluster) - offset;
   }
-  const EntryArray &l2 = layer_->mapping.l2();
-  Entry entry = l2.value(cluster);
-  if (is_data(entry)) return write_in_place(data, offset, entry);
-  if (l2.is_claimed(cluster)) {
-    l2.wait_unclaimed(cluster);
+  Entries entries = layer_->mapping.entries(cluster);
+  Entry entry = entries.value(cluster);
+  if (is_data(entry)) return write_in_place(data, offset, entry, entries);
+  if (entries && entries.is_claimed(cluster)) {
+    entries.wait_unclaimed(cluster);
     return 0;
   }
   return write_fresh(data, offset);
@@ -95,21 +95,22 @@ bool Image::is_whole_and_zero(std::span<const std::byte> data, uint64_t offset,
   return util::is_zero(data.subspan(start - offset, end - start));
 }
 
-uint64_t Image::write_in_place(std::span<const std::byte> data, uint64_t offset, Entry first) {
+// `entries` are those around the first cluster.
+uint64_t Image::write_in_place(std::span<const std::byte> data, uint64_t offset, Entry first,
+                               Entries &entries) {
   const Geometry &geometry = layer_->geometry;
   uint64_t cluster = geometry.cluster_of(offset);
   uint64_t end = offset + data.size();
   uint64_t last = cluster;
   while (geometry.end_of(last) < end) {
-    Entry next = layer_->mapping.entry(last + 1);
+    Entry next = layer_->mapping.entries(last + 1, entries).value(last + 1);
     bool beside = is_data(next) &&
                   host_offset(next) == host_offset(first) + geometry.start_of(last + 1 - cluster);
     if (!beside || is_whole_and_zero(data, offset, last + 1)) break;
     ++last;
   }
   uint64_t n = std::min(end, geometry.end_of(last)) - offset;
-  util::write_at(layer_->fd, data.first(n),
-                 host_offset(first) + (offset - geometry.start_of(cluster)), layer_->path);
+  layer_->file.write(data.first(n), host_offset(first) + (offset - geometry.start_of(cluster)));
   return n;
 }
 
@@ -117,15 +118,10 @@ uint64_t Image::write_fresh(std::span<const std::byte> data, uint64_t offset) {
   const Geometry &geometry = layer_->geometry;
   uint64_t first = geometry.cluster_of(offset);
   uint64_t end = offset + data.size();
-  metadata_->before_change();
-  metadata_->need_table(first);
-
-  Claims claims(*layer_, first);
+  Claims claims(metadata_->prepare(first), first);
   if (!claims.take_next()) return 0;
   while (geometry.end_of(claims.last()) < end) {
-    uint64_t next = claims.last() + 1;
-    bool same_table = geometry.table_of(next) == geometry.table_of(first);
-    if (!same_table || is_whole_and_zero(data, offset, next) || !claims.take_next()) break;
+    if (is_whole_and_zero(data, offset, claims.last() + 1) || !claims.take_next()) break;
   }
   uint64_t n = std::min(end, geometry.end_of(claims.last())) - offset;
   link_fresh(data.first(n), offset, claims);
@@ -150,12 +146,12 @@ void Image::link_fresh(std::span<const std::byte> data, uint64_t offset, Claims 
   uint64_t host = metadata_->allocate(claims.count());
   uint64_t host_data = host + (offset - geometry.start_of(claims.first()));
   try {
-    write_all(layer_->fd, {head, data, tail}, host_data - head.size(), layer_->path);
+    layer_->file.write(head, data, tail, host_data - head.size());
   } catch (const util::Error &) {
     metadata_->abandon(host, geometry.start_of(claims.count()));
     throw;
   }
-  claims.link(host, *layer_, *metadata_);
+  claims.link(host, geometry.cluster_size(), *metadata_);
 }
 
 bool Image::reads_zero_here(Entry entry) const {
@@ -190,18 +186,17 @@ void Image::trim(uint64_t offset, uint64_t length) {
 
 // Over a backing file always an explicit zero cluster: unallocated would show the old data again.
 void Image::zero_cluster(uint64_t cluster) {
-  EntryArray &l2 = layer_->mapping.l2();
   for (;;) {
-    Entry entry = l2.value(cluster);
-    if (l2.is_claimed(cluster)) {
-      l2.wait_unclaimed(cluster);
+    Entries entries = layer_->mapping.entries(cluster);
+    if (entries && entries.is_claimed(cluster)) {
+      entries.wait_unclaimed(cluster);
       continue;
     }
+    Entry entry = entries.value(cluster);
     if (reads_zero_here(entry)) return;
-    metadata_->before_change();
-    metadata_->need_table(cluster);
-    if (!l2.replace_if(cluster, entry, zero_plain)) continue;
-    metadata_->changed(cluster, entry);
+    entries = metadata_->prepare(cluster);
+    if (!entries.replace_if(cluster, entry, zero_plain)) continue;
+    metadata_->changed(entries, entry);
     return;
   }
 }

@@ -17,6 +17,11 @@ namespace qcow2 {
 
 class Claims;
 
+struct Settings {
+  bool detect_zeroes = true;
+  size_t l2_cache_bytes = 32u << 20;
+};
+
 // May be used from any thread; no lock is held while data is read or written. Data goes straight to
 // its place in the file: an allocated cluster is written in place, a run of others gets fresh
 // clusters in a row, which are linked when the data is there. While a thread fills a cluster it has
@@ -26,8 +31,8 @@ class Image {
  public:
   // Opens an image whose descriptor is open for writing and locked. An image that was not closed
   // cleanly gets new refcounts first. backing may be null.
-  Image(util::Fd fd, const std::string &path, const Header &header, std::unique_ptr<Source> backing,
-        bool detect_zeroes, util::Log log);
+  Image(ImageFile file, const Header &header, std::unique_ptr<Source> backing,
+        const Settings &settings, util::Log log);
 
   uint64_t size() const { return layer_->size(); }                           // bytes
   uint64_t cluster_size() const { return layer_->geometry.cluster_size(); }  // bytes
@@ -50,7 +55,8 @@ class Image {
 
  private:
   uint64_t write_some(std::span<const std::byte> data, uint64_t offset);
-  uint64_t write_in_place(std::span<const std::byte> data, uint64_t offset, Entry first);
+  uint64_t write_in_place(std::span<const std::byte> data, uint64_t offset, Entry first,
+                          Entries &entries);
   uint64_t write_fresh(std::span<const std::byte> data, uint64_t offset);
   void link_fresh(std::span<const std::byte> data, uint64_t offset, Claims &claims);
   void zero_cluster(uint64_t cluster);

@@ -5,12 +5,11 @@
 #pragma once
 
 #include <memory>
-#include <string>
 
-#include "common/util/fd.hpp"
 #include "plugins/qcow2/bitmap.hpp"
 #include "plugins/qcow2/format.hpp"
 #include "plugins/qcow2/geometry.hpp"
+#include "plugins/qcow2/image_file.hpp"
 #include "plugins/qcow2/mapping.hpp"
 #include "plugins/qcow2/source.hpp"
 
@@ -18,23 +17,22 @@ namespace qcow2 {
 
 class Layer : public Source {
  public:
-  // Reads all tables (load_tables), with `used` or a set of its own. backing may be null. Throws
-  // util::Error.
-  Layer(util::Fd fd, std::string path, const Header &header, std::unique_ptr<Source> backing,
+  // Checks all tables (load_tables), with `used` or a set of its own. backing may be null.
+  // cache_bytes: of memory for its L2 tables. Throws util::Error.
+  Layer(ImageFile file, const Header &header, std::unique_ptr<Source> backing, size_t cache_bytes,
         Bitmap *used = nullptr);
 
   uint64_t size() const override { return geometry.size(); }
   void read(std::span<std::byte> buffer, uint64_t offset) const override;
   bool extents(extents::Range range, const ExtentSink &sink) const override;
 
-  const util::Fd fd;
-  const std::string path;
+  const ImageFile file;
   const Geometry geometry;
   const std::unique_ptr<Source> backing;
   Mapping mapping;
 
  private:
-  uint64_t end_of_run(uint64_t cluster, Entry entry, uint64_t end) const;
+  uint64_t end_of_run(uint64_t cluster, Entry entry, uint64_t end, Entries &entries) const;
 };
 
 }  // namespace qcow2

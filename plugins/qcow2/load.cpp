@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/util/error.hpp"
+#include "plugins/qcow2/mapping.hpp"
 
 namespace qcow2 {
 
@@ -16,17 +17,17 @@ namespace {
 // Reads the tables of a file that may be hostile: every reference is checked before it is followed.
 class Loader {
  public:
-  Loader(const util::Fd &fd, const std::string &path, const Header &header, Bitmap &used)
-      : fd_(fd),
-        path_(path),
+  Loader(const ImageFile &file, const Header &header, Bitmap &used)
+      : file_(file),
+        path_(file.path()),
         geometry_(header.cluster_bits, header.size),
-        end_(Geometry::round_up(file_size(fd, path), geometry_.cluster_size())),
+        end_(Geometry::round_up(file.size(), geometry_.cluster_size())),
         used_(used) {}
 
   // The L1 table may be longer than the disk needs; what is beyond must be empty.
   void load(uint64_t l1_offset, uint32_t l1_entries, Mapping &mapping) {
     std::vector<std::byte> l1(size_t{l1_entries} * 8);
-    util::read_at_or_zero(fd_, l1, l1_offset, path_);
+    file_.read_or_zero(l1, l1_offset);
     for (uint64_t table = mapping.l1().size(); table < l1_entries; ++table) {
       if (Entry entry = load_be64(&l1[table * 8]); entry != 0) {
         util::fail(ENOTSUP, "{}: L1 entry {} ({:#x}) lies beyond the end of the disk", path_, table,
@@ -40,22 +41,17 @@ class Loader {
       reference("L2 table", entry);
       mapping.l1().set(table, host_offset(entry) | copied);
       if ((entry & copied) == 0) mapping.table_added(table);
-      load_table(table, host_offset(entry), mapping);
     }
+    walk_tables(file_, geometry_, mapping.l1(), [this](const TablePart &part) {
+      for (size_t at = 0; at < part.entries.size(); at += 8) {
+        Entry entry = load_be64(&part.entries[at]);
+        if (entry != 0) check(part.first + at / 8, entry);
+      }
+    });
   }
 
  private:
-  void load_table(uint64_t table, uint64_t offset, Mapping &mapping) {
-    buffer_.resize(geometry_.cluster_size());
-    util::read_at_or_zero(fd_, buffer_, offset, path_);
-    uint64_t cluster = table * geometry_.l2_entries();
-    for (size_t at = 0; at < buffer_.size(); at += 8, ++cluster) {
-      Entry entry = load_be64(&buffer_[at]);
-      if (entry != 0) set(cluster, entry, mapping);
-    }
-  }
-
-  void set(uint64_t cluster, Entry entry, Mapping &mapping) {
+  void check(uint64_t cluster, Entry entry) {
     if ((entry & compressed) != 0) {
       util::fail(ENOTSUP,
                  "{} has compressed clusters, which are not supported: copy it with "
@@ -63,13 +59,7 @@ class Loader {
                  path_);
     }
     if ((entry & l2_reserved) != 0) refuse("L2", cluster, entry);
-    Entry right = entry & ~copied;
-    if (host_offset(entry) != 0) {
-      reference("cluster", entry);
-      right |= copied;
-    }
-    mapping.l2().set(cluster, right);
-    if (right != entry) mapping.entry_changed(cluster);
+    if (host_offset(entry) != 0) reference("cluster", entry);
   }
 
   void reference(const char *what, Entry entry) {
@@ -89,32 +79,71 @@ class Loader {
                table, index, entry);
   }
 
-  const util::Fd &fd_;
+  const ImageFile &file_;
   const std::string &path_;
   const Geometry geometry_;
   const uint64_t end_;  // of the file, rounded up to a cluster
   Bitmap &used_;
-  std::vector<std::byte> buffer_;
 };
+
+// Where there is data in the range, or its end. A file system that does not tell calls everything
+// data.
+uint64_t next_data(const ImageFile &file, uint64_t offset, uint64_t end) {
+  off_t data = ::lseek(file.fd().get(), static_cast<off_t>(offset), SEEK_DATA);
+  if (data < 0) return errno == ENXIO ? end : offset;
+  return std::min<uint64_t>(static_cast<uint64_t>(data), end);
+}
 
 }  // namespace
 
-uint64_t file_size(const util::Fd &fd, const std::string &path) {
-  off_t end = ::lseek(fd.get(), 0, SEEK_END);
-  if (end < 0) util::fail_os(errno, "cannot find the size of {}", path);
-  return static_cast<uint64_t>(end);
-}
-
-Header read_header(const util::Fd &fd, const std::string &path) {
-  uint64_t size = file_size(fd, path);
+Header read_header(const ImageFile &file) {
+  uint64_t size = file.size();
   std::vector<std::byte> start(std::min<uint64_t>(size, uint64_t{1} << max_cluster_bits));
-  util::read_at(fd, start, 0, path);
-  return decode(start, size, path);
+  file.read(start, 0);
+  return decode(start, size, file.path());
 }
 
-void load_tables(const util::Fd &fd, const std::string &path, const Header &header, Bitmap &used,
-                 Mapping &mapping) {
-  Loader(fd, path, header, used).load(header.l1_offset, header.l1_entries, mapping);
+void load_tables(const ImageFile &file, const Header &header, Bitmap &used, Mapping &mapping) {
+  Loader(file, header, used).load(header.l1_offset, header.l1_entries, mapping);
+}
+
+void check_entries(std::span<const std::byte> entries, const Geometry &geometry,
+                   const std::string &path) {
+  for (size_t at = 0; at < entries.size(); at += 8) {
+    Entry entry = load_be64(&entries[at]);
+    if ((entry & l2_reserved) == 0 && (entry & compressed) == 0 &&
+        host_offset(entry) % geometry.cluster_size() == 0) {
+      continue;
+    }
+    util::fail(EIO, "{}: the L2 entry {:#x} makes no sense: something else has written to the file",
+               path, entry);
+  }
+}
+
+void walk_tables(const ImageFile &file, const Geometry &geometry, const EntryArray &l1,
+                 const std::function<void(const TablePart &)> &visit) {
+  constexpr uint64_t most = 64u << 10;  // is read at a time
+  constexpr uint64_t page = 4096;       // for less it is not worth asking for holes
+  std::vector<std::byte> buffer(std::min(geometry.cluster_size(), most));
+  for (uint64_t t = 0; t < l1.size(); ++t) {
+    uint64_t table = host_offset(l1.value(t));
+    if (table == 0) continue;
+    uint64_t end = table + geometry.cluster_size();
+    bool visited = false;
+    for (uint64_t at = table; at < end || !visited;) {
+      if (geometry.cluster_size() > page) {
+        uint64_t data = next_data(file, at, end) / page * page;
+        at = std::max(at, visited ? data : std::min(data, end - page));
+        if (at == end) break;
+      }
+      uint64_t length = std::min<uint64_t>(end - at, buffer.size());
+      std::span<std::byte> part = std::span(buffer).first(length);
+      file.read_or_zero(part, at);
+      visit({table, t * geometry.l2_entries() + (at - table) / 8, at, part});
+      visited = true;
+      at += length;
+    }
+  }
 }
 
 }  // namespace qcow2

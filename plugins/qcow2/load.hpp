@@ -3,27 +3,47 @@
 // Reads the header and the tables of a file that may be damaged or hostile.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <span>
 #include <string>
 
-#include "common/util/fd.hpp"
 #include "plugins/qcow2/bitmap.hpp"
+#include "plugins/qcow2/entry_array.hpp"
 #include "plugins/qcow2/format.hpp"
-#include "plugins/qcow2/mapping.hpp"
+#include "plugins/qcow2/geometry.hpp"
+#include "plugins/qcow2/image_file.hpp"
 
 namespace qcow2 {
 
-// The length of a file in bytes, a block device's too. Throws util::Error.
-uint64_t file_size(const util::Fd &fd, const std::string &path);
+class Mapping;
 
 // Reads and checks the header of the file. Throws util::Error.
-Header read_header(const util::Fd &fd, const std::string &path);
+Header read_header(const ImageFile &file);
 
-// Reads the L1 table and all L2 tables into an empty mapping. Refuses with util::Error what lies
-// outside the file, is referenced twice or is in `used` already, has reserved bits, or is
+// Reads the L1 table into an empty mapping, and checks all L2 tables. Refuses with util::Error what
+// lies outside the file, is referenced twice or is in `used` already, has reserved bits, or is
 // compressed. `used` must be as long as the file in clusters; the L2 tables and data clusters are
 // added to it.
-void load_tables(const util::Fd &fd, const std::string &path, const Header &header, Bitmap &used,
-                 Mapping &mapping);
+void load_tables(const ImageFile &file, const Header &header, Bitmap &used, Mapping &mapping);
+
+// Throws util::Error if entries of an L2 table, as they are on disk, are not what load_tables has
+// let pass or we have written: somebody else has changed the file.
+void check_entries(std::span<const std::byte> entries, const Geometry &geometry,
+                   const std::string &path);
+
+// A piece of an L2 table as it is on disk.
+struct TablePart {
+  uint64_t table;                // offset of the table in the file
+  uint64_t first;                // guest cluster
+  uint64_t offset;               // of the entries in the file
+  std::span<std::byte> entries;  // 8 bytes each
+};
+
+// Calls for every table, piece by piece: all there is of it; holes of the file are left out where
+// the file system tells of them, but each table has one piece at least.
+void walk_tables(const ImageFile &file, const Geometry &geometry, const EntryArray &l1,
+                 const std::function<void(const TablePart &)> &visit);
 
 }  // namespace qcow2

@@ -2,62 +2,94 @@
 #include "plugins/qcow2/mapping.hpp"
 
 #include <algorithm>
+#include <utility>
+
+#include "plugins/qcow2/load.hpp"
 
 namespace qcow2 {
 
-Mapping::Mapping(const Geometry &geometry, uint64_t l1_offset)
-    : geometry_(geometry),
-      l1_offset_(l1_offset),
-      slice_entries_(std::min<uint64_t>(geometry.l2_entries(), 512)),
-      l1_(geometry.l1_entries()),
-      l2_(geometry.l1_entries() * geometry.l2_entries()),
-      changed_l1_(l1_.size() / l1_slice_entries + 1),
-      changed_l2_(l2_.size() / slice_entries_ + 1) {}
+namespace {
 
-void Mapping::copy(std::vector<Change> &changes, bool of_l1, uint64_t slice) const {
-  const EntryArray &entries = of_l1 ? l1_ : l2_;
-  uint64_t count = of_l1 ? l1_slice_entries : slice_entries_;
-  uint64_t first = slice * count;
-  uint64_t last = std::min<uint64_t>(first + count, entries.size());
-  uint64_t offset = l1_offset_ + first * 8;
-  if (!of_l1) {
-    uint64_t table = l1_.value(geometry_.table_of(first));
-    offset = host_offset(table) + first % geometry_.l2_entries() * 8;
-  }
-  // Slices that follow each other become one write.
-  bool follows = !changes.empty() && changes.back().of_l1 == of_l1 &&
-                 changes.back().offset + changes.back().bytes.size() == offset;
-  if (!follows) changes.push_back({offset, {}, {}, of_l1});
-  Change &change = changes.back();
-  size_t at = change.bytes.size();
-  change.bytes.resize(at + (last - first) * 8);
-  change.slices.push_back(slice);
-  for (uint64_t i = first; i < last; ++i, at += 8) store_be64(&change.bytes[at], entries.value(i));
+// 4 KiB, or the table.
+constexpr uint64_t most_slice_entries = 512;
+
+}  // namespace
+
+Mapping::Mapping(const Geometry &geometry, const ImageFile &file, uint64_t l1_offset,
+                 size_t cache_bytes)
+    : geometry_(geometry),
+      file_(file),
+      l1_offset_(l1_offset),
+      l1_(geometry.l1_entries()),
+      changed_l1_(l1_.size() / l1_slice_entries + 1),
+      l2_(std::min(geometry.l2_entries(), most_slice_entries), cache_bytes,
+          [this](uint64_t slice, std::span<std::byte> buffer) {
+            file_.read_or_zero(buffer, place(slice).offset);
+            check_entries(buffer, geometry_, file_.path());
+          }) {}
+
+extents::Range Mapping::place(uint64_t slice) const {
+  uint64_t first = slice * l2_.slice_entries();  // guest cluster
+  uint64_t table = host_offset(l1_.value(geometry_.table_of(first)));
+  return {table + first % geometry_.l2_entries() * 8, l2_.slice_entries() * 8};
 }
 
-// The L1 table comes after the L2 tables: whoever adds a table has said so before an entry of it
+Entries Mapping::entries(uint64_t cluster) const {
+  if (!has_table(cluster)) return {};
+  return l2_.pin(cluster / l2_.slice_entries());
+}
+
+Entries &Mapping::entries(uint64_t cluster, Entries &before) const {
+  if (!before.cover(cluster)) before = entries(cluster);
+  return before;
+}
+
+// The L1 table is asked for after the slices: whoever adds a table has said so before an entry of it
 // changes, so the L1 entry of every slice that is found changed is found as well. The other way
 // round, an L1 entry on disk before its table's entries, is harmless: the table reads as zeroes
 // there.
-std::vector<Mapping::Change> Mapping::take_changes(size_t max_bytes) {
-  std::vector<Change> changes;
-  size_t bytes = 0;
-  changed_l2_.take([&](uint64_t slice) {
-    copy(changes, false, slice);
-    bytes += slice_entries_ * 8;
-    return bytes < max_bytes;
-  });
-  changed_l1_.take([&](uint64_t slice) {
-    copy(changes, true, slice);
+std::vector<uint64_t> Mapping::take_changed_l1() {
+  std::vector<uint64_t> parts;
+  changed_l1_.take([&](uint64_t part) {
+    parts.push_back(part);
     return true;
   });
+  return parts;
+}
+
+void Mapping::l1_not_written(const std::vector<uint64_t> &parts) {
+  for (uint64_t part : parts) changed_l1_.add(part);
+}
+
+namespace {
+
+// The change that what lies at the offset belongs to.
+Mapping::Change &at(std::vector<Mapping::Change> &changes, uint64_t offset) {
+  bool follows = !changes.empty() && changes.back().offset + changes.back().bytes.size() == offset;
+  if (!follows) changes.push_back({offset, {}});
+  return changes.back();
+}
+
+}  // namespace
+
+std::vector<Mapping::Change> Mapping::copy(std::span<const Entries> slices) const {
+  std::vector<Change> changes;
+  for (const Entries &slice : slices) slice.encode(at(changes, place(slice).offset).bytes);
   return changes;
 }
 
-void Mapping::give_back(const std::vector<Change> &changes) {
-  for (const Change &change : changes) {
-    for (uint64_t slice : change.slices) (change.of_l1 ? changed_l1_ : changed_l2_).add(slice);
+std::vector<Mapping::Change> Mapping::copy_l1(const std::vector<uint64_t> &parts) const {
+  std::vector<Change> changes;
+  for (uint64_t part : parts) {
+    uint64_t first = part * l1_slice_entries;
+    uint64_t last = std::min<uint64_t>(first + l1_slice_entries, l1_.size());
+    std::vector<std::byte> &bytes = at(changes, l1_offset_ + first * 8).bytes;
+    for (uint64_t i = first; i < last; ++i) {
+      bytes.resize(bytes.size() + 8);
+      store_be64(&bytes[bytes.size() - 8], l1_.value(i));
+    }
   }
+  return changes;
 }
 
 }  // namespace qcow2

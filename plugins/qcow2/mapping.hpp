@@ -1,62 +1,78 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The L1 table and all L2 tables of one image, in memory: where each guest cluster lies.
+// Where each guest cluster lies: the L1 table of one image, and its L2 tables, as much of them as is
+// in use.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
+#include "common/extents/extent.hpp"
 #include "plugins/qcow2/bitmap.hpp"
 #include "plugins/qcow2/entry_array.hpp"
 #include "plugins/qcow2/format.hpp"
 #include "plugins/qcow2/geometry.hpp"
+#include "plugins/qcow2/image_file.hpp"
+#include "plugins/qcow2/l2_cache.hpp"
 
 namespace qcow2 {
 
-// May be used from any thread. Invariant: an L2 entry that is not zero has a table, and a table
-// that take_changes() gives has its L1 entry on disk already or given with it.
+// May be used from any thread. Invariant: an L2 entry that is not zero has a table, and a slice that
+// take_changed_slices() gives has its L1 entry on disk already or given by take_changed_l1() after.
 class Mapping {
  public:
-  // Empty, of an L1 table that lies at l1_offset in the file.
-  Mapping(const Geometry &geometry, uint64_t l1_offset);
+  // Of an L1 table that lies at l1_offset in the file, empty in memory: it is filled by the loader.
+  // cache_bytes: of memory for the L2 tables. file must outlive this.
+  Mapping(const Geometry &geometry, const ImageFile &file, uint64_t l1_offset, size_t cache_bytes);
 
   EntryArray &l1() { return l1_; }
   const EntryArray &l1() const { return l1_; }
-  EntryArray &l2() { return l2_; }  // one entry a guest cluster, without gaps between the tables
-  const EntryArray &l2() const { return l2_; }
-
-  Entry entry(uint64_t cluster) const { return l2_.value(cluster); }
   bool has_table(uint64_t cluster) const { return l1_.value(geometry_.table_of(cluster)) != 0; }
 
-  // To be called after the change, and before it is acknowledged: the entry has to go to disk.
-  void entry_changed(uint64_t cluster) { changed_l2_.add(cluster / slice_entries_); }
+  // The entries around a guest cluster; none if there is no table. Throws util::Error if they cannot
+  // be read.
+  Entries entries(uint64_t cluster) const;
+  // The entries that `entries` holds if the cluster is among them, else they take their place.
+  Entries &entries(uint64_t cluster, Entries &entries_before) const;
+  Entry entry(uint64_t cluster) const { return entries(cluster).value(cluster); }
+
+  // Where the file has the slice, which has a table.
+  extents::Range place(const Entries &slice) const { return place(slice.number()); }
+
   void table_added(uint64_t table) { changed_l1_.add(table / l1_slice_entries); }
 
   // A piece of a table as it has to be on disk.
   struct Change {
     uint64_t offset;  // in the file
     std::vector<std::byte> bytes;
-    std::vector<uint64_t> slices;
-    bool of_l1;
   };
-  // A copy of what has changed, about max_bytes of it at most; empty if nothing has. A change that
-  // is made meanwhile may be in it or will be in the next.
-  std::vector<Change> take_changes(size_t max_bytes);
-  // What could not be written: it is taken again the next time.
-  void give_back(const std::vector<Change> &changes);
+
+  // The slices of L2 tables that have changed, in order, and what of the L1 table has: its part
+  // numbers. What is changed meanwhile may be in it or will be in the next. What could not be written
+  // must be given back: with Entries::changed(), and with l1_not_written().
+  std::vector<Entries> take_changed_slices() const { return l2_.take_changed(); }
+  std::vector<uint64_t> take_changed_l1();
+  void l1_not_written(const std::vector<uint64_t> &parts);
+  // A copy of them as they are now; what lies one beside the other becomes one change.
+  std::vector<Change> copy(std::span<const Entries> slices) const;
+  std::vector<Change> copy_l1(const std::vector<uint64_t> &parts) const;
+
+  // How much of the cache waits to be written: see L2Cache.
+  bool is_half_changed() const { return l2_.is_half_changed(); }
+  bool is_crowded() const { return l2_.is_crowded(); }
 
  private:
   static constexpr uint64_t l1_slice_entries = 64;
-  void copy(std::vector<Change> &changes, bool of_l1, uint64_t slice) const;
+  extents::Range place(uint64_t slice) const;
 
   const Geometry geometry_;
+  const ImageFile &file_;
   const uint64_t l1_offset_;
-  const uint64_t slice_entries_;  // of an L2 table, what is written at once: 4 KiB or the table
   EntryArray l1_;
-  EntryArray l2_;
-  Bitmap changed_l1_;  // slices
-  Bitmap changed_l2_;
+  Bitmap changed_l1_;  // parts of l1_slice_entries
+  mutable L2Cache l2_;
 };
 
 }  // namespace qcow2

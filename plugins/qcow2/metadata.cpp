@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "plugins/qcow2/metadata.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
 #include "common/util/error.hpp"
+#include "plugins/qcow2/load.hpp"
 
 namespace qcow2 {
 
 namespace {
 
 // How much of the tables a flush copies at a time.
-constexpr size_t flush_bytes = 16u << 20;
+constexpr size_t flush_bytes = 4u << 20;
+// Of the file, unlinked and not yet given back: more than that is flushed without being asked.
+constexpr size_t most_left = 100000;
 
 }  // namespace
 
@@ -23,12 +24,12 @@ Metadata::Metadata(Layer &layer, const Header &header, uint64_t end, std::vector
     : layer_(layer),
       log_(std::move(log)),
       header_(header),
-      allocator_(layer.geometry, layer.fd, layer.path, end, std::move(blocks)),
+      allocator_(layer.geometry, layer.file, end, std::move(blocks)),
       state_((header.incompatible & dirty_bit) != 0 ? State::dirty : State::clean),
       commit_([this] { flush_round(); }) {}
 
 // Everybody who comes while one thread sets the bit waits for it: no change may overtake it.
-void Metadata::before_change() {
+void Metadata::set_dirty() {
   for (State state = state_.load(); state != State::dirty; state = state_.load()) {
     if (state == State::marking) {
       state_.wait(state);
@@ -53,9 +54,20 @@ void Metadata::before_change() {
 }
 
 void Metadata::abandon(uint64_t host_offset, uint64_t length) noexcept {
-  discard({{host_offset, length}});
+  layer_.file.punch(host_offset, length);
 }
 
+Entries Metadata::prepare(uint64_t cluster) {
+  relieve();
+  set_dirty();
+  need_table(cluster);
+  Entries entries = layer_.mapping.entries(cluster);
+  reserve(entries);
+  return entries;
+}
+
+// The slice for the cluster gets its space before the L1 entry is there to be flushed: so the table
+// does not lie beyond the end of the file.
 void Metadata::need_table(uint64_t cluster) {
   EntryArray &l1 = layer_.mapping.l1();
   uint64_t table = layer_.geometry.table_of(cluster);
@@ -67,7 +79,7 @@ void Metadata::need_table(uint64_t cluster) {
     Entry entry = 0;
     try {
       uint64_t offset = allocator_.allocate(1);
-      reserve_space(layer_.fd, layer_.path, offset, layer_.geometry.cluster_size());
+      layer_.file.reserve(offset, sector);
       entry = offset | copied;
     } catch (...) {
       l1.release(table, 0);
@@ -78,8 +90,31 @@ void Metadata::need_table(uint64_t cluster) {
   }
 }
 
-void Metadata::changed(uint64_t cluster, Entry old) {
-  layer_.mapping.entry_changed(cluster);
+// Two threads may do it twice, which does no harm: the range keeps what is there.
+void Metadata::reserve(Entries &entries) {
+  if (entries.is_reserved()) return;
+  extents::Range place = layer_.mapping.place(entries);
+  layer_.file.reserve(place.offset, place.length);
+  entries.set_reserved();
+}
+
+// One thread flushes for all; the others go on until there is really no more room.
+void Metadata::relieve() {
+  const Mapping &mapping = layer_.mapping;
+  if (!mapping.is_half_changed() && left_count_.load() < most_left) return;
+  if (mapping.is_crowded() || left_count_.load() > 2 * most_left) return flush();
+  if (relieving_.exchange(true)) return;
+  try {
+    flush();
+  } catch (...) {
+    relieving_.store(false);
+    throw;
+  }
+  relieving_.store(false);
+}
+
+void Metadata::changed(Entries &entries, Entry old) {
+  entries.changed();
   if (host_offset(old) == 0) return;
   extents::Range range{host_offset(old), layer_.geometry.cluster_size()};
   std::lock_guard lock(mutex_);
@@ -87,6 +122,7 @@ void Metadata::changed(uint64_t cluster, Entry old) {
     left_.back().length += range.length;
   } else {
     left_.push_back(range);
+    left_count_.store(left_.size());
   }
 }
 
@@ -95,27 +131,46 @@ void Metadata::flush_round() {
   {
     std::lock_guard lock(mutex_);
     left.swap(left_);
+    left_count_.store(0);
   }
-  // Ends after the batch that is not full: what others change meanwhile is for their flush.
-  for (bool full = true; full;) {
-    auto changes = layer_.mapping.take_changes(flush_bytes);
-    size_t bytes = 0;
-    for (const auto &change : changes) bytes += change.bytes.size();
-    full = bytes >= flush_bytes;
-    try {
-      sync();
-      for (const auto &change : changes) {
-        util::write_at(layer_.fd, change.bytes, change.offset, layer_.path);
-      }
-      if (!changes.empty()) sync();
-    } catch (...) {
-      layer_.mapping.give_back(changes);
-      std::lock_guard lock(mutex_);
-      left_.insert(left_.end(), left.begin(), left.end());
-      throw;
-    }
+  try {
+    std::vector<Entries> slices = layer_.mapping.take_changed_slices();
+    std::vector<uint64_t> l1_parts = layer_.mapping.take_changed_l1();
+    write_changes(slices, l1_parts);
+  } catch (...) {
+    std::lock_guard lock(mutex_);
+    left_.insert(left_.end(), left.begin(), left.end());
+    left_count_.store(left_.size());
+    throw;
   }
   discard(left);
+}
+
+// In pieces, each copied, then synced, then written: the sync makes durable the data that the copy
+// points to, and what was written before. The last sync is for the last piece.
+void Metadata::write_changes(std::vector<Entries> &slices, const std::vector<uint64_t> &l1_parts) {
+  const size_t most =
+      slices.empty() ? 0 : flush_bytes / layer_.mapping.place(slices.front()).length;
+  size_t done = 0;
+  bool l1_written = false;
+  try {
+    do {
+      size_t count = std::min(slices.size() - done, most);
+      auto changes = layer_.mapping.copy(std::span(slices).subspan(done, count));
+      auto l1_changes =
+          l1_written ? std::vector<Mapping::Change>() : layer_.mapping.copy_l1(l1_parts);
+      sync();
+      for (const auto &change : l1_changes) layer_.file.write(change.bytes, change.offset);
+      for (const auto &change : changes) layer_.file.write(change.bytes, change.offset);
+      l1_written = true;
+      done += count;
+    } while (done < slices.size());
+    if (!slices.empty() || !l1_parts.empty()) sync();
+  } catch (...) {
+    if (!l1_written) layer_.mapping.l1_not_written(l1_parts);
+    for (; done < slices.size(); ++done) slices[done].changed();
+    throw;
+  }
 }
 
 void Metadata::sync() {
@@ -123,17 +178,18 @@ void Metadata::sync() {
     util::fail(EIO,
                "{}: an earlier sync has failed, what was written since may be lost: run "
                "qemu-img check -r all on it and copy again",
-               layer_.path);
+               layer_.file.path());
   }
-  if (::fdatasync(layer_.fd.get()) < 0) {
-    int error = errno;
+  try {
+    layer_.file.sync();
+  } catch (const util::Error &) {
     sync_failed_.store(true);
-    util::fail_os(error, "cannot sync {}", layer_.path);
+    throw;
   }
 }
 
 void Metadata::write_features() {
-  util::write_at(layer_.fd, encode_features(header_), Header::features_at, layer_.path);
+  layer_.file.write(encode_features(header_), Header::features_at);
 }
 
 void Metadata::move_refcount_table(RefcountTable table) {
@@ -146,7 +202,7 @@ void Metadata::move_refcount_table(RefcountTable table) {
   std::vector<std::byte> bytes(12);
   store_be64(&bytes[0], table.offset);
   store_be32(&bytes[8], table.clusters);
-  util::write_at(layer_.fd, bytes, Header::refcount_table_at, layer_.path);
+  layer_.file.write(bytes, Header::refcount_table_at);
 }
 
 void Metadata::collect_used(Bitmap &used) {
@@ -157,16 +213,21 @@ void Metadata::collect_used(Bitmap &used) {
   for (uint64_t i = 0; i < l1_clusters; ++i) {
     used.add(geometry.cluster_of(header_.l1_offset) + i);
   }
-  for (uint64_t table = 0; table < layer_.mapping.l1().size(); ++table) {
-    Entry l1 = layer_.mapping.l1().value(table);
-    if (l1 == 0) continue;
-    used.add(geometry.cluster_of(host_offset(l1)));
-    uint64_t first = table * geometry.l2_entries();
-    for (uint64_t i = first; i < first + geometry.l2_entries(); ++i) {
-      uint64_t host = host_offset(layer_.mapping.entry(i));
-      if (host != 0) used.add(geometry.cluster_of(host));
+  // What the file has is all there is: everything has been flushed. A COPIED bit that is wrong there
+  // (every refcount will be one) is put right.
+  walk_tables(layer_.file, geometry, layer_.mapping.l1(), [&](const TablePart &part) {
+    used.add(geometry.cluster_of(part.table));
+    bool wrong = false;
+    for (size_t at = 0; at < part.entries.size(); at += 8) {
+      Entry entry = load_be64(&part.entries[at]);
+      if (host_offset(entry) == 0) continue;
+      used.add(geometry.cluster_of(host_offset(entry)));
+      if ((entry & copied) != 0) continue;
+      store_be64(&part.entries[at], entry | copied);
+      wrong = true;
     }
-  }
+    if (wrong) layer_.file.write(part.entries, part.offset);
+  });
 }
 
 void Metadata::finalise() {
@@ -175,13 +236,11 @@ void Metadata::finalise() {
   Bitmap used(room_for_refcounts(allocator_.end()));
   collect_used(used);
   RefcountTable table = write_refcounts(
-      layer_.fd, layer_.path, layer_.geometry,
+      layer_.file, layer_.geometry,
       {header_.refcount_table_offset, header_.refcount_table_clusters}, allocator_, used);
   // Cuts off what was given out and never linked, and fills the last cluster.
   uint64_t length = layer_.geometry.start_of(allocator_.end());
-  if (::ftruncate(layer_.fd.get(), static_cast<off_t>(length)) < 0) {
-    util::fail_os(errno, "cannot set the length of {} to {}", layer_.path, length);
-  }
+  layer_.file.set_length(length);
   sync();
   move_refcount_table(table);
   header_.incompatible &= ~dirty_bit;
@@ -193,15 +252,11 @@ void Metadata::finalise() {
     throw;
   }
   state_.store(State::clean);
-  log_.info("{}: closed, {} bytes", layer_.path, length);
+  log_.info("{}: closed, {} bytes", layer_.file.path(), length);
 }
 
-// Best effort: a file system that cannot do it keeps the space.
-void Metadata::discard(const std::vector<extents::Range> &ranges) noexcept {
-  for (const auto &range : ranges) {
-    (void)::fallocate(layer_.fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                      static_cast<off_t>(range.offset), static_cast<off_t>(range.length));
-  }
+void Metadata::discard(const std::vector<extents::Range> &ranges) const noexcept {
+  for (const auto &range : ranges) layer_.file.punch(range.offset, range.length);
 }
 
 }  // namespace qcow2

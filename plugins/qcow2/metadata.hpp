@@ -25,7 +25,7 @@ namespace qcow2 {
 //    say nothing; whoever opens the image rebuilds them from the tables.
 //  - A flush copies the changed entries, syncs (so that the data they point to is durable), writes
 //    the entries, and syncs again. It is the copy that is written: entries that change meanwhile
-//    wait for the next flush.
+//    wait for the next flush. The L2 cache, when it is full of changes, is emptied by a flush, too.
 //  - The host clusters that a change has left are given back to the file system only after the
 //    flush that has unlinked them, and never reused before the image is closed.
 //  - finalise() writes the refcounts, syncs, and only then clears the dirty bit.
@@ -37,19 +37,17 @@ class Metadata {
   Metadata(Layer &layer, const Header &header, uint64_t end, std::vector<uint64_t> blocks,
            util::Log log);
 
-  // Before any change of the tables: sets the dirty bit once.
-  void before_change();
-
   // Fresh clusters in a row; returns their offset in the file.
   uint64_t allocate(uint64_t clusters) { return allocator_.allocate(clusters); }
   // Gives an allocation back that was never linked (the write has failed).
   void abandon(uint64_t host_offset, uint64_t length) noexcept;
 
-  // Makes sure there is an L2 table for the guest cluster.
-  void need_table(uint64_t cluster);
+  // Before a change of the guest cluster's L2 entry: the dirty bit is set, there is a table, and
+  // space in the file for this part of it. If very much waits to be written, it is written first.
+  Entries prepare(uint64_t cluster);
 
-  // After the L2 entry has changed from `old`, before the change is acknowledged.
-  void changed(uint64_t cluster, Entry old);
+  // After one of the entries has changed from `old`, before the change is acknowledged.
+  void changed(Entries &entries, Entry old);
 
   // Everything acknowledged before the call is durable after it. Throws util::Error; once a sync
   // has failed, always: the kernel reports a lost write once.
@@ -63,12 +61,17 @@ class Metadata {
  private:
   enum class State : uint8_t { clean, marking, dirty };
 
+  void set_dirty();
+  void need_table(uint64_t cluster);
+  void reserve(Entries &entries);
+  void relieve();
   void flush_round();
+  void write_changes(std::vector<Entries> &slices, const std::vector<uint64_t> &l1_parts);
   void sync();
   void write_features();
   void move_refcount_table(RefcountTable table);
   void collect_used(Bitmap &used);
-  void discard(const std::vector<extents::Range> &ranges) noexcept;
+  void discard(const std::vector<extents::Range> &ranges) const noexcept;
 
   Layer &layer_;
   const util::Log log_;
@@ -76,8 +79,10 @@ class Metadata {
   Allocator allocator_;
   std::atomic<State> state_;
   std::atomic<bool> sync_failed_ = false;
-  std::mutex mutex_;                  // protects left_
-  std::vector<extents::Range> left_;  // of the file: unlinked in memory, perhaps not yet on disk
+  std::atomic<bool> relieving_ = false;  // a thread flushes because much waits to be written
+  std::atomic<size_t> left_count_ = 0;   // of left_
+  std::mutex mutex_;                     // protects left_
+  std::vector<extents::Range> left_;     // of the file: unlinked in memory, perhaps not yet on disk
   GroupCommit commit_;
 };
 

@@ -86,10 +86,10 @@ void check_wishes(const Options &options, const Header &h) {
 }
 
 std::unique_ptr<Image> open_existing(const Options &options, const util::Log &log) {
-  util::Fd fd = util::open_file(options.path, O_RDWR);
-  check_regular(fd, options.path);
-  lock_image(fd, options.path, Use::write);
-  Header header = read_header(fd, options.path);
+  ImageFile file(util::open_file(options.path, O_RDWR), options.path, options.observer);
+  check_regular(file.fd(), options.path);
+  lock_image(file.fd(), options.path, Use::write);
+  Header header = read_header(file);
   check_writable(header, options.path);
   check_wishes(options, header);
   std::unique_ptr<Source> backing;
@@ -101,10 +101,10 @@ std::unique_ptr<Image> open_existing(const Options &options, const util::Log &lo
                  options.path, header.backing_file, header.backing_file, options.path);
     }
     backing = open_backing(options.path, resolve_backing(options.path, header.backing_file),
-                           header.backing_format);
+                           header.backing_format, options.settings.l2_cache_bytes);
   }
-  return std::make_unique<Image>(std::move(fd), options.path, header, std::move(backing),
-                                 options.detect_zeroes, log);
+  return std::make_unique<Image>(std::move(file), header, std::move(backing), options.settings,
+                                 log);
 }
 
 std::unique_ptr<Image> create_new(const Options &options, bool replace, const util::Log &log) {
@@ -123,7 +123,8 @@ std::unique_ptr<Image> create_new(const Options &options, bool replace, const ut
     if (replace && same_file(options.path, *options.backing)) {
       util::fail(EINVAL, "backing={} is the image itself", *options.backing);
     }
-    backing = open_backing(options.path, *options.backing, options.backing_format);
+    backing = open_backing(options.path, *options.backing, options.backing_format,
+                           options.settings.l2_cache_bytes);
     header.backing_file = backing_name(options.path, *options.backing);
     header.backing_format = options.backing_format;
   }
@@ -132,9 +133,9 @@ std::unique_ptr<Image> create_new(const Options &options, bool replace, const ut
   }
   header.size = options.size ? *options.size : Geometry::round_up(backing->size(), sector);
   lay_out(header);
-  util::Fd fd = create_file(options.path, header, replace);
-  return std::make_unique<Image>(std::move(fd), options.path, header, std::move(backing),
-                                 options.detect_zeroes, log);
+  ImageFile file(create_file(options.path, header, replace), options.path, options.observer);
+  return std::make_unique<Image>(std::move(file), header, std::move(backing), options.settings,
+                                 log);
 }
 
 }  // namespace

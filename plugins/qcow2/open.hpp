@@ -26,7 +26,8 @@ struct Options {
   std::optional<std::string> backing;
   std::string backing_format;  // "raw" or "qcow2"; empty if there is no backing file
   Create create = Create::automatic;
-  bool detect_zeroes = true;
+  Settings settings;
+  FileObserver *observer = nullptr;  // for tests: of the image, once it is made
 };
 
 // What is asked for must not contradict an image that exists. Throws util::Error, whose text names

@@ -83,7 +83,8 @@ class Plugin {
       "backing=<FILE>             Backing file of a new image.\n"
       "backing-format=raw|qcow2   Its format, required with backing=.\n"
       "create=auto|always|never   Whether to create the image (default: auto, if it is missing).\n"
-      "detect-zeroes=on|off       Store clusters of zeroes as zero clusters (default: on).";
+      "detect-zeroes=on|off       Store clusters of zeroes as zero clusters (default: on).\n"
+      "l2-cache=<SIZE>            Memory for L2 tables, 1M to 4G (default: 32M).";
 
   bool config(const std::string &key, const std::string &value) {
     constexpr uint64_t max_size = std::numeric_limits<int64_t>::max();
@@ -105,7 +106,10 @@ class Plugin {
     } else if (key == "create") {
       options_.create = Create(nbdkit::parse_choice(key, value, {"auto", "always", "never"}));
     } else if (key == "detect-zeroes") {
-      options_.detect_zeroes = nbdkit::parse_bool(key, value);
+      options_.settings.detect_zeroes = nbdkit::parse_bool(key, value);
+    } else if (key == "l2-cache") {
+      options_.settings.l2_cache_bytes =
+          nbdkit::parse_size(key, value, 1u << 20, uint64_t{4} << 30);
     } else {
       return false;
     }

@@ -7,15 +7,13 @@
 #include <cerrno>
 
 #include "common/util/error.hpp"
-#include "plugins/qcow2/load.hpp"
 
 namespace qcow2 {
 
-Raw::Raw(util::Fd fd, std::string path)
-    : fd_(std::move(fd)), path_(std::move(path)), size_(file_size(fd_, path_)) {}
+Raw::Raw(ImageFile file) : file_(std::move(file)), size_(file_.size()) {}
 
 void Raw::read(std::span<std::byte> buffer, uint64_t offset) const {
-  util::read_at_or_zero(fd_, buffer, offset, path_);
+  file_.read_or_zero(buffer, offset);
 }
 
 // SEEK_DATA moves the file offset, which nothing here relies on. A file system without it calls
@@ -24,7 +22,7 @@ bool Raw::extents(extents::Range range, const ExtentSink &sink) const {
   uint64_t end = std::min(range.end(), size_);
   uint64_t offset = range.offset;
   while (offset < end) {
-    off_t data = ::lseek(fd_.get(), static_cast<off_t>(offset), SEEK_DATA);
+    off_t data = ::lseek(file_.fd().get(), static_cast<off_t>(offset), SEEK_DATA);
     bool no_more = data < 0 && errno == ENXIO;
     uint64_t start = no_more ? end : data < 0 ? offset : std::min<uint64_t>(data, end);
     if (start > offset) {
@@ -32,7 +30,7 @@ bool Raw::extents(extents::Range range, const ExtentSink &sink) const {
       offset = start;
       continue;
     }
-    off_t hole = ::lseek(fd_.get(), static_cast<off_t>(offset), SEEK_HOLE);
+    off_t hole = ::lseek(file_.fd().get(), static_cast<off_t>(offset), SEEK_HOLE);
     uint64_t stop = hole < 0 ? end : std::clamp<uint64_t>(hole, offset + 1, end);
     if (!sink({offset, stop - offset, extents::data})) return false;
     offset = stop;

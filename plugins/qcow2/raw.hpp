@@ -3,24 +3,21 @@
 // A raw file or block device at the bottom of a backing chain.
 #pragma once
 
-#include <string>
-
-#include "common/util/fd.hpp"
+#include "plugins/qcow2/image_file.hpp"
 #include "plugins/qcow2/source.hpp"
 
 namespace qcow2 {
 
 class Raw : public Source {
  public:
-  Raw(util::Fd fd, std::string path);
+  explicit Raw(ImageFile file);
 
   uint64_t size() const override { return size_; }
   void read(std::span<std::byte> buffer, uint64_t offset) const override;
   bool extents(extents::Range range, const ExtentSink &sink) const override;
 
  private:
-  const util::Fd fd_;
-  const std::string path_;
+  const ImageFile file_;
   const uint64_t size_;
 };
 

@@ -8,23 +8,22 @@
 
 namespace qcow2 {
 
-std::vector<uint64_t> read_refcount_table(const util::Fd &fd, const std::string &path,
-                                          const Geometry &geometry, RefcountTable table,
-                                          uint64_t end, Bitmap &used) {
+std::vector<uint64_t> read_refcount_table(const ImageFile &file, const Geometry &geometry,
+                                          RefcountTable table, uint64_t end, Bitmap &used) {
   auto use = [&](const char *what, uint64_t offset) {
     if (offset % geometry.cluster_size() != 0 || geometry.cluster_of(offset) >= end ||
         !used.add(geometry.cluster_of(offset))) {
       util::fail(EINVAL,
                  "{}: a {} at offset {} lies outside the file or over something else: run "
                  "qemu-img check -r all on it",
-                 path, what, offset);
+                 file.path(), what, offset);
     }
   };
   std::vector<std::byte> bytes(geometry.start_of(table.clusters));
   for (uint64_t i = 0; i < table.clusters; ++i) {
     use("refcount table", table.offset + geometry.start_of(i));
   }
-  util::read_at_or_zero(fd, bytes, table.offset, path);
+  file.read_or_zero(bytes, table.offset);
 
   std::vector<uint64_t> blocks(bytes.size() / 8);
   for (size_t k = 0; k < blocks.size(); ++k) {
@@ -39,10 +38,8 @@ namespace {
 
 class Writer {
  public:
-  Writer(const util::Fd &fd, const std::string &path, const Geometry &geometry,
-         Allocator &allocator, Bitmap &used)
-      : fd_(fd),
-        path_(path),
+  Writer(const ImageFile &file, const Geometry &geometry, Allocator &allocator, Bitmap &used)
+      : file_(file),
         geometry_(geometry),
         per_block_(geometry.refcounts_per_block()),
         allocator_(allocator),
@@ -62,7 +59,7 @@ class Writer {
     }
     add_missing_blocks();
     if (blocks_.size() * 8 > geometry_.start_of(table.clusters)) {
-      util::fail(EFBIG, "{}: the image file is too long for clusters of {} bytes", path_,
+      util::fail(EFBIG, "{}: the image file is too long for clusters of {} bytes", file_.path(),
                  geometry_.cluster_size());
     }
     write_blocks();
@@ -121,18 +118,17 @@ class Writer {
       for (uint64_t i = 0; i < per_block_; ++i) {
         store_be16(&bytes[i * 2], used_.contains(k * per_block_ + i) ? 1 : 0);
       }
-      util::write_at(fd_, bytes, blocks_[k], path_);
+      file_.write(bytes, blocks_[k]);
     }
   }
 
   void write_table(RefcountTable table) {
     std::vector<std::byte> bytes(geometry_.start_of(table.clusters));
     for (size_t k = 0; k < blocks_.size(); ++k) store_be64(&bytes[k * 8], blocks_[k]);
-    util::write_at(fd_, bytes, table.offset, path_);
+    file_.write(bytes, table.offset);
   }
 
-  const util::Fd &fd_;
-  const std::string &path_;
+  const ImageFile &file_;
   const Geometry geometry_;
   const uint64_t per_block_;
   Allocator &allocator_;
@@ -142,9 +138,9 @@ class Writer {
 
 }  // namespace
 
-RefcountTable write_refcounts(const util::Fd &fd, const std::string &path, const Geometry &geometry,
-                              RefcountTable table, Allocator &allocator, Bitmap &used) {
-  return Writer(fd, path, geometry, allocator, used).write(table);
+RefcountTable write_refcounts(const ImageFile &file, const Geometry &geometry, RefcountTable table,
+                              Allocator &allocator, Bitmap &used) {
+  return Writer(file, geometry, allocator, used).write(table);
 }
 
 }  // namespace qcow2

@@ -6,14 +6,13 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <vector>
 
-#include "common/util/fd.hpp"
 #include "plugins/qcow2/allocator.hpp"
 #include "plugins/qcow2/bitmap.hpp"
 #include "plugins/qcow2/format.hpp"
 #include "plugins/qcow2/geometry.hpp"
+#include "plugins/qcow2/image_file.hpp"
 
 namespace qcow2 {
 
@@ -25,16 +24,15 @@ struct RefcountTable {
 
 // The offset of each refcount block, or 0. Adds the table and the blocks to `used`. Throws
 // util::Error EINVAL for a table that makes no sense. `end`: of the file, in clusters.
-std::vector<uint64_t> read_refcount_table(const util::Fd &fd, const std::string &path,
-                                          const Geometry &geometry, RefcountTable table,
-                                          uint64_t end, Bitmap &used);
+std::vector<uint64_t> read_refcount_table(const ImageFile &file, const Geometry &geometry,
+                                          RefcountTable table, uint64_t end, Bitmap &used);
 
 // Writes a refcount of 1 for every cluster in `used` (header, L1, L2, data), for the table and the
 // blocks themselves, and 0 for all others; adds what blocks are missing, and moves the table to the
 // end of the file if it has become too short. Nothing is synced. Returns where the table is; `end`
 // of the allocator is then the end of what is used. `used` must have room for twice the file.
-RefcountTable write_refcounts(const util::Fd &fd, const std::string &path, const Geometry &geometry,
-                              RefcountTable table, Allocator &allocator, Bitmap &used);
+RefcountTable write_refcounts(const ImageFile &file, const Geometry &geometry, RefcountTable table,
+                              Allocator &allocator, Bitmap &used);
 
 // How many clusters a Bitmap needs for write_refcounts.
 inline uint64_t room_for_refcounts(uint64_t end) {

@@ -85,8 +85,7 @@ inline int check(const std::string &path, const std::string &options = "") {
 
 inline std::unique_ptr<Image> create(const std::string &path, uint64_t size, uint64_t cluster_size,
                                      const std::string &backing = "",
-                                     const std::string &backing_format = "") {
-  Options options;
+                                     const std::string &backing_format = "", Options options = {}) {
   options.path = path;
   options.size = size;
   options.cluster_size = cluster_size;

@@ -21,7 +21,7 @@ using Catch::Contains;
 namespace {
 
 std::string backing_of(const std::string &path) {
-  return read_header(util::open_file(path, O_RDONLY), path).backing_file;
+  return read_header(ImageFile(util::open_file(path, O_RDONLY), path)).backing_file;
 }
 
 // A closed image with one cluster of data at the start of each MiB.
@@ -146,7 +146,7 @@ TEST_CASE("tables that point to what they must not are refused") {
   Directory directory;
   std::string path = directory.file("a");
   make_image(path);
-  Header h = read_header(util::open_file(path, O_RDONLY), path);
+  Header h = read_header(ImageFile(util::open_file(path, O_RDONLY), path));
   auto first_word = [&](uint64_t at) {
     std::vector<std::byte> bytes(8);
     util::read_at(util::open_file(path, O_RDONLY), bytes, at, path);

@@ -165,6 +165,49 @@ TEST_CASE("the same over a raw backing file that is shorter") {
   CHECK((load_file(base) == below));
 }
 
+TEST_CASE("the same with an L2 cache of a few slices") {
+  Directory directory;
+  Options options;
+  options.settings.l2_cache_bytes = 1;
+  for (auto [cluster, size] : {std::pair{512u, 9000u << 9}, {4096u, 9u << 20}}) {
+    std::string path = directory.file(std::to_string(cluster) + ".qcow2");
+    auto image = create(path, size, cluster, "", "", options);
+    run_and_check(path, std::move(image), Bytes(size), cluster, 300);
+  }
+}
+
+TEST_CASE(
+    "many tables at random, few in memory: all is there, flushed or not, and after a reopen") {
+  Directory directory;
+  std::string path = directory.file("a.qcow2");
+  Options options;
+  options.settings.l2_cache_bytes = 64 << 10;
+  constexpr uint64_t count = 5000;
+  auto image = create(path, 1ull << 40, 4096, "", "", options);
+  auto place = [&](uint64_t i) { return i * 0x9e37'79b9'7f4a'7c15 % (1ull << 40) / 512 * 512; };
+  auto write = [&](unsigned thread) {
+    for (uint64_t i = thread; i < count; i += 4) image->write(random_bytes(512, i), place(i));
+  };
+  {
+    std::vector<std::jthread> pool;
+    for (unsigned t = 0; t < 4; ++t) pool.emplace_back(write, t);
+  }
+  auto all_there = [&] {
+    Bytes back(512);
+    for (uint64_t i = 0; i < count; ++i) {
+      image->read(back, place(i));
+      if (back != random_bytes(512, i)) return false;
+    }
+    return true;
+  };
+  CHECK(all_there());
+  image->finalise();
+  image.reset();
+  CHECK(check(path) == 0);
+  image = reopen(path);
+  CHECK(all_there());
+}
+
 TEST_CASE("two threads write different halves of one cluster at the same time, and both survive") {
   Directory directory;
   write_file(directory.file("base"), random_bytes(1 << 20, 5));
