@@ -22,6 +22,7 @@ class EntryArray {
   EntryArray &operator=(const EntryArray &) = delete;
 
   size_t size() const { return count_; }
+  std::atomic<uint64_t> *words() { return words_; }  // as they are
   uint64_t value(size_t i) const { return at(i).load() & ~claim; }
   bool is_claimed(size_t i) const { return (at(i).load() & claim) != 0; }
 

@@ -2,6 +2,7 @@
 #include "plugins/qcow2/format.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <limits>
@@ -17,18 +18,27 @@ constexpr uint32_t end_of_extensions = 0;
 constexpr uint32_t backing_format_extension = 0xe2792aca;
 constexpr uint32_t bitmaps_extension = 0x23852875;
 
+uint16_t swap(uint16_t n) {
+  return __builtin_bswap16(n);
+}
+uint32_t swap(uint32_t n) {
+  return __builtin_bswap32(n);
+}
+uint64_t swap(uint64_t n) {
+  return __builtin_bswap64(n);
+}
+
 template <typename T>
 T load(const std::byte *p) {
-  T value = 0;
-  for (size_t i = 0; i < sizeof(T); ++i)
-    value = static_cast<T>(value << 8 | std::to_integer<T>(p[i]));
-  return value;
+  T value;
+  std::memcpy(&value, p, sizeof value);
+  return std::endian::native == std::endian::big ? value : swap(value);
 }
 
 template <typename T>
 void store(std::byte *p, T value) {
-  for (size_t i = sizeof(T); i-- > 0; value = static_cast<T>(value >> 8))
-    p[i] = std::byte(value & 0xff);
+  if (std::endian::native != std::endian::big) value = swap(value);
+  std::memcpy(p, &value, sizeof value);
 }
 
 uint64_t round_up8(uint64_t n) {

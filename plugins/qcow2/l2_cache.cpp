@@ -5,15 +5,15 @@
 #include <bit>
 #include <cerrno>
 
-#include "common/util/error.hpp"
-
 namespace qcow2 {
 
 // Lives until the cache does; holds one slice of a table after the other.
 struct Entries::Slice {
   enum State : uint32_t { loading, ready, failed };
 
-  explicit Slice(uint64_t entries) : words(std::make_unique<Word[]>(entries)) {}
+  // With memory of the cache, or of its own.
+  explicit Slice(Word *of_cache) : words(of_cache) {}
+  explicit Slice(uint64_t entries) : own(std::make_unique<Word[]>(entries)), words(own.get()) {}
 
   uint64_t number = 0;             // changed only while no one else knows the slice
   bool listed = false;             // protected by the shard's mutex: found under its number
@@ -22,7 +22,8 @@ struct Entries::Slice {
   std::atomic<bool> used = false;  // since the hand of the clock has passed
   std::atomic<bool> changed = false;
   std::atomic<bool> reserved = false;
-  std::unique_ptr<Word[]> words;
+  std::unique_ptr<Word[]> own;
+  Word *const words;
 };
 
 struct L2Cache::Shard {
@@ -93,13 +94,24 @@ L2Cache::L2Cache(uint64_t slice_entries, size_t bytes, Read read)
     : slice_entries_(slice_entries),
       slices_(std::max<size_t>(bytes / (slice_entries * 8 + overhead), shard_count)),
       read_(std::move(read)),
-      shards_(std::make_unique<std::array<Shard, shard_count>>()) {}
+      shards_(std::make_unique<std::array<Shard, shard_count>>()),
+      words_(slices_ * slice_entries) {}
 
 L2Cache::~L2Cache() = default;
 
 L2Cache::Shard &L2Cache::shard_of(uint64_t number) {
   constexpr uint64_t golden = 0x9e37'79b9'7f4a'7c15;
   return (*shards_)[number * golden >> (64 - std::countr_zero(shard_count))];
+}
+
+// Memory for the slices within the bound comes from one mapping: malloc would spread it over the
+// heaps of many threads.
+std::unique_ptr<L2Cache::Slice> L2Cache::make_slice() {
+  size_t n = words_used_.load();
+  while (n < slices_ && !words_used_.compare_exchange_weak(n, n + 1)) {
+  }
+  if (n == slices_) return std::make_unique<Slice>(slice_entries_);
+  return std::make_unique<Slice>(words_.words() + n * slice_entries_);
 }
 
 // With the shard's mutex held: a slice that nobody knows. The hand of the clock goes round twice at
@@ -112,13 +124,13 @@ L2Cache::Slice *L2Cache::find_room(Shard &shard) {
       if (slice->pins.load() != 0 || slice->used.exchange(false)) continue;
       if (slice->listed) shard.by_number.erase(slice->number);
       slice->listed = false;
-      if (shard.slices.size() == slices_ / shard_count) return slice;
+      if (shard.slices.size() == slices_ / shard_count || !slice->own) return slice;
       // One of those beyond the bound goes; the next one found is the answer.
       std::swap(shard.slices[shard.hand], shard.slices.back());
       shard.slices.pop_back();
     }
   }
-  shard.slices.push_back(std::make_unique<Slice>(slice_entries_));
+  shard.slices.push_back(make_slice());
   return shard.slices.back().get();
 }
 
@@ -185,6 +197,7 @@ std::vector<Entries> L2Cache::take_changed() {
   for (Shard &shard : *shards_) {
     std::lock_guard lock(shard.mutex);
     for (Slice *slice : shard.changed) all.push_back(Entries(this, slice));
+    taken_.fetch_add(shard.changed.size());
     changed_.fetch_sub(shard.changed.size());
     shard.changed.clear();
   }

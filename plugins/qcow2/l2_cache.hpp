@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "plugins/qcow2/entry_array.hpp"
 #include "plugins/qcow2/format.hpp"
 
 namespace qcow2 {
@@ -110,11 +111,13 @@ class L2Cache {
   Entries pin(uint64_t number);
 
   // Takes what has changed since it was last taken, sorted. Changes that are made from now on may
-  // be seen in it, and make the slice be taken again.
+  // be seen in it, and make the slice be taken again. Whoever takes them says at the end, when they
+  // are no longer held, how many they were.
   std::vector<Entries> take_changed();
-  // Half of the cache has changed, or more: it should be written soon; or at once.
-  bool is_half_changed() const { return changed_.load() > slices_ / 2; }
-  bool is_crowded() const { return changed_.load() > slices_ - slices_ / 4; }
+  void give_back(size_t count) { taken_.fetch_sub(count); }
+  // So much of the cache has changed that it should be written soon; or at once.
+  bool wants_writing() const { return changed_.load() > slices_ / 3; }
+  bool is_crowded() const { return changed_.load() + taken_.load() > slices_ - slices_ / 4; }
 
  private:
   friend class Entries;
@@ -124,6 +127,7 @@ class L2Cache {
 
   Shard &shard_of(uint64_t number);
   Slice *find_room(Shard &shard);
+  std::unique_ptr<Slice> make_slice();
   void load(Shard &shard, Slice &slice);
   void decode(std::span<const std::byte> bytes, Slice &slice) const;
 
@@ -131,7 +135,10 @@ class L2Cache {
   const size_t slices_;  // that the bound allows
   const Read read_;
   std::unique_ptr<std::array<Shard, shard_count>> shards_;
-  std::atomic<size_t> changed_ = 0;
+  std::atomic<size_t> changed_ = 0;  // and not taken
+  std::atomic<size_t> taken_ = 0;    // and not given back
+  EntryArray words_;                 // of the slices within the bound, taken as they are needed
+  std::atomic<size_t> words_used_ = 0;
 };
 
 }  // namespace qcow2

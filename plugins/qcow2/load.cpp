@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <vector>
 
+#include "common/extents/extent.hpp"
 #include "common/util/error.hpp"
 #include "plugins/qcow2/mapping.hpp"
 
@@ -86,12 +87,17 @@ class Loader {
   Bitmap &used_;
 };
 
-// Where there is data in the range, or its end. A file system that does not tell calls everything
-// data.
-uint64_t next_data(const ImageFile &file, uint64_t offset, uint64_t end) {
+// The next data in the range, from a page's start; empty at its end. A file system that does not
+// tell holes calls everything data.
+extents::Range next_data(const ImageFile &file, uint64_t offset, uint64_t end) {
+  constexpr uint64_t page = 4096;
   off_t data = ::lseek(file.fd().get(), static_cast<off_t>(offset), SEEK_DATA);
-  if (data < 0) return errno == ENXIO ? end : offset;
-  return std::min<uint64_t>(static_cast<uint64_t>(data), end);
+  if (data < 0) return {errno == ENXIO ? end : offset, errno == ENXIO ? 0 : end - offset};
+  uint64_t start = std::max(offset, static_cast<uint64_t>(data) / page * page);
+  if (start >= end) return {end, 0};
+  off_t hole = ::lseek(file.fd().get(), data, SEEK_HOLE);
+  uint64_t stop = hole < 0 ? end : Geometry::round_up(static_cast<uint64_t>(hole), page);
+  return {start, std::min(stop, end) - start};
 }
 
 }  // namespace
@@ -122,26 +128,23 @@ void check_entries(std::span<const std::byte> entries, const Geometry &geometry,
 
 void walk_tables(const ImageFile &file, const Geometry &geometry, const EntryArray &l1,
                  const std::function<void(const TablePart &)> &visit) {
-  constexpr uint64_t most = 64u << 10;  // is read at a time
-  constexpr uint64_t page = 4096;       // for less it is not worth asking for holes
+  constexpr uint64_t most = 64u << 10;   // is read at a time
+  constexpr uint64_t small = 16u << 10;  // a table for which it is not worth asking for holes
   std::vector<std::byte> buffer(std::min(geometry.cluster_size(), most));
   for (uint64_t t = 0; t < l1.size(); ++t) {
     uint64_t table = host_offset(l1.value(t));
     if (table == 0) continue;
-    uint64_t end = table + geometry.cluster_size();
-    bool visited = false;
-    for (uint64_t at = table; at < end || !visited;) {
-      if (geometry.cluster_size() > page) {
-        uint64_t data = next_data(file, at, end) / page * page;
-        at = std::max(at, visited ? data : std::min(data, end - page));
-        if (at == end) break;
-      }
-      uint64_t length = std::min<uint64_t>(end - at, buffer.size());
-      std::span<std::byte> part = std::span(buffer).first(length);
-      file.read_or_zero(part, at);
-      visit({table, t * geometry.l2_entries() + (at - table) / 8, at, part});
-      visited = true;
-      at += length;
+    visit({table, t * geometry.l2_entries(), table, {}});
+    const uint64_t end = table + geometry.cluster_size();
+    for (uint64_t at = table; at < end;) {
+      extents::Range data{at, end - at};
+      if (geometry.cluster_size() > small) data = next_data(file, at, end);
+      if (data.empty()) break;
+      data.length = std::min<uint64_t>(data.length, buffer.size());
+      std::span<std::byte> part = std::span(buffer).first(data.length);
+      file.read_or_zero(part, data.offset);
+      visit({table, t * geometry.l2_entries() + (data.offset - table) / 8, data.offset, part});
+      at = data.end();
     }
   }
 }

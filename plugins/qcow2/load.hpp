@@ -41,8 +41,8 @@ struct TablePart {
   std::span<std::byte> entries;  // 8 bytes each
 };
 
-// Calls for every table, piece by piece: all there is of it; holes of the file are left out where
-// the file system tells of them, but each table has one piece at least.
+// Calls for every table, first with no entries, then with them, piece by piece; holes of the file are
+// left out where the file system tells of them.
 void walk_tables(const ImageFile &file, const Geometry &geometry, const EntryArray &l1,
                  const std::function<void(const TablePart &)> &visit);
 

@@ -13,6 +13,11 @@ namespace {
 // 4 KiB, or the table.
 constexpr uint64_t most_slice_entries = 512;
 
+void append_be64(std::vector<std::byte> &to, uint64_t value) {
+  to.resize(to.size() + 8);
+  store_be64(&to[to.size() - 8], value);
+}
+
 }  // namespace
 
 Mapping::Mapping(const Geometry &geometry, const ImageFile &file, uint64_t l1_offset,
@@ -57,39 +62,40 @@ std::vector<uint64_t> Mapping::take_changed_l1() {
   return parts;
 }
 
-void Mapping::l1_not_written(const std::vector<uint64_t> &parts) {
+void Mapping::l1_not_written(std::span<const uint64_t> parts) {
   for (uint64_t part : parts) changed_l1_.add(part);
 }
 
-namespace {
-
-// The change that what lies at the offset belongs to.
-Mapping::Change &at(std::vector<Mapping::Change> &changes, uint64_t offset) {
-  bool follows = !changes.empty() && changes.back().offset + changes.back().bytes.size() == offset;
-  if (!follows) changes.push_back({offset, {}});
-  return changes.back();
+void Mapping::Changes::clear() {
+  bytes_.clear();
+  pieces_.clear();
 }
 
-}  // namespace
-
-std::vector<Mapping::Change> Mapping::copy(std::span<const Entries> slices) const {
-  std::vector<Change> changes;
-  for (const Entries &slice : slices) slice.encode(at(changes, place(slice).offset).bytes);
-  return changes;
+std::vector<std::byte> &Mapping::Changes::at(uint64_t offset) {
+  bool follows =
+      !pieces_.empty() && pieces_.back().offset + (bytes_.size() - pieces_.back().start) == offset;
+  if (!follows) pieces_.push_back({offset, bytes_.size()});
+  return bytes_;
 }
 
-std::vector<Mapping::Change> Mapping::copy_l1(const std::vector<uint64_t> &parts) const {
-  std::vector<Change> changes;
+void Mapping::Changes::write(const ImageFile &file) const {
+  for (size_t i = 0; i < pieces_.size(); ++i) {
+    size_t end = i + 1 < pieces_.size() ? pieces_[i + 1].start : bytes_.size();
+    file.write(std::span(bytes_).subspan(pieces_[i].start, end - pieces_[i].start),
+               pieces_[i].offset);
+  }
+}
+
+void Mapping::copy(std::span<const Entries> slices, Changes &to) const {
+  for (const Entries &slice : slices) slice.encode(to.at(place(slice).offset));
+}
+
+void Mapping::copy_l1(std::span<const uint64_t> parts, Changes &to) const {
   for (uint64_t part : parts) {
     uint64_t first = part * l1_slice_entries;
     uint64_t last = std::min<uint64_t>(first + l1_slice_entries, l1_.size());
-    std::vector<std::byte> &bytes = at(changes, l1_offset_ + first * 8).bytes;
-    for (uint64_t i = first; i < last; ++i) {
-      bytes.resize(bytes.size() + 8);
-      store_be64(&bytes[bytes.size() - 8], l1_.value(i));
-    }
+    for (uint64_t i = first; i < last; ++i) append_be64(to.at(l1_offset_ + i * 8), l1_.value(i));
   }
-  return changes;
 }
 
 }  // namespace qcow2

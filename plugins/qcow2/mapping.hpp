@@ -43,24 +43,40 @@ class Mapping {
 
   void table_added(uint64_t table) { changed_l1_.add(table / l1_slice_entries); }
 
-  // A piece of a table as it has to be on disk.
-  struct Change {
-    uint64_t offset;  // in the file
-    std::vector<std::byte> bytes;
+  // Pieces of tables as they have to be on disk: what lies one beside the other is one piece.
+  class Changes {
+   public:
+    void clear();  // keeps its memory
+    // Where to append the bytes for that place in the file.
+    std::vector<std::byte> &at(uint64_t offset);
+    void write(const ImageFile &file) const;
+
+   private:
+    struct Piece {
+      uint64_t offset;  // in the file
+      size_t start;     // in bytes_
+    };
+    std::vector<std::byte> bytes_;
+    std::vector<Piece> pieces_;
   };
 
   // The slices of L2 tables that have changed, in order, and what of the L1 table has: its part
   // numbers. What is changed meanwhile may be in it or will be in the next. What could not be written
-  // must be given back: with Entries::changed(), and with l1_not_written().
+  // must be given back: with Entries::changed(), and with l1_not_written(). When the slices are no
+  // longer held, slices_let_go() says so.
   std::vector<Entries> take_changed_slices() const { return l2_.take_changed(); }
+  void slices_let_go(size_t count) const { l2_.give_back(count); }
   std::vector<uint64_t> take_changed_l1();
-  void l1_not_written(const std::vector<uint64_t> &parts);
-  // A copy of them as they are now; what lies one beside the other becomes one change.
-  std::vector<Change> copy(std::span<const Entries> slices) const;
-  std::vector<Change> copy_l1(const std::vector<uint64_t> &parts) const;
+  void l1_not_written(std::span<const uint64_t> parts);
+  // Adds a copy of them as they are now.
+  void copy(std::span<const Entries> slices, Changes &to) const;
+  void copy_l1(std::span<const uint64_t> parts, Changes &to) const;
+  // How many of them make about so many bytes.
+  size_t slices_in(size_t bytes) const { return bytes / (l2_.slice_entries() * 8); }
+  size_t l1_parts_in(size_t bytes) const { return bytes / (l1_slice_entries * 8); }
 
   // How much of the cache waits to be written: see L2Cache.
-  bool is_half_changed() const { return l2_.is_half_changed(); }
+  bool wants_writing() const { return l2_.wants_writing(); }
   bool is_crowded() const { return l2_.is_crowded(); }
 
  private:

@@ -101,7 +101,7 @@ void Metadata::reserve(Entries &entries) {
 // One thread flushes for all; the others go on until there is really no more room.
 void Metadata::relieve() {
   const Mapping &mapping = layer_.mapping;
-  if (!mapping.is_half_changed() && left_count_.load() < most_left) return;
+  if (!mapping.wants_writing() && left_count_.load() < most_left) return;
   if (mapping.is_crowded() || left_count_.load() > 2 * most_left) return flush();
   if (relieving_.exchange(true)) return;
   try {
@@ -146,31 +146,38 @@ void Metadata::flush_round() {
   discard(left);
 }
 
-// In pieces, each copied, then synced, then written: the sync makes durable the data that the copy
-// points to, and what was written before. The last sync is for the last piece.
+// In batches, each copied, then synced, then written: the sync makes durable the data that the copy
+// points to, and what was written before. The last sync is for the last batch.
 void Metadata::write_changes(std::vector<Entries> &slices, const std::vector<uint64_t> &l1_parts) {
-  const size_t most =
-      slices.empty() ? 0 : flush_bytes / layer_.mapping.place(slices.front()).length;
-  size_t done = 0;
-  bool l1_written = false;
+  std::span<Entries> slices_left(slices);
+  std::span<const uint64_t> l1_left(l1_parts);
   try {
     do {
-      size_t count = std::min(slices.size() - done, most);
-      auto changes = layer_.mapping.copy(std::span(slices).subspan(done, count));
-      auto l1_changes =
-          l1_written ? std::vector<Mapping::Change>() : layer_.mapping.copy_l1(l1_parts);
-      sync();
-      for (const auto &change : l1_changes) layer_.file.write(change.bytes, change.offset);
-      for (const auto &change : changes) layer_.file.write(change.bytes, change.offset);
-      l1_written = true;
-      done += count;
-    } while (done < slices.size());
+      auto some =
+          slices_left.first(std::min(slices_left.size(), layer_.mapping.slices_in(flush_bytes)));
+      auto l1_some =
+          l1_left.first(std::min(l1_left.size(), layer_.mapping.l1_parts_in(flush_bytes)));
+      write_batch(some, l1_some);
+      slices_left = slices_left.subspan(some.size());
+      l1_left = l1_left.subspan(l1_some.size());
+    } while (!slices_left.empty() || !l1_left.empty());
     if (!slices.empty() || !l1_parts.empty()) sync();
   } catch (...) {
-    if (!l1_written) layer_.mapping.l1_not_written(l1_parts);
-    for (; done < slices.size(); ++done) slices[done].changed();
+    layer_.mapping.l1_not_written(l1_left);
+    layer_.mapping.slices_let_go(slices_left.size());
+    for (Entries &entries : slices_left) entries.changed();
     throw;
   }
+}
+
+void Metadata::write_batch(std::span<Entries> slices, std::span<const uint64_t> l1_parts) {
+  changes_.clear();
+  layer_.mapping.copy_l1(l1_parts, changes_);
+  layer_.mapping.copy(slices, changes_);
+  sync();
+  changes_.write(layer_.file);
+  for (Entries &entries : slices) entries = Entries();
+  layer_.mapping.slices_let_go(slices.size());
 }
 
 void Metadata::sync() {

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <mutex>
+#include <span>
 #include <vector>
 
 #include "common/extents/extent.hpp"
@@ -67,6 +68,7 @@ class Metadata {
   void relieve();
   void flush_round();
   void write_changes(std::vector<Entries> &slices, const std::vector<uint64_t> &l1_parts);
+  void write_batch(std::span<Entries> slices, std::span<const uint64_t> l1_parts);
   void sync();
   void write_features();
   void move_refcount_table(RefcountTable table);
@@ -83,6 +85,7 @@ class Metadata {
   std::atomic<size_t> left_count_ = 0;   // of left_
   std::mutex mutex_;                     // protects left_
   std::vector<extents::Range> left_;     // of the file: unlinked in memory, perhaps not yet on disk
+  Mapping::Changes changes_;             // of the flush that is running
   GroupCommit commit_;
 };
 

@@ -204,8 +204,34 @@ MAP
     refuses "must be auto, always or never" try size=1M create=perhaps
     refuses "must be on or off" try size=1M detect-zeroes=maybe
     refuses "unknown parameter" try size=1M compress=zstd
+    refuses "l2-cache=1000" try size=1M l2-cache=1000
+    refuses "l2-cache=5G" try size=1M l2-cache=5G
     refuses "cannot open" try backing=base backing-format=raw
     [ ! -e image.qcow2 ]
+}
+
+@test "a huge scattered disk takes little memory" {
+    start q "$QCOW2" image.qcow2 size=62T l2-cache=1M
+    /usr/bin/python3 - "$(uri q)" "$(cat q.pid)" <<'PY'
+import nbd, random, sys
+h = nbd.NBD()
+h.connect_uri(sys.argv[1])
+r = random.Random(3)
+places = {r.randrange(h.get_size() // 65536) * 65536: i for i in range(8000)}
+for at, i in places.items():
+    h.aio_pwrite(nbd.Buffer.from_bytearray(bytearray(b"%-512d" % i)), at, completion=lambda e: 1)
+    while h.aio_in_flight() >= 64:
+        h.poll(-1)
+while h.aio_in_flight() > 0:
+    h.poll(-1)
+h.flush()
+assert all(h.pread(512, at) == b"%-512d" % i for at, i in places.items())
+peak = [line for line in open(f"/proc/{sys.argv[2]}/status") if line.startswith("VmHWM")]
+print(peak)
+assert int(peak[0].split()[1]) < 40000
+PY
+    stop q
+    sound image.qcow2
 }
 
 @test "an image in use is refused, here and by qemu-img" {
