@@ -28,34 +28,43 @@ using FileId = std::pair<dev_t, ino_t>;
 // The files of a chain above the one being opened.
 class Chain {
  public:
-  explicit Chain(const std::string &image) {
+  Chain(const std::string &image, const ChainRules &rules)
+      : rules_(rules), cache_bytes_(rules.cache_bytes) {
     struct stat st;
     if (::stat(image.c_str(), &st) == 0) seen_.insert({st.st_dev, st.st_ino});
   }
 
-  // Each file of a chain has half of the cache that the one above it has.
-  std::unique_ptr<Source> open(const std::string &path, const std::string &format,
-                               size_t cache_bytes) {
+  std::unique_ptr<Source> open(const std::string &path, const std::string &format) {
     ImageFile file(util::open_file(path, O_RDONLY), path);
     enter(file.fd(), path);
-    lock_image(file.fd(), path, Use::backing);
+    if (rules_.lock) lock_image(file.fd(), path, Use::backing);
     if (format == "raw") return std::make_unique<Raw>(std::move(file));
     if (format != "qcow2") {
       util::fail(ENOTSUP, "backing file {}: the format must be raw or qcow2, not {}", path, format);
     }
     Header header = read_header(file);
-    std::unique_ptr<Source> below;
-    if (!header.backing_file.empty()) {
-      if (header.backing_format.empty()) {
-        util::fail(EINVAL,
-                   "{} does not say the format of its backing file {}: set it with "
-                   "qemu-img rebase -u -F FORMAT -b {} {}",
-                   path, header.backing_file, header.backing_file, path);
-      }
-      below =
-          open(resolve_backing(path, header.backing_file), header.backing_format, cache_bytes / 2);
+    // Each file has half of the cache that the one above it has.
+    size_t cache_bytes = cache_bytes_ /= 2;
+    std::unique_ptr<Source> below = open_named(path, header);
+    return std::make_unique<Layer>(std::move(file), header, std::move(below), cache_bytes);
+  }
+
+  std::unique_ptr<Source> open_named(const std::string &image, const Header &header) {
+    const std::string &name = header.backing_file;
+    if (name.empty()) return nullptr;
+    if (!rules_.follow_anywhere && name.find('/', name.starts_with("./") ? 2 : 0) != name.npos) {
+      util::fail(EPERM,
+                 "{} names {} as its backing file, which is not beside it: backing=auto allows "
+                 "that",
+                 image, name);
     }
-    return std::make_unique<Layer>(std::move(file), header, std::move(below), cache_bytes / 2);
+    if (header.backing_format.empty()) {
+      util::fail(EINVAL,
+                 "{} does not say the format of its backing file {}: set it with qemu-img "
+                 "rebase -u -F FORMAT -b {} {}",
+                 image, name, name, image);
+    }
+    return open(resolve_backing(image, name), header.backing_format);
   }
 
  private:
@@ -76,6 +85,8 @@ class Chain {
     }
   }
 
+  const ChainRules rules_;
+  size_t cache_bytes_;
   std::set<FileId> seen_;
 };
 
@@ -102,8 +113,13 @@ bool same_file(const std::string &a, const std::string &b) {
 }
 
 std::unique_ptr<Source> open_backing(const std::string &image, const std::string &path,
-                                     const std::string &format, size_t cache_bytes) {
-  return Chain(image).open(path, format, cache_bytes);
+                                     const std::string &format, const ChainRules &rules) {
+  return Chain(image, rules).open(path, format);
+}
+
+std::unique_ptr<Source> open_named_backing(const std::string &image, const Header &header,
+                                           const ChainRules &rules) {
+  return Chain(image, rules).open_named(image, header);
 }
 
 }  // namespace qcow2

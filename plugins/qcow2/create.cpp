@@ -2,17 +2,15 @@
 #include "plugins/qcow2/create.hpp"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 
 #include "common/util/error.hpp"
-#include "common/util/file.hpp"
 #include "plugins/qcow2/geometry.hpp"
 #include "plugins/qcow2/image_file.hpp"
 #include "plugins/qcow2/lock.hpp"
+#include "plugins/qcow2/seal.hpp"
 
 namespace qcow2 {
 
@@ -58,17 +56,6 @@ void write_tables(const ImageFile &file, const Header &header) {
   if (::fsync(file.fd().get()) < 0) util::fail_os(errno, "cannot sync {}", file.path());
 }
 
-void publish(const std::string &temporary, const std::string &path, bool replace) {
-  int r = ::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path.c_str(),
-                      replace ? 0 : RENAME_NOREPLACE);
-  // Not every file system knows the flag.
-  if (r < 0 && errno == EINVAL) r = ::rename(temporary.c_str(), path.c_str());
-  if (r < 0) util::fail_os(errno, "cannot rename {} to {}", temporary, path);
-  std::string directory = util::directory_of(path);
-  util::Fd fd = util::open_file(directory, O_RDONLY | O_DIRECTORY);
-  if (::fsync(fd.get()) < 0) util::fail_os(errno, "cannot sync {}", directory);
-}
-
 }  // namespace
 
 uint64_t initial_clusters(const Header &h) {
@@ -99,11 +86,11 @@ void lay_out(Header &h) {
   h.l1_offset = block_offset(h) + geometry.start_of(blocks_for(others, geometry));
 }
 
-util::Fd create_file(const std::string &path, const Header &header, bool replace) {
+util::Fd create_file(const std::string &path, const Header &header, bool replace, bool lock) {
   std::string temporary = path + "." + std::to_string(::getpid()) + ".tmp";
   ImageFile file(util::open_file(temporary, O_RDWR | O_CREAT | O_EXCL), temporary);
   try {
-    lock_image(file.fd(), temporary, Use::write);
+    if (lock) lock_image(file.fd(), temporary, Use::write);
     write_tables(file, header);
     publish(temporary, path, replace);
   } catch (...) {

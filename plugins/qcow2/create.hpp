@@ -18,9 +18,9 @@ void lay_out(Header &header);
 // How many clusters lay_out has used; the L1 table comes last.
 uint64_t initial_clusters(const Header &header);
 
-// Creates the image under a name of its own, locks it, and renames it to `path` when it is complete
+// Creates the image under a name of its own, locks it (unless told not to), and renames it to `path` when it is complete
 // and durable. replace: in place of a file that is there; else it is an error (EEXIST) if there is
 // one by now. Returns the descriptor, open for reading and writing.
-util::Fd create_file(const std::string &path, const Header &header, bool replace);
+util::Fd create_file(const std::string &path, const Header &header, bool replace, bool lock = true);
 
 }  // namespace qcow2

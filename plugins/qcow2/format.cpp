@@ -175,6 +175,19 @@ void store_be16(std::byte *p, uint16_t value) {
   store(p, value);
 }
 
+// Counts of less than a byte begin at the lowest bit.
+void store_refcount(std::span<std::byte> block, uint32_t order, uint64_t index, uint64_t value) {
+  if (order < 3) {
+    uint64_t bits = 1u << order;
+    unsigned shift = static_cast<unsigned>(index * bits % 8);
+    std::byte &byte = block[index * bits / 8];
+    byte = (byte & ~std::byte(((1u << bits) - 1) << shift)) | std::byte(value << shift);
+    return;
+  }
+  size_t bytes = size_t{1} << (order - 3);
+  for (size_t i = bytes; i-- > 0; value >>= 8) block[index * bytes + i] = std::byte(value & 0xff);
+}
+
 std::vector<std::byte> encode_features(const Header &h) {
   std::vector<std::byte> out(24);
   store(&out[0], h.incompatible);

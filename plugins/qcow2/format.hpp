@@ -79,6 +79,9 @@ void store_be64(std::byte *p, uint64_t value);
 void store_be32(std::byte *p, uint32_t value);
 void store_be16(std::byte *p, uint16_t value);
 
+// "Refcount block entry": entry `index` of a block of counts of 1 << order bits, order 0 to 6.
+void store_refcount(std::span<std::byte> block, uint32_t order, uint64_t index, uint64_t value);
+
 // "L1 table entry" and "L2 table entry, Standard Cluster Descriptor".
 using Entry = uint64_t;
 inline constexpr Entry unallocated = 0;          // reads what the backing file has, or zeroes

@@ -5,12 +5,16 @@
 
 #include <cstdint>
 
+#include "plugins/qcow2/format.hpp"
+
 namespace qcow2 {
 
 class Geometry {
  public:
-  // cluster_bits 9 to 21; size in bytes.
-  Geometry(uint32_t cluster_bits, uint64_t size) : bits_(cluster_bits), size_(size) {}
+  // cluster_bits 9 to 21; size in bytes; refcount_order 0 to 6: of 1 << order bits.
+  Geometry(uint32_t cluster_bits, uint64_t size, uint32_t refcount_order = 4)
+      : bits_(cluster_bits), size_(size), refcount_order_(refcount_order) {}
+  explicit Geometry(const Header &h) : Geometry(h.cluster_bits, h.size, h.refcount_order) {}
 
   uint64_t size() const { return size_; }
   uint64_t cluster_size() const { return uint64_t{1} << bits_; }
@@ -26,7 +30,8 @@ class Geometry {
   uint64_t l2_entries() const { return cluster_size() / 8; }              // in a table
   uint64_t l1_entries() const { return divide_up(clusters(), l2_entries()); }
   uint64_t table_of(uint64_t cluster) const { return cluster >> (bits_ - 3); }  // L1 index
-  uint64_t refcounts_per_block() const { return cluster_size() / 2; }           // of 16 bits
+  uint32_t refcount_order() const { return refcount_order_; }
+  uint64_t refcounts_per_block() const { return cluster_size() * 8 >> refcount_order_; }
 
   static uint64_t divide_up(uint64_t n, uint64_t unit) { return n / unit + (n % unit != 0); }
   static uint64_t round_up(uint64_t n, uint64_t unit) { return divide_up(n, unit) * unit; }
@@ -34,6 +39,7 @@ class Geometry {
  private:
   uint32_t bits_;
   uint64_t size_;
+  uint32_t refcount_order_;
 };
 
 }  // namespace qcow2

@@ -15,7 +15,7 @@ namespace qcow2 {
 Image::Image(ImageFile file, const Header &header, std::unique_ptr<Source> backing,
              const Settings &settings, util::Log log)
     : detect_zeroes_(settings.detect_zeroes), log_(std::move(log)) {
-  Geometry geometry(header.cluster_bits, header.size);
+  Geometry geometry(header);
   uint64_t end = Geometry::divide_up(file.size(), geometry.cluster_size());
   Bitmap used(end);
   used.add(0);
@@ -60,7 +60,15 @@ void Image::detach() noexcept {
   finalised_.notify_all();
 }
 
+// A change that is under way when the flush begins counts as made after it.
+void Image::flush() {
+  uint64_t before = changes_.load();
+  metadata_->flush();
+  flushed_.store(before);
+}
+
 void Image::write(std::span<const std::byte> data, uint64_t offset) {
+  changes_.fetch_add(1);
   while (!data.empty()) {
     uint64_t n = write_some(data, offset);
     data = data.subspan(n);
@@ -159,6 +167,7 @@ bool Image::reads_zero_here(Entry entry) const {
 }
 
 void Image::zero(uint64_t offset, uint64_t length) {
+  changes_.fetch_add(1);
   const Geometry &geometry = layer_->geometry;
   uint64_t end = offset + length;
   while (offset < end) {

@@ -3,6 +3,7 @@
 // An image that is written and read by many threads at once: the data path.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -12,6 +13,7 @@
 
 #include "plugins/qcow2/layer.hpp"
 #include "plugins/qcow2/metadata.hpp"
+#include "plugins/qcow2/preallocate.hpp"
 
 namespace qcow2 {
 
@@ -42,8 +44,16 @@ class Image {
   void write(std::span<const std::byte> data, uint64_t offset);
   void zero(uint64_t offset, uint64_t length);
   void trim(uint64_t offset, uint64_t length);
-  void flush() { metadata_->flush(); }
+  void flush();
+  // The same for one request (FUA): it does not mean that the client has come to an end.
+  void make_durable() { metadata_->flush(); }
+  // Whether there was a flush since this was opened, and nothing was changed after it.
+  bool is_flushed() const { return flushed_.load() == changes_.load(); }
   void extents(extents::Range range, const ExtentSink &sink) const { layer_->extents(range, sink); }
+
+  const Layer &layer() const { return *layer_; }
+  // For a new image, before anybody else uses it.
+  void preallocate(Preallocate how) { qcow2::preallocate(*layer_, *metadata_, how); }
 
   // One for each connection. The image is finalised (as by finalise()) when the last has gone; a
   // failure then goes to the log.
@@ -69,6 +79,8 @@ class Image {
   const util::Log log_;
   std::unique_ptr<Layer> layer_;
   std::unique_ptr<Metadata> metadata_;
+  std::atomic<uint64_t> changes_ = 1;  // requests, counted before they are done
+  std::atomic<uint64_t> flushed_ = 0;  // of changes_, when the last flush began
 
   std::mutex mutex_;  // protects connections_ and finalising_
   std::condition_variable finalised_;

@@ -10,7 +10,7 @@ namespace qcow2 {
 Layer::Layer(ImageFile the_file, const Header &header, std::unique_ptr<Source> the_backing,
              size_t cache_bytes, Bitmap *used)
     : file(std::move(the_file)),
-      geometry(header.cluster_bits, header.size),
+      geometry(header),
       backing(std::move(the_backing)),
       mapping(geometry, file, header.l1_offset, cache_bytes) {
   Bitmap own(used == nullptr ? file.size() / geometry.cluster_size() + 1 : 0);
@@ -25,7 +25,8 @@ uint64_t Layer::end_of_run(uint64_t cluster, Entry entry, uint64_t end, Entries 
     bool same = is_data(entry) ? is_data(next) &&
                                      host_offset(next) ==
                                          host_offset(entry) + geometry.start_of(last + 1 - cluster)
-                               : !is_data(next) && reads_zero(next) == reads_zero(entry);
+                               : !is_data(next) && reads_zero(next) == reads_zero(entry) &&
+                                     (host_offset(next) == 0) == (host_offset(entry) == 0);
     if (!same) break;
     ++last;
   }
@@ -70,6 +71,7 @@ bool Layer::extents(extents::Range range, const ExtentSink &sink) const {
     }
     extents::Extent extent{offset, stop - offset, extents::hole | extents::zero};
     if (is_data(entry)) extent.type = extents::data;
+    if (reads_zero(entry) && host_offset(entry) != 0) extent.type = extents::zero;
     bool below = is_unallocated(entry) && backing;
     if (!(below ? backing->extents(extent.range(), sink) : sink(extent))) return false;
     offset = stop;

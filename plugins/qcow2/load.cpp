@@ -21,7 +21,7 @@ class Loader {
   Loader(const ImageFile &file, const Header &header, Bitmap &used)
       : file_(file),
         path_(file.path()),
-        geometry_(header.cluster_bits, header.size),
+        geometry_(header),
         end_(Geometry::round_up(file.size(), geometry_.cluster_size())),
         used_(used) {}
 

@@ -251,6 +251,7 @@ void Metadata::finalise() {
   sync();
   move_refcount_table(table);
   header_.incompatible &= ~dirty_bit;
+  header_.autoclear = 0;
   try {
     write_features();
     sync();

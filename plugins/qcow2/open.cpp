@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <bit>
 #include <cerrno>
@@ -13,6 +14,7 @@
 #include "plugins/qcow2/create.hpp"
 #include "plugins/qcow2/load.hpp"
 #include "plugins/qcow2/lock.hpp"
+#include "plugins/qcow2/seal.hpp"
 
 namespace qcow2 {
 
@@ -37,32 +39,24 @@ void check_regular(const util::Fd &fd, const std::string &path) {
 // What can be read, but not written.
 void check_writable(const Header &h, const std::string &path) {
   if (h.version != 3) {
-    util::fail(ENOTSUP, "{} is of version {}: run qemu-img amend -o compat=1.1 on it first", path,
-               h.version);
-  }
-  if (h.refcount_order != 4) {
-    util::fail(ENOTSUP, "{} has refcounts of {} bits, only 16 are supported", path,
-               1u << h.refcount_order);
+    util::fail(ENOTSUP,
+               "{} is of version {}: run qemu-img amend -o compat=1.1 on it first, or give "
+               "read-only=on",
+               path, h.version);
   }
   if (h.snapshots != 0) {
     util::fail(ENOTSUP,
                "{} has {} internal snapshots, which are not supported: remove them with "
-               "qemu-img snapshot -d",
+               "qemu-img snapshot -d, or give read-only=on",
                path, h.snapshots);
-  }
-  if (h.has_bitmaps) {
-    util::fail(ENOTSUP,
-               "{} has persistent bitmaps, which are not supported: remove them with "
-               "qemu-img bitmap --remove",
-               path);
   }
 }
 
 void check_wishes(const Options &options, const Header &h) {
   if (options.size && *options.size != h.size) {
     util::fail(EINVAL,
-               "size={}: {} exists and has {} bytes; leave size= out, or create=always "
-               "replaces it",
+               "size={}: {} exists and has {} bytes, and is not resized here (qemu-img resize does "
+               "that); leave size= out, or create=always replaces it",
                *options.size, options.path, h.size);
   }
   if (options.cluster_size && *options.cluster_size != h.cluster_size()) {
@@ -71,12 +65,18 @@ void check_wishes(const Options &options, const Header &h) {
                "cluster-size= out, or create=always replaces it",
                *options.cluster_size, options.path, h.cluster_size());
   }
-  if (!options.backing) return;
+  if (!options.backing) {
+    if (h.backing_file.empty() || options.follow_backing) return;
+    util::fail(EPERM,
+               "{} names {} as its backing file, which is not followed unasked: give backing=auto "
+               "or backing= with its name",
+               options.path, h.backing_file);
+  }
   if (h.backing_file.empty() ||
       !same_file(resolve_backing(options.path, h.backing_file), *options.backing)) {
     util::fail(EINVAL,
-               "backing={}: {} exists and its backing file is {}; leave backing= out, or "
-               "create=always replaces it",
+               "backing={}: {} exists and its backing file is {}; give that, or create=always "
+               "replaces it",
                *options.backing, options.path, h.backing_file.empty() ? "none" : h.backing_file);
   }
   if (options.backing_format != h.backing_format) {
@@ -85,24 +85,28 @@ void check_wishes(const Options &options, const Header &h) {
   }
 }
 
+ChainRules chain_rules(const Options &options) {
+  return {options.settings.l2_cache_bytes, options.follow_backing, options.lock};
+}
+
+// Of an image that exists, once check_wishes has let it pass.
+std::unique_ptr<Source> open_backing_of(const Options &options, const Header &header) {
+  if (!options.backing) return open_named_backing(options.path, header, chain_rules(options));
+  return open_backing(options.path, *options.backing, header.backing_format, chain_rules(options));
+}
+
 std::unique_ptr<Image> open_existing(const Options &options, const util::Log &log) {
   ImageFile file(util::open_file(options.path, O_RDWR), options.path, options.observer);
   check_regular(file.fd(), options.path);
-  lock_image(file.fd(), options.path, Use::write);
+  if (options.lock) lock_image(file.fd(), options.path, Use::write);
   Header header = read_header(file);
   check_writable(header, options.path);
   check_wishes(options, header);
-  std::unique_ptr<Source> backing;
-  if (!header.backing_file.empty()) {
-    if (header.backing_format.empty()) {
-      util::fail(EINVAL,
-                 "{} does not say the format of its backing file {}: set it with qemu-img "
-                 "rebase -u -F FORMAT -b {} {}",
-                 options.path, header.backing_file, header.backing_file, options.path);
-    }
-    backing = open_backing(options.path, resolve_backing(options.path, header.backing_file),
-                           header.backing_format, options.settings.l2_cache_bytes);
+  if (header.has_bitmaps && header.autoclear != 0) {
+    log.warning("{} has persistent bitmaps: they become invalid as soon as it is written to",
+                options.path);
   }
+  auto backing = open_backing_of(options, header);
   return std::make_unique<Image>(std::move(file), header, std::move(backing), options.settings,
                                  log);
 }
@@ -113,7 +117,7 @@ std::unique_ptr<Image> create_new(const Options &options, bool replace, const ut
   if (replace) {
     previous = util::open_file(options.path, O_RDWR);
     check_regular(previous, options.path);
-    lock_image(previous, options.path, Use::write);
+    if (options.lock) lock_image(previous, options.path, Use::write);
   }
   std::unique_ptr<Source> backing;
   Header header;
@@ -123,8 +127,8 @@ std::unique_ptr<Image> create_new(const Options &options, bool replace, const ut
     if (replace && same_file(options.path, *options.backing)) {
       util::fail(EINVAL, "backing={} is the image itself", *options.backing);
     }
-    backing = open_backing(options.path, *options.backing, options.backing_format,
-                           options.settings.l2_cache_bytes);
+    backing =
+        open_backing(options.path, *options.backing, options.backing_format, chain_rules(options));
     header.backing_file = backing_name(options.path, *options.backing);
     header.backing_format = options.backing_format;
   }
@@ -133,20 +137,66 @@ std::unique_ptr<Image> create_new(const Options &options, bool replace, const ut
   }
   header.size = options.size ? *options.size : Geometry::round_up(backing->size(), sector);
   lay_out(header);
-  ImageFile file(create_file(options.path, header, replace), options.path, options.observer);
-  return std::make_unique<Image>(std::move(file), header, std::move(backing), options.settings,
-                                 log);
+  ImageFile file(create_file(options.path, header, replace, options.lock), options.path,
+                 options.observer);
+  auto image =
+      std::make_unique<Image>(std::move(file), header, std::move(backing), options.settings, log);
+  try {
+    image->preallocate(options.preallocate);
+  } catch (...) {
+    ::unlink(options.path.c_str());
+    throw;
+  }
+  return image;
+}
+
+// What is asked for, with the name that the image has until it is sealed.
+Options partial(const Options &options) {
+  Options result = options;
+  result.path = partial_name(options.path);
+  if (options.create != Create::always && !exists(result.path) && exists(options.path)) {
+    util::fail(EEXIST,
+               "seal=on: {} is there and is whole: create=always replaces it once the new image is "
+               "whole, seal=off writes to it as it is",
+               options.path);
+  }
+  return result;
 }
 
 }  // namespace
 
-std::unique_ptr<Image> open_image(const Options &options, const util::Log &log) {
+std::unique_ptr<Image> open_image(const Options &wanted, const util::Log &log) {
+  Options options = wanted.seal ? partial(wanted) : wanted;
   bool there = exists(options.path);
   if (!there && options.create == Create::never) {
     util::fail(ENOENT, "create=never: there is no {}", options.path);
   }
   if (there && options.create != Create::always) return open_existing(options, log);
   return create_new(options, there, log);
+}
+
+std::unique_ptr<Layer> open_read_only(const Options &options) {
+  ImageFile file(util::open_file(options.path, O_RDONLY), options.path);
+  if (options.lock) lock_image(file.fd(), options.path, Use::backing);
+  Header header = read_header(file);
+  check_wishes(options, header);
+  auto backing = open_backing_of(options, header);
+  return std::make_unique<Layer>(std::move(file), header, std::move(backing),
+                                 options.settings.l2_cache_bytes);
+}
+
+void close_image(const Options &options, Image &image, const util::Log &log) {
+  image.finalise();
+  if (!options.seal) return;
+  if (!image.is_flushed()) {
+    log.warning(
+        "{} keeps its name: no client has flushed it after its last write; the same "
+        "command again goes on with it",
+        partial_name(options.path));
+    return;
+  }
+  seal(options.path, options.create == Create::always);
+  log.info("{}: sealed", options.path);
 }
 
 }  // namespace qcow2

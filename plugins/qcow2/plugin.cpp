@@ -19,13 +19,18 @@ namespace {
 
 class Connection {
  public:
-  explicit Connection(Image &image) : image_(image) { image_.attach(); }
-  ~Connection() { image_.detach(); }
+  // image is null if the layer is only read.
+  Connection(const Layer &layer, Image *image) : layer_(layer), image_(image) {
+    if (image_ != nullptr) image_->attach();
+  }
+  ~Connection() {
+    if (image_ != nullptr) image_->detach();
+  }
   Connection(const Connection &) = delete;
   Connection &operator=(const Connection &) = delete;
 
-  uint64_t get_size() { return image_.size(); }
-  bool can_write() { return true; }
+  uint64_t get_size() { return layer_.size(); }
+  bool can_write() { return image_ != nullptr; }
   bool can_flush() { return true; }
   bool can_trim() { return true; }
   bool can_zero() { return true; }
@@ -34,27 +39,30 @@ class Connection {
   bool can_multi_conn() { return true; }
   nbdkit::Fua can_fua() { return nbdkit::Fua::native; }
   nbdkit::BlockSize block_size() {
-    return {1, static_cast<uint32_t>(image_.cluster_size()), std::numeric_limits<uint32_t>::max()};
+    return {1, static_cast<uint32_t>(layer_.geometry.cluster_size()),
+            std::numeric_limits<uint32_t>::max()};
   }
 
-  void pread(std::span<std::byte> buffer, uint64_t offset) { image_.read(buffer, offset); }
+  void pread(std::span<std::byte> buffer, uint64_t offset) { layer_.read(buffer, offset); }
   void pwrite(std::span<const std::byte> data, uint64_t offset, uint32_t flags) {
-    image_.write(data, offset);
+    image_->write(data, offset);
     flush_if_asked(flags);
   }
   void zero(uint32_t count, uint64_t offset, uint32_t flags) {
-    image_.zero(offset, count);
+    image_->zero(offset, count);
     flush_if_asked(flags);
   }
   void trim(uint32_t count, uint64_t offset, uint32_t flags) {
-    image_.trim(offset, count);
+    image_->trim(offset, count);
     flush_if_asked(flags);
   }
-  void flush() { image_.flush(); }
+  void flush() {
+    if (image_ != nullptr) image_->flush();
+  }
 
   void extents(uint32_t count, uint64_t offset, uint32_t flags, nbdkit::ExtentList &list) {
     bool one = (flags & NBDKIT_FLAG_REQ_ONE) != 0;
-    image_.extents({offset, count}, [&](const extents::Extent &extent) {
+    layer_.extents({offset, count}, [&](const extents::Extent &extent) {
       list.add(extent);
       return !one;
     });
@@ -64,10 +72,11 @@ class Connection {
   // What the write needs to be durable may be in entries that earlier writes have changed: a FUA
   // write is a flush after it, shared with the others'.
   void flush_if_asked(uint32_t flags) {
-    if ((flags & NBDKIT_FLAG_FUA) != 0) image_.flush();
+    if ((flags & NBDKIT_FLAG_FUA) != 0) image_->make_durable();
   }
 
-  Image &image_;
+  const Layer &layer_;
+  Image *const image_;
 };
 
 class Plugin {
@@ -80,10 +89,14 @@ class Plugin {
       "[file=]<FILE>              (required) The image.\n"
       "size=<SIZE>                Virtual size, required for a new image without backing=.\n"
       "cluster-size=<SIZE>        Cluster size of a new image, 512 to 2M (default: 64K).\n"
-      "backing=<FILE>             Backing file of a new image.\n"
+      "backing=<FILE>|auto        Backing file of a new image; auto: follow what images name.\n"
       "backing-format=raw|qcow2   Its format, required with backing=.\n"
       "create=auto|always|never   Whether to create the image (default: auto, if it is missing).\n"
       "detect-zeroes=on|off       Store clusters of zeroes as zero clusters (default: on).\n"
+      "preallocate=off|metadata|falloc  Of a new image (default: off).\n"
+      "read-only=on|off           Change nothing, not even to repair (default: off).\n"
+      "seal=on|off                Name it FILE.partial until it is whole (default: off).\n"
+      "lock=on|off                Lock the files as QEMU does (default: on).\n"
       "l2-cache=<SIZE>            Memory for L2 tables, 1M to 4G (default: 32M).";
 
   bool config(const std::string &key, const std::string &value) {
@@ -98,6 +111,8 @@ class Plugin {
       if (!std::has_single_bit(*options_.cluster_size)) {
         util::fail(EINVAL, "cluster-size={}: must be a power of two between 512 and 2M", value);
       }
+    } else if (key == "backing" && value == "auto") {
+      options_.follow_backing = true;
     } else if (key == "backing") {
       options_.backing = nbdkit::absolute_path(value);
     } else if (key == "backing-format") {
@@ -107,6 +122,15 @@ class Plugin {
       options_.create = Create(nbdkit::parse_choice(key, value, {"auto", "always", "never"}));
     } else if (key == "detect-zeroes") {
       options_.settings.detect_zeroes = nbdkit::parse_bool(key, value);
+    } else if (key == "preallocate") {
+      options_.preallocate =
+          Preallocate(nbdkit::parse_choice(key, value, {"off", "metadata", "falloc"}));
+    } else if (key == "read-only") {
+      read_only_ = nbdkit::parse_bool(key, value);
+    } else if (key == "seal") {
+      options_.seal = nbdkit::parse_bool(key, value);
+    } else if (key == "lock") {
+      options_.lock = nbdkit::parse_bool(key, value);
     } else if (key == "l2-cache") {
       options_.settings.l2_cache_bytes =
           nbdkit::parse_size(key, value, 1u << 20, uint64_t{4} << 30);
@@ -127,20 +151,39 @@ class Plugin {
       util::fail(EINVAL,
                  "backing-format={} makes no sense without backing=", options_.backing_format);
     }
+    if (options_.backing && options_.preallocate != Preallocate::off) {
+      util::fail(EINVAL, "preallocate= makes no sense with backing={}: it would hide it",
+                 *options_.backing);
+    }
+    if (!read_only_) return;
+    if (options_.create == Create::always || options_.seal) {
+      util::fail(EINVAL, "read-only=on makes no sense with {}",
+                 options_.seal ? "seal=on" : "create=always");
+    }
   }
 
-  void get_ready() { image_ = open_image(options_, nbdkit::log()); }
+  void get_ready() {
+    if (read_only_) {
+      reader_ = open_read_only(options_);
+    } else {
+      image_ = open_image(options_, nbdkit::log());
+    }
+  }
 
-  std::unique_ptr<Connection> open(bool) { return std::make_unique<Connection>(*image_); }
+  std::unique_ptr<Connection> open(bool) {
+    return std::make_unique<Connection>(image_ ? image_->layer() : *reader_, image_.get());
+  }
 
   // On SIGTERM the connections may not have been closed; their requests are done.
   void cleanup() {
-    if (image_) image_->finalise();
+    if (image_) close_image(options_, *image_, nbdkit::log());
   }
 
  private:
   Options options_;
-  std::unique_ptr<Image> image_;
+  bool read_only_ = false;
+  std::unique_ptr<Image> image_;  // or
+  std::unique_ptr<Layer> reader_;
 };
 
 }  // namespace

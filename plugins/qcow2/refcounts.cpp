@@ -116,7 +116,8 @@ class Writer {
     for (size_t k = 0; k < blocks_.size(); ++k) {
       if (blocks_[k] == 0) continue;
       for (uint64_t i = 0; i < per_block_; ++i) {
-        store_be16(&bytes[i * 2], used_.contains(k * per_block_ + i) ? 1 : 0);
+        store_refcount(bytes, geometry_.refcount_order(), i,
+                       used_.contains(k * per_block_ + i) ? 1 : 0);
       }
       file_.write(bytes, blocks_[k]);
     }

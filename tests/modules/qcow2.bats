@@ -105,7 +105,7 @@ PY
         qemu-img info "over-$format.qcow2" | grep -q "^backing file: base.$format"
         qemu-img info "over-$format.qcow2" | grep -q "^backing file format: $format"
         # Read again here, and by qemu-img from elsewhere.
-        start "again$format" "$QCOW2" "over-$format.qcow2" create=never
+        start "again$format" "$QCOW2" "over-$format.qcow2" create=never backing=auto
         copy "$(uri "again$format")" back
         same model back
         stop "again$format"
@@ -133,7 +133,9 @@ MAP
 
 @test "an image of qemu-img is opened, read and written" {
     sparse_file disk
-    for options in cluster_size=4k cluster_size=2M preallocation=metadata lazy_refcounts=on; do
+    for options in cluster_size=4k cluster_size=2M preallocation=metadata lazy_refcounts=on \
+        cluster_size=512,refcount_bits=1 cluster_size=512,refcount_bits=64 refcount_bits=2 refcount_bits=4 \
+        refcount_bits=8 refcount_bits=32; do
         qemu-img convert -O qcow2 -o "$options" disk image.qcow2
         start q "$QCOW2" image.qcow2
         copy "$(uri q)" back
@@ -173,15 +175,138 @@ MAP
     must_fail grep -q failed read.log
 }
 
+@test "persistent bitmaps are dropped by the first write, and not before" {
+    sparse_file disk
+    qemu-img convert -O qcow2 disk image.qcow2
+    qemu-img bitmap --add image.qcow2 one
+    cp image.qcow2 before.qcow2
+    start r "$QCOW2" image.qcow2 read-only=on
+    copy "$(uri r)" back
+    stop r
+    same disk back
+    start q "$QCOW2" image.qcow2
+    copy "$(uri q)" back
+    stop q
+    same before.qcow2 image.qcow2
+    start w "$QCOW2" image.qcow2
+    grep -q "persistent bitmaps: they become invalid" w.log
+    shell w -c 'h.pwrite(b"x" * 1000, 100000)'
+    stop w
+    printf 'x%.0s' $(seq 1000) | dd of=disk bs=1000 seek=100 conv=notrunc status=none
+    sound image.qcow2
+    must_fail grep -q 'name: one' <(qemu-img info image.qcow2)
+    qemu-img compare -f raw -F qcow2 disk image.qcow2
+    # QEMU goes on with it, and drops what is left of them.
+    qemu-io -c 'write -P 7 1M 5M' image.qcow2 > /dev/null
+    sound image.qcow2
+}
+
+@test "read-only=on changes nothing, and reads what cannot be written" {
+    sparse_file disk
+    try() { timeout 20 nbdkit -U - "$QCOW2" "$@" --run true; }
+    for options in compat=0.10 refcount_bits=1 lazy_refcounts=on; do
+        qemu-img convert -O qcow2 -o "$options" disk image.qcow2
+        qemu-img snapshot -c one image.qcow2 || [ $options = refcount_bits=1 ]
+        qemu-io -c 'write -P 5 1M 64k' image.qcow2 > /dev/null || true
+        sha256sum image.qcow2 > before
+        qemu-img convert -O raw image.qcow2 model
+        start "r$options" "$QCOW2" image.qcow2 read-only=on
+        nbdinfo --is read-only "$(uri "r$options")"
+        # Others may read it too.
+        qemu-img info image.qcow2 > /dev/null
+        copy "$(uri "r$options")" back
+        stop "r$options"
+        same model back
+        sha256sum -c before
+    done
+    # Left dirty: read as it is.
+    qemu-img create -q -f qcow2 -o lazy_refcounts=on dirty.qcow2 20M
+    qemu-io -c 'write -P 1 0 5M' -c flush -c abort dirty.qcow2 > /dev/null 2>&1 || true
+    sha256sum dirty.qcow2 > before
+    start d "$QCOW2" dirty.qcow2 read-only=on
+    shell d -c 'assert h.pread(5242880, 0) == b"\1" * 5242880'
+    stop d
+    sha256sum -c before
+    refuses "create=always" try image.qcow2 read-only=on create=always
+    refuses "seal=on" try image.qcow2 read-only=on seal=on
+    refuses "cannot open" try nothing.qcow2 read-only=on
+}
+
+@test "a backing file is followed only if that is asked for" {
+    random_file secret 1M
+    qemu-img create -q -f qcow2 -b "$PWD/secret" -F raw over.qcow2
+    try() { timeout 20 nbdkit -U - "$QCOW2" "$@" --run true; }
+    refuses "not followed unasked" try over.qcow2
+    refuses "not followed unasked" try over.qcow2 read-only=on
+    for how in backing=auto "backing=secret backing-format=raw"; do
+        # shellcheck disable=SC2086
+        timeout 20 nbdkit -U - "$QCOW2" over.qcow2 $how --run 'timeout 20 nbdcopy "$uri" back'
+        same secret back
+    done
+    mkdir sub
+    qemu-img create -q -f qcow2 -b "$PWD/over.qcow2" -F qcow2 sub/top.qcow2
+    refuses "which is not beside it" try sub/top.qcow2 "backing=over.qcow2" backing-format=qcow2
+    try sub/top.qcow2 backing=auto
+    # A loop, a name that means a protocol.
+    qemu-img create -q -f qcow2 a.qcow2 1M
+    qemu-img rebase -u -F qcow2 -b a.qcow2 a.qcow2
+    refuses "its own backing chain" try a.qcow2 backing=auto
+    for name in 'json:{"driver":"raw"}' nbd://localhost/x; do
+        qemu-img create -q -f qcow2 b.qcow2 1M
+        qemu-img rebase -u -F raw -b "$name" b.qcow2
+        refuses "must be a plain file" try b.qcow2 backing=auto
+    done
+}
+
+@test "preallocate= gives a new image its clusters, or its space as well" {
+    for how in off metadata falloc; do
+        start "q$how" "$QCOW2" "$how.qcow2" size=40M preallocate=$how
+        random_file part 3M
+        shell "q$how" -c 'h.pwrite(open("part", "rb").read(), 5000000)' \
+            -c 'assert h.pread(1048576, 20971520) == bytes(1048576)'
+        stop "q$how"
+        sound "$how.qcow2"
+    done
+    qemu-img compare off.qcow2 metadata.qcow2
+    qemu-img compare off.qcow2 falloc.qcow2
+    [ "$(du -k metadata.qcow2 | cut -f1)" -lt 5000 ]
+    [ "$(stat -c %s metadata.qcow2)" -gt 41000000 ]
+    [ "$(du -k falloc.qcow2 | cut -f1)" -gt 40000 ]
+    nbdkit -U - "$QCOW2" metadata.qcow2 --run 'nbdinfo --map "$uri"' | grep -q '^ *0 *41943040 *0 '
+    refuses "makes no sense with backing=" timeout 20 nbdkit -U - "$QCOW2" new.qcow2 backing=off.qcow2 \
+        backing-format=qcow2 preallocate=falloc --run true
+}
+
+@test "a size that is not the image's is refused: nothing is resized" {
+    qemu-img create -q -f qcow2 image 1M
+    refuses "is not resized here" timeout 20 nbdkit -U - "$QCOW2" image size=2M --run true
+    [ "$(qemu-img info --output=json image | grep -c '"virtual-size": 1048576')" = 1 ]
+}
+
+@test "a zero cluster with space of its own is zero, and not a hole" {
+    qemu-img create -q -f qcow2 -o preallocation=metadata image.qcow2 4M
+    qemu-io -c 'write -P 1 0 4M' -c 'write -z 1M 1M' image.qcow2 > /dev/null
+    start q "$QCOW2" image.qcow2
+    timeout 20 nbdinfo --map "$(uri q)" | awk '{print $1, $2, $3}' > map
+    diff map - <<'MAP'
+0 1048576 0
+1048576 1048576 2
+2097152 2097152 0
+MAP
+    shell q -c 'h.pwrite(b"\2" * 100, 1048576)'
+    stop q
+    sound image.qcow2
+    qemu-io -r -c 'read -P 2 1M 100' -c 'read -P 0 1048676 65436' image.qcow2 > read.log
+    must_fail grep -q failed read.log
+}
+
 @test "an image that cannot be written is refused, and says why" {
     qemu-img create -q -f qcow2 ok.qcow2 1M
     try() { timeout 20 nbdkit -U - "$QCOW2" "$@" --run true; }
     qemu-img create -q -f qcow2 -o compat=0.10 image 1M && refuses "amend -o compat=1.1" try image
-    qemu-img create -q -f qcow2 -o refcount_bits=1 image 1M && refuses "refcounts of 1 bits" try image
     qemu-img create -q -f qcow2 -o extended_l2=on image 1M && refuses "extended L2" try image
     qemu-img create -q -f qcow2 -o data_file=data image 1M && refuses "external data file" try image
     cp ok.qcow2 image && qemu-img snapshot -c one image && refuses "1 internal snapshots" try image
-    cp ok.qcow2 image && qemu-img bitmap --add image one && refuses "persistent bitmaps" try image
     random_file disk 1M && tr '\0-\377' 'a' < disk > plain
     qemu-img convert -c -O qcow2 plain image && refuses "compressed clusters" try image
     refuses "not a QCOW2 image" try plain
@@ -204,6 +329,8 @@ MAP
     refuses "must be auto, always or never" try size=1M create=perhaps
     refuses "must be on or off" try size=1M detect-zeroes=maybe
     refuses "unknown parameter" try size=1M compress=zstd
+    refuses "must be on or off" try size=1M seal=perhaps
+    refuses "must be off, metadata or falloc" try size=1M preallocate=full
     refuses "l2-cache=1000" try size=1M l2-cache=1000
     refuses "l2-cache=5G" try size=1M l2-cache=5G
     refuses "cannot open" try backing=base backing-format=raw
@@ -334,6 +461,54 @@ PY
         cmp -n $((32 << 20)) model back
         cmp -n $((32 << 20)) model back2
     done
+}
+
+@test "seal=on: the image has its name when it is whole, and not before" {
+    random_file disk 5M
+    try() { timeout 20 nbdkit -U - "$QCOW2" "$@" --run true; }
+    # Nobody has written, or flushed: not whole.
+    try image.qcow2 size=5M seal=on
+    [ -e image.qcow2.partial ] && [ ! -e image.qcow2 ]
+    start a "$QCOW2" image.qcow2 size=5M seal=on
+    shell a -c 'h.pwrite(b"x" * 1000, 0)' -c 'h.flush()' -c 'h.pwrite(b"y" * 1000, 0)'
+    stop a
+    grep -q "keeps its name: no client has flushed" a.log
+    sound image.qcow2.partial
+    [ ! -e image.qcow2 ]
+    # Killed: the next run goes on with it.
+    start b "$QCOW2" image.qcow2 size=5M seal=on
+    copy --flush disk "$(uri b)"
+    stop b KILL
+    [ ! -e image.qcow2 ]
+    start c "$QCOW2" image.qcow2 size=5M seal=on
+    copy "$(uri c)" back
+    same disk back
+    shell c -c 'h.flush()'
+    stop c
+    [ -e image.qcow2 ] && [ ! -e image.qcow2.partial ]
+    sound image.qcow2
+    qemu-img compare -f raw -F qcow2 disk image.qcow2
+    # Whole: not written to again by mistake.
+    refuses "is whole" try image.qcow2 size=5M seal=on
+    refuses "is whole" try image.qcow2 size=5M seal=on create=never
+    cp image.qcow2 before
+    random_file disk 5M 2
+    start d "$QCOW2" image.qcow2 size=5M seal=on create=always
+    copy --flush disk "$(uri d)"
+    same before image.qcow2
+    stop d
+    sound image.qcow2
+    qemu-img compare -f raw -F qcow2 disk image.qcow2
+    [ ! -e image.qcow2.partial ]
+    refuses "create=never: there is no" try new.qcow2 seal=on create=never
+}
+
+@test "lock=off takes no locks, and asks for none" {
+    start q "$QCOW2" image.qcow2 size=1M lock=off
+    qemu-img info image.qcow2 > /dev/null
+    timeout 20 nbdkit -U - "$QCOW2" image.qcow2 lock=off read-only=on --run true
+    stop q
+    sound image.qcow2
 }
 
 @test "a full disk is an error for the client, and the image stays sound" {

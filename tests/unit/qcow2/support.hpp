@@ -98,6 +98,7 @@ inline std::unique_ptr<Image> reopen(const std::string &path, const util::Log &l
   Options options;
   options.path = path;
   options.create = Create::never;
+  options.follow_backing = true;
   return open_image(options, log);
 }
 

@@ -76,6 +76,22 @@ TEST_CASE("a backing file beside the image is named by its name alone") {
   CHECK(resolve_backing("/d/a", "/e/base") == "/e/base");
 }
 
+TEST_CASE("below a backing file that is given, only names beside it are followed unasked") {
+  Directory directory;
+  std::filesystem::create_directory(directory.file("sub"));
+  write_file(directory.file("base"), random_bytes(1024, 1));
+  write_file(directory.file("sub/base"), random_bytes(1024, 1));
+  create(directory.file("sub/far"), 1024, 512, directory.file("base"), "raw");
+  create(directory.file("sub/near"), 1024, 512, directory.file("sub/base"), "raw");
+  CHECK_NOTHROW(create(directory.file("a"), 1024, 512, directory.file("sub/near"), "qcow2"));
+  CHECK_THROWS_WITH(create(directory.file("b"), 1024, 512, directory.file("sub/far"), "qcow2"),
+                    Contains("backing=auto allows"));
+  Options options;
+  options.follow_backing = true;
+  CHECK_NOTHROW(
+      create(directory.file("b"), 1024, 512, directory.file("sub/far"), "qcow2", options));
+}
+
 TEST_CASE("a loop in the chain is refused, and so is a format that is not given") {
   Directory directory;
   std::string a = directory.file("a"), b = directory.file("b");
@@ -119,16 +135,20 @@ TEST_CASE("what is asked for must not contradict the image that exists") {
   auto asks = [&](auto change) {
     Options options;
     options.path = path;
+    options.follow_backing = true;
     change(options);
     open_image(options, util::Log());
   };
   CHECK_NOTHROW(asks([](Options &o) { o.size = 1 << 20; }));
   CHECK_THROWS_WITH(asks([](Options &o) { o.size = 2 << 20; }), Contains("size=2097152"));
   CHECK_THROWS_WITH(asks([](Options &o) { o.cluster_size = 512; }), Contains("cluster-size=512"));
+  CHECK_THROWS_WITH(asks([](Options &o) { o.follow_backing = false; }),
+                    Contains("not followed unasked"));
   auto backing = [&](const char *name, const char *format) {
     asks([&](Options &o) {
       o.backing = directory.file(name);
       o.backing_format = format;
+      o.follow_backing = false;
     });
   };
   CHECK_NOTHROW(backing("base", "raw"));

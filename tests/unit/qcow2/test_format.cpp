@@ -161,3 +161,17 @@ TEST_CASE("a size that QEMU's limits do not allow is refused") {
   CHECK_THROWS_WITH(example(16, 1000), Catch::Contains("multiple of 512"));
   CHECK_NOTHROW(example(16, 1ull << 50));
 }
+
+TEST_CASE("refcounts of every width lie where QEMU looks for them") {
+  for (uint32_t order = 0; order <= 6; ++order) {
+    std::vector<std::byte> block(512, std::byte{0xff});
+    for (uint64_t i = 0; i < 512u * 8 >> order; ++i) store_refcount(block, order, i, i % 2);
+    auto at = [&](size_t i) { return std::to_integer<unsigned>(block[i]); };
+    if (order == 0) CHECK(at(0) == 0xaa);
+    if (order == 1) CHECK(at(0) == 0x44);
+    if (order == 2) CHECK(at(511) == 0x10);
+    if (order < 3) continue;
+    size_t bytes = size_t{1} << (order - 3);
+    for (size_t i = 0; i < 512; ++i) CHECK(at(i) == (i % (2 * bytes) == 2 * bytes - 1 ? 1 : 0));
+  }
+}

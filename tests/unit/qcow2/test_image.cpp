@@ -297,3 +297,24 @@ TEST_CASE("the refcount table moves when the file outgrows it") {
   image = reopen(path);
   CHECK((read_all(*image) == data));
 }
+
+TEST_CASE("a preallocated image has a place for every cluster, and is sound") {
+  Directory directory;
+  for (auto how : {Preallocate::metadata, Preallocate::falloc}) {
+    std::string path = directory.file("a.qcow2");
+    Options options;
+    options.preallocate = how;
+    std::filesystem::remove(path);
+    constexpr uint64_t size = (33 << 20) + 512;
+    auto image = create(path, size, 65536, "", "", options);
+    CHECK(read_all(*image) == Bytes(size));
+    CHECK(extents_of(*image, {0, size}).size() == 1);
+    Bytes data = random_bytes(100000, 1);
+    uint64_t length = std::filesystem::file_size(path);
+    image->write(data, 12345);
+    CHECK(std::filesystem::file_size(path) == length);
+    image->finalise();
+    image.reset();
+    CHECK(check(path) == 0);
+  }
+}
