@@ -35,7 +35,8 @@ class Chain {
   }
 
   std::unique_ptr<Source> open(const std::string &path, const std::string &format) {
-    ImageFile file(util::open_file(path, O_RDONLY), path);
+    // Not blocking: the name may be that of a pipe.
+    ImageFile file(util::open_file(path, O_RDONLY | O_NONBLOCK), path);
     enter(file.fd(), path);
     if (rules_.lock) lock_image(file.fd(), path, Use::backing);
     if (format == "raw") return std::make_unique<Raw>(std::move(file));
@@ -77,7 +78,7 @@ class Chain {
     if (!seen_.insert({st.st_dev, st.st_ino}).second) {
       util::fail(ELOOP, "backing file {} is part of its own backing chain", path);
     }
-    if (seen_.size() > max_depth) {
+    if (++depth_ > max_depth) {
       util::fail(ELOOP,
                  "backing file {}: a chain of more than {} files is not supported: shorten it "
                  "with qemu-img commit or rebase",
@@ -87,6 +88,7 @@ class Chain {
 
   const ChainRules rules_;
   size_t cache_bytes_;
+  size_t depth_ = 0;
   std::set<FileId> seen_;
 };
 

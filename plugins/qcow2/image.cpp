@@ -16,6 +16,7 @@ Image::Image(ImageFile file, const Header &header, std::unique_ptr<Source> backi
              const Settings &settings, util::Log log)
     : detect_zeroes_(settings.detect_zeroes), log_(std::move(log)) {
   Geometry geometry(header);
+  check_length(file, geometry);
   uint64_t end = Geometry::divide_up(file.size(), geometry.cluster_size());
   Bitmap used(end);
   used.add(0);

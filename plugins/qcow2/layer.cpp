@@ -13,6 +13,7 @@ Layer::Layer(ImageFile the_file, const Header &header, std::unique_ptr<Source> t
       geometry(header),
       backing(std::move(the_backing)),
       mapping(geometry, file, header.l1_offset, cache_bytes) {
+  check_length(file, geometry);
   Bitmap own(used == nullptr ? file.size() / geometry.cluster_size() + 1 : 0);
   load_tables(file, header, used == nullptr ? own : *used, mapping);
 }

@@ -109,6 +109,14 @@ Header read_header(const ImageFile &file) {
   return decode(start, size, file.path());
 }
 
+void check_length(const ImageFile &file, const Geometry &geometry) {
+  constexpr uint64_t most_clusters = uint64_t{128} << 20 << 3;
+  if (file.size() / geometry.cluster_size() > most_clusters) {
+    util::fail(EFBIG, "{}: a file of {} bytes is too long for clusters of {} bytes", file.path(),
+               file.size(), geometry.cluster_size());
+  }
+}
+
 void load_tables(const ImageFile &file, const Header &header, Bitmap &used, Mapping &mapping) {
   Loader(file, header, used).load(header.l1_offset, header.l1_entries, mapping);
 }

@@ -22,6 +22,10 @@ class Mapping;
 // Reads and checks the header of the file. Throws util::Error.
 Header read_header(const ImageFile &file);
 
+// Throws util::Error if the file is so long that a bit for each cluster is too much memory: 128 MiB,
+// which is for 64 TiB of 64 KiB clusters. (A file may be long and have no data.)
+void check_length(const ImageFile &file, const Geometry &geometry);
+
 // Reads the L1 table into an empty mapping, and checks all L2 tables. Refuses with util::Error what
 // lies outside the file, is referenced twice or is in `used` already, has reserved bits, or is
 // compressed. `used` must be as long as the file in clusters; the L2 tables and data clusters are

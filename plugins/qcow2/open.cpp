@@ -176,7 +176,8 @@ std::unique_ptr<Image> open_image(const Options &wanted, const util::Log &log) {
 }
 
 std::unique_ptr<Layer> open_read_only(const Options &options) {
-  ImageFile file(util::open_file(options.path, O_RDONLY), options.path);
+  ImageFile file(util::open_file(options.path, O_RDONLY | O_NONBLOCK), options.path);
+  check_regular(file.fd(), options.path);
   if (options.lock) lock_image(file.fd(), options.path, Use::backing);
   Header header = read_header(file);
   check_wishes(options, header);

@@ -371,9 +371,31 @@ PY
     stop q
     start_qemu n -f qcow2 image.qcow2
     refuses "in use by another process" timeout 20 nbdkit -U - "$QCOW2" image.qcow2 --run true
+    refuses "being written" timeout 20 nbdkit -U - "$QCOW2" image.qcow2 read-only=on --run true
     refuses "being written" timeout 20 nbdkit -U - "$QCOW2" over.qcow2 backing=image.qcow2 \
         backing-format=qcow2 --run true
     [ ! -e over.qcow2 ]
+    stop n
+    # Who only reads shares with who only reads, here and there, and keeps writers out.
+    start r "$QCOW2" image.qcow2 read-only=on
+    timeout 20 nbdkit -U - "$QCOW2" image.qcow2 read-only=on --run true
+    timeout 20 nbdkit -U - "$QCOW2" over.qcow2 backing=image.qcow2 backing-format=qcow2 --run true
+    qemu-img check -q image.qcow2
+    refuses "in use by another process" timeout 20 nbdkit -U - "$QCOW2" image.qcow2 --run true
+    refuses 'Failed to get' qemu-io -c 'write 0 512' image.qcow2
+    refuses 'Failed to get' timeout 20 qemu-nbd --socket="$PWD/w.sock" -f qcow2 image.qcow2
+    stop r
+    start_qemu m --read-only --shared=4 -f qcow2 image.qcow2
+    timeout 20 nbdkit -U - "$QCOW2" image.qcow2 read-only=on --run true
+    refuses "in use by another process" timeout 20 nbdkit -U - "$QCOW2" image.qcow2 --run true
+    stop m
+    # The backing file of an image that is served, and of one that QEMU serves.
+    start o "$QCOW2" over.qcow2 backing=auto
+    refuses 'Failed to get' qemu-io -c 'write 0 512' image.qcow2
+    refuses "in use by another process" timeout 20 nbdkit -U - "$QCOW2" image.qcow2 --run true
+    stop o
+    start_qemu p -f qcow2 over.qcow2
+    refuses "in use by another process" timeout 20 nbdkit -U - "$QCOW2" image.qcow2 --run true
 }
 
 @test "create=always replaces an image, auto keeps it" {

@@ -2,6 +2,7 @@
 //
 // Backing chains, locks, what is asked for against what is there, and images that are damaged.
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <catch2/catch.hpp>
 #include <thread>
@@ -195,6 +196,42 @@ TEST_CASE("tables that point to what they must not are refused") {
   refused(h.refcount_table_offset, h.refcount_table_offset, "refcount block");
   CHECK_NOTHROW(reopen(path));
   CHECK(check(path) == 0);
+}
+
+TEST_CASE("a file that is long and empty takes no memory: it is refused") {
+  Directory directory;
+  std::string path = directory.file("a");
+  create(path, 1 << 20, 512)->finalise();
+  std::filesystem::resize_file(path, 1ull << 40);
+  CHECK_THROWS_WITH(reopen(path), Contains("too long for clusters of 512 bytes"));
+}
+
+TEST_CASE("a backing file that is a pipe or a device is refused, and nothing waits for it") {
+  Directory directory;
+  std::string pipe = directory.file("pipe");
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  for (const std::string &name : {pipe, std::string("/dev/zero"), directory.file("")}) {
+    CHECK_THROWS_WITH(create(directory.file("a"), 1 << 20, 512, name, "raw"),
+                      Contains("neither a file nor a block device"));
+  }
+}
+
+TEST_CASE("a chain that is too long is refused") {
+  Directory directory;
+  write_file(directory.file("0"), random_bytes(512, 1));
+  for (int i = 1; i <= 70; ++i) {
+    auto next = [&] {
+      create(directory.file(std::to_string(i)), 512, 512, directory.file(std::to_string(i - 1)),
+             i == 1 ? "raw" : "qcow2");
+    };
+    if (i <= 64) {
+      CHECK_NOTHROW(next());
+      if (i == 64) CHECK_NOTHROW(reopen(directory.file("64")));
+    } else {
+      CHECK_THROWS_WITH(next(), Contains("more than 64 files"));
+      break;
+    }
+  }
 }
 
 TEST_CASE("whatever one byte of the tables is changed to, the image opens or is refused") {

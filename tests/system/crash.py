@@ -1,0 +1,173 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# crash.py PLUGIN DIRECTORY ROUNDS [SEED]: kills the server again and again while it writes, and looks
+# whether everything that was flushed is there: after qemu-img check -r all, and after the plugin has
+# repaired the image itself. The image of one round is the start of the next; from time to time a new
+# one is begun, of another cluster size, alone or over a backing file.
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import nbd
+
+plugin, directory, rounds = sys.argv[1], sys.argv[2], int(sys.argv[3])
+seed = int(sys.argv[4]) if len(sys.argv) > 4 else int.from_bytes(os.urandom(4), "big")
+print(f"seed {seed}", flush=True)
+rng = random.Random(seed)
+os.chdir(directory)
+SIZE = 24 << 20
+CONNECTIONS = 2
+
+
+class Piece:
+    """A range of the disk: its content if that is certain, or None."""
+
+    def __init__(self, offset, content):
+        self.offset, self.length = offset, len(content)
+        self.flushed = content     # what a flush has promised
+        self.current = content     # what the last finished request has written
+        self.in_flight = False
+
+
+def pieces(content):
+    at, result = 0, []
+    while at < SIZE:
+        n = min(SIZE - at, rng.randrange(1, rng.choice((700, 70000, 700000))))
+        result.append(Piece(at, content[at:at + n]))
+        at += n
+    return result
+
+
+def serve(*arguments):
+    if os.path.exists("sock"):
+        os.unlink("sock")
+    log = open("log", "w")
+    server = subprocess.Popen(["nbdkit", "-f", "-U", "sock", plugin, *arguments], stdout=log, stderr=log)
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            h = nbd.NBD()
+            h.connect_unix("sock")
+            return server, h
+        except nbd.Error:
+            if server.poll() is not None or time.monotonic() > deadline:
+                sys.exit(f"the server does not start: {open('log').read()}")
+            time.sleep(0.01)
+
+
+def load(h, mine, stop_after):
+    """Writes, zeroes and flushes until the server is gone."""
+    r = random.Random(rng.random())
+    try:
+        while not stop_after.is_set():
+            batch = r.sample(mine, min(len(mine), 12))
+            for p in batch:
+                if r.random() < 0.2:
+                    content, zero = bytes(p.length), True
+                else:
+                    content, zero = r.randbytes(p.length), False
+                p.in_flight = True
+
+                def finished(error, p=p, content=content):
+                    if error == 0 or getattr(error, "value", error) == 0:
+                        p.current, p.in_flight = content, False
+                    return 1
+
+                if zero:
+                    h.aio_zero(p.length, p.offset, completion=finished)
+                else:
+                    h.aio_pwrite(nbd.Buffer.from_bytearray(bytearray(content)), p.offset, completion=finished)
+            while h.aio_in_flight() > 0:
+                h.poll(-1)
+            if r.random() < 0.6:
+                # A flush promises what was finished before it, on this connection and the others;
+                # only our own is certain here.
+                done = [(p, p.current) for p in mine if not p.in_flight]
+                h.flush()
+                for p, content in done:
+                    p.flushed = content
+    except nbd.Error:
+        pass
+
+
+def verify(read, all_pieces, who):
+    for p in all_pieces:
+        got = read(p.offset, p.length)
+        allowed = not p.in_flight and p.current == p.flushed
+        if allowed and got != p.flushed:
+            sys.exit(f"{who}: the flushed {p.length} bytes at {p.offset} are lost (seed {seed})")
+    return
+
+
+def by_qemu(all_pieces):
+    shutil.copy("image", "repaired")
+    run = subprocess.run(["qemu-img", "check", "-r", "all", "repaired"], capture_output=True, text=True)
+    again = subprocess.run(["qemu-img", "check", "repaired"], capture_output=True, text=True)
+    if again.returncode != 0:
+        sys.exit(f"qemu-img cannot repair it (seed {seed}): {run.stdout}{run.stderr}{again.stdout}")
+    subprocess.run(["qemu-img", "convert", "-O", "raw", "repaired", "raw"], check=True)
+    with open("raw", "rb") as f:
+        verify(lambda at, n: (f.seek(at), f.read(n))[1], all_pieces, "after qemu-img check -r all")
+
+
+def by_ourselves(all_pieces):
+    server, h = serve("image", "backing=auto")
+    content = bytearray()
+    while len(content) < SIZE:
+        content += h.pread(min(1 << 20, SIZE - len(content)), len(content))
+    verify(lambda at, n: bytes(content[at:at + n]), all_pieces, "after our own repair")
+    h.shutdown()
+    server.send_signal(signal.SIGTERM)
+    server.wait(30)
+    subprocess.run(["qemu-img", "check", "-q", "image"], check=True)
+    # What is there now is what the next round builds on.
+    for p in all_pieces:
+        p.flushed = p.current = bytes(content[p.offset:p.offset + p.length])
+        p.in_flight = False
+
+
+def begin():
+    for name in ("image", "base"):
+        if os.path.exists(name):
+            os.unlink(name)
+    content = bytes(SIZE)
+    options = [f"size={SIZE}", f"cluster-size={rng.choice((512, 4096, 65536, 1 << 20))}", "l2-cache=1M"]
+    if rng.random() < 0.5:
+        content = rng.randbytes(SIZE // 2) + bytes(SIZE // 2)
+        with open("base", "wb") as f:
+            f.write(content[:SIZE // 2])
+        options += ["backing=base", "backing-format=raw"]
+    return pieces(content), options
+
+
+dirty = 0
+for number in range(rounds):
+    if number % 5 == 0:
+        all_pieces, options = begin()
+    server, h = serve("image", *options)
+    handles = [h]
+    for _ in range(CONNECTIONS - 1):
+        other = nbd.NBD()
+        other.connect_unix("sock")
+        handles.append(other)
+    stop = threading.Event()
+    threads = [threading.Thread(target=load, args=(x, all_pieces[i::CONNECTIONS], stop))
+               for i, x in enumerate(handles)]
+    for t in threads:
+        t.start()
+    time.sleep(rng.uniform(0.005, 0.6))
+    server.kill()
+    server.wait()
+    for t in threads:
+        t.join()
+    if subprocess.run(["qemu-img", "check", "-q", "image"], capture_output=True).returncode != 0:
+        dirty += 1
+    by_qemu(all_pieces)
+    by_ourselves(all_pieces)
+print(f"{rounds} times killed, {dirty} images in need of repair, nothing flushed was lost")
