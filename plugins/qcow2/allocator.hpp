@@ -7,6 +7,7 @@
 #include <mutex>
 #include <vector>
 
+#include "common/extents/extent.hpp"
 #include "plugins/qcow2/geometry.hpp"
 #include "plugins/qcow2/image_file.hpp"
 
@@ -23,6 +24,11 @@ class Allocator {
   Allocator(const Geometry &geometry, const ImageFile &file, uint64_t end,
             std::vector<uint64_t> blocks);
 
+  // From now on the file is made longer ahead of what is given out, with space for it: writes to a
+  // disk that do not make the file longer disturb each other less. What is too much is cut off when
+  // the image is closed.
+  void reserve_ahead() { ahead_ = true; }
+
   // The offset of `count` clusters in a row. May be called from any thread. Throws util::Error:
   // EFBIG if no refcount table can describe so long a file, ENOSPC if there is no room for their
   // counts.
@@ -30,13 +36,19 @@ class Allocator {
 
   // For finalising, when no other thread allocates.
   uint64_t end() const { return end_; }
-  void set_end(uint64_t end) { end_ = end; }
+  void set_end(uint64_t end) {
+    end_ = end;
+    reserved_ = 0;
+  }
   std::vector<uint64_t> &blocks() { return blocks_; }
 
  private:
   const Geometry geometry_;
   const ImageFile &file_;
-  std::mutex mutex_;  // protects end_ and blocks_
+  extents::Range plan_ahead();
+  bool ahead_ = false;
+  std::mutex mutex_;       // protects what follows
+  uint64_t reserved_ = 0;  // in bytes: the file has space up to there, or will have soon
   uint64_t end_;
   std::vector<uint64_t> blocks_;
 };

@@ -29,9 +29,11 @@ Image::Image(ImageFile file, const Header &header, std::unique_ptr<Source> backi
                  file.path());
     }
   }
+  const bool on_disk = file.allow_direct();
   layer_ = std::make_unique<Layer>(std::move(file), header, std::move(backing),
                                    settings.l2_cache_bytes, &used);
   metadata_ = std::make_unique<Metadata>(*layer_, header, end, std::move(blocks), log_);
+  if (on_disk) metadata_->reserve_ahead();
   if (metadata_->is_dirty()) {
     log_.warning("{} was not closed cleanly: rebuilding its refcounts", layer_->file.path());
     metadata_->finalise();
@@ -155,7 +157,7 @@ void Image::link_fresh(std::span<const std::byte> data, uint64_t offset, Claims 
   uint64_t host = metadata_->allocate(claims.count());
   uint64_t host_data = host + (offset - geometry.start_of(claims.first()));
   try {
-    layer_->file.write(head, data, tail, host_data - head.size());
+    layer_->file.write_fresh(head, data, tail, host_data - head.size());
   } catch (const util::Error &) {
     metadata_->abandon(host, geometry.start_of(claims.count()));
     throw;

@@ -48,14 +48,22 @@ class ImageFile {
   void read_or_zero(std::span<std::byte> buffer, uint64_t offset) const;
 
   using Bytes = std::span<const std::byte>;
-  void write(Bytes data, uint64_t offset) const { write(Bytes(), data, Bytes(), offset); }
-  // One after the other, in one call where the system can; some may be empty.
-  void write(Bytes head, Bytes data, Bytes tail, uint64_t offset) const;
+  void write(Bytes data, uint64_t offset) const;
+  // Writes what nobody else writes to or reads meanwhile: one after the other, in one call where the
+  // system can; some may be empty.
+  void write_fresh(Bytes head, Bytes data, Bytes tail, uint64_t offset) const;
+
+  // write_fresh may send large pieces to the disk past the page cache (O_DIRECT), from now on, if the
+  // file lies on a disk. (Other writes may not: two that share a page would spoil each other.)
+  // Returns whether it does.
+  bool allow_direct();
 
   // Makes sure that writing the range later will not fail for want of space, as far as the file
   // system can promise that, and that the file is at least so long. What is there is kept. The
   // range must be fresh: a file system that cannot reserve has zeroes written.
   void reserve(uint64_t offset, uint64_t length) const;
+  // The same where the file system can do it at once, and has room.
+  void reserve_if_possible(uint64_t offset, uint64_t length) const;
   // Gives space back. Best effort: a file system that cannot do it keeps the space.
   void punch(uint64_t offset, uint64_t length) const noexcept;
   void set_length(uint64_t length) const;
@@ -63,10 +71,13 @@ class ImageFile {
   void sync() const;
 
  private:
+  void write_buffered(Bytes head, Bytes data, Bytes tail, uint64_t offset) const;
+  void write_direct(Bytes data, uint64_t offset) const;
   template <typename Body>
   void observed(FileChange change, Body &&body) const;
 
   util::Fd fd_;
+  util::Fd direct_;  // the same file, if O_DIRECT is allowed
   std::string path_;
   FileObserver *observer_;
 };

@@ -40,6 +40,8 @@ class Metadata {
 
   // Fresh clusters in a row; returns their offset in the file.
   uint64_t allocate(uint64_t clusters) { return allocator_.allocate(clusters); }
+  // See Allocator.
+  void reserve_ahead() { allocator_.reserve_ahead(); }
   // Gives an allocation back that was never linked (the write has failed).
   void abandon(uint64_t host_offset, uint64_t length) noexcept;
 

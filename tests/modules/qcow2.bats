@@ -533,13 +533,31 @@ PY
     sound image.qcow2
 }
 
+# One request at a time: nbdkit 1.32 may abort (raw_send_socket) when a client leaves with several in
+# flight, as nbdcopy does at an error.
+fills() {
+    /usr/bin/python3 - "$(uri "$1")" <<'PY'
+import errno, nbd, sys
+h = nbd.NBD()
+h.connect_uri(sys.argv[1])
+data = open("disk", "rb").read()
+try:
+    for at in range(0, len(data), 262144):
+        h.pwrite(data[at:at + 262144], at)
+    sys.exit("there was room for all")
+except nbd.Error as error:
+    assert error.errnum == errno.ENOSPC, error
+h.flush()
+assert h.pread(1048576, 0) == data[:1048576]
+PY
+}
+
 @test "a full disk is an error for the client, and the image stays sound" {
     random_file disk 8M
     # A limit of the file's length stands for the disk: 4 MiB.
     nbdkit() { trap '' XFSZ; ulimit -f 4096; exec env nbdkit "$@"; }
     start q "$QCOW2" image.qcow2 size=64M
-    refuses "No space left" copy disk "$(uri q)"
-    shell q -c 'h.flush()'
+    fills q
     stop q
     sound image.qcow2
 }
@@ -549,8 +567,7 @@ PY
     mount -t tmpfs -o size=4M none small 2> /dev/null || skip "cannot mount a tmpfs"
     random_file disk 8M
     start q "$QCOW2" small/image.qcow2 size=64M
-    refuses "No space left" copy disk "$(uri q)"
-    shell q -c 'h.flush()'
+    fills q
     stop q
     sound small/image.qcow2
     # Room again: the same command finishes the work.

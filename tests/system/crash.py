@@ -31,8 +31,8 @@ class Piece:
     def __init__(self, offset, content):
         self.offset, self.length = offset, len(content)
         self.flushed = content     # what a flush has promised
-        self.current = content     # what the last finished request has written
-        self.in_flight = False
+        self.current = content     # what the last finished request has written, or None
+        self.touched = False       # written to since the flush began that has promised it
 
 
 def pieces(content):
@@ -72,11 +72,11 @@ def load(h, mine, stop_after):
                     content, zero = bytes(p.length), True
                 else:
                     content, zero = r.randbytes(p.length), False
-                p.in_flight = True
+                p.touched, p.current = True, None
 
                 def finished(error, p=p, content=content):
                     if error == 0 or getattr(error, "value", error) == 0:
-                        p.current, p.in_flight = content, False
+                        p.current = content
                     return 1
 
                 if zero:
@@ -88,10 +88,10 @@ def load(h, mine, stop_after):
             if r.random() < 0.6:
                 # A flush promises what was finished before it, on this connection and the others;
                 # only our own is certain here.
-                done = [(p, p.current) for p in mine if not p.in_flight]
                 h.flush()
-                for p, content in done:
-                    p.flushed = content
+                for p in mine:
+                    if p.touched and p.current is not None:
+                        p.flushed, p.touched = p.current, False
     except nbd.Error:
         pass
 
@@ -99,10 +99,11 @@ def load(h, mine, stop_after):
 def verify(read, all_pieces, who):
     for p in all_pieces:
         got = read(p.offset, p.length)
-        allowed = not p.in_flight and p.current == p.flushed
-        if allowed and got != p.flushed:
-            sys.exit(f"{who}: the flushed {p.length} bytes at {p.offset} are lost (seed {seed})")
-    return
+        if not p.touched and got != p.flushed:
+            wrong = [i for i in range(p.length) if got[i] != p.flushed[i]]
+            sys.exit(f"{who}: of the flushed {p.length} bytes at {p.offset} {len(wrong)} are lost, "
+                     f"{wrong[0]} to {wrong[-1]}: {got[wrong[0]:][:16]} for {p.flushed[wrong[0]:][:16]} "
+                     f"({options}, round {number}, seed {seed})")
 
 
 def by_qemu(all_pieces):
@@ -129,7 +130,7 @@ def by_ourselves(all_pieces):
     # What is there now is what the next round builds on.
     for p in all_pieces:
         p.flushed = p.current = bytes(content[p.offset:p.offset + p.length])
-        p.in_flight = False
+        p.touched = False
 
 
 def begin():

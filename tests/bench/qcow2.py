@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# The qcow2 plugin against qemu-nbd, and against nbdkit's raw file. QCOW2_BENCH_GIB=1 makes the copies
+# smaller than 4 GiB, QCOW2_BENCH_CLUSTERS=100000 the memory cases than a million (and 16 million).
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+
+import nbd
+
+from bench import Directory, Server, Table, module, random_file, run, seconds
+
+PLUGIN = module("plugin", "qcow2")
+GIB = float(os.environ.get("QCOW2_BENCH_GIB", "4"))
+SIZE = int(GIB * (1 << 30)) >> 20 << 20
+CLUSTERS = int(os.environ.get("QCOW2_BENCH_CLUSTERS", "1000000"))
+WIDE = 5 * SIZE  # of the disk of which a tenth is written here and there
+
+
+def ours(directory, size, *options):
+    """Our plugin on a new image."""
+    image = directory / "ours.qcow2"
+    if os.path.exists(image):
+        os.unlink(image)
+    return Server(PLUGIN, image, f"size={size}", *options)
+
+
+def qemu(directory, size, *options, backing=None):
+    """qemu-nbd on a new image."""
+    image = directory / "theirs.qcow2"
+    over = ["-b", backing, "-F", "raw"] if backing else []
+    run("qemu-img", "create", "-q", "-f", "qcow2", *over, image, size)
+    socket = directory / "qemu.sock"
+    if os.path.exists(socket):
+        os.unlink(socket)
+    return Server("--persistent", "--shared=0", f"--socket={socket}", "-f", "qcow2", *options, image,
+                  command=("qemu-nbd",), socket=socket)
+
+
+def raw(directory, size):
+    """nbdkit's file plugin: a raw file."""
+    image = directory / "theirs.raw"
+    with open(image, "wb") as f:
+        f.truncate(0)
+        f.truncate(size)
+    return Server("file", image)
+
+
+def flush(uri):
+    h = nbd.NBD()
+    h.connect_uri(uri)
+    h.flush()
+    h.shutdown()
+
+
+def copy(server, source, *options):
+    """How long nbdcopy takes."""
+    with server as s:
+        return seconds(run, "nbdcopy", *options, source, s.uri())
+
+
+def scatter(server, block, bytes_to_write, durable=False):
+    """Random places of the disk, each once, by fio: 64 requests in flight."""
+    with server as s:
+        text = run("fio", "--name=scatter", "--ioengine=nbd", f"--uri={s.uri()}", "--rw=randwrite",
+                   f"--bs={block}", f"--size={WIDE}", f"--io_size={bytes_to_write}", "--iodepth=64",
+                   "--random_generator=lfsr", "--randseed=1", "--output-format=json")
+        took = json.loads(text[text.index("{"):])["jobs"][0]["write"]["runtime"] / 1000
+        return took + (seconds(flush, s.uri()) if durable else 0)
+
+
+def real_files(path, size):
+    """A disk with the files of /usr in it, as tar puts them one after the other."""
+    with open(path, "wb") as f:
+        tar = subprocess.Popen(["tar", "-C", "/usr", "-cf", "-", "."], stdout=subprocess.PIPE,
+                               stderr=subprocess.DEVNULL)
+        while f.tell() < size and (chunk := tar.stdout.read(min(1 << 20, size - f.tell()))):
+            f.write(chunk)
+        tar.kill()
+        tar.wait()
+        f.truncate(size)
+
+
+def in_memory(table):
+    with Directory() as d:
+        source = d / "source"
+        if table.wanted("random data, in memory"):
+            random_file(source, SIZE)
+            table.compare("random data, in memory", "qemu-nbd",
+                          lambda: copy(ours(d, SIZE), source),
+                          lambda: copy(qemu(d, SIZE), source), at_most=0.63)
+            table.compare("random data, in memory, raw", "nbdkit file",
+                          lambda: copy(ours(d, SIZE), source),
+                          lambda: copy(raw(d, SIZE), source), at_most=1.00)
+        if table.wanted("half sparse, in memory"):
+            random_file(source, SIZE)
+            for at in range(0, SIZE, 8 << 20):
+                run("fallocate", "-p", "-o", at, "-l", 4 << 20, source)
+            table.compare("half sparse, in memory", "qemu-nbd",
+                          lambda: copy(ours(d, SIZE), source),
+                          lambda: copy(qemu(d, SIZE), source), at_most=0.62)
+        if table.wanted("real files, in memory"):
+            real_files(source, SIZE)
+            table.compare("real files, in memory", "qemu-nbd",
+                          lambda: copy(ours(d, SIZE), source),
+                          lambda: copy(qemu(d, SIZE), source), at_most=0.65)
+
+
+def scattered(table):
+    amount = WIDE // 10
+    with Directory() as d:
+        for aio, goal in ("threads", 0.75), ("io_uring", 0.85):
+            table.compare(f"64 KiB scattered, in memory, {aio}", f"qemu-nbd aio={aio}",
+                          lambda: scatter(ours(d, WIDE), "64k", amount),
+                          lambda: scatter(qemu(d, WIDE, f"--aio={aio}"), "64k", amount), at_most=goal)
+        table.compare("16 KiB scattered, in memory", "qemu-nbd",
+                      lambda: scatter(ours(d, WIDE), "16k", amount // 4),
+                      lambda: scatter(qemu(d, WIDE), "16k", amount // 4), at_most=0.35)
+        if table.wanted("16 KiB scattered over a backing file, in memory"):
+            base = d / "base"
+            random_file(base, SIZE)
+            os.truncate(base, WIDE)
+            table.compare("16 KiB scattered over a backing file, in memory", "qemu-nbd",
+                          lambda: scatter(ours(d, WIDE, f"backing={base}", "backing-format=raw"),
+                                          "16k", amount // 4),
+                          lambda: scatter(qemu(d, WIDE, backing=base), "16k", amount // 4), at_most=0.75)
+
+
+def on_disk(table):
+    best = ("--cache=none", "--aio=io_uring")
+    amount = WIDE // 10
+    with Directory(disk=True) as d, Directory() as memory:
+        source = memory / "source"
+        if table.wanted("random data, on disk"):
+            random_file(source, SIZE)
+            table.compare("random data, on disk, best", "qemu-nbd cache=none io_uring",
+                          lambda: copy(ours(d, SIZE), source, "--flush"),
+                          lambda: copy(qemu(d, SIZE, *best), source, "--flush"), at_most=0.70)
+            table.compare("random data, on disk, default", "qemu-nbd",
+                          lambda: copy(ours(d, SIZE), source, "--flush"),
+                          lambda: copy(qemu(d, SIZE), source, "--flush"), at_most=0.50)
+            os.unlink(source)
+        table.compare("64 KiB scattered, on disk, qemu", "qemu-nbd cache=none io_uring",
+                      lambda: scatter(ours(d, WIDE), "64k", amount, True),
+                      lambda: scatter(qemu(d, WIDE, *best), "64k", amount, True), at_most=1.00)
+        table.compare("64 KiB scattered, on disk, raw", "nbdkit file",
+                      lambda: scatter(ours(d, WIDE), "64k", amount, True),
+                      lambda: scatter(raw(d, WIDE), "64k", amount, True), at_most=1.00)
+
+
+def write_here_and_there(uri, count):
+    h = nbd.NBD()
+    h.connect_uri(uri)
+    r = random.Random(1)
+    clusters = h.get_size() // 65536
+    data = nbd.Buffer.from_bytearray(bytearray(b"x" * 512))
+    for _ in range(count):
+        h.aio_pwrite(data, r.randrange(clusters) * 65536, completion=lambda _: 1)
+        while h.aio_in_flight() >= 64:
+            h.poll(-1)
+    while h.aio_in_flight() > 0:
+        h.poll(-1)
+    h.flush()
+
+
+def memory(table):
+    """The most memory that the server has had: less than 96 MiB. The images are sparse files on disk."""
+    def row(case, server, write):
+        if not table.wanted(case):
+            return
+        with server as s:
+            took = seconds(write, s.uri())
+            writing = s.resident()
+            closing = seconds(s.stop)
+        table.row(case, "96 MiB", f"{took:.0f} s, close {closing:.1f} s", f"{writing >> 20} MiB", [s.peak / (1 << 20)],
+                  at_most=96)
+
+    with Directory() as d:
+        row(f"memory: 62 TiB, {CLUSTERS} scattered clusters", ours(d, "62T"),
+            lambda uri: write_here_and_there(uri, CLUSTERS))
+        size = CLUSTERS * 16 * 512
+        row(f"memory: {16 * CLUSTERS} clusters of 512 bytes", ours(d, size, "cluster-size=512"),
+            lambda uri: run("nbdcopy", "--", "[", "nbdkit", "--exit-with-parent", "pattern", f"{size}", "]", uri))
+
+
+table = Table("qcow2")
+in_memory(table)
+scattered(table)
+on_disk(table)
+memory(table)
+table.end()
