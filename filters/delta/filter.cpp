@@ -61,9 +61,12 @@ class Connection {
     constexpr uint64_t sector = Sectors::sector;
     const uint64_t size = next.get_size();
     uint64_t at = offset / sector * sector;
+    // Who wants one extent asks for each: the list of all must not be made for every answer.
+    const bool one = (flags & NBDKIT_FLAG_REQ_ONE) != 0;
+    if (one) count = std::min<uint32_t>(count, 128u << 20);
     const uint64_t end = std::min((offset + count + sector - 1) / sector * sector, size);
     Sectors sectors([&](const extents::Extent &extent) { list.add(extent); });
-    Asking asking((flags & NBDKIT_FLAG_REQ_ONE) != 0);
+    Asking asking(one);
     while (at < end && asking.more(!sectors.empty())) {
       auto ask = static_cast<uint32_t>(std::min<uint64_t>(end - at, UINT32_MAX / sector * sector));
       for (const auto &extent : next.extents(ask, at)) {
