@@ -576,9 +576,9 @@ TEST_CASE("overlapping requests on many connections at once, byte by byte") {
     s.start();
     std::vector<std::jthread> threads;
     for (unsigned t = 0; t < 8; ++t) {
-      threads.emplace_back([&s, t] {
+      threads.emplace_back([&s, t, covers_all] {
         std::mt19937 random(t);
-        auto client = s.join(s.destination.covers_all);
+        auto client = s.join(covers_all);
         for (int i = 0; i < 100; ++i) {
           Range range{random() % size, 0};
           range.length = random() % (size - range.offset + 1);
@@ -594,7 +594,6 @@ TEST_CASE("overlapping requests on many connections at once, byte by byte") {
         } catch (const util::Error &) {  // data that was zeroed last is missing
         }
       });
-      s.destination.covers_all = covers_all;
     }
     threads.clear();
     for (uint64_t i = 0; i < size; ++i) {

@@ -108,9 +108,8 @@ TEST_CASE("a random mask, and random sets over it, are what the plain ones say")
   }
 }
 
-TEST_CASE(
-    "a copy of a million areas from one end to the other is one range, and quick to look at") {
-  constexpr uint64_t areas = 1'000'000, step = 65536;
+TEST_CASE("a copy of 100 000 areas from one end to the other is one range, and quick to look at") {
+  constexpr uint64_t areas = 100'000, step = 65536;
   Mask mask;
   for (uint64_t i = 0; i < areas; ++i) {
     mask.append(step, extents::hole | extents::zero);
