@@ -5,6 +5,6 @@ load ../lib
 
 @test "clients and servers killed at any instant: the state is true, the next run finishes" {
     timeout 1500 "$SOURCE/tests/system/kill.py" "${KILL_ROUNDS:-30}" "${KILL_SEED:-$RANDOM}" > out 2>&1 ||
-        { cat out; tail -5 ./*.log; false; }
+        { cat out; tail -n 5 ./*.log; false; }
     grep -q 'equal at the end' out
 }
