@@ -152,8 +152,8 @@ TEST_CASE("four threads count in entries of far too many slices, and no count is
   constexpr uint64_t slices = 300;
   {
     std::vector<std::jthread> pool;
-    for (uint64_t t = 0; t < 4; ++t) {
-      pool.emplace_back([&, t] {
+    for (unsigned t = 0; t < 4; ++t) {
+      pool.emplace_back([&] {
         for (uint64_t i = 0; i < 6000; ++i) {
           uint64_t cluster = i * 7919 % slices * entries_in_slice;
           Entries entries = cache.pin(cluster / entries_in_slice);
