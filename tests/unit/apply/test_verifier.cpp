@@ -114,7 +114,7 @@ TEST_CASE("a lower percentage finds what differs as often as the manual says") {
   }
 }
 
-TEST_CASE("the verifier looks at what was chosen, whatever is in the delta") {
+TEST_CASE("the verifier looks at what was chosen, whatever is in the delta", "[single]") {
   // Every third block is in the delta, and one more is so in part.
   constexpr uint64_t blocks = 60;
   Mask mask;

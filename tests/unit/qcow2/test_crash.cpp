@@ -188,7 +188,8 @@ int error_of(Body &&body) {
 
 }  // namespace
 
-TEST_CASE("power may fail at any instant: what was flushed is there, and the image is repairable") {
+TEST_CASE("power may fail at any instant: what was flushed is there, and the image is repairable",
+          "[single]") {
   for (uint64_t cluster : {512, 4096, 65536}) {
     uint64_t size = cluster * (cluster == 65536 ? 20 : 150) + 512;
     lose_power_while(cluster, size, false, 1, 1 << 20, cluster + 1);
