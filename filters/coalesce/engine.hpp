@@ -108,7 +108,6 @@ class Engine {
   void drop(const ChunkPtr &chunk);
   void drop_passed(const Stream &stream);
   void consume(const ChunkPtr &chunk, extents::Range range);
-  uint64_t wanted_in(extents::Range range) const;
   void start_workers();
 
   // Without the lock.

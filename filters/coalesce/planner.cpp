@@ -7,9 +7,6 @@ namespace coalesce {
 
 namespace {
 
-uint64_t round_down(uint64_t n, uint64_t align) {
-  return n - n % align;
-}
 uint64_t round_up(uint64_t n, uint64_t align) {
   return round_down(n + (align - 1), align);
 }

@@ -24,6 +24,10 @@ constexpr bool wanted(extents::Type type) {
   return type == extents::data;
 }
 
+constexpr uint64_t round_down(uint64_t n, uint64_t align) {
+  return n - n % align;
+}
+
 // The pieces that cover every wanted byte from `position` on, each once, in order. The extents may
 // come in any order and touch or overlap each other; what none of them says anything of is a gap, and
 // nothing before the first or after the last is planned. Pieces end at multiples of Shape::chunk,

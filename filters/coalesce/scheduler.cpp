@@ -13,10 +13,6 @@ namespace {
 constexpr uint64_t reach = 1u << 30;      // nothing further ahead of a stream is looked at
 constexpr uint64_t smallest = 64u << 10;  // of a chunk, where there is a choice
 
-uint64_t round_down(uint64_t n, uint64_t align) {
-  return n - n % align;
-}
-
 }  // namespace
 
 Stream *Engine::observe(extents::Range want) {
@@ -58,14 +54,6 @@ uint64_t Engine::wanted_between(uint64_t from, uint64_t to) const {
     if (wanted(e.type)) bytes += end - from;
     if (bytes > streams_.slack()) return too_much;
     from = end;
-  }
-  return bytes;
-}
-
-uint64_t Engine::wanted_in(extents::Range range) const {
-  uint64_t bytes = 0;
-  for (const auto &e : map_.known(range)) {
-    if (wanted(e.type)) bytes += e.length;
   }
   return bytes;
 }
@@ -132,10 +120,10 @@ ChunkPtr Engine::start(Stream &stream, extents::Range piece) {
   Buffer buffer = Buffer::allocate(budget_, piece.length);
   if (!buffer) return nullptr;
   auto chunk = std::make_shared<Chunk>(piece, std::move(buffer), size());
-  counters_.gap_bytes += piece.length - wanted_in(piece);
   for (const auto &e : map_.known(piece)) {
     if (wanted(e.type)) chunk->unread.add(e.range());
   }
+  counters_.gap_bytes += piece.length - chunk->unread.bytes();
   chunk->stream = stream.id;
   chunks_.insert(chunk);
   held_ += piece.length;
