@@ -12,45 +12,29 @@ SECTORS=$(((SIZE + 511) / 512 * 512))
 # `whole` what it says when everything has changed.
 prepare() {
     random_file base.raw $SIZE 1
-    /usr/bin/python3 - <<'PY'
-import random
-disk = bytearray(open("base.raw", "rb").read())
-new = random.Random(2)
-K, size = 1024, len(disk)
-changes = []
-def data(offset, length):
-    disk[offset:offset + length] = new.randbytes(length)
-    changes.append((offset, length, ""))
-def zeroes(offset, length, kind):
-    disk[offset:offset + length] = bytes(length)
-    changes.append((offset, length, kind))
-data(100 * K, 4 * K)
-data(200 * K + 1, 4 * K)                    # 4 KiB, aligned to nothing
-data(300 * K + 77, 513)
-data(1024 * K, 300 * K)
-zeroes(1500 * K + 5, 70 * K, "")            # data that reads as zeroes
-zeroes(2048 * K, 256 * K, "zero")
-zeroes(3072 * K + 513, 100 * K, "hole,zero")  # a hole now
-zeroes(4096 * K, 512 * K, "hole,zero")
-data(5120 * K, 600 * K)                     # with zeroes within
-disk[5200 * K:5264 * K] = bytes(64 * K)
-data(size - 777, 777)                       # a part of a sector, the last
-changes.sort()
-at, lines = 0, []
-for offset, length, kind in changes:
-    if at < offset:
-        lines.append(f"{at} {offset - at} hole")
-    lines.append(f"{offset} {length} {kind}")
-    at = offset + length
-open("honest", "w").write("\n".join(lines) + "\n")
+    PYTHONPATH=$SOURCE/tests /usr/bin/python3 -B - <<'PY'
+from changed_disk import ChangedDisk, K
+disk = ChangedDisk()
+size = len(disk.bytes)
+disk.data(100 * K, 4 * K)
+disk.data(200 * K + 1, 4 * K)                    # 4 KiB, aligned to nothing
+disk.data(300 * K + 77, 513)
+disk.data(1024 * K, 300 * K)
+disk.zeroes(1500 * K + 5, 70 * K, "")            # data that reads as zeroes
+disk.zeroes(2048 * K, 256 * K, "zero")
+disk.zeroes(3072 * K + 513, 100 * K, "hole,zero")  # a hole now
+disk.zeroes(4096 * K, 512 * K, "hole,zero")
+disk.data(5120 * K, 600 * K)                     # with zeroes within
+disk.bytes[5200 * K:5264 * K] = bytes(64 * K)
+disk.data(size - 777, 777)                       # a part of a sector, the last
+disk.save()
 open("whole", "w").write(f"0 {size}\n")
-open("disk.raw", "wb").write(disk)
 # How much a client may read: the steps of 256 KiB that touch the delta, and for what it leaves out
 # apply once the delta.
 def most(changes):
     steps = {s for o, l, k in changes for s in range(o // (256 * K), (o + l - 1) // (256 * K) + 1)}
     return len(steps) * 256 * K + sum(l for o, l, k in changes)
-open("most", "w").write(f"{most(changes)} {most([(0, size, '')])}\n")
+open("most", "w").write(f"{most(disk.changes)} {most([(0, size, '')])}\n")
 PY
 }
 
