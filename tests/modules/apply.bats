@@ -6,41 +6,21 @@ load ../lib
 # and as holes. `honest` is what an honest source says of it.
 prepare() {
     random_file base.raw 16M 1
-    /usr/bin/python3 - <<'PY'
-import random
-disk = bytearray(open("base.raw", "rb").read())
-new = random.Random(2)
-K = 1024
-changes = []
-def data(offset, length):
-    disk[offset:offset + length] = new.randbytes(length)
-    changes.append((offset, length, ""))
-def zeroes(offset, length, kind):
-    disk[offset:offset + length] = bytes(length)
-    changes.append((offset, length, kind))
-data(512 * K, 256 * K)
-data(1024 * K + 1, 70001)
-zeroes(2048 * K, 300 * K, "")                       # data that reads as zeroes
-zeroes(3072 * K + 513, 65536, "hole,zero")          # a hole now, aligned to nothing
-zeroes(4096 * K, 1024 * K, "zero")
-zeroes(5120 * K, 64 * K, "hole,zero")
-data(5184 * K, 64 * K)
-data(6144 * K, 1024 * K)                            # data with zeroes within
-disk[6200 * K:6264 * K] = bytes(64 * K)
-disk[6300 * K + 7:6310 * K] = bytes(10 * K - 7)
-changes.append((16384 * K - 1000, 1000, ""))        # the last bytes
-disk[-1000:] = new.randbytes(1000)
-changes.sort()
-at, lines = 0, []
-for offset, length, kind in changes:
-    if at < offset:
-        lines.append(f"{at} {offset - at} hole")
-    lines.append(f"{offset} {length} {kind}")
-    at = offset + length
-if at < len(disk):
-    lines.append(f"{at} {len(disk) - at} hole")
-open("honest", "w").write("\n".join(lines) + "\n")
-open("disk.raw", "wb").write(disk)
+    PYTHONPATH=$SOURCE/tests /usr/bin/python3 -B - <<'PY'
+from changed_disk import ChangedDisk, K
+disk = ChangedDisk()
+disk.data(512 * K, 256 * K)
+disk.data(1024 * K + 1, 70001)
+disk.zeroes(2048 * K, 300 * K, "")                       # data that reads as zeroes
+disk.zeroes(3072 * K + 513, 65536, "hole,zero")          # a hole now, aligned to nothing
+disk.zeroes(4096 * K, 1024 * K, "zero")
+disk.zeroes(5120 * K, 64 * K, "hole,zero")
+disk.data(5184 * K, 64 * K)
+disk.data(6144 * K, 1024 * K)                            # data with zeroes within
+disk.bytes[6200 * K:6264 * K] = bytes(64 * K)
+disk.bytes[6300 * K + 7:6310 * K] = bytes(10 * K - 7)
+disk.data(16384 * K - 1000, 1000)                        # the last bytes
+disk.save()
 PY
 }
 
@@ -680,7 +660,9 @@ h.flush()
 }
 
 @test "a source that does not answer when the client has gone: an error in time, and a true state" {
-    start src --filter="$DELTA" --filter=exportname --filter=extentlist --filter=delay file disk.raw \
+    # One thread a connection: with more, nbdkit 1.32 itself may abort when a client goes while another
+    # thread is about to answer it, and then the source is gone and not silent.
+    start src -t 1 --filter="$DELTA" --filter=exportname --filter=extentlist --filter=delay file disk.raw \
         extentlist=honest exportname-list=keep exportdesc=fixed:"$(description c1 c2)" rdelay=60
     destination_server apply-timeout=0.5
     python 'h.pwrite(disk[512 * K:768 * K], 512 * K)'
