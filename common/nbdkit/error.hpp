@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "common/nbdkit/protocol_errno.hpp"
 #include "common/util/log.hpp"
 
 namespace nbdkit {
@@ -32,7 +33,7 @@ R guard(R failure, Body &&body, int *err = nullptr) noexcept {
   try {
     return std::forward<Body>(body)();
   } catch (...) {
-    int errnum = report_current_exception();
+    int errnum = protocol_errno(report_current_exception());
     if (err != nullptr) *err = errnum;
     set_errno(errnum);
     return failure;

@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 #include <vector>
 
+#include "common/nbdkit/protocol_errno.hpp"
 #include "common/util/error.hpp"
 #include "common/util/fd.hpp"
 #include "common/util/file.hpp"
@@ -33,4 +34,12 @@ TEST_CASE("a system call's error names the file and keeps its errno") {
 
 TEST_CASE("a file too long to be one of ours is not read whole") {
   CHECK_THROWS_WITH(util::read_file("/dev/zero", 100000), Catch::Contains("/dev/zero"));
+}
+
+TEST_CASE("the client is told an error that the protocol knows") {
+  for (int errnum : {EPERM, EIO, ENOMEM, EINVAL, ENOSPC, EOVERFLOW, EOPNOTSUPP, ESHUTDOWN})
+    CHECK(nbdkit::protocol_errno(errnum) == errnum);
+  CHECK(nbdkit::protocol_errno(EACCES) == EPERM);
+  for (int errnum : {ETIMEDOUT, ECONNRESET, ENOENT, EPROTO})
+    CHECK(nbdkit::protocol_errno(errnum) == EIO);
 }
