@@ -11,6 +11,7 @@ namespace vsphere {
 namespace {
 
 constexpr size_t text_limit = 64 << 10;  // bytes; a descriptor has less than 2 KiB
+constexpr unsigned max_refusals = 2;     // of logins, one after the other; accounts lock at five
 
 // RFC 3986: everything but the unreserved characters.
 std::string quote(std::string_view text, std::string_view keep = "") {
@@ -166,7 +167,9 @@ std::string Datastore::session() const {
 }
 
 // The first request brings name and password; the server answers with a session, and the others
-// bring that. A session that is refused has expired: name and password once more.
+// bring that. A session that is refused has expired: name and password once more. If these are
+// refused now, and were accepted before, then it is the server's passing trouble, or the password
+// was changed: a retry tells, but not many, for they may lock the account.
 HttpResponse Datastore::send_once(HttpRequest request) {
   Lease lease(*this);
   std::string cookie = session();
@@ -182,8 +185,15 @@ HttpResponse Datastore::send_once(HttpRequest request) {
   }
   request.basic = &credentials_;
   HttpResponse response = lease.http().send(request);
+  bool refused = response.status == 401;
   std::lock_guard lock(mutex_);
-  if (cookie_ == cookie) cookie_ = response.status != 401 ? joined(response.cookies) : "";
+  if (cookie_ == cookie) cookie_ = refused ? "" : joined(response.cookies);
+  refusals_ = refused ? refusals_ + 1 : 0;
+  if (!refused) let_in_ = true;
+  if (refused && let_in_ && refusals_ <= max_refusals) {
+    throw TransportError(EACCES, endpoint_.host + " refuses a login that it accepted before", true,
+                         true);
+  }
   return response;
 }
 

@@ -78,7 +78,9 @@ class Datastore {
   std::condition_variable freed_;
   std::vector<std::unique_ptr<Http>> idle_;
   unsigned in_use_ = 0;
-  std::string cookie_;  // the session that Basic authentication began; empty: none yet
+  std::string cookie_;     // the session that Basic authentication began; empty: none yet
+  bool let_in_ = false;    // whether a login was ever accepted
+  unsigned refusals_ = 0;  // of logins since then, one after the other
 };
 
 }  // namespace vsphere

@@ -307,6 +307,24 @@ MAP
     done
 }
 
+@test "a login that was accepted before is tried again when it is refused, but not for ever" {
+    vc
+    serve disk=2000
+    nbdcopy "$(uri src)" out.img
+    # The session is refused, and so is the login that follows.
+    control vc 'fault?where=flat&kind=401&count=2'
+    timeout 60 qemu-io -r -f raw -c 'read 0 64k' "$(uri src)"
+    [ "$(of "s['faults']")" = 0 ]
+    grep -q 'refuses a login that it accepted before; retry 1 of 3' src.log
+    control vc 'fault?where=flat&kind=401&count=100'
+    refuses 'Operation not permitted' timeout 60 qemu-io -r -f raw -c 'read 0 64k' "$(uri src)"
+    grep -q 'refuses the user name or the password' src.log
+    [ "$(grep -c 'refuses a login that it accepted before; retry' src.log)" = 3 ]
+    control vc nofault
+    nbdcopy "$(uri src)" out.img
+    same one.img out.img
+}
+
 @test "reads fail at once where a retry is of no use, and after the last retry" {
     vc
     serve disk=2000 retries=2
