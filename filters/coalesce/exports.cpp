@@ -29,6 +29,7 @@ void Exports::leave(std::shared_ptr<Engine> &engine) {
   engine.reset();
   std::lock_guard lock(mutex_);
   share_out();
+  if (entries_.empty()) budget_.drop_spares();
 }
 
 void Exports::invalidate(const std::string &name, extents::Range range) {

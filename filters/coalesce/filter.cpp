@@ -7,91 +7,25 @@
 #include <optional>
 #include <string>
 
-#include "common/nbdkit/params.hpp"
 #include "common/stats/stats_file.hpp"
-#include "common/util/error.hpp"
 #include "filters/coalesce/exports.hpp"
+#include "filters/coalesce/lower_reader.hpp"
+#include "filters/coalesce/parameters.hpp"
 
 namespace coalesce {
 
 namespace {
 
-// The layer below, as the engine sees it: a connection's own, or one opened for a worker.
-class LowerReader : public Reader {
- public:
-  LowerReader(nbdkit::Next next, bool can_extents) : next_(next), can_extents_(can_extents) {}
-  void pread(std::span<std::byte> buffer, uint64_t offset) override { next_.pread(buffer, offset); }
-  std::vector<extents::Extent> extents(extents::Range range) override {
-    if (!can_extents_) return {{range.offset, range.length, extents::data}};
-    return next_.extents(static_cast<uint32_t>(range.length), range.offset);
-  }
-
- private:
-  nbdkit::Next next_;
-  bool can_extents_;
-};
-
-class WorkerReader : public Reader {
- public:
-  explicit WorkerReader(nbdkit::Backend backend)
-      : background_(backend, true, ""),
-        reader_(background_.next(), background_.next().can_extents()) {}
-  void pread(std::span<std::byte> buffer, uint64_t offset) override {
-    reader_.pread(buffer, offset);
-  }
-  std::vector<extents::Extent> extents(extents::Range range) override {
-    return reader_.extents(range);
-  }
-
- private:
-  nbdkit::BackgroundNext background_;
-  LowerReader reader_;
-};
-
-struct Parameters {
-  uint64_t gap = 1u << 20;
-  uint64_t chunk = 4u << 20;
-  uint64_t memory = 64u << 20;
-  unsigned workers = 4;
-  bool prefetch = true;
-  bool merged = false;  // coalesce-extents
-  std::vector<extents::Range> priority;
-  std::string stats_path;
-  int thread_model = NBDKIT_THREAD_MODEL_SERIALIZE_CONNECTIONS;
-};
-
 constexpr auto no_background =
     "coalesce: the layers below handle one request at a time, so nothing is read ahead: small "
-    "reads "
-    "become large ones, but not parallel ones";
-
-// OFFSET-END[,OFFSET-END...]
-std::vector<extents::Range> parse_ranges(const std::string &key, const std::string &value) {
-  constexpr uint64_t most = INT64_MAX;
-  std::vector<extents::Range> list;
-  for (size_t at = 0; at <= value.size();) {
-    const size_t comma = std::min(value.find(',', at), value.size());
-    const std::string one = value.substr(at, comma - at);
-    const size_t dash = one.find('-');
-    if (dash == 0 || dash == std::string::npos || dash + 1 == one.size()) {
-      util::fail(EINVAL, "{}={}: \"{}\" must be OFFSET-END, such as 0-1M", key, value, one);
-    }
-    uint64_t offset = nbdkit::parse_size(key, one.substr(0, dash), 0, most);
-    uint64_t end = nbdkit::parse_size(key, one.substr(dash + 1), 0, most);
-    if (end <= offset) {
-      util::fail(EINVAL, "{}={}: \"{}\" must end after it begins", key, value, one);
-    }
-    list.push_back({offset, end - offset});
-    at = comma + 1;
-  }
-  return list;
-}
+    "reads become large ones, but not parallel ones";
 
 class Connection {
  public:
-  Connection(const Parameters &parameters, Exports &exports, stats::StatsFile &stats,
-             nbdkit::Backend backend, const std::string &name, bool is_tls)
+  Connection(const Parameters &parameters, int thread_model, Exports &exports,
+             stats::StatsFile &stats, nbdkit::Backend backend, const std::string &name, bool is_tls)
       : parameters_(parameters),
+        thread_model_(thread_model),
         exports_(exports),
         stats_(stats),
         backend_(backend),
@@ -151,8 +85,7 @@ class Connection {
   // only where the layer below is parallel; where requests are serialised per connection they need
   // connections of their own, which must show the same disk and can only be to the default export.
   bool own_connections(bool shared) const {
-    return parameters_.thread_model == NBDKIT_THREAD_MODEL_SERIALIZE_REQUESTS && shared &&
-           name_.empty();
+    return thread_model_ == NBDKIT_THREAD_MODEL_SERIALIZE_REQUESTS && shared && name_.empty();
   }
   Engine::MakeReader make_reader(bool shared) const {
     if (!own_connections(shared)) return {};
@@ -168,8 +101,7 @@ class Connection {
     s.chunk = parameters_.chunk;
     if (block.maximum != 0) s.chunk = std::min<uint64_t>(s.chunk, block.maximum);
     s.chunk = std::max(s.chunk - s.chunk % s.block, s.block);
-    bool background =
-        parameters_.thread_model == NBDKIT_THREAD_MODEL_PARALLEL || own_connections(shared);
+    bool background = thread_model_ == NBDKIT_THREAD_MODEL_PARALLEL || own_connections(shared);
     s.workers = parameters_.prefetch && background ? parameters_.workers : 0;
     s.priority = parameters_.priority;
     return s;
@@ -182,6 +114,7 @@ class Connection {
   }
 
   const Parameters &parameters_;
+  const int thread_model_;
   Exports &exports_;
   stats::StatsFile &stats_;
   nbdkit::Backend backend_;
@@ -197,63 +130,15 @@ class Filter {
   static constexpr const char *longname = "nbdkit coalesce filter";
   static constexpr const char *description =
       "turn many small reads into few large parallel ones, ahead of the client";
-  static constexpr const char *config_help =
-      "coalesce-gap=<SIZE>        Read along gaps up to this (default: 1M).\n"
-      "coalesce-chunk=<SIZE>      Read at most this at a time, 64K to 32M (default: 4M).\n"
-      "coalesce-workers=<N>       Read so many at a time ahead of the client (default: 4).\n"
-      "coalesce-memory=<SIZE>     Limit of what is held in memory (default: 64M).\n"
-      "coalesce-prefetch=on|off   Read ahead in the background (default: on).\n"
-      "coalesce-priority=<RANGES> Read these first: OFFSET-END[,OFFSET-END...].\n"
-      "coalesce-extents=exact|merged\n"
-      "                           Whether clients see short gaps as data (default: exact).\n"
-      "coalesce-stats=<FILE>      Counters for Prometheus.";
+  static constexpr const char *config_help = Parameters::help;
 
   bool config(const std::string &key, const std::string &value) {
-    if (key == "coalesce-gap") {
-      parameters_.gap = nbdkit::parse_size(key, value, 0, uint64_t{1} << 40);
-    } else if (key == "coalesce-chunk") {
-      parameters_.chunk = nbdkit::parse_size(key, value, 64u << 10, 32u << 20);
-    } else if (key == "coalesce-workers") {
-      parameters_.workers = nbdkit::parse_unsigned(key, value, 1, 64);
-    } else if (key == "coalesce-memory") {
-      parameters_.memory = nbdkit::parse_size(key, value, 64u << 10, uint64_t{1} << 40);
-    } else if (key == "coalesce-prefetch") {
-      parameters_.prefetch = nbdkit::parse_bool(key, value);
-    } else if (key == "coalesce-priority") {
-      parameters_.priority = parse_ranges(key, value);
-    } else if (key == "coalesce-extents") {
-      parameters_.merged = nbdkit::parse_choice(key, value, {"exact", "merged"}) == 1;
-    } else if (key == "coalesce-stats") {
-      parameters_.stats_path = nbdkit::absolute_path(value);
-    } else {
-      return false;
-    }
-    return true;
+    return parameters_.set(key, value);
   }
-
-  void config_complete() {
-    if (parameters_.memory < parameters_.chunk) {
-      util::fail(
-          EINVAL,
-          "coalesce-memory={}: must be at least coalesce-chunk, which is {} bytes; give more "
-          "memory or smaller chunks",
-          parameters_.memory, parameters_.chunk);
-    }
-    uint64_t priority = 0;
-    for (const auto &range : parameters_.priority) priority += range.length;
-    if (priority > 0 && !parameters_.prefetch) {
-      util::fail(EINVAL, "coalesce-priority needs coalesce-prefetch=on: leave one of them out");
-    }
-    if (priority > parameters_.memory / 2) {
-      util::fail(EINVAL,
-                 "coalesce-priority: the ranges are {} bytes, at most half of coalesce-memory, {} "
-                 "bytes, can be kept for them",
-                 priority, parameters_.memory / 2);
-    }
-  }
+  void config_complete() { parameters_.check(); }
 
   void get_ready(int thread_model) {
-    parameters_.thread_model = thread_model;
+    thread_model_ = thread_model;
     exports_.emplace(parameters_.memory);
     stats_.emplace(
         "coalesce-stats", parameters_.stats_path,
@@ -277,12 +162,13 @@ class Filter {
   std::unique_ptr<Connection> open(nbdkit::Opener &opener, bool readonly, const std::string &name,
                                    bool is_tls) {
     opener.next(readonly, name);
-    return std::make_unique<Connection>(parameters_, *exports_, *stats_, opener.backend(), name,
-                                        is_tls);
+    return std::make_unique<Connection>(parameters_, thread_model_, *exports_, *stats_,
+                                        opener.backend(), name, is_tls);
   }
 
  private:
   Parameters parameters_;
+  int thread_model_ = NBDKIT_THREAD_MODEL_SERIALIZE_CONNECTIONS;  // what all layers agree on
   std::optional<Exports> exports_;
   std::optional<stats::StatsFile> stats_;
 };

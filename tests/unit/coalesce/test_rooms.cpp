@@ -132,6 +132,36 @@ TEST_CASE("the budget is a limit, and comes back with the buffer") {
   CHECK(budget.used() == 0);
 }
 
+TEST_CASE("memory is used again, and what is kept counts") {
+  Budget budget(10000);
+  Buffer a = Buffer::allocate(budget, 4000);
+  std::byte *const where = a.bytes().data();
+  a = Buffer();
+  CHECK(budget.used() == 0);
+  CHECK(budget.spare() == 4000);
+  SECTION("by one that is a little smaller") {
+    a = Buffer::allocate(budget, 3500);
+    CHECK(a.bytes().data() == where);
+    CHECK(a.bytes().size() == 3500);
+    CHECK(budget.used() == 4000);
+    CHECK(budget.spare() == 0);
+  }
+  SECTION("not by one that is much smaller, or larger") {
+    Buffer b = Buffer::allocate(budget, 1000), c = Buffer::allocate(budget, 4001);
+    CHECK(budget.used() == 5001);
+    CHECK(budget.spare() == 4000);
+    // There is room for this one only without what is kept.
+    Buffer d = Buffer::allocate(budget, 4999);
+    CHECK(d);
+    CHECK(budget.spare() == 0);
+  }
+  SECTION("it goes back when nobody reads any more") {
+    budget.drop_spares();
+    CHECK(budget.spare() == 0);
+    CHECK(Buffer::allocate(budget, 10000));
+  }
+}
+
 TEST_CASE("what was asked for before a write is not learned after it") {
   DiskMap map(1000);
   map.learn(map.generation(), {{0, 100, extents::hole}, {100, 100, extents::data}});
