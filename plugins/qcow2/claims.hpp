@@ -41,6 +41,13 @@ class Claims {
     }
   }
 
+  // Links the only cluster by an entry of another kind.
+  void link_entry(Entry entry, Metadata &metadata) {
+    entries_.release(first_, entry);
+    linked_ = 1;
+    metadata.changed(entries_, old_[0]);
+  }
+
   uint64_t first() const { return first_; }
   uint64_t last() const { return first_ + old_.size() - 1; }
   uint64_t count() const { return old_.size(); }

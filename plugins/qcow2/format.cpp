@@ -70,6 +70,10 @@ void check_features(const Header &h, const std::string &path) {
     util::fail(EINVAL, "{}: compression type {} does not match the compression feature bit", path,
                h.compression_type);
   }
+  if (h.compression_type > 1) {
+    util::fail(ENOTSUP, "{} is compressed in a way this version does not know (type {})", path,
+               h.compression_type);
+  }
   if (h.crypt_method != 0) {
     util::fail(ENOTSUP, "{} is encrypted (method {}), which is not supported", path,
                h.crypt_method);

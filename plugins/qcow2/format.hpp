@@ -86,24 +86,29 @@ void store_refcount(std::span<std::byte> block, uint32_t order, uint64_t index, 
 using Entry = uint64_t;
 inline constexpr Entry unallocated = 0;          // reads what the backing file has, or zeroes
 inline constexpr Entry zero_plain = 1;           // reads zeroes, has no host cluster
-inline constexpr Entry copied = Entry{1} << 63;  // the cluster's refcount is exactly 1
+inline constexpr Entry copied = Entry{1} << 63;  // the refcount is exactly 1, and not compressed
 inline constexpr Entry compressed = Entry{1} << 62;
 inline constexpr Entry offset_mask = 0x00ff'ffff'ffff'fe00;
 
 constexpr Entry data_entry(uint64_t host_offset) {
   return host_offset | copied;
 }
+constexpr bool is_compressed(Entry e) {
+  return (e & compressed) != 0;
+}
+// Of a host cluster that belongs to the entry alone; 0 if it has none (see descriptor.hpp for the
+// data of compressed clusters).
 constexpr uint64_t host_offset(Entry e) {
-  return e & offset_mask;
+  return is_compressed(e) ? 0 : e & offset_mask;
 }
 constexpr bool reads_zero(Entry e) {
-  return (e & zero_plain) != 0;
+  return !is_compressed(e) && (e & zero_plain) != 0;
 }
 constexpr bool is_data(Entry e) {
   return host_offset(e) != 0 && !reads_zero(e);
 }
 constexpr bool is_unallocated(Entry e) {
-  return host_offset(e) == 0 && !reads_zero(e);
+  return host_offset(e) == 0 && !reads_zero(e) && !is_compressed(e);
 }
 
 // What of a table entry must be zero.

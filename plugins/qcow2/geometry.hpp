@@ -17,6 +17,7 @@ class Geometry {
   explicit Geometry(const Header &h) : Geometry(h.cluster_bits, h.size, h.refcount_order) {}
 
   uint64_t size() const { return size_; }
+  uint32_t cluster_bits() const { return bits_; }
   uint64_t cluster_size() const { return uint64_t{1} << bits_; }
   uint64_t cluster_of(uint64_t offset) const { return offset >> bits_; }
   uint64_t start_of(uint64_t cluster) const { return cluster << bits_; }
@@ -32,6 +33,10 @@ class Geometry {
   uint64_t table_of(uint64_t cluster) const { return cluster >> (bits_ - 3); }  // L1 index
   uint32_t refcount_order() const { return refcount_order_; }
   uint64_t refcounts_per_block() const { return cluster_size() * 8 >> refcount_order_; }
+  // The largest that a refcount block can hold.
+  uint64_t max_refcount() const {
+    return refcount_order_ == 6 ? ~uint64_t{0} : (uint64_t{1} << (1u << refcount_order_)) - 1;
+  }
 
   static uint64_t divide_up(uint64_t n, uint64_t unit) { return n / unit + (n % unit != 0); }
   static uint64_t round_up(uint64_t n, uint64_t unit) { return divide_up(n, unit) * unit; }

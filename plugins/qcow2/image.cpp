@@ -8,6 +8,7 @@
 #include "common/util/error.hpp"
 #include "common/util/zero.hpp"
 #include "plugins/qcow2/claims.hpp"
+#include "plugins/qcow2/compressed_writer.hpp"
 #include "plugins/qcow2/load.hpp"
 
 namespace qcow2 {
@@ -38,7 +39,13 @@ Image::Image(ImageFile file, const Header &header, std::unique_ptr<Source> backi
     log_.warning("{} was not closed cleanly: rebuilding its refcounts", layer_->file.path());
     metadata_->finalise();
   }
+  if (!settings.compression) return;
+  compressed_ = std::make_unique<CompressedWriter>(*layer_, *metadata_, *settings.compression,
+                                                   detect_zeroes_);
+  metadata_->set_before_sync([this] { compressed_->write_out(); });
 }
+
+Image::~Image() = default;
 
 void Image::attach() {
   std::unique_lock lock(mutex_);
@@ -53,7 +60,7 @@ void Image::detach() noexcept {
     finalising_ = true;
   }
   try {
-    metadata_->finalise();
+    finalise();
   } catch (const std::exception &e) {
     log_.error("{}: not closed cleanly, qemu-img check -r all repairs it: {}", layer_->file.path(),
                e.what());
@@ -63,11 +70,38 @@ void Image::detach() noexcept {
   finalised_.notify_all();
 }
 
+void Image::finalise() {
+  if (compressed_) compressed_->close();
+  layer_->unpacker.forget();  // what is free in the file may be given out again
+  metadata_->finalise();
+}
+
 // A change that is under way when the flush begins counts as made after it.
 void Image::flush() {
   uint64_t before = changes_.load();
-  metadata_->flush();
+  make_durable();
   flushed_.store(before);
+}
+
+void Image::make_durable() {
+  if (compressed_) compressed_->complete_all();
+  metadata_->flush();
+}
+
+void Image::read(std::span<std::byte> buffer, uint64_t offset) const {
+  if (compressed_) {
+    compressed_->read(buffer, offset);
+  } else {
+    layer_->read(buffer, offset);
+  }
+}
+
+void Image::extents(extents::Range range, const ExtentSink &sink) const {
+  if (compressed_) {
+    compressed_->extents(range, sink);
+  } else {
+    layer_->extents(range, sink);
+  }
 }
 
 void Image::write(std::span<const std::byte> data, uint64_t offset) {
@@ -86,6 +120,10 @@ uint64_t Image::write_some(std::span<const std::byte> data, uint64_t offset) {
   if (is_whole_and_zero(data, offset, cluster)) {
     zero_cluster(cluster);
     return layer_->geometry.end_of(cluster) - offset;
+  }
+  if (compressed_) {
+    data = data.first(std::min(data.size(), layer_->geometry.end_of(cluster) - offset));
+    if (compressed_->write(data, offset)) return data.size();
   }
   Entries entries = layer_->mapping.entries(cluster);
   Entry entry = entries.value(cluster);
@@ -143,7 +181,7 @@ uint64_t Image::write_fresh(std::span<const std::byte> data, uint64_t offset) {
 std::vector<std::byte> Image::fill(Entry entry, uint64_t from, uint64_t to) const {
   if (from >= to || reads_zero_here(entry)) return {};
   std::vector<std::byte> bytes(to - from);
-  layer_->backing->read(bytes, from);
+  layer_->read_entry(entry, bytes, from);
   if (util::is_zero(bytes)) bytes.clear();
   return bytes;
 }
@@ -173,6 +211,7 @@ void Image::zero(uint64_t offset, uint64_t length) {
   changes_.fetch_add(1);
   const Geometry &geometry = layer_->geometry;
   uint64_t end = offset + length;
+  if (compressed_) zero_gathered(offset, length);
   while (offset < end) {
     uint64_t cluster = geometry.cluster_of(offset);
     uint64_t stop = std::min(end, geometry.end_of(cluster));
@@ -196,8 +235,28 @@ void Image::trim(uint64_t offset, uint64_t length) {
   if (first < last) zero(first, last - first);
 }
 
-// Over a backing file always an explicit zero cluster: unallocated would show the old data again.
+// So that nothing of the range is in memory alone, and what is zero in the tables is zero.
+void Image::zero_gathered(uint64_t offset, uint64_t length) {
+  const Geometry &geometry = layer_->geometry;
+  for (uint64_t cluster : compressed_->gathered({offset, length})) {
+    uint64_t start = std::max(offset, geometry.start_of(cluster));
+    uint64_t stop = std::min(offset + length, geometry.end_of(cluster));
+    if (start == geometry.start_of(cluster) && stop == geometry.end_of(cluster)) {
+      zero_cluster(cluster);
+    } else {
+      write(std::vector<std::byte>(stop - start), start);
+    }
+  }
+}
+
 void Image::zero_cluster(uint64_t cluster) {
+  auto gathered = compressed_ ? compressed_->own(cluster) : std::nullopt;
+  zero_entry(cluster);
+  if (gathered) gathered->drop();
+}
+
+// Over a backing file always an explicit zero cluster: unallocated would show the old data again.
+void Image::zero_entry(uint64_t cluster) {
   for (;;) {
     Entries entries = layer_->mapping.entries(cluster);
     if (entries && entries.is_claimed(cluster)) {

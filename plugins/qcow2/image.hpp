@@ -7,10 +7,12 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "plugins/qcow2/codec.hpp"
 #include "plugins/qcow2/layer.hpp"
 #include "plugins/qcow2/metadata.hpp"
 #include "plugins/qcow2/preallocate.hpp"
@@ -18,10 +20,13 @@
 namespace qcow2 {
 
 class Claims;
+class CompressedWriter;
 
 struct Settings {
   bool detect_zeroes = true;
   size_t l2_cache_bytes = 32u << 20;
+  // Of the type that the image has; none: new clusters are stored as they are.
+  std::optional<Compression> compression;
 };
 
 // May be used from any thread; no lock is held while data is read or written. Data goes straight to
@@ -35,23 +40,23 @@ class Image {
   // cleanly gets new refcounts first. backing may be null.
   Image(ImageFile file, const Header &header, std::unique_ptr<Source> backing,
         const Settings &settings, util::Log log);
+  ~Image();
 
   uint64_t size() const { return layer_->size(); }                           // bytes
   uint64_t cluster_size() const { return layer_->geometry.cluster_size(); }  // bytes
 
   // Ranges must be within size(). In trim, clusters that are not whole are left as they are.
-  void read(std::span<std::byte> buffer, uint64_t offset) const { layer_->read(buffer, offset); }
+  void read(std::span<std::byte> buffer, uint64_t offset) const;
   void write(std::span<const std::byte> data, uint64_t offset);
   void zero(uint64_t offset, uint64_t length);
   void trim(uint64_t offset, uint64_t length);
   void flush();
   // The same for one request (FUA): it does not mean that the client has come to an end.
-  void make_durable() { metadata_->flush(); }
+  void make_durable();
   // Whether there was a flush since this was opened, and nothing was changed after it.
   bool is_flushed() const { return flushed_.load() == changes_.load(); }
-  void extents(extents::Range range, const ExtentSink &sink) const { layer_->extents(range, sink); }
+  void extents(extents::Range range, const ExtentSink &sink) const;
 
-  const Layer &layer() const { return *layer_; }
   // For a new image, before anybody else uses it.
   void preallocate(Preallocate how) { qcow2::preallocate(*layer_, *metadata_, how); }
 
@@ -61,7 +66,7 @@ class Image {
   void detach() noexcept;
 
   // Closes the image cleanly; what is written later opens it again. No request may be running.
-  void finalise() { metadata_->finalise(); }
+  void finalise();
 
  private:
   uint64_t write_some(std::span<const std::byte> data, uint64_t offset);
@@ -70,6 +75,8 @@ class Image {
   uint64_t write_fresh(std::span<const std::byte> data, uint64_t offset);
   void link_fresh(std::span<const std::byte> data, uint64_t offset, Claims &claims);
   void zero_cluster(uint64_t cluster);
+  void zero_entry(uint64_t cluster);
+  void zero_gathered(uint64_t offset, uint64_t length);
   void zero_part(uint64_t offset, uint64_t length);
   bool is_whole_and_zero(std::span<const std::byte> data, uint64_t offset, uint64_t cluster) const;
   bool reads_zero_here(Entry entry) const;
@@ -79,8 +86,9 @@ class Image {
   const util::Log log_;
   std::unique_ptr<Layer> layer_;
   std::unique_ptr<Metadata> metadata_;
-  std::atomic<uint64_t> changes_ = 1;  // requests, counted before they are done
-  std::atomic<uint64_t> flushed_ = 0;  // of changes_, when the last flush began
+  std::unique_ptr<CompressedWriter> compressed_;  // null if new clusters are stored as they are
+  std::atomic<uint64_t> changes_ = 1;             // requests, counted before they are done
+  std::atomic<uint64_t> flushed_ = 0;             // of changes_, when the last flush began
 
   std::mutex mutex_;  // protects connections_ and finalising_
   std::condition_variable finalised_;

@@ -82,7 +82,7 @@ class Entries {
   static uint64_t hidden(Entry entry) { return entry & ~claim; }
   static Entry visible(uint64_t word) {
     word &= ~claim;
-    return (word & compressed) == 0 && host_offset(word) != 0 ? word | copied : word;
+    return host_offset(word) != 0 ? word | copied : word;
   }
   Word &word(uint64_t cluster) const;
 

@@ -12,7 +12,11 @@ Layer::Layer(ImageFile the_file, const Header &header, std::unique_ptr<Source> t
     : file(std::move(the_file)),
       geometry(header),
       backing(std::move(the_backing)),
-      mapping(geometry, file, header.l1_offset, cache_bytes) {
+      mapping(geometry, file, header.l1_offset, cache_bytes),
+      unpacker(CompressionType(header.compression_type), header.cluster_bits, file.path(),
+               [this](std::span<std::byte> buffer, uint64_t offset) {
+                 file.read_or_zero(buffer, offset);
+               }) {
   check_length(file, geometry);
   Bitmap own(used == nullptr ? file.size() / geometry.cluster_size() + 1 : 0);
   load_tables(file, header, used == nullptr ? own : *used, mapping);
@@ -21,13 +25,14 @@ Layer::Layer(ImageFile the_file, const Header &header, std::unique_ptr<Source> t
 // Where the clusters end, below `end`, that can be read with this one at once.
 uint64_t Layer::end_of_run(uint64_t cluster, Entry entry, uint64_t end, Entries &entries) const {
   uint64_t last = cluster;
-  while (geometry.end_of(last) < end) {
+  while (!is_compressed(entry) && geometry.end_of(last) < end) {
     Entry next = mapping.entries(last + 1, entries).value(last + 1);
-    bool same = is_data(entry) ? is_data(next) &&
-                                     host_offset(next) ==
-                                         host_offset(entry) + geometry.start_of(last + 1 - cluster)
-                               : !is_data(next) && reads_zero(next) == reads_zero(entry) &&
-                                     (host_offset(next) == 0) == (host_offset(entry) == 0);
+    bool same =
+        is_data(entry)
+            ? is_data(next) &&
+                  host_offset(next) == host_offset(entry) + geometry.start_of(last + 1 - cluster)
+            : !is_data(next) && !is_compressed(next) && reads_zero(next) == reads_zero(entry) &&
+                  (host_offset(next) == 0) == (host_offset(entry) == 0);
     if (!same) break;
     ++last;
   }
@@ -45,15 +50,23 @@ void Layer::read(std::span<std::byte> buffer, uint64_t offset) const {
     if (is_data(entry)) {
       uint64_t host = host_offset(entry) + (offset - geometry.start_of(cluster));
       file.read_or_zero(part, host);
-    } else if (is_unallocated(entry) && backing) {
-      backing->read(part, offset);
     } else {
-      std::fill(part.begin(), part.end(), std::byte{0});
+      read_entry(entry, part, offset);
     }
     buffer = buffer.subspan(part.size());
     offset = stop;
   }
   std::fill(buffer.begin(), buffer.end(), std::byte{0});
+}
+
+void Layer::read_entry(Entry entry, std::span<std::byte> buffer, uint64_t offset) const {
+  if (is_compressed(entry)) {
+    unpacker.read(entry, offset - geometry.start_of(geometry.cluster_of(offset)), buffer);
+  } else if (is_unallocated(entry) && backing) {
+    backing->read(buffer, offset);
+  } else {
+    std::fill(buffer.begin(), buffer.end(), std::byte{0});
+  }
 }
 
 bool Layer::extents(extents::Range range, const ExtentSink &sink) const {
@@ -71,7 +84,7 @@ bool Layer::extents(extents::Range range, const ExtentSink &sink) const {
       stop = end_of_run(cluster, entry, end, entries);
     }
     extents::Extent extent{offset, stop - offset, extents::hole | extents::zero};
-    if (is_data(entry)) extent.type = extents::data;
+    if (is_data(entry) || is_compressed(entry)) extent.type = extents::data;
     if (reads_zero(entry) && host_offset(entry) != 0) extent.type = extents::zero;
     bool below = is_unallocated(entry) && backing;
     if (!(below ? backing->extents(extent.range(), sink) : sink(extent))) return false;

@@ -12,6 +12,7 @@
 #include "plugins/qcow2/image_file.hpp"
 #include "plugins/qcow2/mapping.hpp"
 #include "plugins/qcow2/source.hpp"
+#include "plugins/qcow2/unpacker.hpp"
 
 namespace qcow2 {
 
@@ -30,6 +31,11 @@ class Layer : public Source {
   const Geometry geometry;
   const std::unique_ptr<Source> backing;
   Mapping mapping;
+  mutable Unpacker unpacker;
+
+  // What a cluster with this entry has in the range, which must lie within it: what is not data of
+  // its own, or is no longer linked.
+  void read_entry(Entry entry, std::span<std::byte> buffer, uint64_t offset) const;
 
  private:
   uint64_t end_of_run(uint64_t cluster, Entry entry, uint64_t end, Entries &entries) const;

@@ -9,6 +9,7 @@
 
 #include "common/extents/extent.hpp"
 #include "common/util/error.hpp"
+#include "plugins/qcow2/descriptor.hpp"
 #include "plugins/qcow2/mapping.hpp"
 
 namespace qcow2 {
@@ -23,7 +24,8 @@ class Loader {
         path_(file.path()),
         geometry_(header),
         end_(Geometry::round_up(file.size(), geometry_.cluster_size())),
-        used_(used) {}
+        used_(used),
+        packed_(geometry_.cluster_of(end_)) {}
 
   // The L1 table may be longer than the disk needs; what is beyond must be empty.
   void load(uint64_t l1_offset, uint32_t l1_entries, Mapping &mapping) {
@@ -53,14 +55,28 @@ class Loader {
 
  private:
   void check(uint64_t cluster, Entry entry) {
-    if ((entry & compressed) != 0) {
-      util::fail(ENOTSUP,
-                 "{} has compressed clusters, which are not supported: copy it with "
-                 "qemu-img convert first",
-                 path_);
-    }
+    if (is_compressed(entry)) return check_compressed(entry);
     if ((entry & l2_reserved) != 0) refuse("L2", cluster, entry);
     if (host_offset(entry) != 0) reference("cluster", entry);
+  }
+
+  // Host clusters with compressed data may be shared, but by compressed clusters alone.
+  void check_compressed(Entry entry) {
+    CompressedRange range = compressed_range(entry, geometry_.cluster_bits());
+    if (range.offset < geometry_.cluster_size() || range.end() > end_) {
+      util::fail(EINVAL,
+                 "{}: compressed data of {} bytes at offset {} is not within the file: run "
+                 "qemu-img check on it",
+                 path_, range.length, range.offset);
+    }
+    for_each_host_cluster(entry, geometry_.cluster_bits(), [&](uint64_t host) {
+      if (packed_.add(host) && !used_.add(host)) {
+        util::fail(EINVAL,
+                   "{}: the compressed data at offset {} lies over something else: run qemu-img "
+                   "check on it",
+                   path_, range.offset);
+      }
+    });
   }
 
   void reference(const char *what, Entry entry) {
@@ -85,6 +101,7 @@ class Loader {
   const Geometry geometry_;
   const uint64_t end_;  // of the file, rounded up to a cluster
   Bitmap &used_;
+  Bitmap packed_;  // those of them that have compressed data
 };
 
 // The next data in the range, from a page's start; empty at its end. A file system that does not
@@ -125,10 +142,11 @@ void check_entries(std::span<const std::byte> entries, const Geometry &geometry,
                    const std::string &path) {
   for (size_t at = 0; at < entries.size(); at += 8) {
     Entry entry = load_be64(&entries[at]);
-    if ((entry & l2_reserved) == 0 && (entry & compressed) == 0 &&
-        host_offset(entry) % geometry.cluster_size() == 0) {
-      continue;
-    }
+    bool sound =
+        is_compressed(entry)
+            ? compressed_range(entry, geometry.cluster_bits()).offset >= geometry.cluster_size()
+            : (entry & l2_reserved) == 0 && host_offset(entry) % geometry.cluster_size() == 0;
+    if (sound) continue;
     util::fail(EIO, "{}: the L2 entry {:#x} makes no sense: something else has written to the file",
                path, entry);
   }

@@ -27,9 +27,9 @@ Header read_header(const ImageFile &file);
 void check_length(const ImageFile &file, const Geometry &geometry);
 
 // Reads the L1 table into an empty mapping, and checks all L2 tables. Refuses with util::Error what
-// lies outside the file, is referenced twice or is in `used` already, has reserved bits, or is
-// compressed. `used` must be as long as the file in clusters; the L2 tables and data clusters are
-// added to it.
+// lies outside the file, is referenced twice (by others than compressed clusters) or is in `used`
+// already, or has reserved bits. `used` must be as long as the file in clusters; the L2 tables and
+// the clusters with data are added to it.
 void load_tables(const ImageFile &file, const Header &header, Bitmap &used, Mapping &mapping);
 
 // Throws util::Error if entries of an L2 table, as they are on disk, are not what load_tables has

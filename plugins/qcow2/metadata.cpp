@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/util/error.hpp"
+#include "plugins/qcow2/descriptor.hpp"
 #include "plugins/qcow2/load.hpp"
 
 namespace qcow2 {
@@ -26,6 +27,7 @@ Metadata::Metadata(Layer &layer, const Header &header, uint64_t end, std::vector
       header_(header),
       allocator_(layer.geometry, layer.file, end, std::move(blocks)),
       state_((header.incompatible & dirty_bit) != 0 ? State::dirty : State::clean),
+      left_packed_(state_.load() == State::dirty),
       commit_([this] { flush_round(); }) {}
 
 // Everybody who comes while one thread sets the bit waits for it: no change may overtake it.
@@ -51,6 +53,12 @@ void Metadata::set_dirty() {
     state_.store(result);
     state_.notify_all();
   }
+}
+
+uint64_t Metadata::allocate_reserved(uint64_t clusters) {
+  uint64_t offset = allocator_.allocate(clusters);
+  layer_.file.reserve(offset, layer_.geometry.start_of(clusters));
+  return offset;
 }
 
 void Metadata::abandon(uint64_t host_offset, uint64_t length) noexcept {
@@ -115,6 +123,7 @@ void Metadata::relieve() {
 
 void Metadata::changed(Entries &entries, Entry old) {
   entries.changed();
+  if (is_compressed(old)) left_packed_.store(true);
   if (host_offset(old) == 0) return;
   extents::Range range{host_offset(old), layer_.geometry.cluster_size()};
   std::lock_guard lock(mutex_);
@@ -187,6 +196,7 @@ void Metadata::sync() {
                "qemu-img check -r all on it and copy again",
                layer_.file.path());
   }
+  if (before_sync_) before_sync_();
   try {
     layer_.file.sync();
   } catch (const util::Error &) {
@@ -212,7 +222,7 @@ void Metadata::move_refcount_table(RefcountTable table) {
   layer_.file.write(bytes, Header::refcount_table_at);
 }
 
-void Metadata::collect_used(Bitmap &used) {
+void Metadata::collect_used(Bitmap &used, Sharing &sharing) {
   const Geometry &geometry = layer_.geometry;
   used.add(0);
   uint64_t l1_clusters =
@@ -221,19 +231,41 @@ void Metadata::collect_used(Bitmap &used) {
     used.add(geometry.cluster_of(header_.l1_offset) + i);
   }
   // What the file has is all there is: everything has been flushed. A COPIED bit that is wrong there
-  // (every refcount will be one) is put right.
+  // (every refcount will be one, but for compressed data, which never has it) is put right.
   walk_tables(layer_.file, geometry, layer_.mapping.l1(), [&](const TablePart &part) {
     used.add(geometry.cluster_of(part.table));
     bool wrong = false;
     for (size_t at = 0; at < part.entries.size(); at += 8) {
       Entry entry = load_be64(&part.entries[at]);
-      if (host_offset(entry) == 0) continue;
-      used.add(geometry.cluster_of(host_offset(entry)));
-      if ((entry & copied) != 0) continue;
-      store_be64(&part.entries[at], entry | copied);
+      if (is_compressed(entry)) {
+        for_each_host_cluster(entry, geometry.cluster_bits(), [&](uint64_t host) {
+          used.add(host);
+          sharing.add(host);
+        });
+      } else if (host_offset(entry) != 0) {
+        used.add(geometry.cluster_of(host_offset(entry)));
+      } else {
+        continue;
+      }
+      Entry right = is_compressed(entry) ? entry & ~copied : entry | copied;
+      if (right == entry) continue;
+      store_be64(&part.entries[at], right);
       wrong = true;
     }
     if (wrong) layer_.file.write(part.entries, part.offset);
+  });
+}
+
+// One more reading of the tables, for the counts of a part of the file.
+void Metadata::count_shared(Sharing &sharing) const {
+  const Geometry &geometry = layer_.geometry;
+  walk_tables(layer_.file, geometry, layer_.mapping.l1(), [&](const TablePart &part) {
+    for (size_t at = 0; at < part.entries.size(); at += 8) {
+      Entry entry = load_be64(&part.entries[at]);
+      if (!is_compressed(entry)) continue;
+      for_each_host_cluster(entry, geometry.cluster_bits(),
+                            [&](uint64_t host) { sharing.add(host); });
+    }
   });
 }
 
@@ -241,10 +273,11 @@ void Metadata::finalise() {
   if (!is_dirty()) return;
   flush();
   Bitmap used(room_for_refcounts(allocator_.end()));
-  collect_used(used);
+  Sharing sharing(allocator_.end(), [this](Sharing &next) { count_shared(next); });
+  collect_used(used, sharing);
   RefcountTable table = write_refcounts(
       layer_.file, layer_.geometry,
-      {header_.refcount_table_offset, header_.refcount_table_clusters}, allocator_, used);
+      {header_.refcount_table_offset, header_.refcount_table_clusters}, allocator_, used, sharing);
   // Cuts off what was given out and never linked, and fills the last cluster.
   uint64_t length = layer_.geometry.start_of(allocator_.end());
   layer_.file.set_length(length);
@@ -260,7 +293,21 @@ void Metadata::finalise() {
     throw;
   }
   state_.store(State::clean);
+  if (left_packed_.exchange(false)) give_back_unused(used);
   log_.info("{}: closed, {} bytes", layer_.file.path(), length);
+}
+
+// When the image is clean, so that nothing on disk refers to them: nor will it, for they are not
+// given out again before the image is opened anew, and then only if they are at the end.
+void Metadata::give_back_unused(const Bitmap &used) const noexcept {
+  const Geometry &geometry = layer_.geometry;
+  const uint64_t end = allocator_.end();
+  for (uint64_t cluster = 0; cluster < end; ++cluster) {
+    uint64_t first = cluster;
+    while (cluster < end && !used.contains(cluster)) ++cluster;
+    if (first == cluster) continue;
+    layer_.file.punch(geometry.start_of(first), geometry.start_of(cluster - first));
+  }
 }
 
 void Metadata::discard(const std::vector<extents::Range> &ranges) const noexcept {

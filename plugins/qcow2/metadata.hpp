@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <span>
 #include <vector>
@@ -29,6 +30,8 @@ namespace qcow2 {
 //    wait for the next flush. The L2 cache, when it is full of changes, is emptied by a flush, too.
 //  - The host clusters that a change has left are given back to the file system only after the
 //    flush that has unlinked them, and never reused before the image is closed.
+//  - A host cluster with compressed data is shared: it is given back when the image is closed, if
+//    nothing refers to it any more.
 //  - finalise() writes the refcounts, syncs, and only then clears the dirty bit.
 // May be used from any thread; finalise() only when no other method runs.
 class Metadata {
@@ -40,6 +43,8 @@ class Metadata {
 
   // Fresh clusters in a row; returns their offset in the file.
   uint64_t allocate(uint64_t clusters) { return allocator_.allocate(clusters); }
+  // The same, with their space in the file system.
+  uint64_t allocate_reserved(uint64_t clusters);
   // See Allocator.
   void reserve_ahead() { allocator_.reserve_ahead(); }
   // Gives an allocation back that was never linked (the write has failed).
@@ -51,6 +56,10 @@ class Metadata {
 
   // After one of the entries has changed from `old`, before the change is acknowledged.
   void changed(Entries &entries, Entry old);
+
+  // What has to reach the file before a sync, and after the copy of the entries that the sync is
+  // for. Before any thread uses this.
+  void set_before_sync(std::function<void()> before_sync) { before_sync_ = std::move(before_sync); }
 
   // Everything acknowledged before the call is durable after it. Throws util::Error; once a sync
   // has failed, always: the kernel reports a lost write once.
@@ -74,16 +83,20 @@ class Metadata {
   void sync();
   void write_features();
   void move_refcount_table(RefcountTable table);
-  void collect_used(Bitmap &used);
+  void collect_used(Bitmap &used, Sharing &sharing);
+  void count_shared(Sharing &sharing) const;
+  void give_back_unused(const Bitmap &used) const noexcept;
   void discard(const std::vector<extents::Range> &ranges) const noexcept;
 
   Layer &layer_;
   const util::Log log_;
   Header header_;  // changed while marking and by finalise
   Allocator allocator_;
+  std::function<void()> before_sync_;
   std::atomic<State> state_;
   std::atomic<bool> sync_failed_ = false;
   std::atomic<bool> relieving_ = false;  // a thread flushes because much waits to be written
+  std::atomic<bool> left_packed_;        // unlinked compressed data: see give_back_unused()
   std::atomic<size_t> left_count_ = 0;   // of left_
   std::mutex mutex_;                     // protects left_
   std::vector<extents::Range> left_;     // of the file: unlinked in memory, perhaps not yet on disk

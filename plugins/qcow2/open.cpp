@@ -65,6 +65,13 @@ void check_wishes(const Options &options, const Header &h) {
                "cluster-size= out, or create=always replaces it",
                *options.cluster_size, options.path, h.cluster_size());
   }
+  const auto &compression = options.settings.compression;
+  if (auto type = CompressionType(h.compression_type); compression && compression->type != type) {
+    util::fail(EINVAL,
+               "compress={}: {} exists and its compression type is {}, which cannot be changed; "
+               "use compress={}, or create=always replaces it",
+               name_of(compression->type), options.path, name_of(type), name_of(type));
+  }
   if (!options.backing) {
     if (h.backing_file.empty() || options.follow_backing) return;
     util::fail(EPERM,
@@ -131,6 +138,11 @@ std::unique_ptr<Image> create_new(const Options &options, bool replace, const ut
         open_backing(options.path, *options.backing, options.backing_format, chain_rules(options));
     header.backing_file = backing_name(options.path, *options.backing);
     header.backing_format = options.backing_format;
+  }
+  if (const auto &wanted = options.settings.compression;
+      wanted && wanted->type != CompressionType::zlib) {
+    header.compression_type = static_cast<uint8_t>(wanted->type);
+    header.incompatible |= compression_bit;
   }
   if (!options.size && !backing) {
     util::fail(EINVAL, "size= is required: {} has to be created", options.path);

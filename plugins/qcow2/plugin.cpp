@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "common/nbdkit/params.hpp"
@@ -19,8 +20,8 @@ namespace {
 
 class Connection {
  public:
-  // image is null if the layer is only read.
-  Connection(const Layer &layer, Image *image) : layer_(layer), image_(image) {
+  // One of them is null: the layer, or the image if the layer is only read.
+  Connection(const Layer *layer, Image *image) : layer_(layer), image_(image) {
     if (image_ != nullptr) image_->attach();
   }
   ~Connection() {
@@ -29,7 +30,7 @@ class Connection {
   Connection(const Connection &) = delete;
   Connection &operator=(const Connection &) = delete;
 
-  uint64_t get_size() { return layer_.size(); }
+  uint64_t get_size() { return image_ != nullptr ? image_->size() : layer_->size(); }
   bool can_write() { return image_ != nullptr; }
   bool can_flush() { return true; }
   bool can_trim() { return true; }
@@ -39,11 +40,17 @@ class Connection {
   bool can_multi_conn() { return true; }
   nbdkit::Fua can_fua() { return nbdkit::Fua::native; }
   nbdkit::BlockSize block_size() {
-    return {1, static_cast<uint32_t>(layer_.geometry.cluster_size()),
-            std::numeric_limits<uint32_t>::max()};
+    uint64_t cluster = image_ != nullptr ? image_->cluster_size() : layer_->geometry.cluster_size();
+    return {1, static_cast<uint32_t>(cluster), std::numeric_limits<uint32_t>::max()};
   }
 
-  void pread(std::span<std::byte> buffer, uint64_t offset) { layer_.read(buffer, offset); }
+  void pread(std::span<std::byte> buffer, uint64_t offset) {
+    if (image_ != nullptr) {
+      image_->read(buffer, offset);
+    } else {
+      layer_->read(buffer, offset);
+    }
+  }
   void pwrite(std::span<const std::byte> data, uint64_t offset, uint32_t flags) {
     image_->write(data, offset);
     flush_if_asked(flags);
@@ -62,10 +69,15 @@ class Connection {
 
   void extents(uint32_t count, uint64_t offset, uint32_t flags, nbdkit::ExtentList &list) {
     bool one = (flags & NBDKIT_FLAG_REQ_ONE) != 0;
-    layer_.extents({offset, count}, [&](const extents::Extent &extent) {
+    auto sink = [&](const extents::Extent &extent) {
       list.add(extent);
       return !one;
-    });
+    };
+    if (image_ != nullptr) {
+      image_->extents({offset, count}, sink);
+    } else {
+      layer_->extents({offset, count}, sink);
+    }
   }
 
  private:
@@ -75,7 +87,7 @@ class Connection {
     if ((flags & NBDKIT_FLAG_FUA) != 0) image_->make_durable();
   }
 
-  const Layer &layer_;
+  const Layer *const layer_;
   Image *const image_;
 };
 
@@ -92,6 +104,8 @@ class Plugin {
       "backing=<FILE>|auto        Backing file of a new image; auto: follow what images name.\n"
       "backing-format=raw|qcow2   Its format, required with backing=.\n"
       "create=auto|always|never   Whether to create the image (default: auto, if it is missing).\n"
+      "compress=none|zlib|zstd    Compress what is written (default: none).\n"
+      "compress-level=<N>         1 to 12 for zlib, 1 to 22 for zstd (default: 3 of either).\n"
       "detect-zeroes=on|off       Store clusters of zeroes as zero clusters (default: on).\n"
       "preallocate=off|metadata|falloc  Of a new image (default: off).\n"
       "read-only=on|off           Change nothing, not even to repair (default: off).\n"
@@ -120,6 +134,10 @@ class Plugin {
           nbdkit::parse_choice(key, value, {"raw", "qcow2"}) == 0 ? "raw" : "qcow2";
     } else if (key == "create") {
       options_.create = Create(nbdkit::parse_choice(key, value, {"auto", "always", "never"}));
+    } else if (key == "compress") {
+      compress_ = nbdkit::parse_choice(key, value, {"none", "zlib", "zstd"});
+    } else if (key == "compress-level") {
+      level_ = nbdkit::parse_unsigned(key, value, 1, max_level(CompressionType::zstd));
     } else if (key == "detect-zeroes") {
       options_.settings.detect_zeroes = nbdkit::parse_bool(key, value);
     } else if (key == "preallocate") {
@@ -155,7 +173,14 @@ class Plugin {
       util::fail(EINVAL, "preallocate= makes no sense with backing={}: it would hide it",
                  *options_.backing);
     }
+    choose_compression();
     if (!read_only_) return;
+    if (options_.settings.compression) {
+      util::fail(EINVAL,
+                 "read-only=on makes no sense with compress={}: compressed clusters are "
+                 "read without it",
+                 name_of(options_.settings.compression->type));
+    }
     if (options_.create == Create::always || options_.seal) {
       util::fail(EINVAL, "read-only=on makes no sense with {}",
                  options_.seal ? "seal=on" : "create=always");
@@ -171,7 +196,7 @@ class Plugin {
   }
 
   std::unique_ptr<Connection> open(bool) {
-    return std::make_unique<Connection>(image_ ? image_->layer() : *reader_, image_.get());
+    return std::make_unique<Connection>(reader_.get(), image_.get());
   }
 
   // On SIGTERM the connections may not have been closed; their requests are done.
@@ -180,8 +205,33 @@ class Plugin {
   }
 
  private:
+  void choose_compression() {
+    if (compress_ == 0) {
+      if (level_) {
+        util::fail(EINVAL, "compress-level={} makes no sense without compress=zlib or zstd",
+                   *level_);
+      }
+      return;
+    }
+    auto type = compress_ == 1 ? CompressionType::zlib : CompressionType::zstd;
+    int level = level_ ? static_cast<int>(*level_) : default_level(type);
+    if (level > max_level(type)) {
+      util::fail(EINVAL, "compress-level={}: must be between {} and {} with compress={}", level,
+                 min_level(type), max_level(type), name_of(type));
+    }
+    if (options_.preallocate != Preallocate::off) {
+      util::fail(EINVAL,
+                 "preallocate= makes no sense with compress={}: clusters that have their place are "
+                 "written as they are",
+                 name_of(type));
+    }
+    options_.settings.compression = Compression{type, level};
+  }
+
   Options options_;
   bool read_only_ = false;
+  size_t compress_ = 0;  // none, zlib, zstd
+  std::optional<unsigned> level_;
   std::unique_ptr<Image> image_;  // or
   std::unique_ptr<Layer> reader_;
 };

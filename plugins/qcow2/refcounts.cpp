@@ -38,13 +38,15 @@ namespace {
 
 class Writer {
  public:
-  Writer(const ImageFile &file, const Geometry &geometry, Allocator &allocator, Bitmap &used)
+  Writer(const ImageFile &file, const Geometry &geometry, Allocator &allocator, Bitmap &used,
+         Sharing &sharing)
       : file_(file),
         geometry_(geometry),
         per_block_(geometry.refcounts_per_block()),
         allocator_(allocator),
         blocks_(allocator.blocks()),
-        used_(used) {}
+        used_(used),
+        sharing_(sharing) {}
 
   RefcountTable write(RefcountTable table) {
     allocator_.set_end(end_of_used());
@@ -111,13 +113,25 @@ class Writer {
     return table;
   }
 
+  uint64_t refcount(uint64_t cluster) {
+    if (!used_.contains(cluster)) return 0;
+    uint64_t count = std::max<uint64_t>(sharing_.references(cluster), 1);
+    if (count > geometry_.max_refcount()) {
+      util::fail(EFBIG,
+                 "{}: {} compressed clusters share the one at offset {}, more than refcounts of {} "
+                 "bits can count: run qemu-img check on it",
+                 file_.path(), count, geometry_.start_of(cluster),
+                 1u << geometry_.refcount_order());
+    }
+    return count;
+  }
+
   void write_blocks() {
     std::vector<std::byte> bytes(geometry_.cluster_size());
     for (size_t k = 0; k < blocks_.size(); ++k) {
       if (blocks_[k] == 0) continue;
       for (uint64_t i = 0; i < per_block_; ++i) {
-        store_refcount(bytes, geometry_.refcount_order(), i,
-                       used_.contains(k * per_block_ + i) ? 1 : 0);
+        store_refcount(bytes, geometry_.refcount_order(), i, refcount(k * per_block_ + i));
       }
       file_.write(bytes, blocks_[k]);
     }
@@ -135,13 +149,14 @@ class Writer {
   Allocator &allocator_;
   std::vector<uint64_t> &blocks_;
   Bitmap &used_;
+  Sharing &sharing_;
 };
 
 }  // namespace
 
 RefcountTable write_refcounts(const ImageFile &file, const Geometry &geometry, RefcountTable table,
-                              Allocator &allocator, Bitmap &used) {
-  return Writer(file, geometry, allocator, used).write(table);
+                              Allocator &allocator, Bitmap &used, Sharing &sharing) {
+  return Writer(file, geometry, allocator, used, sharing).write(table);
 }
 
 }  // namespace qcow2

@@ -2,7 +2,7 @@
 //
 // Refcounts are not kept while an image is written: all that it takes to know them is in the L1 and
 // L2 tables. They are read from the file once, as a list of blocks, and written as a whole when the
-// image is closed. Every cluster in use is used once.
+// image is closed. Every cluster in use is used once, but for those with compressed data.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,7 @@
 #include "plugins/qcow2/format.hpp"
 #include "plugins/qcow2/geometry.hpp"
 #include "plugins/qcow2/image_file.hpp"
+#include "plugins/qcow2/sharing.hpp"
 
 namespace qcow2 {
 
@@ -27,12 +28,13 @@ struct RefcountTable {
 std::vector<uint64_t> read_refcount_table(const ImageFile &file, const Geometry &geometry,
                                           RefcountTable table, uint64_t end, Bitmap &used);
 
-// Writes a refcount of 1 for every cluster in `used` (header, L1, L2, data), for the table and the
-// blocks themselves, and 0 for all others; adds what blocks are missing, and moves the table to the
-// end of the file if it has become too short. Nothing is synced. Returns where the table is; `end`
-// of the allocator is then the end of what is used. `used` must have room for twice the file.
+// Writes a refcount of 1, or what `sharing` says, for every cluster in `used` (header, L1, L2, data),
+// 1 for the table and the blocks themselves, and 0 for all others; adds what blocks are missing, and
+// moves the table to the end of the file if it has become too short. Nothing is synced. Returns where
+// the table is; `end` of the allocator is then the end of what is used. `used` must have room for
+// twice the file. Throws util::Error EFBIG if a cluster is shared more often than can be counted.
 RefcountTable write_refcounts(const ImageFile &file, const Geometry &geometry, RefcountTable table,
-                              Allocator &allocator, Bitmap &used);
+                              Allocator &allocator, Bitmap &used, Sharing &sharing);
 
 // How many clusters a Bitmap needs for write_refcounts.
 inline uint64_t room_for_refcounts(uint64_t end) {

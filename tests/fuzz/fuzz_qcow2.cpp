@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <memory>
+#include <optional>
 #include <vector>
 
 #include "common/util/fd.hpp"
@@ -17,7 +19,9 @@ namespace {
 
 constexpr uint64_t most = 1u << 20;  // bytes of the disk that are looked at
 
-std::vector<std::byte> content(const qcow2::Source &source) {
+// Of a layer or an image.
+template <typename Source>
+std::vector<std::byte> content(const Source &source) {
   std::vector<std::byte> buffer(std::min(source.size(), most));
   source.read(buffer, 0);
   uint64_t end = 0;
@@ -64,31 +68,44 @@ void change(qcow2::Image &image, std::vector<std::byte> &model, std::span<const 
   }
 }
 
-}  // namespace
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+void open_and_change(std::span<const uint8_t> input,
+                     std::optional<qcow2::Compression> compression) {
   util::Fd file(::memfd_create("image", MFD_CLOEXEC));
   std::string path = "/proc/self/fd/" + std::to_string(file.get());
-  util::write_at(file, std::as_bytes(std::span(data, size)), 0, path);
+  util::write_at(file, std::as_bytes(input), 0, path);
   qcow2::Options options;
   options.path = path;
   options.create = qcow2::Create::never;
   options.settings.l2_cache_bytes = 1;
 
   fuzz::may_refuse([&] { content(*qcow2::open_read_only(options)); });
+  options.settings.compression = compression;
   std::unique_ptr<qcow2::Image> image;
   fuzz::may_refuse([&] { image = qcow2::open_image(options, util::Log()); });
-  if (!image) return 0;
-  auto model = content(image->layer());
+  if (!image) return;
   bool done = false;
+  std::vector<std::byte> model;
+  // What is compressed may be damaged, and then cannot be read, nor written over in part.
   fuzz::may_refuse([&] {
-    change(*image, model, std::span(data, size).last(std::min<size_t>(size, 48)));
-    done = true;
+    model = content(*image);
+    change(*image, model, input.last(std::min<size_t>(input.size(), 48)));
     image->finalise();
+    done = true;
   });
-  if (!done) return 0;
+  if (!done) return;
   image.reset();
+  options.settings.compression.reset();
   fuzz::require(content(*qcow2::open_read_only(options)) == model);
-  fuzz::require(content(qcow2::open_image(options, util::Log())->layer()) == model);
+  fuzz::require(content(*qcow2::open_image(options, util::Log())) == model);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  using qcow2::CompressionType;
+  open_and_change({data, size}, {});
+  // One of the types is not the image's, and refused.
+  open_and_change({data, size}, qcow2::Compression{CompressionType::zlib, 1});
+  open_and_change({data, size}, qcow2::Compression{CompressionType::zstd, 1});
   return 0;
 }

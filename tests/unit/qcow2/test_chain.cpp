@@ -191,7 +191,10 @@ TEST_CASE("tables that point to what they must not are refused") {
   refused(l2_at, copied | 65536, "referenced twice");  // the refcount table
   refused(l2_at + 8, entry, "referenced twice");
   refused(l2_at, entry | 2, "reserved bits");
-  refused(l2_at, compressed | host_offset(entry), "compressed");
+  refused(l2_at + 8, compressed | host_offset(entry), "lies over something else");
+  refused(l2_at, compressed | 65536, "lies over something else");
+  refused(l2_at, compressed | 512, "not within the file");  // the header
+  refused(l2_at, compressed | uint64_t{1} << 53, "not within the file");
   refused(h.refcount_table_offset, 0x7fff'ffff'ffff'0000, "refcount block");
   refused(h.refcount_table_offset, h.refcount_table_offset, "refcount block");
   CHECK_NOTHROW(reopen(path));

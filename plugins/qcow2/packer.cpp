@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "plugins/qcow2/packer.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+#include <exception>
+#include <utility>
+
+#include "common/util/error.hpp"
+#include "plugins/qcow2/descriptor.hpp"
+#include "plugins/qcow2/geometry.hpp"
+
+namespace qcow2 {
+
+namespace {
+
+constexpr size_t page_bytes = 4096;
+constexpr size_t largest_chunk = 1u << 20;
+// Chunks that are filled at a time: what no longer fits the older ones goes to the newest, and what
+// is small still fills the older ones' ends.
+constexpr size_t most_open = 4;
+
+}  // namespace
+
+Packer::Packer(uint32_t cluster_bits, uint64_t max_references, File file)
+    : cluster_bits_(cluster_bits),
+      max_references_(max_references),
+      page_(std::min<size_t>(page_bytes, size_t{1} << cluster_bits)),
+      largest_(std::max(largest_chunk, size_t{2} << cluster_bits)),
+      file_(std::move(file)),
+      buffers_(largest_) {}
+
+Entry Packer::add(std::span<const std::byte> data) {
+  Lock lock(mutex_);
+  Chunk *chunk = nullptr;
+  for (;;) {
+    write_shut_chunks(lock);
+    chunk = find_room(data.size());
+    if (chunk != nullptr && chunk->waiting == 0) break;
+    if (chunk != nullptr || reserving_) {
+      changed_.wait(lock);
+    } else {
+      reserve(lock);
+    }
+  }
+  size_t at = chunk->used;
+  chunk->used += data.size();
+  ++chunk->copying;
+  lock.unlock();
+  std::memcpy(chunk->bytes.data() + at, data.data(), data.size());
+  lock.lock();
+  if (--chunk->copying == 0) changed_.notify_all();
+  return compressed_entry(chunk->offset + at, data.size(), cluster_bits_);
+}
+
+Packer::Chunk *Packer::find_room(size_t length) {
+  for (Chunk &chunk : chunks_) {
+    if (chunk.open && make_place(chunk, length)) return &chunk;
+  }
+  return nullptr;
+}
+
+// Whether the length fits; then `used` is where it goes, and its reference is counted.
+bool Packer::make_place(Chunk &chunk, size_t length) const {
+  uint64_t cluster = chunk.used >> cluster_bits_;
+  size_t at = chunk.used;
+  if (chunk.references >= max_references_) at = (cluster + 1) << cluster_bits_;
+  if (at > chunk.size || length > chunk.size - at) return false;
+  if (chunk.waiting > 0) return true;  // it is not taken now
+  if (at != chunk.used) {
+    skip_to(chunk, at);
+    chunk.references = 0;
+  }
+  uint64_t first = at >> cluster_bits_;
+  uint64_t last = (at + length - 1) >> cluster_bits_;
+  chunk.references = first == last ? chunk.references + 1 : 1;
+  if ((at + length) >> cluster_bits_ != last) chunk.references = 0;  // ends with the cluster
+  return true;
+}
+
+void Packer::skip_to(Chunk &chunk, size_t to) const {
+  std::memset(chunk.bytes.data() + chunk.used, 0, to - chunk.used);
+  if (chunk.used >> cluster_bits_ != to >> cluster_bits_) chunk.references = 0;
+  chunk.used = to;
+}
+
+// Few clusters at a time at first, so that a small image stays small. What follows a chunk in the
+// file makes it longer, as far as its memory goes.
+void Packer::reserve(Lock &lock) {
+  size_t cluster = size_t{1} << cluster_bits_;
+  size_t size =
+      std::clamp<size_t>(std::bit_ceil(total_ / 16 + 1), std::max(cluster, page_), largest_);
+  reserving_ = true;
+  lock.unlock();
+  uint64_t offset = 0;
+  std::exception_ptr failure;
+  try {
+    offset = file_.allocate(size >> cluster_bits_);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  lock.lock();
+  reserving_ = false;
+  changed_.notify_all();
+  if (failure) std::rethrow_exception(failure);
+  total_ += size;
+  for (Chunk &chunk : chunks_) {
+    if (!chunk.open || chunk.offset + chunk.size != offset || chunk.size + size > largest_)
+      continue;
+    chunk.size += size;
+    return;
+  }
+  Chunk chunk{};
+  chunk.offset = offset;
+  chunk.size = size;
+  chunk.bytes = buffers_.take();
+  chunks_.push_back(std::move(chunk));
+  shut_fullest();
+}
+
+void Packer::shut_fullest() {
+  Chunk *fullest = nullptr;
+  size_t open = 0;
+  for (Chunk &chunk : chunks_) {
+    if (!chunk.open) continue;
+    ++open;
+    if (fullest == nullptr || chunk.size - chunk.used < fullest->size - fullest->used)
+      fullest = &chunk;
+  }
+  if (open > most_open) fullest->open = false;
+}
+
+// Waits for those who fill their places. Nobody begins to while this thread has the lock.
+void Packer::settle(Chunk &chunk, Lock &lock) const {
+  ++chunk.waiting;
+  changed_.wait(lock, [&] { return chunk.copying == 0; });
+  if (--chunk.waiting == 0) changed_.notify_all();
+}
+
+// Writes what has not been written of the chunk, which this thread alone may do meanwhile.
+void Packer::write(Chunk &chunk, Lock &lock) {
+  chunk.writing = true;
+  settle(chunk, lock);
+  skip_to(chunk, std::min(Geometry::round_up(chunk.used, page_), chunk.size));
+  size_t from = chunk.written, to = chunk.used;
+  lock.unlock();
+  try {
+    file_.write({chunk.bytes.data() + from, to - from}, chunk.offset + from);
+  } catch (...) {
+    lock.lock();
+    chunk.writing = false;
+    changed_.notify_all();
+    throw;
+  }
+  lock.lock();
+  chunk.written = to;
+  chunk.writing = false;
+  changed_.notify_all();
+}
+
+// Chunks that are full go to the file, and out of memory, before anything is added: by whoever
+// comes first.
+void Packer::write_shut_chunks(Lock &lock) {
+  for (;;) {
+    auto it = std::find_if(chunks_.begin(), chunks_.end(), [](const Chunk &c) {
+      return !c.open && !c.writing && c.copying == 0 && c.waiting == 0;
+    });
+    if (it == chunks_.end()) return;
+    if (it->written < it->used) write(*it, lock);
+    if (it->waiting == 0) chunks_.erase(it);
+  }
+}
+
+void Packer::write_out() {
+  Lock lock(mutex_);
+  write_shut_chunks(lock);
+  std::vector<std::pair<uint64_t, size_t>> wanted;  // which chunk, up to where
+  for (const Chunk &chunk : chunks_) wanted.emplace_back(chunk.offset, chunk.used);
+  for (const auto &chunk : wanted) {
+    for (;;) {
+      auto it = std::find_if(chunks_.begin(), chunks_.end(),
+                             [&](const Chunk &c) { return c.offset == chunk.first; });
+      if (it == chunks_.end() || it->written >= chunk.second) break;
+      if (it->writing) {
+        changed_.wait(lock);
+      } else {
+        write(*it, lock);
+      }
+    }
+  }
+}
+
+bool Packer::read(std::span<std::byte> buffer, uint64_t offset) const {
+  Lock lock(mutex_);
+  auto it = std::find_if(chunks_.begin(), chunks_.end(), [&](const Chunk &c) {
+    return offset >= c.offset && offset - c.offset < c.used;
+  });
+  if (it == chunks_.end()) return false;
+  settle(*it, lock);
+  size_t at = offset - it->offset;
+  size_t n = std::min(buffer.size(), it->used - at);
+  std::memcpy(buffer.data(), it->bytes.data() + at, n);
+  std::fill(buffer.begin() + static_cast<std::ptrdiff_t>(n), buffer.end(), std::byte{0});
+  return true;
+}
+
+std::vector<extents::Range> Packer::close() {
+  write_out();
+  Lock lock(mutex_);
+  std::vector<extents::Range> unused;
+  for (const Chunk &chunk : chunks_) {
+    uint64_t used = Geometry::round_up(chunk.used, uint64_t{1} << cluster_bits_);
+    if (used < chunk.size) unused.push_back({chunk.offset + used, chunk.size - used});
+  }
+  chunks_.clear();
+  return unused;
+}
+
+}  // namespace qcow2

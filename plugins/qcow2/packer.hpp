@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Lays compressed data densely into the file, in large writes.
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "common/extents/extent.hpp"
+#include "plugins/qcow2/buffers.hpp"
+#include "plugins/qcow2/format.hpp"
+
+namespace qcow2 {
+
+// Compressed data goes, byte after byte, into chunks: runs of host clusters of which a copy is in
+// memory until it is full and written. May be used from any thread: a place is given out under a
+// short lock, and filled without it. What has been written to the file once is not written again,
+// nor is the page in which it ends, so that a write that is torn by a crash harms nothing older.
+class Packer {
+ public:
+  struct File {
+    // Reserves fresh host clusters in a row, with their space; returns the offset.
+    std::function<uint64_t(uint64_t clusters)> allocate;
+    std::function<void(std::span<const std::byte> data, uint64_t offset)> write;
+  };
+
+  // max_references: the largest refcount that the image can store for a host cluster.
+  Packer(uint32_t cluster_bits, uint64_t max_references, File file);
+
+  // Stores the data of one compressed cluster, 1 to max_compressed() bytes, and returns what its
+  // L2 entry has to be. It can be read() at once. Throws what File throws.
+  Entry add(std::span<const std::byte> data);
+
+  // Everything added before the call is in the file after it, though not synced. Throws what
+  // File::write throws; nothing is lost then, and the next call tries again.
+  void write_out();
+
+  // Fills the buffer with a range of the file that begins with data that was added and is held in
+  // memory; false if it is not, and then it is in the file.
+  bool read(std::span<std::byte> buffer, uint64_t offset) const;
+
+  // Writes everything out and lets go of the file. Returns the host clusters that were reserved and
+  // are not used. No other thread may use the packer.
+  std::vector<extents::Range> close();
+
+ private:
+  struct Chunk {
+    uint64_t offset;
+    size_t size;  // of the host clusters that have been reserved for it
+    Buffers::Buffer bytes;
+    size_t used = 0;
+    size_t written = 0;
+    uint64_t references = 0;  // to the host cluster in which `used` lies
+    unsigned copying = 0;     // threads that fill their place
+    unsigned waiting = 0;     // threads that wait for copying to be 0; meanwhile nobody begins
+    bool open = true;         // has room, perhaps
+    bool writing = false;
+  };
+  using Chunks = std::list<Chunk>;
+  using Lock = std::unique_lock<std::mutex>;
+
+  Chunk *find_room(size_t length);
+  bool make_place(Chunk &chunk, size_t length) const;
+  void reserve(Lock &lock);
+  void shut_fullest();
+  void settle(Chunk &chunk, Lock &lock) const;
+  void write(Chunk &chunk, Lock &lock);
+  void write_shut_chunks(Lock &lock);
+  void skip_to(Chunk &chunk, size_t to) const;
+
+  const uint32_t cluster_bits_;
+  const uint64_t max_references_;
+  const size_t page_;
+  const size_t largest_;  // of a chunk
+  const File file_;
+  Buffers buffers_;
+  mutable std::mutex
+      mutex_;  // protects what follows; not held for I/O, nor for copies into a chunk
+  mutable std::condition_variable changed_;
+  mutable Chunks chunks_;
+  bool reserving_ = false;
+  uint64_t total_ = 0;  // bytes, of all chunks so far
+};
+
+}  // namespace qcow2

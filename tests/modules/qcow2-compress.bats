@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: BSD-3-Clause
+load ../lib
+
+# nbdsh of the system's Python, on a server started with start.
+shell() {
+    local name=$1
+    shift
+    PATH=/usr/bin:/bin timeout 60 nbdsh --uri "$(uri "$name")" "$@"
+}
+copy() { timeout 120 nbdcopy "$@"; }
+
+# text_file FILE SIZE [SEED]: what compresses to about half, with stretches of noise and of holes.
+text_file() {
+    /usr/bin/python3 - "$1" "$(numfmt --from=iec "$2")" "${3:-1}" <<'PY'
+import random, sys
+name, size, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+r = random.Random(seed)
+small = bytes(97 + b % 16 for b in range(256))
+with open(name, "wb") as f:
+    while f.tell() < size:
+        n = min(size - f.tell(), r.randrange(1, 400000))
+        kind = r.randrange(8)
+        if kind == 0:
+            f.seek(n, 1)
+        elif kind == 1:
+            f.write(r.randbytes(n))
+        else:
+            f.write(r.randbytes(n).translate(small))
+    f.truncate(size)
+PY
+}
+
+@test "what qemu-img has compressed is read, here and below an overlay" {
+    text_file disk 20M
+    for options in cluster_size=512 cluster_size=4k compression_type=zstd \
+        cluster_size=2M,compression_type=zstd compat=0.10; do
+        qemu-img convert -c -O qcow2 -o "$options" disk base.qcow2
+        rm -f over.qcow2
+        nbdkit -U - "$QCOW2" over.qcow2 backing=base.qcow2 backing-format=qcow2 \
+            --run 'timeout 60 nbdcopy "$uri" back'
+        same disk back
+        [[ $options == compat=* ]] && continue
+        nbdkit -U - "$QCOW2" base.qcow2 --run 'timeout 60 nbdcopy --request-size=4096 "$uri" back2'
+        same disk back2
+    done
+}
+
+@test "an image with compressed clusters is written to, and stays sound" {
+    text_file disk 20M
+    for options in cluster_size=512 cluster_size=64k,compression_type=zstd cluster_size=2M; do
+        cp disk model
+        qemu-img convert -c -O qcow2 -o "$options" disk image.qcow2
+        start q "$QCOW2" image.qcow2
+        /usr/bin/python3 - "$(uri q)" <<'PY'
+import nbd, random, sys
+h = nbd.NBD()
+h.connect_uri(sys.argv[1])
+r = random.Random(3)
+with open("model", "r+b") as model:
+    for i in range(200):
+        n = r.choice([1, 511, 4096, 70000, 200000])
+        at = r.randrange(h.get_size() - n)
+        data = bytes(n) if i % 4 == 0 else r.randbytes(n)
+        h.zero(n, at) if i % 8 == 0 else h.pwrite(data, at)
+        model.seek(at)
+        model.write(data)
+PY
+        copy "$(uri q)" back
+        same model back
+        stop q
+        sound image.qcow2
+        qemu-img compare -f raw -F qcow2 model image.qcow2
+    done
+}
+
+@test "a compressed cluster that is damaged is an error with a reason, and no more" {
+    text_file disk 4M
+    for type in zlib zstd; do
+        qemu-img convert -c -O qcow2 -o compression_type=$type disk image.qcow2
+        # Compressed data is what follows the tables.
+        dd if=/dev/urandom of=image.qcow2 bs=64k seek=6 count=3 conv=notrunc status=none
+        start q "$QCOW2" image.qcow2
+        refuses "Input/output error" shell q -c 'h.pread(262144, 0)'
+        grep -q "image.qcow2: a compressed cluster of up to .* the image is damaged" q.log
+        shell q -c 'h.pread(512, h.get_size() - 512)'
+        stop q
+        sound image.qcow2
+    done
+}
+
+@test "a disk is copied compressed, and qemu-img finds it sound, equal and of the type" {
+    text_file disk 24577K
+    for options in "zstd 64K" "zlib 64K" "zlib 512" "zstd 4K 9" "zlib 4K 12" "zstd 2M 1"; do
+        read -r type cluster level <<< "$options"
+        start q "$QCOW2" image.qcow2 create=always size=24577K cluster-size="$cluster" \
+            compress="$type" ${level:+compress-level=$level}
+        copy --flush disk "$(uri q)"
+        copy "$(uri q)" back
+        same disk back
+        stop q
+        sound image.qcow2
+        qemu-img compare -f raw -F qcow2 disk image.qcow2
+        qemu-img info image.qcow2 | tee info
+        grep -q "compression type: $type" info
+        qemu-img check image.qcow2 | tee check
+        grep -q " compressed clusters" check
+        must_fail grep -q " 0.00% compressed" check
+        # No larger than what qemu-img makes of it: a hundredth for chance, and half a MiB for tables.
+        qemu-img convert -c -O qcow2 -o cluster_size="$cluster",compression_type="$type" disk theirs.qcow2
+        [ "$(stat -c %s image.qcow2)" -le $(( $(stat -c %s theirs.qcow2) * 101 / 100 + 524288 )) ]
+    done
+}
+
+@test "a compressed image is opened again and appended to; its type stays" {
+    text_file disk 16M
+    text_file other 3M 7
+    qemu-img convert -c -O qcow2 -o compression_type=zstd disk image.qcow2
+    refuses "its compression type is zstd, which cannot be changed; use compress=zstd" \
+        timeout 20 nbdkit -U - "$QCOW2" image.qcow2 compress=zlib --run true
+    for i in 1 2 3; do
+        start "q$i" "$QCOW2" image.qcow2 compress=zstd
+        shell "q$i" -c "h.pwrite(open('other', 'rb').read(), $i * 4000001)"
+        stop "q$i"
+        dd if=other of=disk bs=1 seek=$((i * 4000001)) conv=notrunc status=none oflag=seek_bytes bs=1M
+        sound image.qcow2
+        qemu-img compare -f raw -F qcow2 disk image.qcow2
+    done
+    # And by qemu, and by us without compression.
+    qemu-io -c 'write -P 5 1M 300k' image.qcow2 > /dev/null
+    start q "$QCOW2" image.qcow2
+    shell q -c 'assert h.pread(307200, 1048576) == b"\5" * 307200' -c 'h.pwrite(b"\6" * 70000, 9000000)' \
+        -c 'assert h.pread(70000, 9000000) == b"\6" * 70000'
+    stop q
+    sound image.qcow2
+}
+
+@test "thousands of random requests with compress on, compared with a model" {
+    text_file base.raw 24M
+    for options in "compress=zstd cluster-size=64K" "compress=zlib cluster-size=4K compress-level=1" \
+        "compress=zstd backing=base.raw backing-format=raw"; do
+        rm -f image.qcow2
+        # shellcheck disable=SC2086
+        start q "$QCOW2" image.qcow2 size=24M $options
+        /usr/bin/python3 - "$(uri q)" "$options" <<'PY'
+import nbd, random, sys
+r = random.Random(11)
+small = bytes(97 + b % 16 for b in range(256))
+h = [nbd.NBD() for _ in range(3)]
+for one in h:
+    one.connect_uri(sys.argv[1])
+size = h[0].get_size()
+model = bytearray(open("base.raw", "rb").read() if "backing" in sys.argv[2] else bytes(size))
+for i in range(2000):
+    one = r.choice(h)
+    n = r.choice([1, 100, 512, 4096, 4096, 65536, 65536, 150000])
+    at = r.randrange(size - n)
+    if r.random() < 0.6:
+        at -= at % 4096
+    what = r.randrange(20)
+    if what == 0:
+        one.zero(n, at)
+        model[at:at + n] = bytes(n)
+    elif what < 3:
+        assert one.pread(n, at) == model[at:at + n], (i, at, n)
+    elif what == 3:
+        one.flush()
+    elif what == 4:
+        one.trim(65536, at - at % 65536)
+        model[at - at % 65536:at - at % 65536 + 65536] = bytes(65536)
+    else:
+        data = r.randbytes(n) if what == 5 else r.randbytes(n).translate(small)
+        one.pwrite(data, at, nbd.CMD_FLAG_FUA if what == 6 else 0)
+        model[at:at + n] = data
+open("model", "wb").write(model)
+PY
+        copy "$(uri q)" back
+        same model back
+        stop q
+        sound image.qcow2
+        qemu-img compare -f raw -F qcow2 model image.qcow2
+    done
+}
+
+@test "what was flushed survives kill -9 of the server, compressed or gathered" {
+    for type in zlib zstd; do
+        start "q$type" "$QCOW2" "$type.qcow2" size=64M compress=$type
+        /usr/bin/python3 - "$(uri "q$type")" "$(cat "q$type.pid")" <<'PY'
+import nbd, os, random, signal, sys
+h = nbd.NBD()
+h.connect_uri(sys.argv[1])
+r = random.Random(5)
+small = bytes(97 + b % 16 for b in range(256))
+model = bytearray(32 << 20)
+for i in range(300):
+    at, n = r.randrange(len(model) - 200000), r.randrange(1, 200000)
+    data = r.randbytes(n).translate(small)
+    model[at:at + n] = data
+    h.pwrite(data, at, nbd.CMD_FLAG_FUA if i >= 290 else 0)
+    if i == 289:
+        h.flush()
+open("model", "wb").write(model)
+# What is not flushed goes elsewhere, many requests in flight when the server dies.
+for i in range(60):
+    data = bytearray(r.randbytes(500000).translate(small))
+    h.aio_pwrite(nbd.Buffer.from_bytearray(data), (32 << 20) + i * 500000)
+while h.aio_in_flight() > 30:
+    h.poll(-1)
+os.kill(int(sys.argv[2]), signal.SIGKILL)
+PY
+        until_true 10 gone "$(cat "q$type.pid")"
+        truncate -s 64M model
+        cp "$type.qcow2" repaired.qcow2
+        qemu-img check -r all repaired.qcow2 > /dev/null 2>&1
+        sound repaired.qcow2
+        # Both repaired by qemu-img and by ourselves.
+        start "r$type" "$QCOW2" "$type.qcow2" create=never compress=$type
+        grep -q "not closed cleanly: rebuilding" "r$type.log"
+        copy "$(uri "r$type")" back
+        stop "r$type"
+        sound "$type.qcow2"
+        qemu-img convert -O raw repaired.qcow2 back2
+        cmp -n $((32 << 20)) model back
+        cmp -n $((32 << 20)) model back2
+    done
+}
+
+@test "a full file system is an error for the client, and the compressed image stays sound" {
+    text_file disk 16M
+    # A limit of the file's length stands for the disk: 4 MiB.
+    nbdkit() { trap '' XFSZ; ulimit -f 4096; exec env nbdkit "$@"; }
+    start q "$QCOW2" image.qcow2 size=64M compress=zstd
+    refuses "No space left" shell q -c 'd = open("disk", "rb").read()' \
+        -c 'for i in range(0, len(d), 65536): h.pwrite(d[i:i + 65536], i)'
+    shell q -c 'h.flush()'
+    stop q
+    sound image.qcow2
+    # Room again: the same work is finished.
+    unset -f nbdkit
+    start q2 "$QCOW2" image.qcow2 compress=zstd
+    copy --flush disk "$(uri q2)"
+    stop q2
+    sound image.qcow2
+    truncate -s 64M disk
+    qemu-img compare -f raw -F qcow2 disk image.qcow2
+}
+
+@test "what is gathered and not flushed is in the image when the client has gone" {
+    start q "$QCOW2" image.qcow2 size=8M compress=zlib
+    shell q -c 'h.pwrite(b"a" * 1000, 100000)' -c 'h.pwrite(b"b" * 1000, 5000000)' \
+        -c 'assert h.pread(1002, 99999) == b"\0" + b"a" * 1000 + b"\0"'
+    stop q
+    sound image.qcow2
+    qemu-io -c 'read -P 0x61 100000 1000' -c 'read -P 0x62 5000000 1000' -c 'read -P 0 101000 100000' \
+        image.qcow2 > read.log
+    cat read.log
+    [ "$(grep -c '^read' read.log)" = 3 ]
+    must_fail grep -q failed read.log
+}
+
+@test "levels and types that make no sense are refused with what is allowed" {
+    try() { timeout 20 nbdkit -U - "$QCOW2" image.qcow2 size=1M "$@" --run true; }
+    refuses "must be none, zlib or zstd" try compress=gzip
+    refuses "compress-level=3 makes no sense without compress=" try compress-level=3
+    refuses "compress-level=13: must be between 1 and 12 with compress=zlib" try compress-level=13 \
+        compress=zlib
+    refuses "compress-level=0" try compress=zstd compress-level=0
+    refuses "compress-level=23" try compress=zstd compress-level=23
+    [ ! -e image.qcow2 ]
+}
+
+@test "the example of the manual: a compressed full copy" {
+    text_file disk.img 5M
+    nbdkit -U - "$QCOW2" web1-full.qcow2 size=5M compress=zstd \
+        --run 'timeout 60 nbdcopy --flush disk.img "$uri"'
+    sound web1-full.qcow2
+    qemu-img compare -f raw -F qcow2 disk.img web1-full.qcow2
+    [ "$(stat -c %s web1-full.qcow2)" -lt 4000000 ]
+}
