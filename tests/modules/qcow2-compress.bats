@@ -263,6 +263,8 @@ PY
     refuses "compress-level=3 makes no sense without compress=" try compress-level=3
     refuses "compress-level=13: must be between 1 and 12 with compress=zlib" try compress-level=13 \
         compress=zlib
+    refuses "preallocate= makes no sense with compress=zstd" try compress=zstd preallocate=falloc
+    refuses "read-only=on makes no sense with compress=zlib" try compress=zlib read-only=on
     refuses "compress-level=0" try compress=zstd compress-level=0
     refuses "compress-level=23" try compress=zstd compress-level=23
     [ ! -e image.qcow2 ]

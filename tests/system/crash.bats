@@ -6,3 +6,8 @@ load ../lib
     mkdir crash
     timeout 1500 "$SOURCE/tests/system/crash.py" "$QCOW2" "$PWD/crash" "${CRASH_ROUNDS:-20}"
 }
+
+@test "the same with compressed clusters" {
+    mkdir crash
+    timeout 1500 "$SOURCE/tests/system/crash.py" "$QCOW2" "$PWD/crash" "${CRASH_ROUNDS:-20}" compress
+}

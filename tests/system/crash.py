@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# crash.py PLUGIN DIRECTORY ROUNDS [SEED]: kills the server again and again while it writes, and looks
+# crash.py PLUGIN DIRECTORY ROUNDS [COMPRESS [SEED]]: kills the server again and again while it writes, and looks
 # whether everything that was flushed is there: after qemu-img check -r all, and after the plugin has
 # repaired the image itself. The image of one round is the start of the next; from time to time a new
-# one is begun, of another cluster size, alone or over a backing file.
+# one is begun, of another cluster size, alone or over a backing file. COMPRESS is none or compress,
+# which is zlib or zstd at random.
 import os
 import random
 import shutil
@@ -17,7 +18,8 @@ import time
 import nbd
 
 plugin, directory, rounds = sys.argv[1], sys.argv[2], int(sys.argv[3])
-seed = int(sys.argv[4]) if len(sys.argv) > 4 else int.from_bytes(os.urandom(4), "big")
+compress = len(sys.argv) > 4 and sys.argv[4] == "compress"
+seed = int(sys.argv[5]) if len(sys.argv) > 5 else int.from_bytes(os.urandom(4), "big")
 print(f"seed {seed}", flush=True)
 rng = random.Random(seed)
 os.chdir(directory)
@@ -61,6 +63,13 @@ def serve(*arguments):
             time.sleep(0.01)
 
 
+def some_bytes(r, length):
+    """Noise; with compress also what gets shorter, more or less."""
+    noise = r.randbytes(length)
+    letters = r.choice((256, 16, 2)) if compress else 256
+    return noise if letters == 256 else noise.translate(bytes(97 + b % letters for b in range(256)))
+
+
 def load(h, mine, stop_after):
     """Writes, zeroes and flushes until the server is gone."""
     r = random.Random(rng.random())
@@ -71,7 +80,7 @@ def load(h, mine, stop_after):
                 if r.random() < 0.2:
                     content, zero = bytes(p.length), True
                 else:
-                    content, zero = r.randbytes(p.length), False
+                    content, zero = some_bytes(r, p.length), False
                 p.touched, p.current = True, None
 
                 def finished(error, p=p, content=content):
@@ -139,6 +148,8 @@ def begin():
             os.unlink(name)
     content = bytes(SIZE)
     options = [f"size={SIZE}", f"cluster-size={rng.choice((512, 4096, 65536, 1 << 20))}", "l2-cache=1M"]
+    if compress:
+        options += [rng.choice(("compress=zlib", "compress=zstd")), "compress-level=1"]
     if rng.random() < 0.5:
         content = rng.randbytes(SIZE // 2) + bytes(SIZE // 2)
         with open("base", "wb") as f:

@@ -2,6 +2,7 @@
 //
 // Images that are written compressed, against a model: an array of bytes.
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <atomic>
 #include <catch2/catch.hpp>
@@ -321,4 +322,87 @@ TEST_CASE("what was flushed is there after a crash, parts of clusters too") {
     }
     image.reset();
   }
+}
+
+TEST_CASE("refcounts of every width count what is shared, or limit it") {
+  Directory directory;
+  std::string path = directory.file("a");
+  Bytes model = text(1 << 20, 7);
+  for (size_t i = 0; i < model.size() / 2; ++i) model[i] = std::byte('a' + i / 4096 % 20);
+  for (unsigned bits : {1, 2, 4, 8, 16, 32, 64}) {
+    INFO("refcounts of " << bits << " bits");
+    REQUIRE(std::system(("qemu-img create -q -f qcow2 -o cluster_size=4k,refcount_bits=" +
+                         std::to_string(bits) + " " + path + " 1M")
+                            .c_str()) == 0);
+    auto image = open_compressed(path, 0, 0, CompressionType::zlib);
+    image->write(model, 0);
+    image->finalise();
+    image->write(std::span(model).first(100000), 4096);
+    std::copy_n(Bytes(model).begin(), 100000, model.begin() + 4096);
+    image->flush();
+    image->finalise();
+    image.reset();
+    CHECK(check(path) == 0);
+    CHECK(count(path).compressed > 200);
+    image = reopen(path);
+    CHECK((read_all(*image) == model));
+    image->zero(0, 1 << 19);
+    image->finalise();
+    image.reset();
+    CHECK(check(path) == 0);
+  }
+}
+
+TEST_CASE("the space that compressed clusters have left is given back when the image is closed") {
+  Directory directory;
+  std::string path = directory.file("a");
+  auto blocks = [&] {
+    struct stat st;
+    REQUIRE(::stat(path.c_str(), &st) == 0);
+    return static_cast<uint64_t>(st.st_blocks) * 512;
+  };
+  Bytes model = text(8 << 20, 1);
+  auto image = open_compressed(path, 8 << 20, 65536, CompressionType::zstd);
+  image->write(model, 0);
+  image->finalise();
+  uint64_t before = blocks();
+  CHECK(before > 3 << 20);
+  image->zero(0, 7 << 20);  // what is left is at the end of the file
+  std::fill_n(model.begin(), 7 << 20, std::byte{0});
+  image->flush();
+  CHECK(blocks() + (1 << 20) > before);
+  image->finalise();
+  CHECK(blocks() < before / 4);
+  CHECK((read_all(*image) == model));
+  image->write(std::span(model).last(1 << 20), 0);  // goes on
+  std::copy_n(model.end() - (1 << 20), 1 << 20, model.begin());
+  image->finalise();
+  image.reset();
+  CHECK(check(path) == 0);
+  CHECK((read_all(*reopen(path)) == model));
+}
+
+TEST_CASE("a COPIED bit on a compressed cluster is taken away when the image is closed") {
+  Directory directory;
+  std::string path = directory.file("a");
+  Bytes model = text(1 << 20, 1);
+  auto image = open_compressed(path, 1 << 20, 65536, CompressionType::zlib);
+  image->write(model, 0);
+  image->finalise();
+  image.reset();
+  Options options;
+  options.path = path;
+  uint64_t table = host_offset(open_read_only(options)->mapping.l1().value(0));
+  Bytes file = load_file(path);
+  file[table] |= std::byte{0x80};
+  write_file(path, file);
+  image = open_compressed(path, 0, 0, CompressionType::zlib);
+  CHECK((read_all(*image) == model));
+  image->zero(15 * 65536, 65536);
+  std::fill(model.end() - 65536, model.end(), std::byte{0});
+  image->finalise();
+  image.reset();
+  CHECK((load_file(path)[table] & std::byte{0xc0}) == std::byte{0x40});
+  CHECK(check(path) == 0);
+  CHECK((read_all(*reopen(path)) == model));
 }

@@ -17,6 +17,14 @@ namespace {
 
 using Bytes = std::vector<std::byte>;
 
+// Some of it compresses to a half or less, some not at all.
+Bytes content_of(size_t length, uint64_t seed) {
+  Bytes bytes = random_bytes(length, seed);
+  if (seed / 2 % 4 == 0) return bytes;
+  for (auto &b : bytes) b = std::byte('a' + std::to_integer<unsigned>(b) % (seed / 2 % 4 * 4));
+  return bytes;
+}
+
 // A disk cut into pieces, each with what was written to it and when.
 class History {
  public:
@@ -47,7 +55,7 @@ class History {
       if (write.content == 0) {
         image.zero(piece.range.offset, piece.range.length);
       } else {
-        image.write(random_bytes(piece.range.length, write.content), piece.range.offset);
+        image.write(content_of(piece.range.length, write.content), piece.range.offset);
       }
       piece.writes.back().end = recorder.now();
     }
@@ -78,8 +86,7 @@ class History {
       if (overwritten) continue;
       auto [offset, length] = piece.range;
       Bytes want(below_.begin() + offset, below_.begin() + offset + length);
-      if (last != nullptr)
-        want = last->content ? random_bytes(length, last->content) : Bytes(length);
+      if (last != nullptr) want = last->content ? content_of(length, last->content) : Bytes(length);
       if (!std::equal(want.begin(), want.end(), disk.begin() + offset)) return false;
     }
     return true;
@@ -127,12 +134,13 @@ void check_state(const std::string &path, const History &history, uint64_t time,
 }
 
 void lose_power_while(uint64_t cluster, uint64_t size, bool over_backing, unsigned threads,
-                      size_t cache, uint64_t seed) {
+                      size_t cache, uint64_t seed, std::optional<Compression> compression = {}) {
   Directory directory;
   Recorder recorder;
   Options options;
   options.observer = &recorder;
   options.settings.l2_cache_bytes = cache;
+  options.settings.compression = compression;
   Bytes below = over_backing ? random_bytes(size / 2, seed) : Bytes();
   write_file(directory.file("base"), below);
   std::string path = directory.file("a.qcow2"), state = directory.file("state.qcow2");
@@ -203,6 +211,18 @@ TEST_CASE("the same when the L2 cache is written because it is full") {
   lose_power_while(512, 1 << 20, true, 3, 1, 2);
 }
 
+TEST_CASE("power may fail at any instant, with compressed clusters") {
+  const Compression zlib{CompressionType::zlib, 1}, zstd{CompressionType::zstd, 1};
+  for (uint64_t cluster : {512, 4096, 65536}) {
+    uint64_t size = cluster * (cluster == 65536 ? 20 : 150) + 512;
+    lose_power_while(cluster, size, false, 1, 1 << 20, cluster + 1, zlib);
+    lose_power_while(cluster, size, true, 1, 1 << 20, cluster + 2, zstd);
+    lose_power_while(cluster, size, true, 3, 1 << 20, cluster + 3, zlib);
+  }
+  lose_power_while(512, 1 << 20, false, 3, 1, 1, zstd);  // the L2 cache is always full
+  lose_power_while(512, 1 << 20, true, 3, 1, 2, zlib);
+}
+
 TEST_CASE("when there is no more space the write fails, and goes on when there is") {
   Directory directory;
   std::string path = directory.file("a.qcow2");
@@ -237,7 +257,48 @@ TEST_CASE("when there is no more space the write fails, and goes on when there i
   }
 }
 
+TEST_CASE("without space for compressed data a write or a flush fails, until there is some") {
+  Directory directory;
+  std::string path = directory.file("a.qcow2");
+  for (auto kind : {FileChange::Kind::write, FileChange::Kind::reserve}) {
+    Breaker breaker;
+    Options options;
+    options.observer = &breaker;
+    options.settings.compression = Compression{CompressionType::zstd, 1};
+    std::filesystem::remove(path);
+    auto image = create(path, 16 << 20, 4096, "", "", options);
+    Bytes first = content_of(1 << 20, 6), second = content_of(1 << 20, 4);
+    image->write(first, 0);
+    image->flush();
+    breaker.fails = [&](const FileChange &c) { return c.kind == kind ? ENOSPC : 0; };
+    int error = error_of([&] { image->write(second, 4 << 20); });
+    if (error == 0) error = error_of([&] { image->flush(); });
+    CHECK(error == ENOSPC);
+    Bytes back(1 << 20);
+    image->read(back, 0);
+    CHECK((back == first));
+    breaker.fails = [](const FileChange &) { return 0; };
+    image->write(second, 4 << 20);
+    CHECK(error_of([&] { image->flush(); }) == 0);
+    image->read(back, 0);
+    CHECK((back == first));
+    image->read(back, 4 << 20);
+    CHECK((back == second));
+    image->finalise();
+    image.reset();
+    CHECK(check(path) == 0);
+    CHECK(std::filesystem::file_size(path) < (2 << 20));  // it was compressed
+    Bytes disk = read_only(path);
+    CHECK(std::equal(second.begin(), second.end(), disk.begin() + (4 << 20)));
+  }
+}
+
 TEST_CASE("now and then a change of the file fails: the image is sound, with what was flushed") {
+  std::optional<Compression> compression;
+  SECTION("as it is") {}
+  SECTION("compressed") {
+    compression = Compression{CompressionType::zstd, 1};
+  }
   Directory directory;
   std::string path = directory.file("a.qcow2");
   Breaker breaker;
@@ -245,6 +306,7 @@ TEST_CASE("now and then a change of the file fails: the image is sound, with wha
   Options options;
   options.observer = &breaker;
   options.settings.l2_cache_bytes = 1;
+  options.settings.compression = compression;
   auto image = create(path, 4 << 20, 512, "", "", options);
   breaker.fails = [&](const FileChange &c) {
     return c.kind != FileChange::Kind::sync && dice() % 40 == 0 ? EIO : 0;
@@ -253,7 +315,7 @@ TEST_CASE("now and then a change of the file fails: the image is sound, with wha
   std::mt19937_64 random(1);
   for (int i = 0; i < 3000; ++i) {
     uint64_t at = random() % (model.size() - 700), n = random() % 700 + 1;
-    Bytes data = random_bytes(n, random());
+    Bytes data = content_of(n, random());
     for (int error = -1; error != 0;) {
       error = error_of([&] { image->write(data, at); });
       if (error != 0) CHECK(error == EIO);
@@ -271,13 +333,19 @@ TEST_CASE("now and then a change of the file fails: the image is sound, with wha
 }
 
 TEST_CASE("after a sync has failed every flush does, and the image stays marked dirty") {
+  std::optional<Compression> compression;
+  SECTION("as it is") {}
+  SECTION("compressed") {
+    compression = Compression{CompressionType::zlib, 1};
+  }
   Directory directory;
   std::string path = directory.file("a.qcow2");
   Breaker breaker;
   Options options;
   options.observer = &breaker;
+  options.settings.compression = compression;
   auto image = create(path, 1 << 20, 4096, "", "", options);
-  Bytes data = random_bytes(100000, 1);
+  Bytes data = content_of(100000, 4);
   image->write(data, 0);
   image->flush();
   breaker.fails = [](const FileChange &c) { return c.kind == FileChange::Kind::sync ? EIO : 0; };
