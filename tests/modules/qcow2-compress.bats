@@ -257,6 +257,52 @@ PY
     must_fail grep -q failed read.log
 }
 
+@test "a huge scattered disk that is compressed takes little memory" {
+    start q "$QCOW2" image.qcow2 size=62T l2-cache=1M compress=zstd
+    /usr/bin/python3 - "$(uri q)" "$(cat q.pid)" <<'PY'
+import nbd, random, sys
+h = nbd.NBD()
+h.connect_uri(sys.argv[1])
+r = random.Random(3)
+places = {r.randrange(h.get_size() // 65536) * 65536: i for i in range(6000)}
+for at, i in places.items():
+    h.aio_pwrite(nbd.Buffer.from_bytearray(bytearray(b"%-512d" % i * 128)), at, completion=lambda e: 1)
+    while h.aio_in_flight() >= 16:
+        h.poll(-1)
+while h.aio_in_flight() > 0:
+    h.poll(-1)
+h.flush()
+assert all(h.pread(512, at + 1024) == b"%-512d" % i for at, i in places.items())
+peak = [line for line in open(f"/proc/{sys.argv[2]}/status") if line.startswith("VmHWM")]
+print(peak)
+assert int(peak[0].split()[1]) < 80000
+PY
+    stop q
+    sound image.qcow2
+    qemu-img check image.qcow2 | grep "100.00% compressed clusters"
+}
+
+@test "compressed, sealed and followed: a full copy, then an overlay of it" {
+    text_file disk 5M
+    start a "$QCOW2" full.qcow2 size=5M compress=zstd seal=on
+    copy --flush disk "$(uri a)"
+    [ ! -e full.qcow2 ]
+    stop a
+    sound full.qcow2
+    [ ! -e full.qcow2.partial ]
+    start b "$QCOW2" over.qcow2 backing=full.qcow2 backing-format=qcow2 compress=zlib
+    shell b -c 'h.pwrite(b"tuesday" * 20000, 1000000)' -c 'h.pwrite(b"y" * 1000, 3000000)'
+    stop b
+    sound over.qcow2
+    /usr/bin/python3 -c 'f = open("disk", "r+b"); f.seek(1000000); f.write(b"tuesday" * 20000)
+f.seek(3000000); f.write(b"y" * 1000)'
+    qemu-img compare -f raw -F qcow2 disk over.qcow2
+    for option in compress=zlib read-only=on; do
+        nbdkit -U - "$QCOW2" over.qcow2 backing=auto "$option" --run 'timeout 60 nbdcopy "$uri" back'
+        cmp disk back
+    done
+}
+
 @test "levels and types that make no sense are refused with what is allowed" {
     try() { timeout 20 nbdkit -U - "$QCOW2" image.qcow2 size=1M "$@" --run true; }
     refuses "must be none, zlib or zstd" try compress=gzip
