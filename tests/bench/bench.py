@@ -9,10 +9,13 @@ import shutil
 import signal
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 
 BUILD = os.environ["BUILD"]
+# What was begun is ended, and its files go, also when the benchmark is stopped.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 def module(kind, name):
