@@ -73,7 +73,7 @@ class Engine {
 
  private:
   struct Lent {
-    Reader *reader;
+    Reader *reader = nullptr;
     unsigned users = 0;
   };
   // What a worker does next: fetch a chunk, or ask for extents.

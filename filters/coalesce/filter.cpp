@@ -146,10 +146,11 @@ class Filter {
         nbdkit::log());
     stats_->write();
     if (parameters_.prefetch && thread_model < NBDKIT_THREAD_MODEL_SERIALIZE_REQUESTS) {
-      if (parameters_.priority.empty())
+      if (parameters_.priority.empty()) {
         nbdkit::log().info("{}", no_background);
-      else
+      } else {
         nbdkit::log().warning("{}; coalesce-priority has no effect", no_background);
+      }
     }
   }
   ~Filter() {

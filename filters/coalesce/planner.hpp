@@ -13,8 +13,8 @@ namespace coalesce {
 
 // All in bytes.
 struct Shape {
-  uint64_t gap;        // what is not wanted is read along if it is no longer than this
-  uint64_t chunk;      // no piece is longer; pieces also end at its multiples
+  uint64_t gap = 0;    // what is not wanted is read along if it is no longer than this
+  uint64_t chunk = 0;  // no piece is longer; pieces also end at its multiples
   uint64_t align = 1;  // a power of two: pieces begin and end at its multiples
 };
 
