@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "common/nbd/uri.hpp"
 #include "common/nbdkit/params.hpp"
 #include "plugins/vsphere/last_will.hpp"
 #include "plugins/vsphere/source.hpp"
@@ -74,7 +75,9 @@ class Plugin {
       "on-reset=full|fail         If that is not known: the whole disk, or fail (default: full).\n"
       "enable-cbt=yes|no          Turn change tracking on if it is off (default: no).\n"
       "quiesce=yes|no             Quiesce the guest for the snapshot (default: no).\n"
-      "connections=<N>            HTTPS connections, 1 to 8 (default: 4).\n"
+      "transport=auto|https|nbd   How the data is read (default: auto).\n"
+      "nbd-uri=<URI>              transport=nbd: the NBD server that has the disk.\n"
+      "connections=<N>            Connections that read, 1 to 8 (default: 4).\n"
       "retries=<N>                Attempts after a failed one (default: 3).\n"
       "retry-delay=<SECONDS>      Before the first retry, then doubled (default: 1).";
 
@@ -164,6 +167,13 @@ bool Plugin::config(const std::string &key, const std::string &value) {
     s.enable_tracking = nbdkit::parse_bool(key, value);
   } else if (key == "quiesce") {
     s.quiesce = nbdkit::parse_bool(key, value);
+  } else if (key == "transport") {
+    constexpr TransportSettings::Kind kinds[] = {TransportSettings::Kind::automatic,
+                                                 TransportSettings::Kind::https,
+                                                 TransportSettings::Kind::nbd};
+    s.transport.kind = kinds[nbdkit::parse_choice(key, value, {"auto", "https", "nbd"})];
+  } else if (key == "nbd-uri") {
+    s.transport.nbd_uri = nbd::absolute_uri(value);
   } else if (key == "connections") {
     s.connections = nbdkit::parse_unsigned(key, value, 1, 8);
   } else if (key == "retries") {
@@ -189,6 +199,7 @@ void Plugin::config_complete() {
     util::fail(EINVAL,
                "cafile=, thumbprint= and insecure=yes exclude each other: give one of them");
   }
+  check(settings_.transport, !settings_.disk.empty());
   if (!since_.empty() && since_[0] == '@') {
     since_ = fmt::format("@{}", nbdkit::absolute_path(since_.substr(1)));
   } else if (!since_.empty() && epoch_of(since_).empty()) {

@@ -2,17 +2,13 @@
 #include "plugins/vsphere/source.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 
-#include "plugins/vsphere/descriptor.hpp"
 #include "plugins/vsphere/tracking.hpp"
 
 namespace vsphere {
 
 namespace {
-
-constexpr uint64_t sector = 512;
 
 std::string names_of(const std::vector<SnapshotInfo> &snapshots) {
   std::string list;
@@ -28,8 +24,7 @@ Source::Source(const Settings &settings, const util::Log &log)
     : settings_(settings),
       log_(log),
       client_(settings.endpoint, settings.credentials, settings.retry, log),
-      datastore_(settings.endpoint, settings.credentials, settings.retry, settings.connections,
-                 log) {}
+      transport_(make_transport(settings, log)) {}
 
 void Source::start() {
   try {
@@ -52,14 +47,14 @@ void Source::prepare() {
     vm = describe_vm(client_, vm.ref);
     chosen = choose(vm);
   }
-  if (!vm.snapshots.empty()) {
+  if (!vm.snapshots.empty() && !transport_->reads_chains()) {
     util::fail(EBUSY,
                "virtual machine {} has snapshots ({}): its disks are chains of files then, which "
                "cannot be read over HTTPS; remove them first",
                vm.name, names_of(vm.snapshots));
   }
   for (const auto &disk : chosen) {
-    if (disk.has_parent) {
+    if (disk.has_parent && !transport_->reads_chains()) {
       util::fail(ENOTSUP,
                  "disk {} of virtual machine {} is a chain of files, which cannot be read over "
                  "HTTPS: it is a linked clone, or its disks need consolidation",
@@ -132,9 +127,15 @@ void Source::check(const VmInfo &vm, const std::vector<DiskInfo> &chosen) const 
   }
 }
 
-// It takes effect when the machine is stunned, which a snapshot does. There are no other snapshots
-// (prepare() has seen to that): with one, tracking would miss what that one holds.
+// It takes effect when the machine is stunned, which a snapshot does. With an older one, tracking
+// would miss what that one holds.
 void Source::turn_tracking_on(VmInfo &vm) {
+  if (!vm.snapshots.empty()) {
+    util::fail(EBUSY,
+               "changed block tracking cannot be turned on while virtual machine {} has snapshots "
+               "({}): remove them first",
+               vm.name, names_of(vm.snapshots));
+  }
   log_.info("turning changed block tracking on for virtual machine {}", vm.name);
   client_.enable_change_tracking(vm.ref);
   snapshot_.emplace(client_, vm, log_);
@@ -177,6 +178,8 @@ std::vector<DiskInfo> Source::take_snapshot(const VmInfo &vm, const std::vector<
 }
 
 Disk Source::load(const VmInfo &vm, const DiskInfo &info, const std::string &datacenter) {
+  std::unique_ptr<DiskReader> reader =
+      transport_->open({vm.ref.value, snapshot_->ref().value, datacenter, info});
   auto query = [&](const std::string &change_id) {
     return all_areas(info.capacity, [&](uint64_t start) {
       return client_.query_changed_disk_areas(vm.ref, snapshot_->ref(), info.key, start, change_id);
@@ -189,42 +192,24 @@ Disk Source::load(const VmInfo &vm, const DiskInfo &info, const std::string &dat
             {"vsphere", vm.ref.value, info.key, info.capacity,
              tracked.since.empty() ? "full" : "delta", tracked.since, info.change_id},
             std::move(tracked.map),
-            {}};
-  locate(disk, datacenter);
+            std::move(reader)};
   log_.info(
       "virtual machine {} ({}), disk {} (\"{}\"): {} bytes, allocated {}, changed {}, {} extents, "
-      "{} connections",
+      "transport {}",
       vm.name, vm.ref.value, info.key, info.label, info.capacity,
       tracked.allocated ? std::to_string(*tracked.allocated) : "unknown",
       tracked.changed ? std::to_string(*tracked.changed) : "unknown (full)", disk.map.count(),
-      settings_.connections);
+      transport_->description());
   return disk;
-}
-
-// Where the bytes are, and that they can be read: the last sector is tried, so that what would fail
-// fails now.
-void Source::locate(Disk &disk, const std::string &datacenter) {
-  DatastoreFile descriptor = parse_datastore_path(disk.info.file, datacenter);
-  FlatExtent extent = parse_descriptor(datastore_.read_text(descriptor), descriptor.name());
-  disk.file = descriptor.sibling(extent.file);
-  if (extent.size < disk.info.capacity || disk.info.capacity < sector) {
-    util::fail(EIO, "{} describes {} bytes, but the disk has {}", descriptor.name(), extent.size,
-               disk.info.capacity);
-  }
-  std::array<std::byte, sector> last;
-  uint64_t size = datastore_.read(disk.file, last, disk.info.capacity - sector);
-  if (size < extent.size) {
-    util::fail(EIO, "{} has {} bytes, its descriptor says {}", disk.file.name(), size, extent.size);
-  }
 }
 
 void Source::disconnect() {
   client_.disconnect();
-  datastore_.disconnect();
+  for (const auto &disk : disks_) disk.reader->disconnect();
 }
 
 void Source::read(const Disk &disk, std::span<std::byte> buffer, uint64_t offset) {
-  datastore_.read(disk.file, buffer, offset);
+  disk.reader->read(buffer, offset);
 }
 
 void Source::stop() noexcept {
@@ -237,12 +222,14 @@ void Source::stop() noexcept {
       log_.error("{}", what);
     }
   };
+  // A transport's last calls are about the snapshot, so they come before its removal.
+  for (const auto &disk : disks_) disk.reader->disconnect();
   if (snapshot_) {
     attempt("the snapshot could not be removed (the next run removes it)",
             [&] { snapshot_->remove(); });
     snapshot_.reset();
   }
-  attempt("could not log out", [&] { client_.logout(datastore_.session()); });
+  attempt("could not log out", [&] { client_.logout(transport_->session()); });
   disconnect();
   lock_.reset();
 }

@@ -15,10 +15,11 @@
 #include "common/extents/extent_map.hpp"
 #include "common/util/log.hpp"
 #include "plugins/vsphere/client.hpp"
-#include "plugins/vsphere/datastore.hpp"
 #include "plugins/vsphere/inventory.hpp"
 #include "plugins/vsphere/run_lock.hpp"
 #include "plugins/vsphere/snapshot.hpp"
+#include "plugins/vsphere/transport.hpp"
+#include "plugins/vsphere/transport_settings.hpp"
 
 namespace vsphere {
 
@@ -38,6 +39,7 @@ struct Settings {
   bool fail_on_reset = false;
   bool enable_tracking = false;
   bool quiesce = false;
+  TransportSettings transport;
   unsigned connections = 4;
   RetryPolicy retry;
 };
@@ -47,7 +49,7 @@ struct Disk {
   DiskInfo info;     // as in the snapshot
   convention::Description description;
   extents::ExtentMap map;
-  DatastoreFile file;  // with the bytes
+  std::unique_ptr<DiskReader> reader;
 };
 
 class Source {
@@ -77,12 +79,11 @@ class Source {
   void turn_tracking_on(VmInfo &vm);
   std::vector<DiskInfo> take_snapshot(const VmInfo &vm, const std::vector<DiskInfo> &chosen);
   Disk load(const VmInfo &vm, const DiskInfo &info, const std::string &datacenter);
-  void locate(Disk &disk, const std::string &datacenter);
 
   const Settings &settings_;
   const util::Log log_;
   Client client_;
-  Datastore datastore_;
+  const std::unique_ptr<Transport> transport_;
   std::optional<RunLock> lock_;
   std::optional<Snapshot> snapshot_;
   std::vector<Disk> disks_;

@@ -208,7 +208,7 @@ MAP
     fails 'vm= is missing' "${SERVER[@]}" "$TRUST"
     fails 'password= is missing' server="$host" "$user" "$TRUST" "$VM"
     fails 'exclude each other' "${SERVER[@]}" "$TRUST" "$VM" insecure=yes
-    fails 'unknown parameter transport=' "${SERVER[@]}" "$TRUST" "$VM" transport=vddk
+    fails 'must be auto or https' "${SERVER[@]}" "$TRUST" "$VM" transport=ftp
     fails 'HOST or HOST:PORT' server=https://vc/ "$user" password=x "$TRUST" "$VM"
     [ "$(of "v['taken']")" = 0 ]
 }
