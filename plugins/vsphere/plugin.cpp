@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdio>
 #include <optional>
 #include <string>
 
@@ -15,6 +16,7 @@
 #include "plugins/vsphere/last_will.hpp"
 #include "plugins/vsphere/source.hpp"
 #include "plugins/vsphere/thumbprint.hpp"
+#include "plugins/vsphere/vddk/find.hpp"
 
 namespace vsphere {
 
@@ -75,8 +77,14 @@ class Plugin {
       "on-reset=full|fail         If that is not known: the whole disk, or fail (default: full).\n"
       "enable-cbt=yes|no          Turn change tracking on if it is off (default: no).\n"
       "quiesce=yes|no             Quiesce the guest for the snapshot (default: no).\n"
-      "transport=auto|https|nbd   How the data is read (default: auto).\n"
-      "nbd-uri=<URI>              transport=nbd: the NBD server that has the disk.\n"
+      "transport=auto|vddk|https|nbd\n"
+      "                           How the data is read (default: auto).\n"
+      "libdir=<DIR>               vddk: the directory of VMware's VDDK.\n"
+      "compression=none|zlib|fastlz|skipz\n"
+      "                           vddk: on the way from the host (default: none).\n"
+      "vddk-transports=<MODES>    vddk: VDDK's own transports (default: nbdssl:nbd).\n"
+      "vddk-config=<FILE>         vddk: a configuration file for VDDK.\n"
+      "nbd-uri=<URI>              nbd: the NBD server that has the disk.\n"
       "connections=<N>            Connections that read, 1 to 8 (default: 4).\n"
       "retries=<N>                Attempts after a failed one (default: 3).\n"
       "retry-delay=<SECONDS>      Before the first retry, then doubled (default: 1).";
@@ -89,6 +97,7 @@ class Plugin {
 
   bool config(const std::string &key, const std::string &value);
   void config_complete();
+  void dump_plugin();
 
   void get_ready() {
     load_since();
@@ -127,6 +136,7 @@ class Plugin {
   // Waits before a retry. When the server is told to end, a client's request need not wait on.
   static void sleep(std::chrono::milliseconds time);
 
+  bool config_vddk(const std::string &key, const std::string &value);
   void load_since();
   const Disk &disk_called(const char *export_name);
 
@@ -168,12 +178,12 @@ bool Plugin::config(const std::string &key, const std::string &value) {
   } else if (key == "quiesce") {
     s.quiesce = nbdkit::parse_bool(key, value);
   } else if (key == "transport") {
-    constexpr TransportSettings::Kind kinds[] = {TransportSettings::Kind::automatic,
-                                                 TransportSettings::Kind::https,
-                                                 TransportSettings::Kind::nbd};
-    s.transport.kind = kinds[nbdkit::parse_choice(key, value, {"auto", "https", "nbd"})];
+    s.transport.kind = static_cast<TransportSettings::Kind>(
+        nbdkit::parse_choice(key, value, {"auto", "vddk", "https", "nbd"}));
   } else if (key == "nbd-uri") {
     s.transport.nbd_uri = nbd::absolute_uri(value);
+  } else if (config_vddk(key, value)) {
+    s.transport.for_vddk = true;
   } else if (key == "connections") {
     s.connections = nbdkit::parse_unsigned(key, value, 1, 8);
   } else if (key == "retries") {
@@ -184,6 +194,32 @@ bool Plugin::config(const std::string &key, const std::string &value) {
     return false;
   }
   return true;
+}
+
+bool Plugin::config_vddk(const std::string &key, const std::string &value) {
+  TransportSettings &t = settings_.transport;
+  if (key == "libdir") {
+    t.libdir = nbdkit::absolute_path(value);
+  } else if (key == "compression") {
+    t.compression = static_cast<TransportSettings::Compression>(
+        nbdkit::parse_choice(key, value, {"none", "zlib", "fastlz", "skipz"}));
+  } else if (key == "vddk-transports") {
+    t.vddk_transports = value;
+  } else if (key == "vddk-config") {
+    t.vddk_config = nbdkit::absolute_path(value);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+// Which transports there are, and whether VDDK would be found with the libdir= given, if any.
+void Plugin::dump_plugin() {
+  auto library = vddk::find_library(settings_.transport.libdir);
+  std::printf("transports=%shttps,nbd\n", library ? "vddk," : "");
+  std::printf("vddk=%s\n", library ? library->path.c_str() : "not found");
+  if (library) std::printf("vddk_version=%s\n", library->version.c_str());
+  std::printf("vddk_helper=%s\n", vddk::find_helper().c_str());
 }
 
 void Plugin::config_complete() {

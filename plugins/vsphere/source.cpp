@@ -181,6 +181,9 @@ Disk Source::load(const VmInfo &vm, const DiskInfo &info, const std::string &dat
   std::unique_ptr<DiskReader> reader =
       transport_->open({vm.ref.value, snapshot_->ref().value, datacenter, info});
   auto query = [&](const std::string &change_id) {
+    if (change_id == "*") {
+      if (auto allocated = reader->allocated()) return *std::move(allocated);
+    }
     return all_areas(info.capacity, [&](uint64_t start) {
       return client_.query_changed_disk_areas(vm.ref, snapshot_->ref(), info.key, start, change_id);
     });

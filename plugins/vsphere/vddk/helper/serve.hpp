@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+#include "plugins/vsphere/vddk/channel.hpp"
+#include "plugins/vsphere/vddk/helper/access.hpp"
+#include "plugins/vsphere/vddk/helper/library.hpp"
+
+namespace vsphere::vddk {
+
+// Answers Read and Query until Stop or the end of the socket. `slots` is the shared memory, a whole
+// number of slots; it and the rest must stay until the disk is closed, for reads go on until then.
+// Throws util::Error at what is no message.
+void serve(Channel &channel, const Library &library, const Access &access,
+           std::span<std::byte> slots);
+
+}  // namespace vsphere::vddk
