@@ -159,6 +159,30 @@ def mode(service, arguments, body):
 
 
 @control
+def backing(service, arguments, body):
+    disk = arguments.disk()
+    disk.rdm, disk.sharing = arguments.text("rdm", ""), arguments.text("sharing", "")
+    arguments.all_used()
+    return {}
+
+
+@control
+def bus(service, arguments, body):
+    vm, sharing = arguments.vm(), arguments.text("sharing")
+    arguments.all_used()
+    vm.bus_sharing = sharing
+    return {}
+
+
+@control
+def consolidation(service, arguments, body):
+    vm, needed = arguments.vm(), arguments.flag("needed")
+    arguments.all_used()
+    vm.consolidation_needed = needed
+    return {}
+
+
+@control
 def expire(service, arguments, body):
     arguments.all_used()
     return {"expired": service.sessions.expire_all()}
@@ -211,7 +235,8 @@ def _vm_state(vm):
             "uuid": vm.uuid, "instance_uuid": vm.instance_uuid,
             "snapshots": [{"moref": one.moref, "name": one.name, "description": one.text,
                            "quiesced": one.quiesced} for one in vm.snapshots],
-            "taken": vm.taken,
+            "taken": vm.taken, "most_snapshots": vm.most_snapshots,
+            "consolidation_needed": vm.consolidation_needed,
             "disks": {str(disk.key): {
                 "size": disk.size, "tracked": disk.uuid is not None, "epoch": disk.epoch,
                 "uuid": disk.uuid, "file": disk.path, "vmdk": disk.file_name,

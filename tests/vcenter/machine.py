@@ -43,7 +43,11 @@ class VirtualMachine(Entity):
         self.disks = []
         self.snapshots = []  # oldest first; every one is the child of the one before
         self.taken = 0
+        self.most_snapshots = 0  # at once
         self.template = False
+        self.bus_sharing = "noSharing"  # of the SCSI controller; only shown
+        self.consolidation_needed = False
+        self.host = None  # the HostSystem it runs on
         self.changed = now()
         self.lock = threading.RLock()  # of the list of snapshots, power and cbt
         self.busy = threading.Lock()  # held by the one task that may run on a VM at a time
@@ -81,6 +85,7 @@ class VirtualMachine(Entity):
                     all_disks.enter_context(disk.lock)
                 snapshot.frozen = {disk.key: disk.freeze() for disk in self.disks}
             self.snapshots.append(snapshot)
+            self.most_snapshots = max(self.most_snapshots, len(self.snapshots))
             self.stun()  # after the freeze: tracking just switched on knows nothing of this snapshot
             return snapshot
 
@@ -114,6 +119,8 @@ class VirtualMachine(Entity):
                 "capability.changeTrackingSupported": boolean(True),
                 "runtime.powerState": enumeration("VirtualMachinePowerState", self.power),
                 "runtime.connectionState": enumeration("VirtualMachineConnectionState", "connected"),
+                "runtime.consolidationNeeded": boolean(self.consolidation_needed),
+                "runtime.host": Reference(self.host) if self.host else None,
                 "datastore": References([self.datastore]),
                 "parentVApp": None,
                 "customValue": None,
@@ -134,7 +141,7 @@ class VirtualMachine(Entity):
                   leaf("key", 1000) + tag("deviceInfo", description("SCSI controller 0", "LSI Logic"),
                                           xsi="Description") +
                   leaf("busNumber", 0) + leaf("hotAddRemove", True) +
-                  leaf("sharedBus", "noSharing") + leaf("scsiCtlrUnitNumber", 7))]
+                  leaf("sharedBus", self.bus_sharing) + leaf("scsiCtlrUnitNumber", 7))]
         for unit, disk in enumerate(self.disks):
             items.append(("VirtualDisk", self._disk_device(unit, disk, snapshot)))
         items.append(("VirtualVmxnet3", leaf("key", 4000) + tag(
@@ -150,20 +157,23 @@ class VirtualMachine(Entity):
             return (leaf("key", disk.key) +
                     tag("deviceInfo", description(f"Hard disk {unit + 1}", f"{state.size // 1024:,} KB"),
                         xsi="Description") +
-                    self._backing("backing", disk.mode, chain + [(state.file_name, own_id)]) +
+                    self._backing("backing", disk, chain + [(state.file_name, own_id)]) +
                     leaf("controllerKey", 1000) + leaf("unitNumber", unit) +
                     leaf("capacityInKB", state.size // 1024) + leaf("capacityInBytes", state.size))
 
-    def _backing(self, element, mode, chain):
+    def _backing(self, element, disk, chain):
         """The last link of a chain of VMDKs, its parents within it."""
         name, change_id = chain[-1]
         inner = (leaf("fileName", f"[{self.datastore.name}] {name}") +
-                 Reference(self.datastore).field("datastore") + leaf("diskMode", mode) +
+                 Reference(self.datastore).field("datastore") + leaf("diskMode", disk.mode) +
                  leaf("split", False) + leaf("writeThrough", False) + leaf("thinProvisioned", True) +
                  leaf("uuid", "6000C29" + self.uuid[7:]) + leaf("contentId", "fffffffe") +
                  (leaf("changeId", change_id) if change_id else "") +
-                 (self._backing("parent", mode, chain[:-1]) if len(chain) > 1 else "") +
+                 (leaf("compatibilityMode", disk.rdm) if disk.rdm else "") +
+                 (self._backing("parent", disk, chain[:-1]) if len(chain) > 1 else "") +
+                 (leaf("sharing", disk.sharing) if disk.sharing else "") +
                  leaf("digestEnabled", False))
         if element == "parent":
             return tag(element, inner)
-        return tag(element, inner, xsi="VirtualDiskFlatVer2BackingInfo")
+        return tag(element, inner, xsi="VirtualDiskRawDiskMappingVer1BackingInfo" if disk.rdm
+                   else "VirtualDiskFlatVer2BackingInfo")

@@ -184,6 +184,15 @@ def remove_snapshot(call):
                        lambda: _remove(call.inventory, snapshot, with_children))
 
 
+@method("VirtualMachine", "ConsolidateVMDisks_Task")
+def consolidate(call):
+    vm = call.this
+
+    def work():
+        vm.consolidation_needed = False
+    return _start_task(call, "ConsolidateVMDisks_Task", vm, work)
+
+
 @method("VirtualMachine", "RemoveAllSnapshots_Task")
 def remove_all_snapshots(call):
     vm = call.this

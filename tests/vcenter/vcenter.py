@@ -22,7 +22,7 @@ bytes at most, and at most 2000 areas.
 SOAP METHODS. RetrieveServiceContent Login Logout FindByInventoryPath FindByUuid CreateContainerView
 DestroyView RetrieveProperties RetrievePropertiesEx ContinueRetrievePropertiesEx (TraversalSpec,
 SelectionSpec) ReconfigVM_Task (changeTrackingEnabled) CreateSnapshot_Task RemoveSnapshot_Task
-RemoveAllSnapshots_Task QueryChangedDiskAreas. Others: MethodNotFound.
+RemoveAllSnapshots_Task ConsolidateVMDisks_Task QueryChangedDiskAreas. Others: MethodNotFound.
 
 CONTROLS, for tests: GET or POST https://HOST/_test/NAME?arguments, answered in JSON, no login. vm=MOREF
 and disk=KEY may be left out where there is only one; numbers may be 0x...
@@ -38,6 +38,10 @@ and disk=KEY may be left out where there is only one; numbers may be 0x...
   power   vm= on=0|1
   template vm= on=0|1                  config.template, only shown
   mode    vm= disk= mode=independent_persistent   backing.diskMode, only shown
+  backing vm= disk= rdm= sharing=      a raw device mapping (physicalMode, virtualMode), and how the
+                                       disk is shared (sharingMultiWriter), only shown
+  bus     vm= sharing=physicalSharing  of the SCSI controller, only shown
+  consolidation vm= needed=0|1         runtime.consolidationNeeded, until ConsolidateVMDisks_Task
   expire                               all sessions end
   state                                VMs, snapshots, disks; sessions and logins; calls per SOAP
                                        method; of /folder the requests answered with bytes, the bytes,
