@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "plugins/vsphere/client.hpp"
 
-#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -16,24 +15,10 @@ constexpr const char *soap_action = "SOAPAction: \"urn:vim25/6.7\"";
 
 // A query of a large disk's changes can take minutes.
 constexpr std::chrono::seconds call_deadline{300};
-// Quiescing waits for the guest.
-constexpr std::chrono::seconds create_deadline{900};
-// Consolidation copies back what was written meanwhile; it goes on without us.
-constexpr std::chrono::seconds remove_deadline{600};
-constexpr std::chrono::seconds reconfigure_deadline{300};
 
 constexpr std::string_view session_cookie = "vmware_soap_session=";
 
 }  // namespace
-
-pugi::xml_node ObjectContent::property(const std::string &path) const {
-  auto it = properties.find(path);
-  return it == properties.end() ? pugi::xml_node() : it->second;
-}
-
-std::string ObjectContent::text(const std::string &path) const {
-  return property(path).text().get();
-}
 
 Client::Client(const Endpoint &endpoint, const Credentials &credentials, const RetryPolicy &policy,
                const util::Log &log)
@@ -136,120 +121,6 @@ Ref Client::find_by_uuid(const std::string &uuid) {
     if (!found.empty()) return found;
   }
   return {};
-}
-
-Contents Client::retrieve(const std::string &spec_set) {
-  // What the session may not see is not a fault but a missingSet, also when it has expired.
-  auto check_missing = [&](pugi::xml_node object) {
-    for (pugi::xml_node missing : soap::children(object, "missingSet")) {
-      Fault fault = parse_method_fault(soap::child(missing, "fault"));
-      throw explain(fault, fmt::format("reading {} of {}", soap::text(missing, "path"),
-                                       soap::text(object, "obj")));
-    }
-  };
-  auto collect = [&](Contents &contents) {
-    std::string token;
-    do {
-      contents.replies.push_back(
-          token.empty()
-              ? call("RetrievePropertiesEx", content_.property_collector, spec_set + "<options/>")
-              : call("ContinueRetrievePropertiesEx", content_.property_collector,
-                     soap::element("token", token)));
-      pugi::xml_node result = soap::child(contents.replies.back().response(), "returnval");
-      for (pugi::xml_node object : soap::children(result, "objects")) {
-        check_missing(object);
-        ObjectContent content{soap::ref(soap::child(object, "obj")), {}};
-        for (pugi::xml_node property : soap::children(object, "propSet")) {
-          content.properties[soap::text(property, "name")] = soap::child(property, "val");
-        }
-        contents.objects.push_back(std::move(content));
-      }
-      token = soap::text(result, "token");
-    } while (!token.empty());
-  };
-  try {
-    Contents contents;
-    collect(contents);
-    return contents;
-  } catch (const FaultError &e) {
-    if (e.meaning() != Meaning::session_expired) throw;
-  }
-  authenticate();
-  Contents contents;
-  collect(contents);
-  return contents;
-}
-
-ObjectContent Client::properties(const Ref &object, const std::vector<std::string> &paths,
-                                 Contents &keep) {
-  std::string property_set = soap::element("type", object.type);
-  for (const auto &path : paths) property_set += soap::element("pathSet", path);
-  keep = retrieve(fmt::format("<specSet><propSet>{}</propSet><objectSet>{}</objectSet></specSet>",
-                              property_set, soap::element("obj", object)));
-  if (keep.objects.empty()) util::fail(EPROTO, "the server tells nothing about {}", object.value);
-  return keep.objects.front();
-}
-
-Contents Client::virtual_machines() {
-  soap::Reply reply = call("CreateContainerView", content_.view_manager,
-                           soap::element("container", content_.root_folder) +
-                               soap::element("type", std::string_view("VirtualMachine")) +
-                               soap::element("recursive", true));
-  Ref view = soap::ref(soap::child(reply.response(), "returnval"));
-  Contents contents = retrieve(
-      fmt::format("<specSet><propSet><type>VirtualMachine</type><pathSet>name</pathSet></propSet>"
-                  "<objectSet>{}<skip>true</skip><selectSet "
-                  "xsi:type=\"TraversalSpec\"><type>ContainerView</type>"
-                  "<path>view</path><skip>false</skip></selectSet></objectSet></specSet>",
-                  soap::element("obj", view)));
-  call("DestroyView", view, "");
-  return contents;
-}
-
-void Client::enable_change_tracking(const Ref &vm) {
-  soap::Reply reply =
-      call("ReconfigVM_Task", vm,
-           "<spec>" + soap::element("changeTrackingEnabled", true) + "</spec>", Repeat::once);
-  wait_for(soap::ref(soap::child(reply.response(), "returnval")),
-           "turning change tracking on for " + vm.value, reconfigure_deadline);
-}
-
-Ref Client::create_snapshot(const Ref &vm, const std::string &name, const std::string &description,
-                            bool quiesce) {
-  soap::Reply reply = call("CreateSnapshot_Task", vm,
-                           soap::element("name", name) + soap::element("description", description) +
-                               soap::element("memory", false) + soap::element("quiesce", quiesce),
-                           Repeat::once);
-  return wait_for(soap::ref(soap::child(reply.response(), "returnval")),
-                  "creating a snapshot of " + vm.value, create_deadline);
-}
-
-void Client::remove_snapshot(const Ref &snapshot) {
-  soap::Reply reply =
-      call("RemoveSnapshot_Task", snapshot,
-           soap::element("removeChildren", false) + soap::element("consolidate", true));
-  wait_for(soap::ref(soap::child(reply.response(), "returnval")),
-           "removing snapshot " + snapshot.value, remove_deadline);
-}
-
-Ref Client::wait_for(const Ref &task, const std::string &what, std::chrono::seconds deadline) {
-  using clock = std::chrono::steady_clock;
-  auto end = clock::now() + deadline;
-  std::chrono::milliseconds pause{20};
-  for (;;) {
-    Contents keep;
-    ObjectContent info = properties(task, {"info.state", "info.error", "info.result"}, keep);
-    std::string state = info.text("info.state");
-    if (state == "success") return soap::ref(info.property("info.result"));
-    if (state == "error") throw explain(parse_method_fault(info.property("info.error")), what);
-    if (clock::now() > end) {
-      util::fail(ETIMEDOUT,
-                 "{}: the task {} has not ended after {} seconds; vSphere goes on with it", what,
-                 task.value, deadline.count());
-    }
-    std::this_thread::sleep_for(pause);
-    pause = std::min(pause * 2, std::chrono::milliseconds{2000});
-  }
 }
 
 AreaPage Client::query_changed_disk_areas(const Ref &vm, const Ref &snapshot, int64_t device_key,

@@ -71,11 +71,16 @@ class Client {
   // The names of all virtual machines.
   Contents virtual_machines();
 
-  // Start a task and wait for its end. Throw util::Error ETIMEDOUT at the deadline.
+  // Start a task and wait for its end, telling of its progress. A machine that is busy with another
+  // task is waited for, as the policy says. Throw util::Error ETIMEDOUT at the deadline.
   void enable_change_tracking(const Ref &vm);
   Ref create_snapshot(const Ref &vm, const std::string &name, const std::string &description,
                       bool quiesce);
   void remove_snapshot(const Ref &snapshot);
+  void consolidate(const Ref &vm);
+
+  // Whether files of removed snapshots still have to be merged into the disks.
+  bool needs_consolidation(const Ref &vm);
 
   AreaPage query_changed_disk_areas(const Ref &vm, const Ref &snapshot, int64_t device_key,
                                     uint64_t start, const std::string &change_id);
@@ -83,11 +88,22 @@ class Client {
  private:
   enum class Repeat { safe, once };  // whether a call may be made twice
 
+  struct TaskCall {
+    std::string_view method;
+    const Ref &self;
+    std::string arguments;
+    std::string what;  // for messages
+    std::chrono::seconds deadline;
+    Repeat repeat = Repeat::once;
+    unsigned patience = 0;  // retries of a busy machine, if they are more than the policy's
+  };
+
   void authenticate();
   soap::Reply post(std::string_view method, const Ref &self, std::string_view arguments);
   soap::Reply call(std::string_view method, const Ref &self, std::string_view arguments,
                    Repeat repeat = Repeat::safe);
   Contents retrieve(const std::string &spec_set);
+  Ref run(const TaskCall &task);
   Ref wait_for(const Ref &task, const std::string &what, std::chrono::seconds deadline);
 
   const Endpoint endpoint_;

@@ -26,7 +26,8 @@ Fault parse_detail(pugi::xml_node detail, std::string message) {
   fault.invalid_property = soap::text(detail, "invalidProperty");
   for (pugi::xml_node entry : soap::children(detail, "faultMessage")) {
     fault.keys.push_back(soap::text(entry, "key"));
-    if (fault.message.empty()) fault.message = soap::text(entry, "message");
+    std::string said = soap::text(entry, "message");
+    if (!said.empty()) fault.message += (fault.message.empty() ? "" : ": ") + said;
   }
   return fault;
 }
@@ -57,6 +58,7 @@ constexpr Advice advices[] = {
     {"TooManySnapshots", EMLINK, "the virtual machine has too many snapshots: remove some"},
     {"ApplicationQuiesceFault", EIO, "the guest could not be quiesced: try quiesce=no"},
     {"FilesystemQuiesceFault", EIO, "the guest could not be quiesced: try quiesce=no"},
+    {"InsufficientResourcesFault", EAGAIN, "the host is short of resources: try again later"},
     {"RestrictedVersion", EPERM, "the host's licence does not allow this"},
     {"NotSupported", ENOTSUP, "the virtual machine, or one of its disks, does not support this"},
     {"SnapshotIncompatibleDeviceInVm", ENOTSUP,
@@ -74,7 +76,7 @@ Fault parse_method_fault(pugi::xml_node localized) {
   return parse_detail(soap::child(localized, "fault"), soap::text(localized, "localizedMessage"));
 }
 
-// A FileFault without a reason is how a changeId that does not fit is answered by some hosts; one
+// The catalogue is in the tests (test_soap.cpp). A FileFault without a reason is how a changeId that does not fit is answered by some hosts; one
 // with a reason of another kind is a lock or an I/O error that may pass.
 Meaning meaning_of(const Fault &fault) {
   if (fault.kind == "NotAuthenticated") return Meaning::session_expired;
@@ -87,6 +89,7 @@ Meaning meaning_of(const Fault &fault) {
     return Meaning::tracking_lost;
   }
   if (fault.kind == "SystemError") return Meaning::temporary;
+  if (fault.kind == "TaskInProgress" || fault.kind == "ConcurrentAccess") return Meaning::busy;
   return Meaning::final;
 }
 

@@ -29,6 +29,7 @@ enum class Meaning {
   session_expired,  // log in once more, then ask again
   tracking_lost,    // change tracking cannot answer: a full copy is needed
   temporary,        // ask again in a while
+  busy,             // the machine has another task: nothing was begun, ask again in a while
   final,            // nothing helps but a person
 };
 Meaning meaning_of(const Fault &fault);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <map>
 
 #include "common/util/error.hpp"
 
@@ -49,6 +50,16 @@ DiskInfo parse_disk(pugi::xml_node device) {
   disk.change_id = soap::text(backing, "changeId");
   disk.has_parent = !soap::child(backing, "parent").empty();
   return disk;
+}
+
+// Which controllers share their bus with other machines: key -> how.
+std::map<std::string, std::string> shared_buses(const std::vector<pugi::xml_node> &devices) {
+  std::map<std::string, std::string> buses;
+  for (pugi::xml_node device : devices) {
+    std::string how = soap::text(device, "sharedBus");
+    if (!how.empty()) buses[soap::text(device, "key")] = how;
+  }
+  return buses;
 }
 
 void collect_snapshots(pugi::xml_node parent, const char *list, int depth,
@@ -135,18 +146,21 @@ Ref find_vm(Client &client, const std::string &wanted) {
 
 VmInfo describe_vm(Client &client, const Ref &vm) {
   Contents keep;
-  ObjectContent content = client.properties(
-      vm,
-      {"name", "config.template", "config.changeTrackingEnabled",
-       "capability.changeTrackingSupported", "config.hardware.device", "snapshot"},
-      keep);
+  ObjectContent content =
+      client.properties(vm,
+                        {"name", "config.template", "config.changeTrackingEnabled",
+                         "capability.changeTrackingSupported", "config.hardware.device", "snapshot",
+                         "runtime.consolidationNeeded"},
+                        keep);
   VmInfo info;
   info.ref = vm;
   info.name = content.text("name");
   info.is_template = is_true(content.text("config.template"));
   info.tracking_enabled = is_true(content.text("config.changeTrackingEnabled"));
   info.tracking_supported = is_true(content.text("capability.changeTrackingSupported"));
+  info.needs_consolidation = is_true(content.text("runtime.consolidationNeeded"));
   info.snapshots = parse_snapshots(content.property("snapshot"));
+  info.current_snapshot = soap::ref(soap::child(content.property("snapshot"), "currentSnapshot"));
   info.disks = parse_disks(content.property("config.hardware.device"));
   return info;
 }
@@ -189,11 +203,18 @@ std::string unreadable_because(const DiskInfo &disk) {
   if (disk.mode.starts_with("independent")) {
     return "it is an independent disk: snapshots leave it out";
   }
+  if (disk.rdm_mode == "physicalMode") {
+    return "it is a raw device mapping in physical mode: snapshots leave it out";
+  }
   if (!disk.rdm_mode.empty() || disk.backing.find("RawDisk") != std::string::npos) {
     return "it is a raw device mapping: its data is not in a file";
   }
   if (disk.sharing == "sharingMultiWriter") {
-    return "it is shared with other virtual machines: it cannot be in a snapshot";
+    return "it is shared with other virtual machines (multi-writer): it cannot be in a snapshot";
+  }
+  if (!disk.bus.empty() && disk.bus != "noSharing") {
+    return "its controller shares the SCSI bus with other virtual machines (" + disk.bus +
+           "): they cannot have snapshots";
   }
   if (disk.backing != "VirtualDiskFlatVer2BackingInfo") {
     return "its backing is a " + (disk.backing.empty() ? "unknown one" : disk.backing) +
@@ -204,8 +225,13 @@ std::string unreadable_because(const DiskInfo &disk) {
 
 std::vector<DiskInfo> parse_disks(pugi::xml_node devices) {
   std::vector<DiskInfo> disks;
-  for (pugi::xml_node device : soap::children(devices, "VirtualDevice")) {
-    if (soap::xsi_type(device) == "VirtualDisk") disks.push_back(parse_disk(device));
+  std::vector<pugi::xml_node> all = soap::children(devices, "VirtualDevice");
+  std::map<std::string, std::string> buses = shared_buses(all);
+  for (pugi::xml_node device : all) {
+    if (soap::xsi_type(device) != "VirtualDisk") continue;
+    disks.push_back(parse_disk(device));
+    auto bus = buses.find(soap::text(device, "controllerKey"));
+    if (bus != buses.end()) disks.back().bus = bus->second;
   }
   return disks;
 }

@@ -21,6 +21,7 @@ struct DiskInfo {
   std::string mode;       // "persistent", "independent_persistent" ...
   std::string rdm_mode;   // of a raw device mapping: "physicalMode", "virtualMode"
   std::string sharing;    // "sharingMultiWriter" or not; may be empty
+  std::string bus;        // of its controller: "noSharing", "physicalSharing"; empty if it has none
   std::string change_id;  // of a snapshot's disk, if it is tracked
   bool has_parent = false;
 };
@@ -36,7 +37,9 @@ struct VmInfo {
   bool is_template = false;
   bool tracking_supported = false;
   bool tracking_enabled = false;
+  bool needs_consolidation = false;     // a removed snapshot's files are still there
   std::vector<SnapshotInfo> snapshots;  // the whole tree, parents before children
+  Ref current_snapshot;                 // empty: none
   std::vector<DiskInfo> disks;          // in the order of the devices
 };
 

@@ -77,6 +77,7 @@ class Plugin {
       "on-reset=full|fail         If that is not known: the whole disk, or fail (default: full).\n"
       "enable-cbt=yes|no          Turn change tracking on if it is off (default: no).\n"
       "quiesce=yes|no             Quiesce the guest for the snapshot (default: no).\n"
+      "snapshot=create|current|<MOREF>  Make one, or read one there is (default: create).\n"
       "transport=auto|vddk|https|nbd\n"
       "                           How the data is read (default: auto).\n"
       "libdir=<DIR>               vddk: the directory of VMware's VDDK.\n"
@@ -177,6 +178,9 @@ bool Plugin::config(const std::string &key, const std::string &value) {
     s.enable_tracking = nbdkit::parse_bool(key, value);
   } else if (key == "quiesce") {
     s.quiesce = nbdkit::parse_bool(key, value);
+  } else if (key == "snapshot") {
+    if (value.empty()) util::fail(EINVAL, "snapshot=: must be create, current or a moref");
+    s.snapshot = value == "create" ? "" : value;
   } else if (key == "transport") {
     s.transport.kind = static_cast<TransportSettings::Kind>(
         nbdkit::parse_choice(key, value, {"auto", "vddk", "https", "nbd"}));
@@ -234,6 +238,10 @@ void Plugin::config_complete() {
   if (!e.cafile.empty() + !e.thumbprint.empty() + e.insecure > 1) {
     util::fail(EINVAL,
                "cafile=, thumbprint= and insecure=yes exclude each other: give one of them");
+  }
+  if (!settings_.snapshot.empty() && (settings_.enable_tracking || settings_.quiesce)) {
+    util::fail(EINVAL, "snapshot={}: {} is of use only with snapshot=create", settings_.snapshot,
+               settings_.quiesce ? "quiesce=yes" : "enable-cbt=yes");
   }
   check(settings_.transport, !settings_.disk.empty());
   if (!since_.empty() && since_[0] == '@') {

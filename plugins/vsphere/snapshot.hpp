@@ -19,6 +19,10 @@ std::string snapshot_name();
 enum class Maker { us, our_kin, other };
 Maker maker_of(const std::string &name, const std::string &our_name);
 
+// The snapshot that snapshot= names, which we neither made nor remove: "current" or a moref. Throws
+// util::Error ENOENT with what there is, EBUSY at one of ours: its maker removes it.
+const SnapshotInfo &find_snapshot(const VmInfo &vm, const std::string &wanted);
+
 // Removes what an earlier run on this computer left behind (the RunLock must be held). Throws
 // util::Error EBUSY at a snapshot that is another computer's. Returns true if it removed one.
 bool remove_leftovers(Client &client, const VmInfo &vm, const util::Log &log);
@@ -27,7 +31,7 @@ bool remove_leftovers(Client &client, const VmInfo &vm, const util::Log &log);
 class Snapshot {
  public:
   Snapshot(Client &client, const VmInfo &vm, const util::Log &log)
-      : client_(client), vm_(vm.ref), vm_name_(vm.name), log_(log) {}
+      : client_(client), vm_(vm), log_(log) {}
 
   void create(bool quiesce);
   // Waits for the end of the removal. Nothing to do if there is none. Throws.
@@ -37,8 +41,7 @@ class Snapshot {
 
  private:
   Client &client_;
-  const Ref vm_;
-  const std::string vm_name_;
+  const VmInfo vm_;
   const util::Log log_;
   Ref ref_;
   bool may_exist_ = false;  // creation was asked for; whether it was done may not be known

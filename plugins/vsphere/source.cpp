@@ -18,6 +18,13 @@ std::string names_of(const std::vector<SnapshotInfo> &snapshots) {
   return list;
 }
 
+// The first that change tracking knows nothing of; null: all are tracked.
+const DiskInfo *untracked(const std::vector<DiskInfo> &disks) {
+  auto it = std::find_if(disks.begin(), disks.end(),
+                         [](const DiskInfo &disk) { return disk.change_id.empty(); });
+  return it == disks.end() ? nullptr : &*it;
+}
+
 }  // namespace
 
 Source::Source(const Settings &settings, const util::Log &log)
@@ -37,33 +44,32 @@ void Source::start() {
 
 void Source::prepare() {
   client_.login();
-  VmInfo vm = describe_vm(client_, find_vm(client_, settings_.vm));
+  Ref found = find_vm(client_, settings_.vm);
+  bool ours = settings_.snapshot.empty();
+  if (ours) {  // before the machine is looked at: what another run of ours does to it is over then
+    const std::string &instance = client_.content().instance;
+    lock_.emplace(instance.empty() ? settings_.endpoint.host : instance, found.value);
+  }
+  VmInfo vm = describe_vm(client_, found);
   std::vector<DiskInfo> chosen = choose(vm);
   check(vm, chosen);
 
-  const std::string &instance = client_.content().instance;
-  lock_.emplace(instance.empty() ? settings_.endpoint.host : instance, vm.ref.value);
-  if (remove_leftovers(client_, vm, log_)) {
+  if (ours && remove_leftovers(client_, vm, log_)) {
     vm = describe_vm(client_, vm.ref);
     chosen = choose(vm);
   }
-  if (!vm.snapshots.empty() && !transport_->reads_chains()) {
-    util::fail(EBUSY,
-               "virtual machine {} has snapshots ({}): its disks are chains of files then, which "
-               "cannot be read over HTTPS; remove them first",
-               vm.name, names_of(vm.snapshots));
+  bool chains = transport_->reads_chains();
+  if (ours && !vm.snapshots.empty() && (!chains || !vm.tracking_enabled)) {
+    util::fail(EBUSY, "virtual machine {} has snapshots ({}): {}", vm.name, names_of(vm.snapshots),
+               chains
+                   ? "change tracking is not turned on while there are some; remove them first"
+                   : "its disks are chains of files then, which cannot be read over HTTPS; remove "
+                     "them first, or read one of them: snapshot=current");
   }
-  for (const auto &disk : chosen) {
-    if (disk.has_parent && !transport_->reads_chains()) {
-      util::fail(ENOTSUP,
-                 "disk {} of virtual machine {} is a chain of files, which cannot be read over "
-                 "HTTPS: it is a linked clone, or its disks need consolidation",
-                 disk.key, vm.name);
-    }
-  }
+  if (ours) check_chains(vm, chosen);
   if (!vm.tracking_enabled) turn_tracking_on(vm);
 
-  std::vector<DiskInfo> frozen = take_snapshot(vm, chosen);
+  std::vector<DiskInfo> frozen = ours ? take_snapshot(vm, chosen) : use_snapshot(vm, chosen);
   std::string datacenter = datacenter_path(client_, vm.ref);
   for (const auto &disk : frozen) disks_.push_back(load(vm, disk, datacenter));
 }
@@ -99,10 +105,11 @@ std::vector<DiskInfo> Source::choose(const VmInfo &vm) const {
 
 void Source::check(const VmInfo &vm, const std::vector<DiskInfo> &chosen) const {
   if (vm.is_template) {
-    util::fail(ENOTSUP,
-               "{} is a template, of which no snapshot can be made: convert it to a "
-               "virtual machine first",
-               vm.name);
+    util::fail(
+        ENOTSUP,
+        "virtual machine {} is a template, of which no snapshot can be made: convert it to a "
+        "virtual machine first",
+        vm.name);
   }
   if (!vm.tracking_supported) {
     util::fail(ENOTSUP,
@@ -144,32 +151,67 @@ void Source::turn_tracking_on(VmInfo &vm) {
   vm.tracking_enabled = true;
 }
 
-// Each chosen disk as it is in the snapshot. A disk that is not tracked although tracking is on
+void Source::check_chains(const VmInfo &vm, const std::vector<DiskInfo> &chosen) const {
+  for (const auto &disk : chosen) {
+    if (!disk.has_parent || transport_->reads_chains()) continue;
+    util::fail(ENOTSUP,
+               "disk {} of virtual machine {} is a chain of files, which cannot be read over "
+               "HTTPS: {}",
+               disk.key, vm.name,
+               vm.needs_consolidation ? "its disks need consolidation (in vSphere: Snapshots, "
+                                        "Consolidate)"
+               : settings_.snapshot.empty()
+                   ? "it is a linked clone, or its disks need consolidation"
+                   : "only the machine's oldest snapshot can be read");
+  }
+}
+
+// Each chosen disk as it is in somebody else's snapshot.
+std::vector<DiskInfo> Source::use_snapshot(const VmInfo &vm, const std::vector<DiskInfo> &chosen) {
+  const SnapshotInfo &snapshot = find_snapshot(vm, settings_.snapshot);
+  frozen_ = snapshot.ref;
+  std::vector<DiskInfo> frozen = disks_in(frozen_, chosen);
+  check_chains(vm, frozen);
+  if (const DiskInfo *disk = untracked(frozen)) {
+    util::fail(EINVAL,
+               "snapshot={}: disk {} (\"{}\") was not tracked when \"{}\" was made: leave out "
+               "snapshot= to have a new one made",
+               settings_.snapshot, disk->key, disk->label, snapshot.name);
+  }
+  return frozen;
+}
+
+std::vector<DiskInfo> Source::disks_in(const Ref &snapshot, const std::vector<DiskInfo> &chosen) {
+  std::vector<DiskInfo> all = snapshot_disks(client_, snapshot);
+  std::vector<DiskInfo> found;
+  for (const auto &disk : chosen) {
+    auto it = std::find_if(all.begin(), all.end(),
+                           [&](const DiskInfo &other) { return other.key == disk.key; });
+    if (it == all.end()) {
+      util::fail(ENOENT, "snapshot {} does not have disk {} (\"{}\")", snapshot.value, disk.key,
+                 disk.label);
+    }
+    found.push_back(*it);
+  }
+  return found;
+}
+
+// Each chosen disk as it is in a snapshot of ours. A disk that is not tracked although tracking is on
 // waits for a stun: the snapshot has been one, so with enable-cbt=yes a second one is tried.
 std::vector<DiskInfo> Source::take_snapshot(const VmInfo &vm, const std::vector<DiskInfo> &chosen) {
-  auto find = [](const std::vector<DiskInfo> &disks, int64_t key) -> const DiskInfo & {
-    auto it = std::find_if(disks.begin(), disks.end(),
-                           [&](const DiskInfo &disk) { return disk.key == key; });
-    if (it == disks.end()) util::fail(EPROTO, "the snapshot does not have disk {}", key);
-    return *it;
-  };
   snapshot_.emplace(client_, vm, log_);
   for (bool last = !settings_.enable_tracking;; last = true) {
     snapshot_->create(settings_.quiesce);
-    std::vector<DiskInfo> all = snapshot_disks(client_, snapshot_->ref());
-    std::vector<DiskInfo> frozen;
-    const DiskInfo *untracked = nullptr;
-    for (const auto &disk : chosen) {
-      frozen.push_back(find(all, disk.key));
-      if (frozen.back().change_id.empty()) untracked = &disk;
-    }
-    if (untracked == nullptr) return frozen;
+    frozen_ = snapshot_->ref();
+    std::vector<DiskInfo> frozen = disks_in(frozen_, chosen);
+    const DiskInfo *disk = untracked(frozen);
+    if (disk == nullptr) return frozen;
     if (last) {
       util::fail(
           EINVAL,
           "changed block tracking is on for virtual machine {}, but not in effect for disk {} "
           "(\"{}\"): {}",
-          vm.name, untracked->key, untracked->label,
+          vm.name, disk->key, disk->label,
           settings_.enable_tracking ? "turn it off and on again in vSphere"
                                     : "enable-cbt=yes may bring it into effect");
     }
@@ -179,17 +221,18 @@ std::vector<DiskInfo> Source::take_snapshot(const VmInfo &vm, const std::vector<
 
 Disk Source::load(const VmInfo &vm, const DiskInfo &info, const std::string &datacenter) {
   std::unique_ptr<DiskReader> reader =
-      transport_->open({vm.ref.value, snapshot_->ref().value, datacenter, info});
+      transport_->open({vm.ref.value, frozen_.value, datacenter, info});
   auto query = [&](const std::string &change_id) {
     if (change_id == "*") {
       if (auto allocated = reader->allocated()) return *std::move(allocated);
     }
     return all_areas(info.capacity, [&](uint64_t start) {
-      return client_.query_changed_disk_areas(vm.ref, snapshot_->ref(), info.key, start, change_id);
+      return patiently(settings_.retry, log_, [&] {
+        return client_.query_changed_disk_areas(vm.ref, frozen_, info.key, start, change_id);
+      });
     });
   };
-  Tracked tracked =
-      load_map(info, settings_.since, settings_.fail_on_reset, query, settings_.retry, log_);
+  Tracked tracked = load_map(info, settings_.since, settings_.fail_on_reset, query, log_);
   Disk disk{std::to_string(info.key),
             info,
             {"vsphere", vm.ref.value, info.key, info.capacity,

@@ -39,6 +39,7 @@ struct Settings {
   bool fail_on_reset = false;
   bool enable_tracking = false;
   bool quiesce = false;
+  std::string snapshot;  // of somebody else, to read: "current" or its moref; empty: make one
   TransportSettings transport;
   unsigned connections = 4;
   RetryPolicy retry;
@@ -77,7 +78,10 @@ class Source {
   std::vector<DiskInfo> choose(const VmInfo &vm) const;
   void check(const VmInfo &vm, const std::vector<DiskInfo> &chosen) const;
   void turn_tracking_on(VmInfo &vm);
+  void check_chains(const VmInfo &vm, const std::vector<DiskInfo> &chosen) const;
   std::vector<DiskInfo> take_snapshot(const VmInfo &vm, const std::vector<DiskInfo> &chosen);
+  std::vector<DiskInfo> use_snapshot(const VmInfo &vm, const std::vector<DiskInfo> &chosen);
+  std::vector<DiskInfo> disks_in(const Ref &snapshot, const std::vector<DiskInfo> &chosen);
   Disk load(const VmInfo &vm, const DiskInfo &info, const std::string &datacenter);
 
   const Settings &settings_;
@@ -85,7 +89,8 @@ class Source {
   Client client_;
   const std::unique_ptr<Transport> transport_;
   std::optional<RunLock> lock_;
-  std::optional<Snapshot> snapshot_;
+  std::optional<Snapshot> snapshot_;  // ours, if we made one
+  Ref frozen_;                        // the snapshot that is read
   std::vector<Disk> disks_;
 };
 

@@ -10,40 +10,37 @@ namespace vsphere {
 
 namespace {
 
+// What tracking itself refuses, also a FileFault that did not pass, in contrast to what is wrong with
+// the session, the machine or the question.
+bool tracking_cannot_tell(const FaultError &e) {
+  return e.meaning() == Meaning::tracking_lost || e.fault().kind == "FileFault";
+}
+
+// The file in which the host keeps track may be broken; a new one is made when tracking begins.
+std::string advice_for(const Fault &fault) {
+  if (fault.message.find("corrupt") == std::string::npos) return "";
+  return "; turn changed block tracking off and on in vSphere, or this comes again";
+}
+
 // Why there is no delta, for the warning or the error.
 struct FullNeeded {
   std::string why;
 };
 
-// Faults that may pass are waited for; the last one, like all others, goes on.
-std::vector<extents::Range> patiently(const ChangeQuery &query, const std::string &change_id,
-                                      const RetryPolicy &policy, const util::Log &log) {
-  for (unsigned failures = 0;; ++failures) {
-    try {
-      return query(change_id);
-    } catch (const FaultError &e) {
-      if (e.meaning() != Meaning::temporary || failures >= policy.retries) throw;
-      log.info("{}; trying again", e.what());
-      policy.sleep(policy.delay * (1u << failures));
-    }
-  }
-}
-
-Allocated query_allocated(const ChangeQuery &query, const RetryPolicy &policy,
-                          const util::Log &log) {
+Allocated query_allocated(const ChangeQuery &query, const util::Log &log) {
   try {
-    return patiently(query, "*", policy, log);
+    return query("*");
   } catch (const FaultError &e) {
-    // A host that has no such map (NFS and others), or not for all the time since tracking began.
-    if (e.fault().kind != "FileFault") throw;
+    // A host that has no such map (NFS and others), or not for all the time since tracking began, or
+    // does not know the question any more: VMware calls it deprecated.
+    if (!tracking_cannot_tell(e)) throw;
     log.warning("which blocks are allocated is not known, so all are read: {}", e.what());
     return std::nullopt;
   }
 }
 
 std::vector<extents::Range> query_changed(const DiskInfo &disk, const Since &since,
-                                          const ChangeQuery &query, const RetryPolicy &policy,
-                                          const util::Log &log) {
+                                          const ChangeQuery &query) {
   if (since.state && since.state->size != disk.capacity) {
     throw FullNeeded{
         fmt::format("the disk had {} bytes and has {} now", since.state->size, disk.capacity)};
@@ -54,10 +51,10 @@ std::vector<extents::Range> query_changed(const DiskInfo &disk, const Since &sin
                     since.change_id, disk.change_id)};
   }
   try {
-    return patiently(query, since.change_id, policy, log);
+    return query(since.change_id);
   } catch (const FaultError &e) {
-    if (e.meaning() != Meaning::tracking_lost && e.fault().kind != "FileFault") throw;
-    throw FullNeeded{e.what()};
+    if (!tracking_cannot_tell(e)) throw;
+    throw FullNeeded{e.what() + advice_for(e.fault())};
   }
 }
 
@@ -72,12 +69,26 @@ void check_state(const convention::State &state, const std::string &origin, cons
              origin, state.source, state.vm, state.disk, vm, disk);
 }
 
+AreaPage patiently(const RetryPolicy &policy, const util::Log &log,
+                   const std::function<AreaPage()> &query) {
+  for (unsigned failures = 0;; ++failures) {
+    try {
+      return query();
+    } catch (const FaultError &e) {
+      if (e.meaning() != Meaning::temporary || failures >= policy.retries) throw;
+      auto pause = policy.delay * (1u << failures);
+      log.info("{}; trying again in {} ms", e.what(), pause.count());
+      policy.sleep(pause);
+    }
+  }
+}
+
 Tracked load_map(const DiskInfo &disk, const Since &since, bool fail_on_reset,
-                 const ChangeQuery &query, const RetryPolicy &policy, const util::Log &log) {
+                 const ChangeQuery &query, const util::Log &log) {
   std::optional<std::vector<extents::Range>> changed;
   if (!since.change_id.empty()) {
     try {
-      changed = query_changed(disk, since, query, policy, log);
+      changed = query_changed(disk, since, query);
     } catch (const FullNeeded &full) {
       if (fail_on_reset) {
         util::fail(
@@ -89,7 +100,7 @@ Tracked load_map(const DiskInfo &disk, const Since &since, bool fail_on_reset,
       log.warning("the whole disk {} is in the delta: {}", disk.key, full.why);
     }
   }
-  Allocated allocated = query_allocated(query, policy, log);
+  Allocated allocated = query_allocated(query, log);
   std::optional<uint64_t> allocated_bytes;
   if (allocated) allocated_bytes = bytes_of(*allocated);
   if (!changed) return {full_map(disk.capacity, allocated), "", allocated_bytes, std::nullopt};

@@ -11,6 +11,7 @@
 #include "common/convention/state.hpp"
 #include "common/extents/extent_map.hpp"
 #include "common/util/log.hpp"
+#include "plugins/vsphere/cbt.hpp"
 #include "plugins/vsphere/inventory.hpp"
 #include "plugins/vsphere/retry.hpp"
 
@@ -36,6 +37,11 @@ struct Tracked {
 // another size than the state says, the server does not know the changeId - the whole disk is in
 // the map, with a warning, or, if fail_on_reset, util::Error ESTALE is thrown.
 Tracked load_map(const DiskInfo &disk, const Since &since, bool fail_on_reset,
-                 const ChangeQuery &query, const RetryPolicy &policy, const util::Log &log);
+                 const ChangeQuery &query, const util::Log &log);
+
+// One page of a query: faults that may pass are waited for, as the policy says; the last one, like
+// all others, goes on.
+AreaPage patiently(const RetryPolicy &policy, const util::Log &log,
+                   const std::function<AreaPage()> &query);
 
 }  // namespace vsphere

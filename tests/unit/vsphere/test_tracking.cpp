@@ -16,7 +16,6 @@ struct Run {
   DiskInfo disk;
   Since since;
   bool fail_on_reset = false;
-  unsigned temporary = 0;                    // this many queries fail for a while first
   std::string since_fault, allocated_fault;  // the kind of fault that a query gets
   std::vector<std::string> warnings;
 
@@ -27,23 +26,17 @@ struct Run {
   }
 
   Tracked load() {
-    RetryPolicy policy;
-    policy.sleep = [](std::chrono::milliseconds) {};
     util::Log log([&](util::Level level, const std::string &text) {
       if (level == util::Level::warning) warnings.push_back(text);
     });
     return load_map(
         disk, since, fail_on_reset,
         [&](const std::string &id) -> std::vector<Range> {
-          if (temporary > 0) {
-            --temporary;
-            throw explain({"SystemError", "", "", {}}, "query");
-          }
           const std::string &fault = id == "*" ? allocated_fault : since_fault;
           if (!fault.empty()) throw explain({fault, "", "", {}}, "query");
           return id == "*" ? std::vector<Range>{{0, 50}} : std::vector<Range>{{40, 20}};
         },
-        policy, log);
+        log);
   }
 
   std::vector<Extent> map() { return load().map.slice({0, 100}); }
@@ -113,11 +106,17 @@ TEST_CASE("where the allocation is not known, nothing is called a hole") {
 }
 
 TEST_CASE("a fault that may pass is waited for, not for ever") {
-  Run run;
-  run.temporary = 3;
-  CHECK(run.map() == full);
-  run.temporary = 4;
-  CHECK_THROWS_AS(run.load(), FaultError);
+  RetryPolicy policy;
+  policy.sleep = [](std::chrono::milliseconds) {};
+  unsigned failures = 0;
+  auto query = [&]() -> AreaPage {
+    if (failures-- > 0) throw explain({"SystemError", "", "", {}}, "query");
+    return {0, 50, {}};
+  };
+  failures = 3;
+  CHECK(patiently(policy, {}, query).length == 50);
+  failures = 4;
+  CHECK_THROWS_AS(patiently(policy, {}, query), FaultError);
 }
 
 TEST_CASE("a state must be of this disk") {

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# What the tests of the vsphere plugin against the simulated vCenter share: load ../lib, then
+# load ../vcenter/vcenter, then load vsphere.
+
+# A machine with two disks: 2000 has data at both ends and between, 2001 is small.
+prepare() {
+    random_file one.img 32M 1
+    fallocate -p -o 4M -l 12M one.img
+    fallocate -p -o 20M -l 8M one.img
+    random_file two.img 1M 2
+    echo s3cret > pass
+}
+
+# vc ARGUMENTS...: the simulator.
+vc() {
+    start_vcenter vc --vm /Europe/DC0/vm/web/web1=vm-42 --disk 2000=one.img --disk 2001=two.img \
+        --page 4M --task-ms 20 "$@"
+    SERVER=(server="$(vcenter_fact vc host)" user=administrator@vsphere.local password=+"$PWD/pass"
+            retry-delay=0.05)
+    TRUST=cafile=$(vcenter_fact vc cafile)
+    VM=vm=/Europe/DC0/vm/web/web1
+}
+
+# serve ARGUMENTS...: the plugin in the background as src.sock.
+serve() { start src "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" "$@"; }
+
+# once ARGUMENTS... -- COMMAND: the plugin under --run.
+once() {
+    local arguments=()
+    while [ "$1" != -- ]; do arguments+=("$1"); shift; done
+    timeout 60 nbdkit -U - "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" "${arguments[@]}" --run "$2"
+}
+
+state() { control vc state; }
+# of EXPRESSION: of the simulator's state s, and its VM v.
+of() { state | /usr/bin/python3 -c "import json, sys; s = json.load(sys.stdin); v = s['vms']['vm-42']; print($1)"; }
+no_snapshot() { [ "$(of "len(v['snapshots'])")" = 0 ]; }
+clean() { no_snapshot && [ "$(of "s['sessions']")" = 0 ]; }
+
+map() { nbdinfo --map "$1" | awk '{print $1, $2, $3}'; }
+
+# checkpoint URI: of the export's description.
+checkpoint() {
+    nbdinfo --json "$1" | /usr/bin/python3 -c '
+import json, sys
+print(json.loads(json.load(sys.stdin)["exports"][0]["description"])["checkpoint"])'
+}
+
+# state_file FILE CHECKPOINT [VM [DISK [SIZE]]]
+state_file() {
+    echo "{\"nbdkit-replicate\":1,\"checkpoint\":\"$2\",\"source\":\"vsphere\",\"vm\":\"${3:-vm-42}\",\"disk\":${4:-2000},\"size\":${5:-33554432},\"owed\":[]}" > "$1"
+}
+
+# fails TEXT ARGUMENTS...: the plugin does not start, says TEXT in one line, leaves nothing behind.
+fails() {
+    local text=$1
+    shift
+    refuses "$text" timeout 60 nbdkit -U - "$VSPHERE" "$@" --run true
+    [ "$(grep -c 'nbdkit: error: [^w]' <<< "$output")" = 1 ]
+    clean
+}
+
+# nothing_left [NAME]: no machine of the simulator has a snapshot of ours.
+nothing_left() {
+    control "${1:-vc}" state | /usr/bin/python3 -c '
+import json, sys
+left = [(moref, one["name"]) for moref, vm in json.load(sys.stdin)["vms"].items()
+        for one in vm["snapshots"] if one["name"].startswith("nbdkit-replicate")]
+if left: sys.exit(f"left behind: {left}")'
+}
+
+# Whatever a test does, nothing of ours is left in the simulator after it.
+teardown() {
+    local pid_file status=0
+    for pid_file in "$BATS_TEST_TMPDIR"/*.pid; do
+        if [ -e "$pid_file" ] && [ "$pid_file" != "$BATS_TEST_TMPDIR/vc.pid" ]; then
+            stop "$(basename "$pid_file" .pid)"
+        fi
+    done
+    if [ -e vc.pid ]; then
+        nothing_left || status=1
+        stop vc
+    fi
+    return $status
+}
