@@ -43,6 +43,16 @@ void append(std::vector<extents::Range> &ranges, const extents::Range &area) {
   }
 }
 
+// The whole disk: the areas have one type, all between them the other.
+void extend_by(DiskMap &map, const std::vector<extents::Range> &areas, extents::Type in,
+               extents::Type between) {
+  for (const auto &area : areas) {
+    map.extend(area.offset, between);
+    map.extend(area.end(), in);
+  }
+  map.extend(map.size(), between);
+}
+
 }  // namespace
 
 AreaPage parse_area_page(pugi::xml_node info) {
@@ -66,23 +76,33 @@ std::vector<extents::Range> all_areas(uint64_t capacity,
   return areas;
 }
 
-extents::ExtentMap full_map(uint64_t capacity, const Allocated &allocated) {
-  if (!allocated) return extents::ExtentMap(capacity, extents::data);
-  extents::ExtentMap map(capacity, extents::hole | extents::zero);
-  for (const auto &range : *allocated) map.set(range, extents::data);
+DiskMap full_map(uint64_t capacity, const Allocated &allocated) {
+  DiskMap map(capacity);
+  if (!allocated) map.extend(capacity, extents::data);
+  if (allocated) extend_by(map, *allocated, extents::data, extents::hole | extents::zero);
   return map;
 }
 
-extents::ExtentMap delta_map(uint64_t capacity, const std::vector<extents::Range> &changed,
-                             const Allocated &allocated) {
-  extents::ExtentMap whole = full_map(capacity, allocated);
-  extents::ExtentMap map(capacity, extents::hole);
-  for (const auto &range : changed) {
-    whole.for_each(range, [&](const extents::Extent &extent) {
-      map.set(extent.range(), extent.type);
-      return true;
-    });
+DiskMap delta_map(uint64_t capacity, const std::vector<extents::Range> &changed,
+                  const Allocated &allocated) {
+  DiskMap map(capacity);
+  if (!allocated) {
+    extend_by(map, changed, extents::data, extents::hole);
+    return map;
   }
+  // Both lists are in order, so one walk through them is enough.
+  auto area = allocated->begin();
+  for (const auto &range : changed) {
+    map.extend(range.offset, extents::hole);
+    while (area != allocated->end() && area->end() <= range.offset) ++area;
+    for (; area != allocated->end() && area->offset < range.end(); ++area) {
+      map.extend(area->offset, extents::hole | extents::zero);
+      map.extend(std::min(area->end(), range.end()), extents::data);
+      if (area->end() > range.end()) break;  // the rest of it is for the next change
+    }
+    map.extend(range.end(), extents::hole | extents::zero);
+  }
+  map.extend(capacity, extents::hole);
   return map;
 }
 

@@ -11,7 +11,8 @@
 #include <string_view>
 #include <vector>
 
-#include "common/extents/extent_map.hpp"
+#include "common/extents/extent.hpp"
+#include "plugins/vsphere/disk_map.hpp"
 
 namespace vsphere {
 
@@ -36,13 +37,15 @@ std::vector<extents::Range> all_areas(uint64_t capacity,
 // Which of the disk's bytes are allocated; nothing: it could not be told.
 using Allocated = std::optional<std::vector<extents::Range>>;
 
+// The areas of the next two are in order and within the disk, as all_areas() gives them.
+
 // The whole disk: what is allocated is data, all else a hole that reads as zeroes.
-extents::ExtentMap full_map(uint64_t capacity, const Allocated &allocated);
+DiskMap full_map(uint64_t capacity, const Allocated &allocated);
 
 // What has changed is data, or a hole that reads as zeroes where it is not allocated any more; what
 // has not is a hole of unknown content: "not in this layer".
-extents::ExtentMap delta_map(uint64_t capacity, const std::vector<extents::Range> &changed,
-                             const Allocated &allocated);
+DiskMap delta_map(uint64_t capacity, const std::vector<extents::Range> &changed,
+                  const Allocated &allocated);
 
 uint64_t bytes_of(const std::vector<extents::Range> &ranges);
 

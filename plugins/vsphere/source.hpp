@@ -12,9 +12,9 @@
 
 #include "common/convention/description.hpp"
 #include "common/convention/state.hpp"
-#include "common/extents/extent_map.hpp"
 #include "common/util/log.hpp"
 #include "plugins/vsphere/client.hpp"
+#include "plugins/vsphere/disk_map.hpp"
 #include "plugins/vsphere/inventory.hpp"
 #include "plugins/vsphere/run_lock.hpp"
 #include "plugins/vsphere/snapshot.hpp"
@@ -49,7 +49,7 @@ struct Disk {
   std::string name;  // of the export: the device key
   DiskInfo info;     // as in the snapshot
   convention::Description description;
-  extents::ExtentMap map;
+  DiskMap map;
   std::unique_ptr<DiskReader> reader;
 };
 

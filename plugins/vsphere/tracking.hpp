@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "common/convention/state.hpp"
-#include "common/extents/extent_map.hpp"
 #include "common/util/log.hpp"
 #include "plugins/vsphere/cbt.hpp"
 #include "plugins/vsphere/inventory.hpp"
@@ -27,7 +26,7 @@ void check_state(const convention::State &state, const std::string &origin, cons
 using ChangeQuery = std::function<std::vector<extents::Range>(const std::string &change_id)>;
 
 struct Tracked {
-  extents::ExtentMap map;
+  DiskMap map;
   std::string since;                  // the changeId that the map starts from; empty: a full one
   std::optional<uint64_t> allocated;  // bytes; nothing: the server could not tell
   std::optional<uint64_t> changed;    // bytes; nothing in a full map
