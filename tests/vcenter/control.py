@@ -107,6 +107,14 @@ CONTROLS["import"] = import_
 
 
 @control
+def touch(service, arguments, body):
+    disk, count, every = arguments.disk(), arguments.number("count"), arguments.number("every", 2)
+    arguments.all_used()
+    disk.touch(count, every)
+    return {}
+
+
+@control
 def grow(service, arguments, body):
     disk, size = arguments.disk(), arguments.number("size")
     arguments.all_used()

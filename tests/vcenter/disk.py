@@ -13,6 +13,7 @@ it. What changed since it, up to a later snapshot "UUID/M", is what was written 
 import os
 import secrets
 import threading
+from bisect import bisect_left
 
 from areas import BLOCK, BlockMap, blocks_of
 from sparse import data_ranges, is_zero, make_zero, read_all, write_all
@@ -61,6 +62,7 @@ class Disk:
         self.uuid = None  # None: CBT is off
         self.epoch = 0
         self.changed = {}  # epoch -> numbers of the blocks written in it
+        self.last_query = None, []  # see _changed_between
         self.snapshots = []  # Frozen, oldest first
         self.lock = threading.RLock()  # of all above and the content; held for one piece of I/O
         self.allocated = BlockMap(self.size)
@@ -92,6 +94,17 @@ class Disk:
             end = offset + length
             self.allocated.set((b for b in touched if b * BLOCK >= offset and
                                 min((b + 1) * BLOCK, self.size) <= end), 0)
+
+    def touch(self, count, every):
+        """Of every EVERY blocks the first is said to be allocated and changed, COUNT times. Nothing is
+        written: for maps with more areas than there is room for their bytes."""
+        with self.lock:
+            blocks = range(0, count * every, every)
+            if count < 1 or every < 1 or blocks[-1] * BLOCK >= self.size:
+                raise ValueError(f"{count} areas, every {every} blocks, do not fit the disk")
+            self.allocated.set(blocks)
+            if self.uuid is not None:
+                self.changed.setdefault(self.epoch, set()).update(blocks)
 
     def take_over(self, path):
         """The guest makes its disk equal to the raw file PATH: writes what differs, block by block.
@@ -143,9 +156,8 @@ class Disk:
             last = frozen.epoch if frozen else self.epoch + 1
             if uuid != state.uuid or uuid != self.uuid or not 0 < since <= last:
                 raise UnknownChange("cannotGetChanges")
-            wanted = blocks_of(start, end - start)
-            return sorted({block for epoch in range(since, last)
-                           for block in self.changed.get(epoch, ()) if block in wanted})
+            wanted, known = blocks_of(start, end - start), self._changed_between(since, last)
+            return known[bisect_left(known, wanted.start):bisect_left(known, wanted.stop)]
 
     # --- snapshots
 
@@ -201,6 +213,14 @@ class Disk:
             return data
 
     # --- for this class only
+
+    def _changed_between(self, since, last):
+        """Sorted. The last answer is kept, for a query comes in many pages."""
+        epochs = {epoch: len(self.changed.get(epoch, ())) for epoch in range(since, last)}
+        if self.last_query[0] != (self.uuid, epochs):
+            blocks = set().union(*(self.changed.get(epoch, ()) for epoch in epochs))
+            self.last_query = (self.uuid, epochs), sorted(blocks)
+        return self.last_query[1]
 
     def _read_live(self, block):
         return read_all(self.fd, min(BLOCK, self.size - block * BLOCK), block * BLOCK)

@@ -32,6 +32,8 @@ and disk=KEY may be left out where there is only one; numbers may be 0x...
   import  vm= disk= file=PATH          the guest writes where PATH differs, in blocks of 64 KiB, and
                                        trims the blocks that became holes in PATH
   lie     vm= disk= offset= length= byte=   a change that CBT does not record
+  touch   vm= disk= count= every=2     of every so many blocks the first is said to be allocated and
+                                       changed, though nothing is written: for maps of a million areas
   grow    vm= disk= size=              the disk gets bigger
   reset   vm= disk=                    CBT is reset: a new UUID; old changeIds are of no use
   cbt     vm= on=0|1                   CBT off or on, at once

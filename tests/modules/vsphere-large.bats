@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# The vsphere plugin and maps of a million areas.
+load ../lib
+load ../vcenter/vcenter
+load vsphere
+
+prepare() {
+    truncate -s 131072000000 one.img
+    truncate -s 1M two.img
+    echo s3cret > pass
+}
+
+# peak NAME: the most memory that a server has had, in KiB.
+peak() { awk '/^VmHWM:/ {print $2}' "/proc/$(cat "$1.pid")/status"; }
+
+@test "a delta of a million areas: compact, loaded in seconds, extents at once at any offset" {
+    vc --page 256M
+    once disk=2000 -- 'nbdinfo --json "$uri"' | /usr/bin/python3 -c '
+import json, sys
+print(json.loads(json.load(sys.stdin)["exports"][0]["description"])["checkpoint"])' > id
+    control vc 'touch?disk=2000&count=1000000'
+    local begin=$SECONDS
+    serve disk=2000 since="$(cat id)"
+    grep -q 'changed 65536000000, 2000000 extents' src.log
+    echo "loaded in $((SECONDS - begin)) s, $(peak src) KiB at most"
+    # Most of the time is the simulator's.
+    [ $((SECONDS - begin)) -lt 60 ]
+    [ "$(peak src)" -lt $((96 * 1024)) ]
+    /usr/bin/python3 - "$(uri src)" <<'PY'
+import nbd, random, sys, time
+client = nbd.NBD()
+client.add_meta_context("base:allocation")
+client.connect_uri(sys.argv[1])
+source, started = random.Random(1), time.monotonic()
+for _ in range(2000):
+    block = source.randrange(2000000)
+    found = []
+    client.block_status(65536 * 3, block * 65536, lambda context, offset, entries, error: found.extend(entries))
+    wanted = [0, 1] if block % 2 == 0 else [1, 0]
+    assert found[1:4:2][:len(found) // 2] == wanted[:len(found) // 2], (block, found)
+taken = time.monotonic() - started
+print(f"2000 block status requests at random offsets: {taken:.2f} s")
+assert taken < 10
+PY
+    [ "$(nbdinfo --map --totals "$(uri src)" | awk '$3 == 0 {print $1}')" = 65536000000 ]
+    [ "$(peak src)" -lt $((128 * 1024)) ]
+}
