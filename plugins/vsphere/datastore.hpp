@@ -1,49 +1,24 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Files of datastores, read over HTTPS: GET /folder/PATH?dcPath=DATACENTER&dsName=DATASTORE.
+// Files of datastores, read over HTTPS from the server we log in to.
 #pragma once
 
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <mutex>
 #include <span>
 #include <string>
-#include <string_view>
-#include <vector>
 
 #include "common/util/log.hpp"
-#include "plugins/vsphere/http.hpp"
+#include "plugins/vsphere/folder.hpp"
+#include "plugins/vsphere/http_pool.hpp"
 #include "plugins/vsphere/retry.hpp"
 
 namespace vsphere {
 
-// Where a file lies, as in "[datastore] directory/file.vmdk".
-struct DatastoreFile {
-  std::string datacenter;  // its inventory path, without the leading slash: "Europe/DC0"
-  std::string datastore;
-  std::string path;
-  bool quoted_twice = false;  // whether the server decodes dcPath and dsName twice
-
-  std::string name() const { return "[" + datastore + "] " + path; }
-  // The file beside it.
-  DatastoreFile sibling(const std::string &file) const;
-};
-
-// Throws util::Error EPROTO if the text is not of that shape.
-DatastoreFile parse_datastore_path(const std::string &text, const std::string &datacenter);
-
-// The path and query to ask for.
-std::string folder_url(const DatastoreFile &file);
-
-// "bytes 0-511/1024", which must be the answer to a request for [offset, offset + length); returns
-// the size of the file. Throws util::Error EIO.
-uint64_t check_content_range(const std::string &text, uint64_t offset, uint64_t length,
-                             const std::string &name);
-
-// Several keep-alive connections, used by any number of threads. Reads are retried as the policy
-// says: broken connections, timeouts, server errors, sessions that have expired.
+// Used by any number of threads. Reads are retried as the policy says: broken connections, timeouts,
+// server errors, sessions that have expired.
 class Datastore {
  public:
   // The credentials must outlive it.
@@ -57,30 +32,33 @@ class Datastore {
   uint64_t read(const DatastoreFile &file, std::span<std::byte> buffer, uint64_t offset);
 
   // Closes all idle connections, for a fork. No read may be in progress.
-  void disconnect();
+  void disconnect() { pool_.disconnect(); }
 
-  // The session that the server gave us for these reads, as a cookie to log out with; empty if
-  // none.
+  // The session that the server gave us for these reads, as a cookie to log out with, or to speak to
+  // its API with; empty if none.
   std::string session() const;
+  // One that its API gave us meanwhile.
+  void use_session(const std::string &cookie);
 
  private:
-  class Lease;
   HttpResponse get(const DatastoreFile &file, HttpRequest request);
-  HttpResponse send_once(HttpRequest request);
+  HttpResponse send_once(const HttpRequest &request);
+  std::string session_or_turn();
+  void forget(const std::string &cookie);
+  HttpResponse log_in(Http &http, HttpRequest request);
 
-  const Endpoint endpoint_;
   const Credentials &credentials_;
   const RetryPolicy policy_;
-  const unsigned connections_;
   const util::Log log_;
+  HttpPool pool_;
 
   mutable std::mutex mutex_;  // protects what follows; never held while data moves
-  std::condition_variable freed_;
-  std::vector<std::unique_ptr<Http>> idle_;
-  unsigned in_use_ = 0;
-  std::string cookie_;     // the session that Basic authentication began; empty: none yet
-  bool let_in_ = false;    // whether a login was ever accepted
-  unsigned refusals_ = 0;  // of logins since then, one after the other
+  std::condition_variable logged_in_;
+  bool logging_in_ = false;   // a thread does it, the others wait: one session is enough
+  bool sessionless_ = false;  // the server gives none: every request brings name and password
+  std::string cookie_;        // the session that Basic authentication began; empty: none yet
+  bool let_in_ = false;       // whether a login was ever accepted
+  unsigned refusals_ = 0;     // of logins since then, one after the other
 };
 
 }  // namespace vsphere

@@ -4,19 +4,19 @@
 #include <curl/curl.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
-#include <strings.h>
 
-#include <algorithm>
 #include <array>
-#include <cctype>
 #include <cerrno>
-#include <cstring>
 
+#include "plugins/vsphere/http_answer.hpp"
+#include "plugins/vsphere/http_error.hpp"
 #include "plugins/vsphere/thumbprint.hpp"
 
 namespace vsphere {
 
 namespace {
+
+constexpr long stalled_below = 1024;  // bytes a second, over the stall timeout
 
 struct FreeList {
   void operator()(curl_slist *list) const { curl_slist_free_all(list); }
@@ -34,10 +34,6 @@ HeaderList header_list(const std::vector<std::string> &headers) {
   return list;
 }
 
-bool fetches(long status, const HttpRequest &request) {
-  return !request.into.empty() && status == 206;
-}
-
 }  // namespace
 
 class Http::Impl {
@@ -49,23 +45,21 @@ class Http::Impl {
 
   HttpResponse send(const HttpRequest &request) {
     curl_easy_reset(curl_.get());  // keeps the connection
-    request_ = &request;
-    response_ = {};
-    refused_ = false;
-    set_up_connection();
+    HttpAnswer answer(request);
+    answer_ = &answer;
+    set_up_connection(request);
     HeaderList headers = header_list(request.headers);
-    set_up_request(headers.get());
+    set_up_request(request, headers.get());
 
     error_[0] = '\0';
     CURLcode code = curl_easy_perform(curl_.get());
-    request_ = nullptr;
-    if (code == CURLE_WRITE_ERROR && refused_) code = CURLE_OK;  // we have seen enough
-    if (code != CURLE_OK) throw describe(code);
-    if (curl_easy_getinfo(curl_.get(), CURLINFO_RESPONSE_CODE, &response_.status) != CURLE_OK) {
-      response_.status = 0;
+    answer_ = nullptr;
+    if (code == CURLE_WRITE_ERROR && answer.cut()) code = CURLE_OK;  // we have seen enough
+    if (code != CURLE_OK) {
+      const char *detail = error_[0] != '\0' ? error_.data() : curl_easy_strerror(code);
+      throw explain(code, {detail, seen_, connected()}, endpoint_);
     }
-    response_.cut = refused_;
-    return std::move(response_);
+    return answer.take(status());
   }
 
  private:
@@ -82,15 +76,20 @@ class Http::Impl {
     }
   }
 
-  void set_up_connection() {
+  void set_up_connection(const HttpRequest &request) {
     set(CURLOPT_ERRORBUFFER, error_.data());
     set(CURLOPT_NOSIGNAL, 1L);
     set(CURLOPT_PROTOCOLS_STR, "https");
     set(CURLOPT_PROXY, "");  // the environment's proxy is not for the data of whole disks
     set(CURLOPT_TCP_KEEPALIVE, 1L);
+    set(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);  // a connection carries one request anyway
+    set(CURLOPT_BUFFERSIZE, 512L << 10);               // so many bytes a callback, at most
     set(CURLOPT_CONNECTTIMEOUT, static_cast<long>(endpoint_.connect_timeout.count()));
-    set(CURLOPT_LOW_SPEED_LIMIT, 1L);
-    set(CURLOPT_LOW_SPEED_TIME, 60L);
+    set(CURLOPT_TIMEOUT, static_cast<long>(request.timeout.count()));
+    if (request.timeout.count() == 0) {
+      set(CURLOPT_LOW_SPEED_LIMIT, stalled_below);
+      set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(endpoint_.stall_timeout.count()));
+    }
     set_up_trust();
   }
 
@@ -109,27 +108,26 @@ class Http::Impl {
     }
   }
 
-  void set_up_request(curl_slist *headers) {
-    url_ = "https://" + endpoint_.host + request_->path;
+  void set_up_request(const HttpRequest &request, curl_slist *headers) {
+    url_ = "https://" + endpoint_.host + request.path;
     set(CURLOPT_URL, url_.c_str());
     set(CURLOPT_HTTPHEADER, headers);
-    set(CURLOPT_TIMEOUT, static_cast<long>(request_->timeout.count()));
     set(CURLOPT_HEADERFUNCTION, &Impl::header_callback);
     set(CURLOPT_HEADERDATA, this);
     set(CURLOPT_WRITEFUNCTION, &Impl::body_callback);
     set(CURLOPT_WRITEDATA, this);
-    if (request_->basic != nullptr) {
+    if (request.basic != nullptr) {
       set(CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
-      set(CURLOPT_USERNAME, request_->basic->user.c_str());
-      set(CURLOPT_PASSWORD, request_->basic->password.get().c_str());
+      set(CURLOPT_USERNAME, request.basic->user.c_str());
+      set(CURLOPT_PASSWORD, request.basic->password.get().c_str());
     }
-    if (request_->post) {
+    if (request.post) {
       set(CURLOPT_POST, 1L);
-      set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request_->post->size()));
-      set(CURLOPT_POSTFIELDS, request_->post->data());  // not copied by libcurl
+      set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.post->size()));
+      set(CURLOPT_POSTFIELDS, request.post->data());  // not copied by libcurl
     }
-    if (!request_->into.empty()) {
-      range_ = fmt::format("{}-{}", request_->offset, request_->offset + request_->into.size() - 1);
+    if (!request.into.empty()) {
+      range_ = fmt::format("{}-{}", request.offset, request.offset + request.into.size() - 1);
       set(CURLOPT_RANGE, range_.c_str());
     }
   }
@@ -138,90 +136,6 @@ class Http::Impl {
     long status = 0;
     curl_easy_getinfo(curl_.get(), CURLINFO_RESPONSE_CODE, &status);
     return status;
-  }
-
-  size_t on_body(const char *data, size_t length) {
-    long status = this->status();
-    if (fetches(status, *request_)) {
-      // More than was asked for is not a range we understand: the caller sees Content-Range.
-      if (length > request_->into.size() - response_.received) return refuse();
-      std::memcpy(request_->into.data() + response_.received, data, length);
-      response_.received += length;
-      return length;
-    }
-    if (!request_->into.empty() && status == 200) return refuse();  // the whole disk would come
-    if (length > request_->max_body - response_.body.size()) return refuse();
-    response_.body.append(data, length);
-    return length;
-  }
-
-  size_t refuse() {
-    refused_ = true;
-    return 0;
-  }
-
-  void on_header(std::string_view line) {
-    while (!line.empty() && std::isspace(static_cast<unsigned char>(line.back()))) {
-      line.remove_suffix(1);
-    }
-    auto value_of = [&](std::string_view name) -> std::optional<std::string_view> {
-      if (line.size() <= name.size() || line[name.size()] != ':' ||
-          strncasecmp(line.data(), name.data(), name.size()) != 0) {
-        return std::nullopt;
-      }
-      std::string_view value = line.substr(name.size() + 1);
-      value.remove_prefix(std::min(value.find_first_not_of(" \t"), value.size()));
-      return value;
-    };
-    if (line.starts_with("HTTP/")) {  // of the last answer only, not of a 100 Continue
-      response_.cookies.clear();
-      response_.content_range.clear();
-    } else if (auto cookie = value_of("Set-Cookie")) {
-      response_.cookies.emplace_back(cookie->substr(0, cookie->find(';')));
-    } else if (auto range = value_of("Content-Range")) {
-      response_.content_range = *range;
-    }
-  }
-
-  TransportError describe(CURLcode code) const {
-    const char *detail = error_[0] != '\0' ? error_.data() : curl_easy_strerror(code);
-    const std::string &host = endpoint_.host;
-    if (!seen_.empty() && seen_ != endpoint_.thumbprint) {
-      return {EACCES,
-              fmt::format("the certificate of {} has the thumbprint {}, not {}: that is another "
-                          "machine, or thumbprint= is out of date",
-                          host, with_colons(seen_), with_colons(endpoint_.thumbprint)),
-              false, true};
-    }
-    switch (code) {
-      case CURLE_COULDNT_RESOLVE_HOST:
-        return {EHOSTUNREACH, fmt::format("cannot find {} ({}): check server=", host, detail), true,
-                false};
-      case CURLE_COULDNT_CONNECT:
-        return {ECONNREFUSED,
-                fmt::format("cannot connect to {} ({}): check server=, and that the server is up",
-                            host, detail),
-                true, false};
-      case CURLE_PEER_FAILED_VERIFICATION:
-        return {
-            EACCES,
-            fmt::format("the certificate of {} is not trusted ({}): give its issuer as cafile=, "
-                        "or its fingerprint as thumbprint=",
-                        host, detail),
-            false, true};
-      case CURLE_SSL_CACERT_BADFILE:
-        return {EINVAL, fmt::format("cafile={} cannot be used ({})", endpoint_.cafile, detail),
-                false, true};
-      case CURLE_SSL_CONNECT_ERROR:
-        return {EPROTO,
-                fmt::format("no TLS connection to {} ({}): check that server= is the HTTPS port",
-                            host, detail),
-                true, false};
-      case CURLE_OPERATION_TIMEDOUT:
-        return {ETIMEDOUT, fmt::format("{} does not answer ({})", host, detail), true, connected()};
-      default:
-        return {EIO, fmt::format("the connection to {} broke ({})", host, detail), true, true};
-    }
   }
 
   // Whether the connection stood, for a timeout that does not tell.
@@ -234,7 +148,8 @@ class Http::Impl {
   // No exception may pass through libcurl or OpenSSL.
   static size_t body_callback(char *data, size_t size, size_t count, void *self) noexcept {
     try {
-      return static_cast<Impl *>(self)->on_body(data, size * count);
+      auto *impl = static_cast<Impl *>(self);
+      return impl->answer_->on_body(impl->status(), {data, size * count});
     } catch (...) {
       return 0;
     }
@@ -242,7 +157,7 @@ class Http::Impl {
 
   static size_t header_callback(char *data, size_t size, size_t count, void *self) noexcept {
     try {
-      static_cast<Impl *>(self)->on_header({data, size * count});
+      static_cast<Impl *>(self)->answer_->on_header({data, size * count});
       return size * count;
     } catch (...) {
       return 0;
@@ -272,10 +187,8 @@ class Http::Impl {
   std::unique_ptr<CURL, Cleanup> curl_;
 
   // Of the request being sent.
-  const HttpRequest *request_ = nullptr;
-  HttpResponse response_;
-  bool refused_ = false;  // we ended it: the body is not one we want
-  std::string url_;       // libcurl copies it, but not CURLOPT_RANGE before 7.84
+  HttpAnswer *answer_ = nullptr;
+  std::string url_;  // libcurl copies it, but not CURLOPT_RANGE before 7.84
   std::string range_;
   std::string seen_;  // thumbprint of the certificate shown, if it was looked at
 };

@@ -26,6 +26,7 @@ struct Endpoint {
   std::string thumbprint;  // of the server's certificate, see thumbprint.hpp
   bool insecure = false;   // do not verify at all
   std::chrono::seconds connect_timeout{20};
+  std::chrono::seconds stall_timeout{60};  // of a request that has no timeout of its own
 };
 
 // The server could not be reached, or the connection broke: what was asked may or may not have been
@@ -74,7 +75,7 @@ class Http {
   Http &operator=(Http &&) noexcept;
 
   // The server's answer, whatever its status. A body of status 200 where a range was asked for is
-  // not received. Ends a connection that moves less than a byte a second for a minute. Throws
+  // not received. Ends a request that moves next to nothing for the stall timeout. Throws
   // TransportError, naming the host.
   HttpResponse send(const HttpRequest &request);
 
