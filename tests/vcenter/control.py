@@ -193,7 +193,16 @@ def consolidation(service, arguments, body):
 @control
 def expire(service, arguments, body):
     arguments.all_used()
+    service.tickets.expire_all()
     return {"expired": service.sessions.expire_all()}
+
+
+@control
+def tickets(service, arguments, body):
+    once = arguments.flag("once")
+    arguments.all_used()
+    service.tickets.once = once
+    return {}
 
 
 @control
@@ -203,11 +212,11 @@ def fault(service, arguments, body):
                     arguments.text("message", ""), arguments.text("task", "0") == "1",
                     float(arguments.text("seconds", "30")))
     arguments.all_used()
-    if order.where in ("folder", "flat"):
+    if order.where in ("folder", "flat", "host"):
         if order.kind not in FOLDER_KINDS:
             raise ValueError(f"kind={order.kind}: for {order.where} one of {', '.join(FOLDER_KINDS)}")
     elif order.where not in {name for _, name in METHODS}:
-        raise ValueError(f"where={order.where}: no such method; or folder, or flat")
+        raise ValueError(f"where={order.where}: no such method; or folder, flat, host")
     elif order.in_task and not order.where.endswith("_Task"):
         raise ValueError(f"where={order.where}: has no task that could fail")
     elif not order.kind.isalpha():
@@ -227,7 +236,8 @@ def nofault(service, arguments, body):
 def state(service, arguments, body):
     arguments.all_used()
     with service.lock:
-        counted = {"soap": dict(service.counts), "folder": dict(service.folder)}
+        counted = {"soap": dict(service.counts), "folder": dict(service.folder),
+                   "host_requests": service.host_requests, "tickets": service.tickets.issued}
     with service.orders.lock:
         pending = len(service.orders.list)
     return counted | {

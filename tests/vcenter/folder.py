@@ -22,14 +22,17 @@ class Content:
         self.size, self.read, self.kind = size, read, kind
 
 
-def find(inventory, path, query):
-    """The Content of a /folder path with its dcPath and dsName. Each may be quoted once or twice."""
+def find(inventory, path, query, on_host=False):
+    """The Content of a /folder path with its dcPath and dsName. Each may be quoted once or twice. A host
+    knows no dcPath."""
     asked = dict(parse_qsl(query, keep_blank_values=True))
     center, datastore = asked.get("dcPath", ""), asked.get("dsName", "")
+    if on_host and "dcPath" in asked:
+        raise Refused(404)
     once = unquote(path.removeprefix("/folder/"))
     for spell in (lambda name: name, unquote):
         for name in (once, unquote(once)):
-            found = inventory.file(spell(center), spell(datastore), name)
+            found = inventory.file(None if on_host else spell(center), spell(datastore), name)
             if found:
                 return _content(*found, name)
     raise Refused(404)

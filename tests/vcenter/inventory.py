@@ -8,7 +8,7 @@ import threading
 
 from disk import Disk
 from machine import VirtualMachine
-from objects import Datacenter, Datastore, Folder, ServiceObject, SessionManager
+from objects import Datacenter, Datastore, Folder, HostSystem, ServiceObject, SessionManager
 
 
 def spelled(path):
@@ -18,16 +18,24 @@ def spelled(path):
 
 
 class Inventory:
-    def __init__(self, scratch, datastore="datastore1"):
+    def __init__(self, scratch, datastore="datastore1", esxi=False):
+        """esxi: the managed objects of the service are called as on an ESXi host."""
         self.scratch, self.datastore_name = scratch, datastore
         self.objects = {}
         self.numbers = itertools.count(1)
         self.lock = threading.Lock()  # of objects and numbers
-        self.root = self.add(Folder("group-d1", "Datacenters", None))
-        self.session_manager = self.add(SessionManager())
-        for kind, moref in (("ServiceInstance", "ServiceInstance"), ("SearchIndex", "SearchIndex"),
-                            ("PropertyCollector", "propertyCollector"), ("ViewManager", "ViewManager")):
-            self.add(ServiceObject(kind, moref))
+        self.esxi = esxi
+        root, sessions, search, collector = (
+            ("ha-folder-root", "ha-sessionmgr", "ha-searchindex", "ha-property-collector") if esxi else
+            ("group-d1", "SessionManager", "SearchIndex", "propertyCollector"))
+        self.root = self.add(Folder(root, "ha-folder-root" if esxi else "Datacenters", None))
+        self.session_manager = self.add(SessionManager(sessions))
+        self.service = {"rootFolder": self.root, "sessionManager": self.session_manager}
+        for field, kind, moref in (("", "ServiceInstance", "ServiceInstance"),
+                                   ("searchIndex", "SearchIndex", search),
+                                   ("propertyCollector", "PropertyCollector", collector),
+                                   ("viewManager", "ViewManager", "ViewManager")):
+            self.service[field] = self.add(ServiceObject(kind, moref))
 
     def new_moref(self, prefix):
         with self.lock:
@@ -91,6 +99,12 @@ class Inventory:
         folder.children.append(one)
         return self.add(one)
 
+    def add_host(self, name):
+        """All machines run on it."""
+        host = self.add(HostSystem("host-9", name, self.root))
+        for vm in self.machines():
+            vm.host = host
+
     # --- finding
 
     def by_path(self, path):
@@ -109,10 +123,12 @@ class Inventory:
 
     def file(self, center_path, datastore, path):
         """Who has the file PATH on a datastore: (vm, disk), or None. PATH is that of a VMDK, with the
-        -flat or -000001 that its name may have."""
+        -flat or -000001 that its name may have. A host does not know datacenters: None is any."""
         stem = re.sub(r"(-\d{6})?(-flat|-delta)?\.vmdk$", "", path)
         for vm in self.machines():
-            if vm.datacenter().path() == center_path.strip("/") and vm.datastore.name == datastore:
+            if center_path is not None and vm.datacenter().path() != center_path.strip("/"):
+                continue
+            if vm.datastore.name == datastore:
                 for disk in vm.disks:
                     if os.path.normpath(stem) == disk.base_name.removesuffix(".vmdk"):
                         return vm, disk

@@ -36,7 +36,10 @@ def _reference(call, name, optional=False):
 
 
 # Each run is a vCenter of its own: what is reserved there is not reserved here.
-INSTANCE_UUID = str(uuid.uuid4())
+_VCENTER = (("name", "VMware vCenter Server"), ("osType", "linux-x64"), ("productLineId", "vpx"),
+            ("apiType", "VirtualCenter"), ("instanceUuid", str(uuid.uuid4())))
+_ESXI = (("name", "VMware ESXi"), ("osType", "vmnix-x86"), ("productLineId", "embeddedEsx"),
+         ("apiType", "HostAgent"))
 
 
 def _number(call, name):
@@ -51,15 +54,12 @@ def _number(call, name):
 @method("ServiceInstance", "RetrieveServiceContent")
 def retrieve_service_content(call):
     about = "".join(leaf(name, value) for name, value in (
-        ("name", "VMware vCenter Server"), ("fullName", "VMware vCenter Server 8.0.2 build-22617221"),
         ("vendor", "VMware, Inc."), ("version", "8.0.2"), ("build", "22617221"),
-        ("osType", "linux-x64"), ("productLineId", "vpx"), ("apiType", "VirtualCenter"),
-        ("apiVersion", "8.0.2.0"), ("instanceUuid", INSTANCE_UUID)))
-    return tag("returnval", tag("rootFolder", "group-d1", ref="Folder") +
-               tag("propertyCollector", "propertyCollector", ref="PropertyCollector") +
-               tag("viewManager", "ViewManager", ref="ViewManager") + tag("about", about) +
-               tag("sessionManager", "SessionManager", ref="SessionManager") +
-               tag("searchIndex", "SearchIndex", ref="SearchIndex"))
+        *(_ESXI if call.inventory.esxi else _VCENTER), ("apiVersion", "8.0.2.0")))
+    service = call.inventory.service
+    return tag("returnval", "".join(Reference(service[field]).field(field) for field in (
+        "rootFolder", "propertyCollector", "viewManager")) + tag("about", about) + "".join(
+            Reference(service[field]).field(field) for field in ("sessionManager", "searchIndex")))
 
 
 @method("SessionManager", "Login")
@@ -76,6 +76,19 @@ def login(call):
 def logout(call):
     call.service.sessions.logout(call.session)
     return ""
+
+
+@method("SessionManager", "AcquireGenericServiceTicket")
+def acquire_generic_service_ticket(call):
+    tickets, spec = call.service.tickets, child(call.arguments, "spec")
+    url = text(spec, "url", "") if spec is not None else ""
+    if tickets.thumbprint is None or not url.startswith("https://"):
+        raise Fault("NotSupported", "The operation is not supported on the object.")
+    if text(spec, "method", "httpGet") != "httpGet":
+        raise invalid_argument("spec.method")
+    return tag("returnval", leaf("id", tickets.issue(url)) +
+               leaf("hostName", url.removeprefix("https://").partition("/")[0]) +
+               leaf("sslThumbprint", tickets.thumbprint))
 
 
 # --- finding

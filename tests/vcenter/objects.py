@@ -100,6 +100,14 @@ class Datastore(Entity):
         }
 
 
+class HostSystem(Entity):
+    def __init__(self, moref, name, parent):
+        super().__init__("HostSystem", moref, name, parent)
+
+    def properties(self):
+        return super().properties() | {"summary.config.name": string(self.name)}
+
+
 class ContainerView(ManagedObject):
     kinds = ("View", "ManagedObjectView")
 
@@ -123,8 +131,8 @@ def _below(one, recursive):
 
 
 class SessionManager(ManagedObject):
-    def __init__(self):
-        super().__init__("SessionManager", "SessionManager")
+    def __init__(self, moref):
+        super().__init__("SessionManager", moref)
         self.answered = threading.local()  # .session: of the call that this thread answers
 
     def current_of(self, session):

@@ -10,6 +10,7 @@ import traceback
 from faults import Orders
 from sessions import Sessions
 from tasks import Tasks
+from tickets import Tickets
 
 
 class Service:
@@ -18,12 +19,14 @@ class Service:
         self.page = page  # bytes that one answer of QueryChangedDiskAreas describes
         self.delay = delay_ms / 1000  # before each /folder request is answered
         self.sessions = Sessions(user, password)
+        self.tickets = Tickets()
         self.tasks = Tasks(inventory, task_ms)
         self.closing = self.tasks.closing
         self.orders = Orders()
         self.retrievals = {}  # token -> what ContinueRetrievePropertiesEx has still to tell
         self.lock = threading.Lock()  # of the counters and the log
         self.counts = collections.Counter()  # SOAP method -> calls
+        self.host_requests = 0  # of those, answered by the ESXi host
         self.folder = {"requests": 0, "bytes": 0, "at_once": 0, "most_at_once": 0}
         self.log_file = open(log_path, "a", encoding="utf-8", buffering=1)
 
@@ -31,8 +34,9 @@ class Service:
         with self.lock:
             self.counts[method] += 1
 
-    def count_folder(self, requests=0, sent=0):
+    def count_folder(self, requests=0, sent=0, on_host=False):
         with self.lock:
+            self.host_requests += on_host
             self.folder["requests"] += requests
             self.folder["bytes"] += sent
 

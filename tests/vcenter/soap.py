@@ -57,7 +57,8 @@ class Call:
         if self.method in WITHOUT_SESSION:
             return True
         asked = [one.text for one in self.arguments.iter() if local(one) == "obj"]
-        return self.method.startswith("RetrieveProperties") and asked == ["SessionManager"]
+        return (self.method.startswith("RetrieveProperties") and
+                asked == [self.inventory.session_manager.moref])
 
 
 def answer(service, body, session):

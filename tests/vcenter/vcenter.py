@@ -19,10 +19,13 @@ takes effect at the next stun: after a snapshot is created or removed. Tasks tak
 polled; a VM has one at a time (TaskInProgress). An answer of QueryChangedDiskAreas describes --page
 bytes at most, and at most 2000 areas.
 
+With --host the VMs run on an ESXi host: another port with a certificate of its own, which serves
+/folder (without dcPath) to those who bring a ticket of AcquireGenericServiceTicket for that very file.
+
 SOAP METHODS. RetrieveServiceContent Login Logout FindByInventoryPath FindByUuid CreateContainerView
 DestroyView RetrieveProperties RetrievePropertiesEx ContinueRetrievePropertiesEx (TraversalSpec,
 SelectionSpec) ReconfigVM_Task (changeTrackingEnabled) CreateSnapshot_Task RemoveSnapshot_Task
-RemoveAllSnapshots_Task ConsolidateVMDisks_Task QueryChangedDiskAreas. Others: MethodNotFound.
+RemoveAllSnapshots_Task ConsolidateVMDisks_Task QueryChangedDiskAreas AcquireGenericServiceTicket. Others: MethodNotFound.
 
 CONTROLS, for tests: GET or POST https://HOST/_test/NAME?arguments, answered in JSON, no login. vm=MOREF
 and disk=KEY may be left out where there is only one; numbers may be 0x...
@@ -44,7 +47,8 @@ and disk=KEY may be left out where there is only one; numbers may be 0x...
                                        disk is shared (sharingMultiWriter), only shown
   bus     vm= sharing=physicalSharing  of the SCSI controller, only shown
   consolidation vm= needed=0|1         runtime.consolidationNeeded, until ConsolidateVMDisks_Task
-  expire                               all sessions end
+  expire                               all sessions and tickets end
+  tickets once=0|1                     whether a ticket is good for one request only
   state                                VMs, snapshots, disks; sessions and logins; calls per SOAP
                                        method; of /folder the requests answered with bytes, the bytes,
                                        and the most requests at once
@@ -52,7 +56,7 @@ and disk=KEY may be left out where there is only one; numbers may be 0x...
           The next COUNT calls, after AFTER good ones, go wrong. where=METHOD: kind is the xsi:type of
           the fault (NotAuthenticated, SystemError, TaskInProgress, InvalidArgument with key=PROPERTY,
           FileFault with the faultMessage key= and message= ...); task=1: the method succeeds, its task
-          fails. where=folder, or flat for -flat.vmdk only: kind is 401, 403, 404, 500, 503, reset
+          fails. where=folder, or flat for -flat.vmdk only, or host for the ESXi host: kind is 401, 403, 404, 500, 503, reset
           (half, then a TCP reset), short (half, then the end), stall (no answer for seconds=, then the
           end), ignore-range (200 and everything).
   nofault                              forgets what was ordered
@@ -120,6 +124,9 @@ def parse(arguments):
                         help="described by one QueryChangedDiskAreas answer (default 256M)")
     parser.add_argument("--delay-ms", type=int, default=0, metavar="N", help="per /folder request")
     parser.add_argument("--task-ms", type=int, default=100, metavar="N", help="a task's time (100)")
+    parser.add_argument("--esxi", action="store_true", help="be an ESXi host instead of a vCenter")
+    parser.add_argument("--host", action="store_true", help="the VMs run on an ESXi host, simulated")
+    parser.add_argument("--host-name", metavar="HOST:PORT", help="that is said to be elsewhere")
     parser.add_argument("--no-cbt", action="store_true", help="CBT is off at first")
     return parser.parse_args(arguments)
 
@@ -138,19 +145,29 @@ def main():
     options = parse(sys.argv[1:])
     directory = os.path.abspath(options.directory)
     os.makedirs(directory, exist_ok=True)
-    inventory = Inventory(directory, options.datastore)
+    inventory = Inventory(directory, options.datastore, options.esxi)
     for path, moref, disks in options.vm:
         inventory.add_machine(path, moref, disks, not options.no_cbt)
     cafile, chain, key, sha1, sha256 = certificate.make(directory)
+    servers = []
     service = Service(inventory, os.path.join(directory, "vcenter.log"), options.user,
                       options.password, options.page, options.delay_ms, options.task_ms)
     server = Server(service, chain, key)
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    servers.append(server)
+    if options.host or options.host_name:
+        os.makedirs(os.path.join(directory, "host"), exist_ok=True)
+        _, host_chain, host_key, service.tickets.thumbprint, _ = certificate.make(
+            os.path.join(directory, "host"))
+        servers.append(Server(service, host_chain, host_key, on_host=True))
+        inventory.add_host(options.host_name or f"127.0.0.1:{servers[-1].server_address[1]}")
+    for one in servers:
+        threading.Thread(target=one.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     write_ready(options.ready, {"host": f"127.0.0.1:{server.server_address[1]}", "cafile": cafile,
                                 "thumbprint": sha1, "thumbprint_sha256": sha256})
     signal.sigwait(ending)
     service.closing.set()
-    server.shutdown()
+    for one in servers:
+        one.shutdown()
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         super().setup()
 
     def do_POST(self):
-        path = urlsplit(self.path).path
+        path = "" if self.server.on_host else urlsplit(self.path).path
         if path in ("/sdk", "/sdk/", "/sdk/vimService"):
             self._soap()
         elif path.startswith("/_test/"):
@@ -78,8 +78,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         service = self.server.service
         service.closing.wait(service.delay)
         url = urlsplit(self.path)
+        on_host = self.server.on_host
         places = ["folder"] + (["flat"] if url.path.endswith("-flat.vmdk") else [])
-        order = service.orders.due(*places)
+        order = service.orders.due(*(["host"] if on_host else places))
         try:
             headers = self._authenticate(order)
             if order and order.kind.isdecimal():
@@ -88,7 +89,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 service.closing.wait(order.seconds)
                 self.close_connection = True
                 return
-            content = folder.find(service.inventory, url.path, url.query)
+            content = folder.find(service.inventory, url.path, url.query, on_host)
+            service.count_folder(on_host=on_host)
             asked = None if order and order.kind == "ignore-range" else self.headers.get("Range")
             wanted = folder.wanted_range(asked, content.size)
         except folder.Refused as refused:
@@ -102,6 +104,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def _authenticate(self, order):
         """A session's cookie, or Basic, which opens a session: the headers that tell of it."""
         sessions = self.server.service.sessions
+        if self.server.on_host:
+            if (order and order.kind == "401") or not self.server.service.tickets.admits(
+                    self.headers.get("Cookie"), self.path):
+                raise folder.Refused(401)
+            return []
         if not (order and order.kind == "401"):
             if sessions.by_cookie(self.headers.get("Cookie")):
                 return []
@@ -183,9 +190,10 @@ class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, service, certificate, key):
+    def __init__(self, service, certificate, key, on_host=False):
+        """on_host: as the ESXi host, which has nothing but /folder."""
         super().__init__(("127.0.0.1", 0), Handler)
-        self.service = service
+        self.service, self.on_host = service, on_host
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(certificate, key)
 
