@@ -25,16 +25,28 @@ Client::Client(const Endpoint &endpoint, const Credentials &credentials, const R
     : endpoint_(endpoint), credentials_(credentials), policy_(policy), log_(log) {}
 
 void Client::login() {
+  retrieve_content();
+  authenticate();
+}
+
+void Client::join(const std::string &session) {
+  retrieve_content();
+  cookie_ = session;
+  if (session.empty()) authenticate();
+}
+
+void Client::retrieve_content() {
   soap::Reply reply = call("RetrieveServiceContent", {"ServiceInstance", "ServiceInstance"}, "");
   pugi::xml_node content = soap::child(reply.response(), "returnval");
+  pugi::xml_node about = soap::child(content, "about");
   auto ref = [&](const char *name) { return soap::ref(soap::child(content, name)); };
-  content_ = {ref("rootFolder"),     ref("propertyCollector"),
-              ref("sessionManager"), ref("searchIndex"),
-              ref("viewManager"),    soap::text(soap::child(content, "about"), "instanceUuid")};
+  content_ = {ref("rootFolder"),           ref("propertyCollector"),
+              ref("sessionManager"),       ref("searchIndex"),
+              ref("viewManager"),          soap::text(about, "instanceUuid"),
+              soap::text(about, "apiType")};
   if (content_.session_manager.empty() || content_.property_collector.empty()) {
     util::fail(EPROTO, "{} is no vCenter Server and no ESXi host: check server=", endpoint_.host);
   }
-  authenticate();
 }
 
 void Client::authenticate() {
@@ -121,6 +133,20 @@ Ref Client::find_by_uuid(const std::string &uuid) {
     if (!found.empty()) return found;
   }
   return {};
+}
+
+Ticket Client::acquire_ticket(const std::string &url) {
+  soap::Reply reply = call("AcquireGenericServiceTicket", content_.session_manager,
+                           "<spec xsi:type=\"SessionManagerHttpServiceRequestSpec\">" +
+                               soap::element("method", std::string_view("httpGet")) +
+                               soap::element("url", url) + "</spec>");
+  pugi::xml_node ticket = soap::child(reply.response(), "returnval");
+  Ticket result{soap::text(ticket, "id"), soap::text(ticket, "sslThumbprint")};
+  // It goes into a header.
+  if (result.id.empty() || result.id.find_first_of(" ;,\r\n\t\"") != std::string::npos) {
+    util::fail(EPROTO, "{} gives a ticket that is none", endpoint_.host);
+  }
+  return result;
 }
 
 AreaPage Client::query_changed_disk_areas(const Ref &vm, const Ref &snapshot, int64_t device_key,

@@ -27,6 +27,7 @@ struct ServiceContent {
   Ref search_index;
   Ref view_manager;
   std::string instance;  // the server's own identity; empty on an ESXi host
+  std::string api_type;  // "VirtualCenter"; "HostAgent" on an ESXi host
 };
 
 // One object's properties by path; what is unset on the server is absent.
@@ -44,6 +45,12 @@ struct Contents {
   std::vector<ObjectContent> objects;
 };
 
+// SessionManagerGenericServiceTicket.
+struct Ticket {
+  std::string id;
+  std::string thumbprint;  // of the host's certificate, "AA:BB:..."; empty: not told
+};
+
 // Not synchronised: one thread at a time. Every call may throw TransportError, FaultError and
 // util::Error, each naming what was asked. A call whose session has expired logs in once more and
 // is made again; one that may be made twice is retried as the policy says.
@@ -54,6 +61,12 @@ class Client {
          const util::Log &log);
 
   void login();
+  // Goes on with a session that the server has given elsewhere, as a cookie; logs in if it is empty.
+  void join(const std::string &session);
+
+  const std::string &session() const { return cookie_; }
+  void use_session(const std::string &cookie) { cookie_ = cookie; }
+
   // Ends our session and, if it is not empty, another one of the same server, given as its cookie.
   // Nothing to do if there is none.
   void logout(const std::string &other_session);
@@ -82,6 +95,9 @@ class Client {
   // Whether files of removed snapshots still have to be merged into the disks.
   bool needs_consolidation(const Ref &vm);
 
+  // For one GET request, or a few, of a URL of an ESXi host.
+  Ticket acquire_ticket(const std::string &url);
+
   AreaPage query_changed_disk_areas(const Ref &vm, const Ref &snapshot, int64_t device_key,
                                     uint64_t start, const std::string &change_id);
 
@@ -98,6 +114,7 @@ class Client {
     unsigned patience = 0;  // retries of a busy machine, if they are more than the policy's
   };
 
+  void retrieve_content();
   void authenticate();
   soap::Reply post(std::string_view method, const Ref &self, std::string_view arguments);
   soap::Reply call(std::string_view method, const Ref &self, std::string_view arguments,

@@ -30,9 +30,11 @@ std::string Datastore::session() const {
   return cookie_;
 }
 
-void Datastore::use_session(const std::string &cookie) {
+bool Datastore::replace_session(const std::string &old, const std::string &cookie) {
   std::lock_guard lock(mutex_);
+  if (cookie_ != old) return false;
   cookie_ = cookie;
+  return true;
 }
 
 // The session; or, if it is empty, it is the caller's turn to log in.

@@ -37,8 +37,8 @@ class Datastore {
   // The session that the server gave us for these reads, as a cookie to log out with, or to speak to
   // its API with; empty if none.
   std::string session() const;
-  // One that its API gave us meanwhile.
-  void use_session(const std::string &cookie);
+  // Takes over one that its API gave us, in place of `old`. False if that is not the session any more.
+  bool replace_session(const std::string &old, const std::string &cookie);
 
  private:
   HttpResponse get(const DatastoreFile &file, HttpRequest request);

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// transport=https: the flat file of a disk, read from the datastore in ranges.
+// transport=https: the flat file of a disk, read from the datastore in ranges - from the ESXi host that
+// the machine runs on, where the vCenter Server gives us a ticket and the host lets us in, else through
+// the server we log in to.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "plugins/vsphere/datastore.hpp"
+#include "plugins/vsphere/host_file.hpp"
 #include "plugins/vsphere/transport.hpp"
 
 namespace vsphere {
@@ -24,8 +28,21 @@ class HttpsTransport : public Transport {
   std::string session() const override { return datastore_.session(); }
 
  private:
+  std::unique_ptr<HostFile> direct(const DiskPlace &place, const DatastoreFile &file,
+                                   std::span<const std::byte> last, uint64_t size);
+  std::unique_ptr<HostFile> try_host(const std::string &host, const DiskPlace &place,
+                                     const DatastoreFile &file, std::span<const std::byte> last,
+                                     uint64_t size);
+  HttpPool &pool_of(const std::string &host, const std::string &thumbprint);
+
+  const Endpoint endpoint_;
+  const RetryPolicy policy_;
   const unsigned connections_;
+  const util::Log log_;
   Datastore datastore_;
+  TicketOffice tickets_;
+  std::optional<HttpPool> host_pool_;  // once there is a host that we read from
+  std::string route_;                  // of the last disk opened, for the log
 };
 
 }  // namespace vsphere

@@ -87,10 +87,16 @@ class Plugin {
       "vddk-config=<FILE>         vddk: a configuration file for VDDK.\n"
       "nbd-uri=<URI>              nbd: the NBD server that has the disk.\n"
       "connections=<N>            Connections that read, 1 to 8 (default: 4).\n"
+      "timeout=<SECONDS>          Of a connection that moves nothing (default: 60).\n"
       "retries=<N>                Attempts after a failed one (default: 3).\n"
       "retry-delay=<SECONDS>      Before the first retry, then doubled (default: 1).";
 
-  Plugin() { settings_.retry.sleep = sleep; }
+  Plugin() {
+    settings_.retry.sleep = [counters = settings_.counters](std::chrono::milliseconds time) {
+      counters->count_retry();
+      sleep(time);
+    };
+  }
 
   ~Plugin() {
     if (will_) will_->execute();
@@ -190,6 +196,10 @@ bool Plugin::config(const std::string &key, const std::string &value) {
     s.transport.for_vddk = true;
   } else if (key == "connections") {
     s.connections = nbdkit::parse_unsigned(key, value, 1, 8);
+  } else if (key == "timeout") {
+    std::chrono::seconds timeout(nbdkit::parse_unsigned(key, value, 1, 600));
+    s.endpoint.stall_timeout = timeout;
+    s.endpoint.connect_timeout = std::min(Endpoint{}.connect_timeout, timeout);
   } else if (key == "retries") {
     s.retry.retries = nbdkit::parse_unsigned(key, value, 0, 10);
   } else if (key == "retry-delay") {

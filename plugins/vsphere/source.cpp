@@ -255,7 +255,7 @@ void Source::disconnect() {
 }
 
 void Source::read(const Disk &disk, std::span<std::byte> buffer, uint64_t offset) {
-  disk.reader->read(buffer, offset);
+  settings_.counters->count(buffer.size(), [&] { disk.reader->read(buffer, offset); });
 }
 
 void Source::stop() noexcept {
@@ -268,6 +268,9 @@ void Source::stop() noexcept {
       log_.error("{}", what);
     }
   };
+  if (std::string done = settings_.counters->summary(); !done.empty()) {
+    log_.info("vm={}: {}", settings_.vm, done);
+  }
   // A transport's last calls are about the snapshot, so they come before its removal.
   for (const auto &disk : disks_) disk.reader->disconnect();
   if (snapshot_) {

@@ -14,6 +14,7 @@
 #include "common/convention/state.hpp"
 #include "common/util/log.hpp"
 #include "plugins/vsphere/client.hpp"
+#include "plugins/vsphere/counters.hpp"
 #include "plugins/vsphere/disk_map.hpp"
 #include "plugins/vsphere/inventory.hpp"
 #include "plugins/vsphere/run_lock.hpp"
@@ -43,6 +44,7 @@ struct Settings {
   TransportSettings transport;
   unsigned connections = 4;
   RetryPolicy retry;
+  std::shared_ptr<Counters> counters = std::make_shared<Counters>();
 };
 
 struct Disk {
