@@ -4,88 +4,49 @@
 #include "common/nbdkit/filter.hpp"
 
 #include <algorithm>
-#include <array>
 #include <atomic>
+#include <chrono>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
-#include "common/nbdkit/params.hpp"
+#include "common/stats/ticker.hpp"
 #include "common/util/error.hpp"
+#include "filters/fanout/parameters.hpp"
+#include "filters/fanout/primary.hpp"
 #include "filters/fanout/shared.hpp"
 
 namespace fanout {
 
 namespace {
 
-// The layer below, asked once what it can do, and written to as it wants it.
-class Primary {
- public:
-  explicit Primary(nbdkit::Next next)
-      : can_flush(next.can_flush()),
-        can_zero(next.can_zero()),
-        fua(next.can_fua()),
-        block_size(next.block_size()) {}
-
-  void write(nbdkit::Next next, std::span<const std::byte> buffer, uint64_t offset,
-             bool durable) const {
-    next.pwrite(buffer, offset, fua_flag(durable));
-    flush_instead_of_fua(next, durable);
-  }
-
-  // In steps of 32 MiB: nbdkit 1.32 zeroes only the first 64 MiB for a plugin that cannot zero.
-  void zero(nbdkit::Next next, uint32_t count, uint64_t offset, uint32_t flags,
-            bool durable) const {
-    constexpr uint32_t step = 32u << 20;
-    static constexpr std::array<std::byte, 65536> zeroes = {};
-    for (uint32_t part; count > 0; count -= part, offset += part) {
-      if (can_zero == nbdkit::Zero::none) {
-        part = std::min<uint32_t>(count, zeroes.size());
-        next.pwrite(std::span(zeroes).first(part), offset, fua_flag(durable));
-      } else {
-        part = std::min(count, step);
-        next.zero(part, offset, flags | fua_flag(durable));
-      }
-    }
-    flush_instead_of_fua(next, durable);
-  }
-
-  void flush(nbdkit::Next next) const {
-    if (can_flush) next.flush();
-  }
-
-  const bool can_flush;
-  const nbdkit::Zero can_zero;
-  const nbdkit::Fua fua;
-  const nbdkit::BlockSize block_size;
-
- private:
-  uint32_t fua_flag(bool durable) const {
-    return durable && fua == nbdkit::Fua::native ? NBDKIT_FLAG_FUA : 0;
-  }
-  void flush_instead_of_fua(nbdkit::Next next, bool durable) const {
-    if (durable && fua != nbdkit::Fua::native) flush(next);
-  }
-};
-
 class Connection {
  public:
-  Connection(Shared &shared, std::string export_name)
-      : shared_(shared), export_name_(std::move(export_name)) {}
+  // `all`: held for the requests of all connections; nothing if each has its own, or needs none.
+  Connection(Shared &shared, std::string export_name, int thread_model, std::mutex &all)
+      : shared_(shared), export_name_(std::move(export_name)) {
+    if (thread_model == NBDKIT_THREAD_MODEL_SERIALIZE_REQUESTS) serial_ = &own_;
+    if (thread_model < NBDKIT_THREAD_MODEL_SERIALIZE_REQUESTS) serial_ = &all;
+  }
 
+  // nbdkit's `next` is the same from here to finalize.
   void prepare(nbdkit::Next next, bool) {
     if (!next.can_write()) {
       util::fail(EROFS, "fanout: the primary is read-only: there is nothing to fan out");
     }
     uint64_t size = next.get_size();
-    primary_.emplace(next);
-    session_ = shared_.session(size);
+    primary_.emplace(next, serial_);
+    place_ = shared_.join(size, export_name_,
+                          [this](std::span<std::byte> buffer, uint64_t offset) {
+                            primary_->read(buffer, offset);
+                          });
   }
 
   // On SIGTERM close() is not called.
   void finalize(nbdkit::Next) {
-    session_.reset();
-    shared_.stats().write_anyway();
+    if (place_) shared_.leave(*place_);
+    place_.reset();
   }
 
   nbdkit::BlockSize block_size(nbdkit::Next) {
@@ -113,34 +74,42 @@ class Connection {
     return primary_->can_zero == nbdkit::Zero::native && fan().can_zero();
   }
 
-  void pwrite(nbdkit::Next next, std::span<const std::byte> buffer, uint64_t offset,
-              uint32_t flags) {
-    bool fua = (flags & NBDKIT_FLAG_FUA) != 0;
-    claim();
-    fan().write(buffer, offset, fua, [&] { primary_->write(next, buffer, offset, fua); });
-    shared_.stats().write_if_due();
+  void pread(nbdkit::Next, std::span<std::byte> buffer, uint64_t offset) {
+    primary_->read(buffer, offset);
   }
 
-  void zero(nbdkit::Next next, uint32_t count, uint64_t offset, uint32_t flags) {
+  void pwrite(nbdkit::Next, std::span<const std::byte> buffer, uint64_t offset, uint32_t flags) {
+    bool fua = (flags & NBDKIT_FLAG_FUA) != 0;
+    claim();
+    fan().write(buffer, offset, fua, [&] { primary_->write(buffer, offset, fua); });
+  }
+
+  void zero(nbdkit::Next, uint32_t count, uint64_t offset, uint32_t flags) {
     bool fua = (flags & NBDKIT_FLAG_FUA) != 0;
     uint32_t may_trim = flags & NBDKIT_FLAG_MAY_TRIM;
     claim();
     fan().zero(count, offset, may_trim != 0 ? 0 : uint32_t{nbd::no_hole}, fua,
-               [&] { primary_->zero(next, count, offset, may_trim, fua); });
-    shared_.stats().write_if_due();
+               [&] { primary_->zero(count, offset, may_trim, fua); });
   }
 
   void trim(nbdkit::Next next, uint32_t count, uint64_t offset, uint32_t flags) {
     zero(next, count, offset, (flags & NBDKIT_FLAG_FUA) | NBDKIT_FLAG_MAY_TRIM);
   }
 
-  void flush(nbdkit::Next next) {
-    fan().flush([&] { primary_->flush(next); });
-    shared_.stats().write_if_due();
+  void flush(nbdkit::Next) {
+    if (!place_) return primary_->flush();
+    fan().flush([&] { primary_->flush(); });
   }
 
+  void extents(nbdkit::Next, uint32_t count, uint64_t offset, uint32_t,
+               nbdkit::ExtentList &list) {
+    for (const auto &extent : primary_->extents(count, offset)) list.add(extent);
+  }
+
+  void cache(nbdkit::Next, uint32_t count, uint64_t offset) { primary_->cache(count, offset); }
+
  private:
-  Fan &fan() { return session_->fan(); }
+  Fan &fan() { return shared_.fan(); }
   void claim() {
     if (claimed_) return;
     shared_.claim(export_name_);
@@ -149,9 +118,11 @@ class Connection {
 
   Shared &shared_;
   const std::string export_name_;
+  std::mutex own_;
+  std::mutex *serial_ = nullptr;
   std::atomic<bool> claimed_ = false;
   std::optional<Primary> primary_;
-  std::shared_ptr<Session> session_;
+  std::optional<Readers::Id> place_;  // nothing: this export is none of the destinations'
 };
 
 class Filter {
@@ -159,61 +130,37 @@ class Filter {
   static constexpr const char *name = "fanout";
   static constexpr const char *longname = "nbdkit fanout filter";
   static constexpr const char *description = "repeat every write on other NBD servers";
-  static constexpr const char *config_help =
-      "fanout-dest=<URI>          (required) A destination; may be given again and again.\n"
-      "fanout-name=<NAME>         What messages call it (default: the URI).\n"
-      "The next four apply to the fanout-dest before them, or, before the first, to all:\n"
-      "fanout-concurrency=<N>     Requests in flight, 1 to 256 (default: 16).\n"
-      "fanout-connections=<N>     Connections, 1 to 16, where multi-conn is offered (default: 4).\n"
-      "fanout-connect-timeout=<SECONDS>   For connecting (default: 10).\n"
-      "fanout-timeout=<SECONDS>   For each request (default: 60).\n"
-      "fanout-stats=<FILE>        Counters of all destinations for Prometheus.";
+  static constexpr const char *config_help = Parameters::help;
 
   bool config(const std::string &key, const std::string &value) {
-    constexpr uint64_t shortest = 100, longest = 86'400'000;  // milliseconds
-    Settings &settings = list_.current();
-    if (key == "fanout-dest") {
-      list_.add(value);
-    } else if (key == "fanout-name") {
-      list_.set_name(value);
-    } else if (key == "fanout-concurrency") {
-      settings.concurrency = nbdkit::parse_unsigned(key, value, 1, 256);
-    } else if (key == "fanout-connections") {
-      settings.connections = nbdkit::parse_unsigned(key, value, 1, 16);
-    } else if (key == "fanout-connect-timeout") {
-      settings.connect_timeout =
-          std::chrono::milliseconds(nbdkit::parse_seconds(key, value, shortest, longest));
-    } else if (key == "fanout-timeout") {
-      settings.request_timeout =
-          std::chrono::milliseconds(nbdkit::parse_seconds(key, value, shortest, longest));
-    } else if (key == "fanout-stats") {
-      stats_path_ = nbdkit::absolute_path(value);
-    } else if (key.starts_with("fanout-")) {
-      util::fail(EINVAL, "unknown parameter {}: see nbdkit-fanout-filter(1)", key);
-    } else {
-      return false;
-    }
-    return true;
+    return parameters_.set(key, value);
   }
-
-  void config_complete() { list_.complete(); }
+  void config_complete() { parameters_.complete(); }
 
   // What is wrong with a destination is said here: later it would leave the client hanging.
-  void get_ready(int) {
-    probe(list_.list());
-    shared_ = std::make_unique<Shared>(list_.list(), stats_path_, nbdkit::log());
+  void get_ready(int thread_model) {
+    thread_model_ = thread_model;
+    shared_ = std::make_unique<Shared>(parameters_.destinations(), parameters_.common(),
+                                       nbdkit::log());
   }
+
+  void after_fork(nbdkit::Backend) {
+    ticker_.emplace(std::chrono::seconds(2), [this] { shared_->tick(); });
+  }
+  void cleanup(nbdkit::Backend) { ticker_.reset(); }
 
   std::unique_ptr<Connection> open(nbdkit::Opener &opener, bool readonly,
                                    const std::string &export_name, bool) {
     opener.next(readonly, export_name);
-    return std::make_unique<Connection>(*shared_, export_name);
+    return std::make_unique<Connection>(*shared_, export_name, thread_model_, serial_);
   }
 
  private:
-  SettingsList list_;
-  std::string stats_path_;
+  Parameters parameters_;
+  int thread_model_ = NBDKIT_THREAD_MODEL_PARALLEL;
+  std::mutex serial_;  // for a plugin that takes one request at a time, over all connections
   std::unique_ptr<Shared> shared_;
+  std::optional<stats::Ticker> ticker_;
 };
 
 }  // namespace

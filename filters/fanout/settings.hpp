@@ -4,8 +4,11 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <vector>
+
+#include "filters/fanout/machine.hpp"
 
 namespace fanout {
 
@@ -14,9 +17,24 @@ struct Settings {
   std::string name;           // for messages and counters; unique
   unsigned concurrency = 16;  // requests in flight
   unsigned connections = 4;   // where the server offers multi-conn
+  uint64_t rate = 0;          // bytes a second; 0: no limit
+  double verify = 0;          // the share of the blocks that are read back at the end
   std::chrono::milliseconds connect_timeout{10'000};
   std::chrono::milliseconds request_timeout{60'000};  // for each request
+  Machine::Policy policy;
 };
+
+// What holds for all of them together.
+struct CommonSettings {
+  unsigned active = 0;          // how many are served at once; 0: all
+  std::string state_directory;  // empty: what is owed is not saved
+  std::string stats_path;
+  std::chrono::milliseconds drain_timeout{86'400'000};
+};
+
+// From "5", "0.1", "100%": a share, more than 0 and at most 1. Throws util::Error EINVAL naming the
+// parameter.
+double parse_percent(const std::string &key, const std::string &value);
 
 // What follows a fanout-dest applies to that destination; what precedes the first one is the
 // default of all.

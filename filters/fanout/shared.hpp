@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What all clients share for as long as the server runs: the counters, and the session while there
-// is one.
+// What all clients share for as long as the server runs: the destinations, and who is there. From the
+// first client's arrival until the last has gone, and what is owed has been drained, the destinations
+// are open.
 #pragma once
 
+#include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -13,39 +16,62 @@
 
 #include "common/stats/stats_file.hpp"
 #include "filters/fanout/counters.hpp"
-#include "filters/fanout/session.hpp"
+#include "filters/fanout/fan.hpp"
+#include "filters/fanout/readers.hpp"
 #include "filters/fanout/settings.hpp"
+#include "filters/fanout/turns.hpp"
 
 namespace fanout {
 
 // May be used from any thread.
 class Shared {
  public:
-  // Writes the statistics for the first time; throws util::Error if that fails.
-  Shared(std::vector<Settings> settings, const std::string &stats_path, util::Log log);
+  // Reads the state files, asks each destination whether it is there, and writes the statistics for the
+  // first time; leaves no thread behind. Throws util::Error if that fails.
+  Shared(const std::vector<Settings> &settings, const CommonSettings &common, util::Log log);
   ~Shared();
 
-  // The connections that other clients have brought up, or new ones. They live until the last of
-  // the clients has let go of them. Throws as Session does.
-  std::shared_ptr<Session> session(uint64_t primary_size);
+  // A client of an export that may be read by `read` until leave() returns. The first one's arrival
+  // opens the destinations: throws if one cannot be, or does not fit. The destinations hold one export:
+  // clients of another may come (nothing is returned), but not write.
+  std::optional<Readers::Id> join(uint64_t primary_size, const std::string &export_name,
+                                  Readers::Read read);
+  // The last one waits until nothing is owed any more, or another client has come, or the patience
+  // (drain_timeout) is at an end.
+  void leave(Readers::Id id);
 
-  // Before the first write of a client: the destinations hold one export of the primary. Throws
-  // EINVAL if another one has been written.
+  // Before the first write of a client: throws EINVAL if the destinations hold another export.
   void claim(const std::string &export_name);
 
+  Fan &fan() { return *fan_; }
   stats::StatsFile &stats() { return stats_; }
+  void tick() noexcept;  // every two seconds
 
  private:
-  const std::vector<Settings> settings_;
+  void probe(const std::vector<Settings> &settings);
+  void say_mode(size_t number, unsigned active) const;
+  void open(uint64_t primary_size, const std::string &export_name);
+  void close();
+  void drain(std::unique_lock<std::mutex> &lock);
+  bool all_at_end() const;
+
+  const CommonSettings common_;
   const util::Log log_;
   CountersList counters_;
   stats::StatsFile stats_;
+  Readers readers_;
+  std::unique_ptr<Turns> turns_;
+  DestinationList destinations_;
+  std::optional<Fan> fan_;
 
-  std::mutex connecting_;  // protects session_; held while it connects, for the others need it too
-  std::weak_ptr<Session> session_;
-
-  std::mutex claiming_;  // protects written_
-  std::optional<std::string> written_;
+  mutable std::mutex lock_;  // protects what follows; held while they are opened, for who comes
+                             // meanwhile needs them too, and while they are closed
+  std::condition_variable changed_;
+  std::optional<std::string> export_;  // that was written, or that the state is of
+  std::string open_export_;            // that was come for when they were opened
+  size_t clients_ = 0;
+  bool draining_ = false;
+  std::atomic<bool> open_ = false;
 };
 
 }  // namespace fanout

@@ -23,6 +23,9 @@ class PoolTarget : public Target {
               nbd::Completion done) override {
     pool_.least_busy().pwrite(buffer, offset, flags, std::move(done));
   }
+  void pread(std::span<std::byte> buffer, uint64_t offset, nbd::Completion done) override {
+    pool_.least_busy().pread(buffer, offset, std::move(done));
+  }
   void zero(uint64_t count, uint64_t offset, uint32_t flags, nbd::Completion done) override {
     pool_.least_busy().zero(count, offset, flags, std::move(done));
   }
@@ -61,8 +64,8 @@ std::unique_ptr<Target> connect(const Settings &settings, const util::Log &log) 
   return connect(settings, settings.connections, log);
 }
 
-void probe(const Settings &settings) {
-  connect(settings, 1, {});
+nbd::Info probe(const Settings &settings) {
+  return connect(settings, 1, {})->info();
 }
 
 }  // namespace fanout

@@ -22,6 +22,7 @@ class Target {
   virtual bool dead() const = 0;
   virtual void pwrite(std::span<const std::byte> buffer, uint64_t offset, uint32_t flags,
                       nbd::Completion done) = 0;
+  virtual void pread(std::span<std::byte> buffer, uint64_t offset, nbd::Completion done) = 0;
   virtual void zero(uint64_t count, uint64_t offset, uint32_t flags, nbd::Completion done) = 0;
   virtual void flush(nbd::Completion done) = 0;
 };
@@ -30,7 +31,7 @@ class Target {
 std::unique_ptr<Target> connect(const Settings &settings, const util::Log &log);
 
 // Connects once, to see that the server is there and can be written to, and disconnects: qemu-nbd
-// may have no place for a second client. Throws util::Error.
-void probe(const Settings &settings);
+// may have no place for a second client. Returns what it told. Throws util::Error.
+nbd::Info probe(const Settings &settings);
 
 }  // namespace fanout

@@ -193,7 +193,7 @@ h.pwrite(b"z" * 512, 0, nbd.CMD_FLAG_FUA)
     start a memory 64M
     start victim --filter=rate memory 64M rate=40M
     fan f memory 64M fanout-dest="$(uri a)" fanout-dest="$(uri victim)" fanout-name=victim \
-        fanout-stats="$PWD/stats.prom"
+        fanout-retries=0 fanout-stats="$PWD/stats.prom"
     timeout 60 nbdcopy --flush base.raw "$(uri f)" > copy.log 2>&1 &
     copy=$!
     until_true 20 grep -q 'pwrite count' f.log
@@ -210,7 +210,7 @@ h.pwrite(b"z" * 512, 0, nbd.CMD_FLAG_FUA)
 
 @test "one that dies while nothing is asked of it is noticed at the next flush" {
     start a memory 1M
-    fan f memory 1M fanout-dest="$(uri a)" fanout-name=victim
+    fan f memory 1M fanout-dest="$(uri a)" fanout-name=victim fanout-retries=0
     python '
 import os, signal
 h = nbd.NBD(); h.connect_uri(sys.argv[1])
@@ -242,7 +242,7 @@ assert h.pread(512, 0) == b"z" * 512
 
 @test "a destination that stops answering ends the request at fanout-timeout" {
     start a memory 1M
-    fan f memory 1M fanout-dest="$(uri a)" fanout-name=a fanout-timeout=1
+    fan f memory 1M fanout-dest="$(uri a)" fanout-name=a fanout-timeout=1 fanout-retries=0
     run python '
 import os, signal, time
 h = nbd.NBD(); h.connect_uri(sys.argv[1])
@@ -334,7 +334,7 @@ except nbd.Error as e:
     fails_to_start 'two destinations are called x' fanout-dest="$a" fanout-name=x \
         fanout-dest="$a" fanout-name=x
     fails_to_start 'two destinations are called nbd+unix' fanout-dest="$a" fanout-dest="$a"
-    fails_to_start 'unknown parameter fanout-mode' fanout-dest="$a" fanout-mode=async
+    fails_to_start 'unknown parameter fanout-mod' fanout-dest="$a" fanout-mod=async
     fails_to_start 'fanout-concurrency=0: must be a number between 1 and 256' \
         fanout-dest="$a" fanout-concurrency=0
     fails_to_start 'fanout-connections=17: must be a number between 1 and 16' \

@@ -14,7 +14,7 @@
 #include "filters/fanout/target.hpp"
 
 struct Call {
-  char kind;  // w, z, f
+  char kind;  // w, z, f, r
   uint64_t offset;
   uint64_t count;
   uint32_t flags;
@@ -34,6 +34,11 @@ class FakeTarget : public fanout::Target {
               nbd::Completion done) override {
     answer({'w', offset, buffer.size(), flags}, std::move(done), [this, buffer, offset] {
       std::memcpy(content.data() + offset, buffer.data(), buffer.size());
+    });
+  }
+  void pread(std::span<std::byte> buffer, uint64_t offset, nbd::Completion done) override {
+    answer({'r', offset, buffer.size(), 0}, std::move(done), [this, buffer, offset] {
+      std::memcpy(buffer.data(), content.data() + offset, buffer.size());
     });
   }
   void zero(uint64_t count, uint64_t offset, uint32_t flags, nbd::Completion done) override {
@@ -73,8 +78,8 @@ class FakeTarget : public fanout::Target {
 
   nbd::Info information;
   std::atomic<bool> is_dead = false;
-  bool at_once = true;  // else answered by answer_all()
-  int errnum = 0;       // of what is answered at once
+  std::atomic<bool> at_once = true;  // else answered by answer_all()
+  std::atomic<int> errnum = 0;  // of what is answered at once
   std::vector<std::byte> content;
 
  private:

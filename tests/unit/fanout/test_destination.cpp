@@ -1,163 +1,358 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include <algorithm>
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <random>
+#include <thread>
 
-#include "common/util/error.hpp"
-#include "filters/fanout/destination.hpp"
-#include "tests/unit/fanout/fake_target.hpp"
+#include "common/convention/state.hpp"
+#include "tests/unit/fanout/rig.hpp"
 
 using namespace fanout;
 
 namespace {
 
 constexpr uint64_t M = 1u << 20;
+constexpr uint64_t B = DirtyMap::block;
 
-struct Rig {
-  explicit Rig(uint64_t size, unsigned concurrency = 16) {
-    auto owned = std::make_unique<FakeTarget>(size);
-    target = owned.get();
-    Settings settings;
-    settings.name = "dr";
-    settings.concurrency = concurrency;
-    destination = std::make_unique<Destination>(settings, std::move(owned), counters);
-  }
-  Counters counters{"dr"};
-  FakeTarget *target;
-  std::unique_ptr<Destination> destination;
-};
-
-std::string failure(const Destination &d) {
-  try {
-    d.check();
-  } catch (const util::Error &e) {
-    return e.what();
-  }
-  return "";
+std::byte byte(unsigned n) {
+  return static_cast<std::byte>(n);
 }
+
+void async(Settings &settings, size_t) {
+  settings.policy.async = true;
+}
+void detach(Settings &settings, size_t) {
+  settings.policy.detach = true;
+}
+
+struct Directory {
+  Directory() : path(std::filesystem::temp_directory_path() / "fanout-state-XXXXXX") {
+    if (mkdtemp(path.data()) == nullptr) std::abort();
+  }
+  ~Directory() { std::filesystem::remove_all(path); }
+  convention::State state(const std::string &name) const {
+    return convention::load_state(path + "/" + name + ".json").value();
+  }
+  std::string path;
+};
 
 }  // namespace
 
-TEST_CASE("a write is split to the server's maximum, and every byte arrives") {
-  Rig rig(10000);
-  rig.target->information.maximum_block = 4096;
-  std::vector<std::byte> data(9000);
-  for (size_t i = 0; i < data.size(); ++i) data[i] = std::byte(i * 7);
-  Gather gather;
-  rig.destination->write(gather, data, 500, true);
-  gather.wait();
-  CHECK(rig.target->calls() == std::vector<Call>{{'w', 500, 4096, nbd::fua},
-                                                 {'w', 4596, 4096, nbd::fua},
-                                                 {'w', 8692, 808, nbd::fua}});
-  CHECK(std::equal(data.begin(), data.end(), rig.target->content.begin() + 500));
-  CHECK(rig.target->content[499] == std::byte{0xff});
-  CHECK(rig.target->content[9500] == std::byte{0xff});
-  CHECK(rig.counters.bytes == 9000);
-  CHECK(rig.counters.requests == 3);
-  CHECK(rig.counters.in_flight == 0);
+TEST_CASE("lost and back again: the client goes on, what it missed is copied, then it is live") {
+  Rig rig(2, 4 * M);
+  rig.open();
+  rig.write(0, B, byte(1));
+  rig.servers[1]->refuses = true;
+  rig.servers[1]->kill();
+  for (unsigned i = 0; i < 8; ++i) rig.write(i * B * 3, B, byte(i));
+  CHECK(rig.equal(0));
+  CHECK(!rig.equal(1));
+  rig.servers[1]->refuses = false;
+  Rig::until([&] { return rig.is(1, "live"); });
+  CHECK(rig.equal(1));
+  rig.write(0, 4 * M, byte(77));
+  CHECK(rig.equal(1));
+  CHECK(rig.counters[1]->retries >= 1);
+  rig.drain();
 }
 
-TEST_CASE("a zero is split to 32 MiB, with its flags; FUA only where the server has it") {
-  Rig rig(70 * M);
-  rig.target->information.can_fua = false;
-  Gather gather;
-  rig.destination->zero(gather, 65 * M, M, nbd::no_hole, true);
-  gather.wait();
-  CHECK(rig.target->calls() == std::vector<Call>{{'z', M, 32 * M, nbd::no_hole},
-                                                 {'z', 33 * M, 32 * M, nbd::no_hole},
-                                                 {'z', 65 * M, M, nbd::no_hole}});
-  CHECK(rig.counters.zero_bytes == 65 * M);
-  CHECK(rig.counters.bytes == 0);
+TEST_CASE("what was written before and not flushed is copied again: the server may have lost it") {
+  Rig rig(1, 4 * M);
+  Fan &fan = rig.open();
+  rig.write(0, B, byte(1));
+  fan.flush([] {});
+  rig.write(10 * B, B, byte(2));
+  auto &target = rig.servers[0]->target;
+  rig.servers[0]->kill();
+  target.content[10 * B] = byte(0);
+  target.content[0] = byte(9);  // this was promised: it is not looked at again
+  rig.write(20 * B, 1, byte(3));
+  Rig::until([&] { return rig.is(0, "live"); });
+  CHECK(target.content[10 * B] == byte(2));
+  CHECK(target.content[20 * B] == byte(3));
+  CHECK(target.content[0] == byte(9));
 }
 
-TEST_CASE("a server that cannot zero is sent zeroes, no more than it takes") {
-  Rig rig(4 * M);
-  rig.target->information.can_zero = false;
-  rig.target->information.maximum_block = M / 2;
-  Gather gather;
-  rig.destination->zero(gather, M + 100, 50, nbd::no_hole, false);
-  gather.wait();
-  CHECK(rig.target->calls() ==
-        std::vector<Call>{{'w', 50, M / 2, 0}, {'w', 50 + M / 2, M / 2, 0}, {'w', 50 + M, 100, 0}});
-  CHECK(rig.target->content[49] == std::byte{0xff});
-  CHECK(rig.target->content[50] == std::byte{0});
-  CHECK(rig.target->content[M + 149] == std::byte{0});
-  CHECK(rig.target->content[M + 150] == std::byte{0xff});
-  CHECK(rig.counters.zero_bytes == M + 100);
+TEST_CASE("fail: after the retries the client's next request fails, with the name") {
+  Rig rig;
+  Fan &fan = rig.open();
+  rig.servers[1]->refuses = true;
+  rig.servers[1]->kill();
+  rig.write(0, 4096, byte(1));
+  Rig::until([&] { return rig.is(1, "failed"); });
+  CHECK_THROWS_WITH(fan.flush([] {}), Catch::StartsWith("b: cannot connect: refused"));
+  rig.drain();
+  rig.close();
+  CHECK(rig.said().find("b: cannot connect: refused; 65536 bytes are owed; not saved") !=
+        std::string::npos);
+
+  // The next client finds it as it is: what is owed is still known.
+  rig.servers[1]->refuses = false;
+  rig.open();
+  Rig::until([&] { return rig.is(1, "live"); });
+  CHECK(rig.equal(1));
 }
 
-TEST_CASE("no more requests are in flight than allowed, and none is lost for that") {
-  Rig rig(M, 3);
-  rig.target->at_once = false;
-  std::vector<std::byte> data(100);
-  Gather gather;
-  for (uint64_t i = 0; i < 20; ++i) rig.destination->write(gather, data, i * 100, false);
-  CHECK(rig.target->held() == 3);
-  CHECK(rig.counters.in_flight == 3);
-  rig.target->answer_all();
-  gather.wait();
-  CHECK(rig.target->calls().size() == 20);
-  CHECK(rig.target->most_held() == 3);
-  CHECK(failure(*rig.destination).empty());
+TEST_CASE("detach: the others go on, it is tried again, and once more at the end") {
+  Rig rig(2, 4 * M, 100, [](Settings &s, size_t) {
+    s.policy.detach = true;
+    s.policy.retry_max = std::chrono::milliseconds(5);
+  });
+  Fan &fan = rig.open();
+  rig.servers[1]->refuses = true;
+  rig.servers[1]->kill();
+  rig.write(0, M, byte(1));
+  Rig::until([&] { return rig.is(1, "detached"); });
+  rig.write(M, M, byte(2));
+  fan.flush([] {});
+  rig.servers[1]->refuses = false;
+  Rig::until([&] { return rig.is(1, "live"); });
+  CHECK(rig.equal(1));
+
+  rig.servers[1]->refuses = true;
+  rig.servers[1]->kill();
+  rig.write(2 * M, M, byte(3));
+  Rig::until([&] { return rig.is(1, "detached"); });
+  rig.servers[1]->refuses = false;
+  rig.drain();
+  CHECK(rig.equal(1));
 }
 
-TEST_CASE("the first failure is kept, with the name; what waits and what comes is not sent") {
-  Rig rig(M, 2);
-  rig.target->at_once = false;
-  std::vector<std::byte> data(100);
+TEST_CASE("detach: one that is not there at the start comes later") {
+  Rig rig(2, 4 * M, 100, detach);
+  rig.servers[0]->refuses = true;
+  rig.open();
+  rig.write(0, 4 * M, byte(1));
+  rig.servers[0]->refuses = false;
+  Rig::until([&] { return rig.is(0, "live"); });
+  CHECK(rig.equal(0));
+}
+
+TEST_CASE("ENOSPC is not retried") {
+  Rig rig(2, 4 * M, 100, detach);
+  rig.open();
+  rig.servers[1]->target.errnum = ENOSPC;
+  rig.write(0, M, byte(1));
+  CHECK(rig.is(1, "detached"));
+  CHECK(rig.said().find("b: cannot write 1048576 bytes at offset 0: No space left on device: it is "
+                        "detached") != std::string::npos);
+  rig.servers[1]->target.errnum = 0;
+  rig.drain();
+  CHECK(rig.servers[1]->connections == 1);
+  rig.close();
+  CHECK(rig.said().find("1048576 bytes are owed") != std::string::npos);
+}
+
+TEST_CASE("an error of the server: owed, and tried again within the retries") {
+  Rig rig(1, 4 * M);
+  rig.open();
+  auto &target = rig.servers[0]->target;
+  target.errnum = EIO;
+  rig.write(0, M, byte(1));
+  CHECK(rig.is(0, "behind"));
+  target.errnum = 0;
+  Rig::until([&] { return rig.is(0, "live"); });
+  CHECK(rig.equal(0));
+  CHECK(rig.servers[0]->connections == 1);
+  target.errnum = EIO;
+  rig.write(0, M, byte(2));
+  Rig::until([&] { return rig.is(0, "failed"); });
+}
+
+TEST_CASE("async: nobody waits for it; at the end it is equal, in large requests, zeroes as such") {
+  Rig rig(1, 16 * M, 100, async);
+  Fan &fan = rig.open();
+  auto &target = rig.servers[0]->target;
+  target.at_once = false;
+  for (unsigned i = 0; i < 16 * M / 4096; ++i) rig.write(i * 4096, 4096, byte(i % 7 + 1));
+  rig.write(4 * M, 4 * M, byte(0));
+  fan.flush([] {});
+  CHECK(!rig.equal(0));
+  std::jthread answers([&](const std::stop_token &stop) {
+    while (!stop.stop_requested()) target.answer_all();
+  });
+  rig.drain();
+  CHECK(rig.equal(0));
+  uint64_t zeroed = 0;
+  size_t requests = 0;
+  for (const Call &call : target.calls()) {
+    if (call.kind == 'z') zeroed += call.count;
+    if (call.kind == 'w') ++requests;
+  }
+  CHECK(zeroed >= 3 * M);
+  CHECK(requests <= 60);
+  CHECK(target.calls().back().kind == 'f');
+}
+
+TEST_CASE("as many as have a turn are served; the next has its turn when one is through") {
+  Rig rig(3, 4 * M, 1);
+  rig.open();
+  rig.write(0, 4 * M, byte(5));
+  CHECK(rig.equal(0));
+  CHECK(rig.is(1, "waiting"));
+  CHECK(rig.is(2, "waiting"));
+  CHECK(rig.servers[1]->connections == 0);
+  rig.drain();
+  CHECK(rig.equal(1));
+  CHECK(rig.equal(2));
+  CHECK(rig.servers[2]->connections == 1);
+}
+
+TEST_CASE("one that fails gives its turn to the next at once") {
+  Rig rig(2, 4 * M, 1, detach);
+  rig.open();
+  rig.write(0, M, byte(5));
+  rig.servers[0]->refuses = true;
+  rig.servers[0]->kill();
+  rig.write(M, M, byte(6));
+  Rig::until([&] { return rig.is(1, "live"); });
+  CHECK(rig.equal(1));
+  rig.servers[0]->refuses = false;
+  rig.drain();
+  CHECK(rig.equal(0));
+}
+
+TEST_CASE("clients that come while the last one's are drained are served") {
+  Rig rig(2, 4 * M, 1);
+  rig.open();
+  rig.write(0, M, byte(5));
+  rig.drain();
+  for (const auto &d : rig.list) d->resume();
+  rig.write(M, M, byte(6));
+  rig.drain();
+  CHECK(rig.equal(0));
+  CHECK(rig.equal(1));
+}
+
+TEST_CASE("what is read back and differs is told, and copied again") {
+  Rig rig(1, 4 * M, 100, [](Settings &s, size_t) { s.verify = 1; });
+  rig.open();
+  rig.write(0, 4 * M, byte(5));
+  rig.servers[0]->target.content[3 * M + 17] = byte(6);
+  rig.servers[0]->target.content[3 * M - 17] = byte(6);
+  rig.drain();
+  CHECK(rig.equal(0));
+  CHECK(rig.counters[0]->differences == 2);
+  CHECK(rig.said().find("a: 2 blocks of 65536 bytes that were read back are not") !=
+        std::string::npos);
+}
+
+TEST_CASE("a request that is not made of the server's blocks becomes a copy") {
+  Rig rig(1, 4 * M);
+  rig.servers[0]->refuses = true;
+  rig.servers[0]->target.information.minimum_block = 4096;
+  // It was not there when the block sizes were asked for.
+  Rig late(1, 4 * M, 100, detach);
+  late.servers[0]->refuses = true;
+  late.open();
+  late.servers[0]->target.information.minimum_block = 4096;
+  late.servers[0]->refuses = false;
+  Rig::until([&] { return late.is(0, "live"); });
+  late.write(100, 100, byte(1));
+  late.drain();
+  CHECK(late.equal(0));
+  for (const Call &call : late.servers[0]->target.calls()) CHECK(call.offset % 4096 == 0);
+}
+
+TEST_CASE("the state: claimed before it is behind, exact at the end, owed by the next run") {
+  Directory d;
+  std::vector<std::byte> content;
   {
-    Gather gather;
-    for (uint64_t i = 0; i < 5; ++i) rig.destination->write(gather, data, i * 100, false);
-    CHECK(rig.target->answer_all(ENOSPC) == 2);
+    Rig rig(2, 64 * M, 100, detach, d.path);
+    Fan &fan = rig.open();
+    rig.write(0, M, byte(1));
+    fan.flush([] {});
+    CHECK(!std::filesystem::exists(d.path + "/b.json"));
+    rig.servers[1]->refuses = true;
+    rig.servers[1]->kill();
+    rig.write(40 * M, 100, byte(2));
+    auto owed = d.state("b").owed;
+    REQUIRE(owed.size() == 1);
+    CHECK(owed[0] == Range{32 * M, 16 * M});
+    Rig::until([&] { return rig.is(1, "detached"); });
+    rig.drain();
+    rig.close();
+    CHECK(d.state("b").owed == std::vector<Range>{{40 * M, B}});
+    CHECK(d.state("a").owed.empty());
+    content = rig.servers[1]->target.content;
+    CHECK(rig.said().find("b: cannot connect: refused; 65536 bytes are owed; saved in " + d.path +
+                          "/b.json") != std::string::npos);
   }
-  CHECK(rig.target->calls().size() == 2);
-  CHECK_THAT(failure(*rig.destination),
-             Catch::StartsWith("dr: cannot write 100 bytes at offset 0: No space left on device"));
-  {
-    Gather gather;
-    rig.destination->write(gather, data, 0, false);
-    rig.destination->flush(gather);
-  }
-  CHECK(rig.target->calls().size() == 2);
-  try {
-    rig.destination->check();
-  } catch (const util::Error &e) {
-    CHECK(e.errnum() == ENOSPC);
-  }
-  CHECK(rig.counters.requests == 0);
-  CHECK(rig.counters.in_flight == 0);
+  Rig next(2, 64 * M, 100, detach, d.path);
+  next.primary.assign(64 * M, byte(7));
+  next.servers[1]->target.content = content;
+  next.open();
+  Rig::until([&] { return next.is(1, "live"); });
+  CHECK(next.servers[1]->target.content[40 * M] == byte(7));
+  CHECK(next.servers[1]->target.content[40 * M - 1] == byte(0xff));
+  next.drain();
+  next.close();
+  CHECK(d.state("b").owed.empty());
 }
 
-TEST_CASE("a lost connection is a failure although another one still answers") {
-  Rig rig(M);
-  rig.target->is_dead = true;
-  Gather gather;
-  rig.destination->flush(gather);
-  gather.wait();
-  CHECK(rig.target->calls().empty());
-  CHECK_THAT(failure(*rig.destination),
-             Catch::StartsWith("dr: cannot flush: the connection was lost"));
-  try {
-    rig.destination->check();
-  } catch (const util::Error &e) {
-    CHECK(e.errnum() == EIO);
+TEST_CASE("a state that cannot be written: nothing is acknowledged that it would have to hold") {
+  Directory d;
+  Rig rig(1, 64 * M, 100, async, d.path);
+  Fan &fan = rig.open();
+  std::filesystem::remove_all(d.path);
+  bool touched = false;
+  CHECK_THROWS_AS(fan.zero(M, 0, 0, false, [&] { touched = true; }), util::Error);
+  CHECK(!touched);
+  std::filesystem::create_directory(d.path);
+  rig.write(0, M, byte(1));
+  rig.drain();
+  CHECK(rig.equal(0));
+}
+
+// Several clients write at random, servers die and come back, and answer with errors.
+TEST_CASE("whatever happens to the servers, all are equal in the end") {
+  for (unsigned seed = 0; seed < 12; ++seed) {
+    Rig rig(3, 8 * M, 100, [](Settings &s, size_t i) {
+      s.policy.detach = true;
+      s.policy.retries = 100;
+      s.policy.async = i == 2;
+      s.concurrency = 4;
+    });
+    rig.open();
+    std::atomic<int> writing = 3;
+    std::vector<std::jthread> clients;
+    for (unsigned c = 0; c < 3; ++c) {
+      clients.emplace_back([&, c] {
+        std::mt19937 random(seed * 10 + c);
+        for (int i = 0; i < 150; ++i) {
+          uint64_t count = 1 + random() % (i % 10 == 0 ? M : 5000);
+          uint64_t offset = random() % (rig.size - count);
+          rig.write(offset, count, byte(random() % 4));
+          if (i % 20 == 19) rig.fan->flush([] {});
+        }
+        --writing;
+      });
+    }
+    std::mt19937 random(seed);
+    while (writing > 0) {
+      auto &server = *rig.servers[random() % 3];
+      switch (random() % 3) {
+        case 0:
+          server.kill();
+          break;
+        case 1:
+          server.refuses = !server.refuses;
+          break;
+        case 2:
+          server.target.errnum = random() % 4 == 0 ? EIO : 0;
+          break;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(random() % 5));
+    }
+    clients.clear();
+    for (const auto &server : rig.servers) {
+      server->refuses = false;
+      server->target.errnum = 0;
+    }
+    rig.drain();
+    for (size_t i = 0; i < 3; ++i) CHECK(rig.equal(i));
   }
-}
-
-TEST_CASE("no answer in time is told with the limit") {
-  Rig rig(M);
-  rig.target->errnum = ETIMEDOUT;
-  Gather gather;
-  rig.destination->zero(gather, 4096, 0, 0, false);
-  gather.wait();
-  CHECK_THAT(failure(*rig.destination), Catch::Contains("cannot zero 4096 bytes at offset 0") &&
-                                            Catch::Contains("60 s (fanout-timeout)"));
-}
-
-TEST_CASE("a server without flush is not asked for one") {
-  Rig rig(M);
-  rig.target->information.can_flush = false;
-  Gather gather;
-  rig.destination->flush(gather);
-  CHECK(rig.target->calls().empty());
 }

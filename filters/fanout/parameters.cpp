@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "filters/fanout/parameters.hpp"
+
+#include <cerrno>
+#include <chrono>
+
+#include "common/nbdkit/params.hpp"
+#include "common/util/error.hpp"
+
+namespace fanout {
+
+namespace {
+
+std::chrono::milliseconds seconds(const std::string &key, const std::string &value) {
+  constexpr uint64_t shortest = 100, longest = 8'640'000'000;  // milliseconds
+  return std::chrono::milliseconds(nbdkit::parse_seconds(key, value, shortest, longest));
+}
+
+}  // namespace
+
+bool Parameters::set(const std::string &key, const std::string &value) {
+  if (set_for_one(key, value) || set_for_all(key, value)) return true;
+  if (!key.starts_with("fanout-")) return false;
+  util::fail(EINVAL, "unknown parameter {}: see nbdkit-fanout-filter(1)", key);
+}
+
+bool Parameters::set_for_one(const std::string &key, const std::string &value) {
+  Settings &settings = list_.current();
+  if (key == "fanout-dest") {
+    list_.add(value);
+  } else if (key == "fanout-name") {
+    list_.set_name(value);
+  } else if (key == "fanout-mode") {
+    settings.policy.async = nbdkit::parse_choice(key, value, {"sync", "async"}) == 1;
+  } else if (key == "fanout-on-error") {
+    settings.policy.detach = nbdkit::parse_choice(key, value, {"fail", "detach"}) == 1;
+  } else if (key == "fanout-concurrency") {
+    settings.concurrency = nbdkit::parse_unsigned(key, value, 1, 256);
+  } else if (key == "fanout-connections") {
+    settings.connections = nbdkit::parse_unsigned(key, value, 1, 16);
+  } else if (key == "fanout-rate") {
+    constexpr uint64_t slowest = 4096, fastest = uint64_t{1} << 40;
+    settings.rate = value == "0" ? 0 : nbdkit::parse_size(key, value, slowest, fastest);
+  } else if (key == "fanout-retries") {
+    settings.policy.retries = nbdkit::parse_unsigned(key, value, 0, 100);
+  } else if (key == "fanout-retry-delay") {
+    settings.policy.retry_delay = seconds(key, value);
+  } else if (key == "fanout-retry-max") {
+    settings.policy.retry_max = seconds(key, value);
+  } else if (key == "fanout-connect-timeout") {
+    settings.connect_timeout = seconds(key, value);
+  } else if (key == "fanout-timeout") {
+    settings.request_timeout = seconds(key, value);
+  } else if (key == "fanout-verify") {
+    settings.verify = parse_percent(key, value);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+bool Parameters::set_for_all(const std::string &key, const std::string &value) {
+  if (key == "fanout-active") {
+    if (value == "all") {
+      common_.active = 0;
+    } else if (value == "serial") {
+      common_.active = 1;
+    } else {
+      constexpr unsigned most = 1000;
+      try {
+        common_.active = nbdkit::parse_unsigned(key, value, 1, most);
+      } catch (const util::Error &) {
+        util::fail(EINVAL, "{}={}: must be all, serial, or a number between 1 and {}", key, value,
+                   most);
+      }
+    }
+  } else if (key == "fanout-state") {
+    if (value.empty()) util::fail(EINVAL, "fanout-state=: must be a directory");
+    common_.state_directory = nbdkit::absolute_path(value);
+  } else if (key == "fanout-drain-timeout") {
+    common_.drain_timeout = seconds(key, value);
+  } else if (key == "fanout-stats") {
+    common_.stats_path = nbdkit::absolute_path(value);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+}  // namespace fanout

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The command line's fanout-* parameters.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "filters/fanout/settings.hpp"
+
+namespace fanout {
+
+class Parameters {
+ public:
+  static constexpr const char *help =
+      "fanout-dest=<URI>          (required) A destination; may be given again and again.\n"
+      "fanout-name=<NAME>         What messages call it (default: the URI).\n"
+      "The next ones apply to the fanout-dest before them, or, before the first, to all:\n"
+      "fanout-mode=sync|async     Answered when the destination has it, or before (default: sync).\n"
+      "fanout-on-error=fail|detach   Fail the client, or go on without it (default: fail).\n"
+      "fanout-concurrency=<N>     Requests in flight, 1 to 256 (default: 16).\n"
+      "fanout-connections=<N>     Connections, 1 to 16, where multi-conn is offered (default: 4).\n"
+      "fanout-rate=<SIZE>         Bytes a second (default: 0, no limit).\n"
+      "fanout-retries=<N>         Attempts before it is given up, 0 to 100 (default: 3).\n"
+      "fanout-retry-delay=<SECONDS>   Before the first of them, then doubled (default: 1).\n"
+      "fanout-retry-max=<SECONDS>     The longest delay, and for one detached (default: 30).\n"
+      "fanout-connect-timeout=<SECONDS>   For connecting (default: 10).\n"
+      "fanout-timeout=<SECONDS>   For each request (default: 60).\n"
+      "fanout-verify=<PERCENT>    Read back this share of the blocks at the end (default: none).\n"
+      "For all of them together:\n"
+      "fanout-active=all|serial|<N>   How many are served at once (default: all).\n"
+      "fanout-state=<DIR>         Remember what each destination owes.\n"
+      "fanout-drain-timeout=<SECONDS>   Patience after the last client (default: 86400).\n"
+      "fanout-stats=<FILE>        Counters of all destinations for Prometheus.";
+
+  // False: it is for the layers below. Throws util::Error if it makes no sense.
+  bool set(const std::string &key, const std::string &value);
+  void complete() { list_.complete(); }
+
+  const std::vector<Settings> &destinations() const { return list_.list(); }
+  const CommonSettings &common() const { return common_; }
+
+ private:
+  bool set_for_one(const std::string &key, const std::string &value);
+  bool set_for_all(const std::string &key, const std::string &value);
+
+  SettingsList list_;
+  CommonSettings common_;
+};
+
+}  // namespace fanout

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Destinations over servers in memory, and a primary to catch up from.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "common/util/error.hpp"
+#include "filters/fanout/fan.hpp"
+#include "tests/unit/fanout/fake_target.hpp"
+
+namespace fanout {
+
+// One server, connected to as often as wanted; its bytes stay.
+struct FakeServer {
+  explicit FakeServer(uint64_t size) : target(size) {}
+  FakeTarget target;
+  std::atomic<bool> refuses = false;      // to be connected to
+  std::atomic<int> connections = 0;       // so far
+  std::atomic<unsigned> generation = 0;   // kill(): those of an older one are dead
+  void kill() { ++generation; }
+
+  class Connection : public Target {
+   public:
+    explicit Connection(FakeServer &server) : server_(server), mine_(server.generation) {}
+    const nbd::Info &info() const override { return server_.target.info(); }
+    bool dead() const override { return server_.generation != mine_ || server_.target.dead(); }
+    void pwrite(std::span<const std::byte> buffer, uint64_t offset, uint32_t flags,
+                nbd::Completion done) override {
+      if (dead()) return done(ENOTCONN);
+      server_.target.pwrite(buffer, offset, flags, std::move(done));
+    }
+    void pread(std::span<std::byte> buffer, uint64_t offset, nbd::Completion done) override {
+      if (dead()) return done(ENOTCONN);
+      server_.target.pread(buffer, offset, std::move(done));
+    }
+    void zero(uint64_t count, uint64_t offset, uint32_t flags, nbd::Completion done) override {
+      if (dead()) return done(ENOTCONN);
+      server_.target.zero(count, offset, flags, std::move(done));
+    }
+    void flush(nbd::Completion done) override {
+      if (dead()) return done(ENOTCONN);
+      server_.target.flush(std::move(done));
+    }
+
+   private:
+    FakeServer &server_;
+    const unsigned mine_;
+  };
+};
+
+struct Rig {
+  // `prepare` may change the settings before the destinations are made.
+  explicit Rig(size_t number = 2, uint64_t bytes = 1u << 20, size_t active = 100,
+               const std::function<void(Settings &, size_t)> &prepare = {},
+               const std::string &state = "")
+      : size(bytes), primary(bytes, std::byte{0xff}), turns(active, [this] {
+          for (const auto &d : list) d->poke();
+        }) {
+    for (size_t i = 0; i < number; ++i) {
+      servers.push_back(std::make_unique<FakeServer>(bytes));
+      Settings settings;
+      settings.name = std::string(1, static_cast<char>('a' + i));
+      settings.policy.retry_delay = std::chrono::milliseconds(5);
+      settings.policy.retry_max = std::chrono::milliseconds(20);
+      if (prepare) prepare(settings, i);
+      counters.push_back(std::make_unique<Counters>(settings.name));
+      FakeServer *server = servers.back().get();
+      list.push_back(std::make_unique<Destination>(
+          i, settings, state, *counters.back(),
+          Destination::Means{readers, turns,
+                             [server](const Settings &s) -> std::unique_ptr<Target> {
+                               if (server->refuses) {
+                                 util::fail(ECONNREFUSED, "{}: cannot connect: refused", s.name);
+                               }
+                               ++server->connections;
+                               return std::make_unique<FakeServer::Connection>(*server);
+                             },
+                             util::Log([this](util::Level, const std::string &text) {
+                               std::lock_guard guard(log_lock);
+                               log += text + "\n";
+                             }),
+                             [] {}}));
+    }
+  }
+  ~Rig() { close(); }
+
+  // Opens and starts; a client is there that the primary can be read through.
+  Fan &open() {
+    for (const auto &d : list) d->open(size, "");
+    for (const auto &d : list) d->connect_first();
+    fan.emplace(list);
+    for (const auto &d : list) d->start();
+    reader = readers.add([this](std::span<std::byte> buffer, uint64_t offset) {
+      std::lock_guard guard(primary_lock);
+      std::memcpy(buffer.data(), primary.data() + offset, buffer.size());
+    });
+    return *fan;
+  }
+  // Waits until all is at its end.
+  void drain() {
+    for (const auto &d : list) d->drain();
+    until([&] {
+      return std::all_of(list.begin(), list.end(), [](const auto &d) { return d->at_end(); });
+    });
+  }
+  void close() {
+    for (const auto &d : list) d->close();
+    if (reader) readers.remove(*reader);
+    reader.reset();
+  }
+
+  void write(uint64_t offset, size_t count, std::byte value, bool fua = false) {
+    std::vector<std::byte> data(count, value);
+    fan->write(data, offset, fua, [&] {
+      std::lock_guard guard(primary_lock);
+      std::memcpy(primary.data() + offset, data.data(), count);
+    });
+  }
+  bool equal(size_t i) {
+    std::lock_guard guard(primary_lock);
+    return servers[i]->target.content == primary;
+  }
+  std::string state_of(size_t i) { return list[i]->progress(); }
+  bool is(size_t i, const std::string &state) {
+    return state_of(i).find(": " + state + ",") != std::string::npos;
+  }
+  template <typename F>
+  static void until(F &&f) {
+    auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (!f()) {
+      if (std::chrono::steady_clock::now() > deadline) throw std::runtime_error("waited in vain");
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+  std::string said() {
+    std::lock_guard guard(log_lock);
+    return log;
+  }
+
+  const uint64_t size;
+  std::mutex primary_lock, log_lock;
+  std::vector<std::byte> primary;
+  std::string log;
+  Readers readers;
+  Turns turns;
+  std::vector<std::unique_ptr<FakeServer>> servers;
+  std::vector<std::unique_ptr<Counters>> counters;
+  DestinationList list;
+  std::optional<Fan> fan;
+  std::optional<Readers::Id> reader;
+};
+
+}  // namespace fanout
