@@ -57,9 +57,9 @@ void Destination::end(Part &part, bool primary_changed, bool durable) {
       machine_.progress();
     } else {
       unsaved_ = true;
+      if (current && !part.outcome.good()) trouble(*part.outcome.failure());
       machine_.owes();
     }
-    if (current && !part.outcome.good()) trouble(*part.outcome.failure());
     insecure = insecure_;
     changed_.notify_all();
   }
@@ -88,8 +88,8 @@ void Destination::end_flush(FlushPart &part) {
     machine_.progress();
   } else {
     unsaved_ = insecure_ = true;
-    machine_.owes();
     if (current) trouble(*part.outcome.failure());
+    machine_.owes();
   }
   changed_.notify_all();
   if (insecure_) secure(guard);
