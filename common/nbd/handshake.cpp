@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "common/nbd/handshake.hpp"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 #include <cerrno>
 #include <cstdlib>
 #include <string_view>
+#include <utility>
 
 #include "common/util/error.hpp"
 
@@ -16,8 +21,28 @@ using Clock = std::chrono::steady_clock;
 [[noreturn]] void fail_connect(const std::string &name) {
   int errnum = nbd_get_errno();
   const char *text = nbd_get_error();
-  util::fail(errnum != 0 ? errnum : ENOTCONN, "{}: cannot connect: {}", name,
-             text == nullptr ? "unknown error" : text);
+  std::string why = text == nullptr ? "unknown error" : text;
+  if (why.find("requires TLS") != std::string::npos) {
+    why +=
+        ": give it as nbds://, with tls-certificates= or tls-psk-file= if it wants to know who we "
+        "are";
+  }
+  util::fail(errnum != 0 ? errnum : ENOTCONN, "{}: cannot connect: {}", name, why);
+}
+
+// A server that vanishes without a word is noticed within a minute also while nothing is asked of it:
+// TCP's own patience with a silent connection is without end.
+void keep_alive(int fd) {
+  sockaddr_storage address = {};
+  socklen_t length = sizeof address;
+  if (fd < 0 || ::getsockname(fd, reinterpret_cast<sockaddr *>(&address), &length) < 0) return;
+  if (address.ss_family != AF_INET && address.ss_family != AF_INET6) return;
+  const std::pair<int, int> options[] = {{TCP_KEEPIDLE, 30}, {TCP_KEEPINTVL, 10}, {TCP_KEEPCNT, 3}};
+  for (auto [option, value] : options) {
+    ::setsockopt(fd, IPPROTO_TCP, option, &value, sizeof value);
+  }
+  int on = 1;
+  ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
 }
 
 // Why nothing came within the deadline, as far as the state of the handshake tells.
@@ -57,6 +82,7 @@ Handle connect(const Options &options, const std::string &name) {
     if (nbd_poll(h.get(), static_cast<int>(left)) < 0) fail_connect(name);
     if (nbd_aio_is_dead(h.get()) == 1 || nbd_aio_is_closed(h.get()) == 1) fail_connect(name);
   }
+  keep_alive(nbd_aio_get_fd(h.get()));
   return h;
 }
 

@@ -24,8 +24,8 @@ class Bucket {
   // From when on something may be taken.
   Clock::time_point ready(Clock::time_point now) {
     if (!limited()) return now;
-    level_ = std::min(capacity(),
-                      level_ + rate_ * std::chrono::duration<double>(now - last_).count());
+    level_ =
+        std::min(capacity(), level_ + rate_ * std::chrono::duration<double>(now - last_).count());
     last_ = now;
     if (level_ > 0) return now;
     constexpr double moment = 0.001;  // seconds, so that rounding makes nobody turn on the spot

@@ -35,8 +35,8 @@ bool Copier::fill(Batch &batch) {
     Part &part = batch.parts.emplace_back(*copy, used);
     used += copy->range.length;
     try {
-      part.read_failed = !means_.read(
-          std::span(batch.buffer).subspan(part.at, copy->range.length), copy->range.offset);
+      part.read_failed = !means_.read(std::span(batch.buffer).subspan(part.at, copy->range.length),
+                                      copy->range.offset);
     } catch (...) {  // it has been reported by what failed
       part.read_failed = true;
     }

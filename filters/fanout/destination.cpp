@@ -69,7 +69,8 @@ Destination::Destination(size_t number, Settings settings, const std::string &st
                        machine_.progress();
                      }
                      if (read_failed && means_.readers.any()) {
-                       reason_ = fmt::format("cannot read the primary at offset {}", c.range.offset);
+                       reason_ =
+                           fmt::format("cannot read the primary at offset {}", c.range.offset);
                        errnum_ = EIO;
                        pass_failed_ = true;
                      }
@@ -112,6 +113,7 @@ void Destination::check_fits(const nbd::Info &info) const {
 }
 
 void Destination::open(uint64_t primary_size, const std::string &export_name) {
+  auto owed = state_file_.open(primary_size, export_name);
   Guard guard(*this);
   if (ledger_.size() != primary_size) {
     if (!ledger_.durable()) {
@@ -119,12 +121,12 @@ void Destination::open(uint64_t primary_size, const std::string &export_name) {
                  ledger_.size(), primary_size);
     }
     if (primary_size > DirtyMap::largest_disk) {
-      util::fail(EFBIG, "fanout: the primary has {} bytes, more than the {} that can be kept", 
+      util::fail(EFBIG, "fanout: the primary has {} bytes, more than the {} that can be kept",
                  primary_size, DirtyMap::largest_disk);
     }
     ledger_ = Ledger(primary_size);
   }
-  for (const Range &range : state_file_.open(primary_size, export_name)) {
+  for (const Range &range : owed) {
     ledger_.owe(range);
     unsaved_ = true;
   }
@@ -155,7 +157,7 @@ void Destination::connect_first() {
     note(util::Level::warning, std::string(e.what()) + ": the others go on without it");
     ++counters_.retries;
     reason_ = e.what();
-    errnum_ = for_client(e.errnum());
+    errnum_ = EIO;
     machine_.connect_failed(Clock::now());
     gave_up();
   }
@@ -200,6 +202,12 @@ void Destination::resume() {
 bool Destination::at_end() const {
   Guard guard(*this);
   return machine_.finished() || (machine_.given_up() && !last_try_);
+}
+
+bool Destination::has_much_to_do() const {
+  Guard guard(*this);
+  if (machine_.state() == State::failed) return false;
+  return !ledger_.settled() || settings_.verify > 0 || !machine_.connected();
 }
 
 void Destination::stop() {
@@ -346,12 +354,12 @@ void Destination::look() {
 
 std::string Destination::progress() const {
   Guard guard(*this);
-  return fmt::format("{}: {}, {} bytes behind; {} bytes in {} requests, {} in flight, {} retries, "
-                     "{:.1f} MB/s",
-                     name(), to_string(machine_.state()), ledger_.owed_bytes(),
-                     counters_.bytes + counters_.zero_bytes, counters_.requests.load(),
-                     counters_.in_flight.load(), counters_.retries.load(),
-                     static_cast<double>(speed_) / 1e6);
+  return fmt::format(
+      "{}: {}, {} bytes behind; {} bytes in {} requests, {} in flight, {} retries, "
+      "{:.1f} MB/s",
+      name(), to_string(machine_.state()), ledger_.owed_bytes(),
+      counters_.bytes + counters_.zero_bytes, counters_.requests.load(), counters_.in_flight.load(),
+      counters_.retries.load(), static_cast<double>(speed_) / 1e6);
 }
 
 }  // namespace fanout

@@ -44,7 +44,8 @@ class Destination {
     Turns &turns;
     Connect connect;
     util::Log log;
-    std::function<void()> changed;  // at_end() may have changed; called from any thread, no lock held
+    std::function<void()>
+        changed;  // at_end() may have changed; called from any thread, no lock held
   };
 
   // `number`: its place in the list. Reads the state file. Throws util::Error.
@@ -64,8 +65,9 @@ class Destination {
   void start();
   // The clients have gone: what is owed is copied, flushed, verified, then the connection closed.
   void drain();
-  void resume();        // there is a client again
-  bool at_end() const;  // of the drain: through with everything, or given up
+  void resume();                // there is a client again
+  bool at_end() const;          // of the drain: through with everything, or given up
+  bool has_much_to_do() const;  // before it is: something to be copied, or to be read back
   // Disconnects, says what has become of it, and saves what is owed. It may wait for requests that are
   // under way; stop() before that has several destinations wait at the same time.
   void stop();
@@ -143,9 +145,10 @@ class Destination {
   std::optional<nbd::Info> info_;
   std::string reason_;  // of the last trouble
   int errnum_ = 0;
-  bool open_ = false;      // between open() and close()
-  bool touched_ = false;   // a client has changed something
-  bool merging_ = false;   // nearly caught up: new requests are sent, or wait for what is being copied
+  bool open_ = false;     // between open() and close()
+  bool touched_ = false;  // a client has changed something
+  bool merging_ =
+      false;  // nearly caught up: new requests are sent, or wait for what is being copied
   bool has_turn_ = false;
   bool draining_ = false, verified_ = false, last_try_ = false;
   bool unsaved_ = false;   // the state file owes more than it must

@@ -23,19 +23,21 @@ void Fan::find_minimum_block() {
 
 void Fan::write(std::span<const std::byte> buffer, uint64_t offset, bool fua,
                 const Primary &primary) {
-  change({offset, buffer.size()}, fua,
-         [&](Link &link, Gather &gather, Outcome &outcome) {
-           link.write(gather, outcome, buffer, offset, fua);
-         },
-         primary);
+  change(
+      {offset, buffer.size()}, fua,
+      [&](Link &link, Gather &gather, Outcome &outcome) {
+        link.write(gather, outcome, buffer, offset, fua);
+      },
+      primary);
 }
 
 void Fan::zero(uint64_t count, uint64_t offset, uint32_t flags, bool fua, const Primary &primary) {
-  change({offset, count}, fua,
-         [&](Link &link, Gather &gather, Outcome &outcome) {
-           link.zero(gather, outcome, count, offset, flags, fua);
-         },
-         primary);
+  change(
+      {offset, count}, fua,
+      [&](Link &link, Gather &gather, Outcome &outcome) {
+        link.zero(gather, outcome, count, offset, flags, fua);
+      },
+      primary);
 }
 
 // The destinations work in the background while the primary does on this thread.

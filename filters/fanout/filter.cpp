@@ -37,10 +37,9 @@ class Connection {
     }
     uint64_t size = next.get_size();
     primary_.emplace(next, serial_);
-    place_ = shared_.join(size, export_name_,
-                          [this](std::span<std::byte> buffer, uint64_t offset) {
-                            primary_->read(buffer, offset);
-                          });
+    place_ = shared_.join(size, export_name_, [this](std::span<std::byte> buffer, uint64_t offset) {
+      primary_->read(buffer, offset);
+    });
   }
 
   // On SIGTERM close() is not called.
@@ -101,8 +100,7 @@ class Connection {
     fan().flush([&] { primary_->flush(); });
   }
 
-  void extents(nbdkit::Next, uint32_t count, uint64_t offset, uint32_t,
-               nbdkit::ExtentList &list) {
+  void extents(nbdkit::Next, uint32_t count, uint64_t offset, uint32_t, nbdkit::ExtentList &list) {
     for (const auto &extent : primary_->extents(count, offset)) list.add(extent);
   }
 
@@ -125,6 +123,19 @@ class Connection {
   std::optional<Readers::Id> place_;  // nothing: this export is none of the destinations'
 };
 
+// A connection of our own to the layer below.
+struct Own {
+  Own(nbdkit::Backend backend, int thread_model, std::mutex &all)
+      : background(backend, false, ""),
+        primary(background.next(), thread_model == NBDKIT_THREAD_MODEL_PARALLEL ? nullptr
+                                   : thread_model == NBDKIT_THREAD_MODEL_SERIALIZE_REQUESTS
+                                       ? &mine
+                                       : &all) {}
+  std::mutex mine;
+  nbdkit::BackgroundNext background;
+  Primary primary;
+};
+
 class Filter {
  public:
   static constexpr const char *name = "fanout";
@@ -140,14 +151,25 @@ class Filter {
   // What is wrong with a destination is said here: later it would leave the client hanging.
   void get_ready(int thread_model) {
     thread_model_ = thread_model;
-    shared_ = std::make_unique<Shared>(parameters_.destinations(), parameters_.common(),
-                                       nbdkit::log());
+    shared_ =
+        std::make_unique<Shared>(parameters_.destinations(), parameters_.common(), nbdkit::log());
   }
 
-  void after_fork(nbdkit::Backend) {
+  void after_fork(nbdkit::Backend backend) {
+    shared_->start([this, backend]() -> Readers::Read {
+      // A plugin that has one connection at a time keeps a client out as long as ours is open.
+      if (thread_model_ == NBDKIT_THREAD_MODEL_SERIALIZE_CONNECTIONS) return {};
+      auto own = std::make_shared<Own>(backend, thread_model_, serial_);
+      return [own](std::span<std::byte> buffer, uint64_t offset) {
+        own->primary.read(buffer, offset);
+      };
+    });
     ticker_.emplace(std::chrono::seconds(2), [this] { shared_->tick(); });
   }
-  void cleanup(nbdkit::Backend) { ticker_.reset(); }
+  void cleanup(nbdkit::Backend) {
+    shared_->finish();
+    ticker_.reset();
+  }
 
   std::unique_ptr<Connection> open(nbdkit::Opener &opener, bool readonly,
                                    const std::string &export_name, bool) {
@@ -158,7 +180,8 @@ class Filter {
  private:
   Parameters parameters_;
   int thread_model_ = NBDKIT_THREAD_MODEL_PARALLEL;
-  std::mutex serial_;  // for a plugin that takes one request at a time, over all connections
+  std::mutex
+      serial_;  // see Connection; for a plugin that takes one request at a time, over all connections
   std::unique_ptr<Shared> shared_;
   std::optional<stats::Ticker> ticker_;
 };

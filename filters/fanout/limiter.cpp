@@ -5,8 +5,7 @@
 
 namespace fanout {
 
-Limiter::Limiter(size_t units, uint64_t rate)
-    : free_(units), bucket_(rate, Bucket::Clock::now()) {
+Limiter::Limiter(size_t units, uint64_t rate) : free_(units), bucket_(rate, Bucket::Clock::now()) {
   if (bucket_.limited()) thread_ = std::thread([this] { keep_time(); });
 }
 

@@ -22,8 +22,8 @@ alignas(4096) const std::byte zeroes[zeroes_size] = {};
 }  // namespace
 
 bool means_lost(int errnum) {
-  return errnum == ENOTCONN || errnum == ETIMEDOUT || errnum == ESHUTDOWN ||
-         errnum == ECONNRESET || errnum == EPIPE;
+  return errnum == ENOTCONN || errnum == ETIMEDOUT || errnum == ESHUTDOWN || errnum == ECONNRESET ||
+         errnum == EPIPE;
 }
 
 Link::Link(const Settings &settings, std::unique_ptr<Target> target, Counters &counters)
@@ -73,8 +73,7 @@ void Link::flush(Gather &gather, Outcome &outcome) {
 void Link::read(Gather &gather, Outcome &outcome, std::span<std::byte> buffer, uint64_t offset) {
   while (!buffer.empty()) {
     auto part = buffer.first(std::min<size_t>(buffer.size(), largest()));
-    submit(
-        {Operation::read, nullptr, part.data(), part.size(), offset, 0, &gather, &outcome});
+    submit({Operation::read, nullptr, part.data(), part.size(), offset, 0, &gather, &outcome});
     buffer = buffer.subspan(part.size());
     offset += part.size();
   }

@@ -98,10 +98,11 @@ void Destination::end_flush(FlushPart &part) {
 void Destination::check() const {
   if (!failed_) return;
   Guard guard(*this);
-  util::fail(errnum_,
-             "{}: {}: this destination is no longer a copy of the primary; see to that server, then "
-             "run the copy again",
-             name(), reason_);
+  util::fail(
+      errnum_,
+      "{}: {}: this destination is no longer a copy of the primary; see to that server, then "
+      "run the copy again",
+      name(), reason_);
 }
 
 }  // namespace fanout

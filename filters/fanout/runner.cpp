@@ -13,7 +13,8 @@ namespace fanout {
 
 namespace {
 
-constexpr auto longest_sleep = std::chrono::seconds(2);  // then it looks whether the server is there
+constexpr auto longest_sleep =
+    std::chrono::seconds(2);  // then it looks whether the server is there
 constexpr auto save_interval = std::chrono::seconds(5);
 
 }  // namespace
@@ -21,7 +22,8 @@ constexpr auto save_interval = std::chrono::seconds(5);
 void Destination::run() {
   Guard guard(*this);
   while (!stop_) {
-    if (link_ && link_->dead()) trouble({ENOTCONN, "the connection was lost"});
+    if (link_ && link_->dead())
+      trouble({ENOTCONN, "cannot reach the server: the connection was lost"});
     if (insecure_) {
       secure(guard);
       continue;
@@ -148,7 +150,7 @@ void Destination::connect(Guard &guard) {
   std::string text = error->what();
   if (text.starts_with(name() + ": ")) text.erase(0, name().size() + 2);
   reason_ = text;
-  errnum_ = means_lost(error->errnum()) ? EIO : error->errnum();
+  errnum_ = EIO;  // what connect(2) says means something else to an NBD client
   auto now = Clock::now();
   if (target || error->errnum() == EROFS) {
     machine_.refused(now);
@@ -249,15 +251,16 @@ void Destination::verify(Guard &guard) {
   }
   if (!verified_) return;
   if (uint64_t n = counters_.differences - before; n > 0) {
-    note(util::Level::error,
-         fmt::format("{} blocks of {} bytes that were read back are not what was written there, and "
-                     "are copied again: do not trust that server's storage",
-                     n, DirtyMap::block));
+    note(
+        util::Level::error,
+        fmt::format("{} blocks of {} bytes that were read back are not what was written there, and "
+                    "are copied again: do not trust that server's storage",
+                    n, DirtyMap::block));
     machine_.owes();
     unsaved_ = true;
   } else {
-    note(util::Level::info, fmt::format("{:g}% of the blocks were read back: all are equal",
-                                        settings_.verify * 100));
+    note(util::Level::info,
+         fmt::format("{:g}% of the blocks were read back: all are equal", settings_.verify * 100));
   }
 }
 

@@ -25,8 +25,8 @@ void at_once(size_t number, const std::function<void(size_t)> &f) {
 
 // It may come later. All else has to be mended by a person first.
 bool may_come_later(int errnum) {
-  static constexpr int list[] = {ETIMEDOUT,    ECONNREFUSED, ENOENT,     ENOTCONN,   EHOSTUNREACH,
-                                 ENETUNREACH,  ECONNRESET,   EHOSTDOWN,  ENETDOWN,   EPIPE};
+  static constexpr int list[] = {ETIMEDOUT,   ECONNREFUSED, ENOENT,    ENOTCONN, EHOSTUNREACH,
+                                 ENETUNREACH, ECONNRESET,   EHOSTDOWN, ENETDOWN, EPIPE};
   return std::find(std::begin(list), std::end(list), errnum) != std::end(list);
 }
 
@@ -52,10 +52,9 @@ Shared::Shared(const std::vector<Settings> &settings, const CommonSettings &comm
     counters_.push_back(std::make_unique<Counters>(s.name));
     destinations_.push_back(std::make_unique<Destination>(
         counters_.size() - 1, s, common.state_directory, *counters_.back(),
-        Destination::Means{readers_, *turns_, [this](const Settings &which) {
-                             return connect(which, log_);
-                           },
-                           log_, [this] { changed_.notify_all(); }}));
+        Destination::Means{readers_, *turns_,
+                           [this](const Settings &which) { return connect(which, log_); }, log_,
+                           [this] { changed_.notify_all(); }}));
     const StateFile &state = destinations_.back()->state_file();
     if (state.found()) export_ = state.export_name();
   }
@@ -65,6 +64,7 @@ Shared::Shared(const std::vector<Settings> &settings, const CommonSettings &comm
 }
 
 Shared::~Shared() {
+  finish();
   close();
   stats_.write_anyway();
 }
@@ -109,6 +109,7 @@ std::optional<Readers::Id> Shared::join(uint64_t primary_size, const std::string
   auto id = readers_.add(std::move(read));
   ++clients_;
   if (draining_) {
+    draining_ = false;
     for (const auto &d : destinations_) d->resume();
   }
   changed_.notify_all();
@@ -149,16 +150,70 @@ void Shared::claim(const std::string &export_name) {
 }
 
 void Shared::leave(Readers::Id id) {
-  std::unique_lock lock(lock_);
-  if (--clients_ == 0) {
-    draining_ = true;
-    drain(lock);
-    draining_ = false;
-    if (clients_ == 0) close();
+  {
+    std::unique_lock lock(lock_);
+    if (--clients_ == 0 && !(anything_to_copy() && drain_in_background())) drain(lock);
   }
-  lock.unlock();
   readers_.remove(id);
   stats_.write_anyway();
+}
+
+// A client that ends its connection waits until we let it go, so it is not kept longer than must be.
+bool Shared::drain_in_background() {
+  if (!drainer_.joinable() || !export_.value_or(open_export_).empty()) return false;
+  if (!own_) {
+    Readers::Read read;
+    try {
+      read = own_reader_();
+    } catch (...) {  // who failed has said why
+    }
+    if (!read) {
+      log_.info("fanout: the primary cannot be read without a client: the last one has to wait");
+      return false;
+    }
+    own_ = readers_.add(std::move(read));
+  }
+  drain_wanted_ = true;
+  changed_.notify_all();
+  return true;
+}
+
+void Shared::start(OwnReader reader) {
+  own_reader_ = std::move(reader);
+  drainer_ = std::thread([this] { run_drainer(); });
+}
+
+void Shared::run_drainer() {
+  std::unique_lock lock(lock_);
+  for (;;) {
+    changed_.wait(lock, [this] { return drain_wanted_ || ending_; });
+    if (!drain_wanted_) return;
+    drain_wanted_ = false;
+    drain(lock);
+    if (own_ && (clients_ > 0 || !open_)) {
+      auto own = *own_;
+      own_.reset();
+      lock.unlock();
+      readers_.remove(own);
+      stats_.write_anyway();
+      lock.lock();
+    }
+  }
+}
+
+void Shared::finish() {
+  if (!drainer_.joinable()) return;
+  {
+    std::lock_guard guard(lock_);
+    ending_ = true;
+  }
+  changed_.notify_all();
+  drainer_.join();
+}
+
+bool Shared::anything_to_copy() const {
+  return std::any_of(destinations_.begin(), destinations_.end(),
+                     [](const auto &d) { return d->has_much_to_do(); });
 }
 
 bool Shared::all_at_end() const {
@@ -170,15 +225,20 @@ void Shared::drain(std::unique_lock<std::mutex> &lock) {
   using Clock = std::chrono::steady_clock;
   constexpr auto look_again = std::chrono::milliseconds(100);  // if nobody says that it has ended
   const auto deadline = Clock::now() + common_.drain_timeout;
+  if (clients_ > 0) return;
+  draining_ = true;
   for (const auto &d : destinations_) d->drain();
   while (clients_ == 0 && !all_at_end()) {
     if (Clock::now() >= deadline) {
       log_.warning("fanout: not all is where it belongs after {:g} s (fanout-drain-timeout)",
                    static_cast<double>(common_.drain_timeout.count()) / 1000);
-      return;
+      break;
     }
     changed_.wait_for(lock, look_again);
   }
+  if (clients_ > 0) return;  // join() has had them go on
+  draining_ = false;
+  close();
 }
 
 void Shared::tick() noexcept {

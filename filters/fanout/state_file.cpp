@@ -7,8 +7,8 @@
 
 #include <algorithm>
 #include <bit>
-#include <cerrno>
 #include <cctype>
+#include <cerrno>
 #include <string_view>
 #include <utility>
 
@@ -74,11 +74,12 @@ StateFile::StateFile(const std::string &directory, const std::string &destinatio
 std::vector<Range> StateFile::open(uint64_t size, const std::string &export_name) {
   if (!used()) return {};
   if (written_ && (state_.size != size || state_.vm != export_name)) {
-    util::fail(EINVAL,
-               "{} is the state of a primary of {} bytes, export \"{}\"; this one has {} bytes, "
-               "export \"{}\": give each job a fanout-state of its own; if the destination is to be "
-               "written anew as a whole, remove the file",
-               path_, state_.size, state_.vm, size, export_name);
+    util::fail(
+        EINVAL,
+        "{} is the state of a primary of {} bytes, export \"{}\"; this one has {} bytes, "
+        "export \"{}\": give each job a fanout-state of its own; if the destination is to be "
+        "written anew as a whole, remove the file",
+        path_, state_.size, state_.vm, size, export_name);
   }
   state_.size = size;
   state_.vm = export_name;

@@ -228,7 +228,8 @@ except nbd.Error as e:
     assert e.errno == "EIO", e
 assert h.pread(512, 0) == b"z" * 512
 ' "$(uri f)"
-    grep -q 'error: victim: cannot flush: the connection was lost' f.log
+    # Unless it was noticed even before.
+    grep -q 'error: victim: cannot .*: the connection was lost: this destination' f.log
 }
 
 @test "a destination that is full: its errno, its name" {
@@ -341,6 +342,18 @@ except nbd.Error as e:
         fanout-dest="$a" fanout-connections=17
     fails_to_start 'fanout-timeout=0: must be a number of seconds' fanout-dest="$a" fanout-timeout=0
     fails_to_start 'fanout-connect-timeout=soon: must be' fanout-dest="$a" fanout-connect-timeout=soon
+    fails_to_start 'fanout-mode=both: must be sync or async' fanout-dest="$a" fanout-mode=both
+    fails_to_start 'fanout-on-error=ignore: must be fail or detach' fanout-dest="$a" fanout-on-error=ignore
+    fails_to_start 'fanout-rate=1K: must be a size between 4K and 1T' fanout-dest="$a" fanout-rate=1K
+    fails_to_start 'fanout-retries=101: must be' fanout-dest="$a" fanout-retries=101
+    fails_to_start 'fanout-retry-delay=0: must be a number of seconds' fanout-dest="$a" fanout-retry-delay=0
+    fails_to_start 'fanout-retry-max=x: must be a number of seconds' fanout-dest="$a" fanout-retry-max=x
+    fails_to_start 'fanout-verify=101: must be a percentage' fanout-dest="$a" fanout-verify=101
+    fails_to_start 'fanout-active=0: must be all, serial, or a number between' fanout-dest="$a" fanout-active=0
+    fails_to_start 'fanout-active=1001: must be all, serial' fanout-dest="$a" fanout-active=1001
+    fails_to_start 'fanout-drain-timeout=-5: must be a number of seconds' fanout-dest="$a" \
+        fanout-drain-timeout=-5
+    fails_to_start 'fanout-state=/nonexistent: must be a directory' fanout-dest="$a" fanout-state=/nonexistent
     fails_to_start 'cannot open /nonexistent/stats' fanout-dest="$a" fanout-stats=/nonexistent/stats
 }
 
@@ -462,4 +475,447 @@ h.shutdown()
     stop f
     cmp -n $((150 << 20)) -i $((1 << 20)):0 full.raw /dev/zero
     same full.raw a.raw
+}
+
+# --- Destinations that are late, slow, broken or full.
+
+# metric FILE NAME DESTINATION: a counter's value.
+metric() { sed -n "s/^nbdkit_fanout_$2{destination=\"$3\"} //p" "$1"; }
+
+# said TEXT: in the filter's log.
+said() { grep -q "$1" f.log; }
+
+# owed FILE: how many bytes a state file owes.
+owed() { jq '[.owed[][1]] | add // 0' "$1"; }
+
+# peak NAME: the most memory that the server has had, in KiB.
+peak() { awk '/^VmHWM:/ { print $2 }' "/proc/$(cat "$1.pid")/status"; }
+
+# back NAME FILE: the destination NAME is there again, with what it had.
+back() { start "$1" -t 1 file "$2"; }
+
+@test "killed with -9 and back again: the client goes on, then it is a copy again and takes part" {
+    random_file base.raw 32M
+    truncate -s 32M a.raw victim.raw primary.raw
+    start a file a.raw
+    back victim victim.raw
+    fan f file primary.raw fanout-state=. fanout-retry-delay=0.3 fanout-dest="$(uri a)" fanout-name=a \
+        fanout-dest="$(uri victim)" fanout-name=victim
+    python '
+import os, signal, subprocess, time
+data = open("base.raw", "rb").read()
+h = nbd.NBD(); h.connect_uri(sys.argv[1])
+def write(i): h.pwrite(data[i << 20:(i + 1) << 20], i << 20)
+for i in range(10): write(i)
+os.kill(int(open("victim.pid").read()), signal.SIGKILL)
+for i in range(10, 20): write(i)
+h.flush()
+open("dead", "w").close()
+while not os.path.exists("live"): time.sleep(0.02)
+for i in range(20, 32): write(i)
+h.flush()
+# All of it is there now, without a drain.
+assert open("victim.raw", "rb").read() == data
+' "$(uri f)" 3>&- &
+    client=$!
+    until_true 20 [ -e dead ]
+    # Before the client was told that its writes were done the state owed them.
+    [ "$(owed victim.json)" -gt 0 ]
+    back victim victim.raw
+    until_true 20 said 'victim: has caught up'
+    touch live
+    wait $client
+    stop f
+    [ "$(owed victim.json)" -eq 0 ]
+    for copy in a primary victim; do same base.raw $copy.raw; done
+    said 'warning: victim: .*the connection was lost; .* are owed, trying again in 0.3 s'
+}
+
+@test "the same with qemu-nbd, and a primary that takes one request at a time" {
+    random_file base.raw 16M
+    truncate -s 16M primary.raw q.raw
+    start_qemu q -f raw q.raw
+    path=$PWD/primary.raw fan f eval get_size='echo 16M' can_write='exit 0' can_flush='exit 0' \
+        pread='dd if=$path iflag=skip_bytes,count_bytes skip=$4 count=$3 status=none' \
+        pwrite='dd of=$path oflag=seek_bytes seek=$4 conv=notrunc status=none' \
+        fanout-retry-delay=0.2 fanout-dest="$(uri q)" fanout-name=q
+    python '
+import os, signal
+data = open("base.raw", "rb").read()
+h = nbd.NBD(); h.connect_uri(sys.argv[1])
+for i in range(16):
+    if i == 5: os.kill(int(open("q.pid").read()), signal.SIGKILL)
+    h.pwrite(data[i << 20:(i + 1) << 20], i << 20)
+    if i == 10: open("dead", "w").close()
+' "$(uri f)" 3>&- &
+    client=$!
+    until_true 20 [ -e dead ]
+    stop q KILL
+    start_qemu q -f raw q.raw
+    wait $client
+    stop f
+    stop q
+    same base.raw primary.raw
+    same base.raw q.raw
+}
+
+@test "fail: after the retries the next request fails with the name; the next client has it caught up" {
+    random_file base.raw 8M
+    truncate -s 8M victim.raw
+    back victim victim.raw
+    fan f memory 8M fanout-retries=2 fanout-retry-delay=0.1 fanout-dest="$(uri victim)" fanout-name=victim
+    python '
+import os, signal, time
+h = nbd.NBD(); h.connect_uri(sys.argv[1])
+h.pwrite(b"a" * 65536, 0)
+os.kill(int(open("victim.pid").read()), signal.SIGKILL)
+begin = time.monotonic()
+n = 0
+try:
+    while True:
+        h.pwrite(b"b" * 65536, 65536)
+        n += 1
+        time.sleep(0.01)
+except nbd.Error as e:
+    assert e.errno == "EIO", e
+took = time.monotonic() - begin
+assert n > 5 and 0.25 < took < 10, (n, took)
+assert h.pread(1, 65536) == b"b"
+' "$(uri f)"
+    grep -q 'error: victim: cannot connect: .*: this destination is no longer a copy' f.log
+    until_true 10 grep -q 'error: victim: .* 131072 bytes are owed; not saved' f.log
+    stop victim
+    back victim victim.raw
+    timeout 20 nbdcopy base.raw "$(uri f)"
+    stop f
+    same base.raw victim.raw
+}
+
+@test "detach: a server that is full; the others finish, the state owes it, the next run brings it" {
+    random_file base.raw 16M
+    truncate -s 16M primary.raw a.raw full.raw
+    start a file a.raw
+    start full -t 1 --filter=error file full.raw error-pwrite=ENOSPC error-pwrite-rate=100%
+    mkdir state
+    destinations=(fanout-state=state fanout-on-error=detach fanout-dest="$(uri a)" fanout-name=a
+        fanout-dest="$(uri full)" fanout-name=full)
+    fan f file primary.raw "${destinations[@]}"
+    timeout 60 nbdcopy --flush base.raw "$(uri f)"
+    stop f
+    same base.raw primary.raw
+    same base.raw a.raw
+    grep 'error: full: cannot write .*: No space left on device: it is detached, the others go on' f.log
+    grep 'error: full: .* 16777216 bytes are owed; saved in .*/state/full.json' f.log
+    [ "$(owed state/full.json)" -eq 16777216 ]
+    [ "$(owed state/a.json)" -eq 0 ]
+    stop full
+
+    # Made larger; a client that only looks is enough.
+    back full full.raw
+    fan f file primary.raw "${destinations[@]}"
+    timeout 20 nbdinfo --size "$(uri f)"
+    stop f
+    same base.raw full.raw
+    [ "$(owed state/full.json)" -eq 0 ]
+
+    # What is owed is owed to this primary and no other.
+    truncate -s 17M full.raw a.raw other.raw
+    stop a
+    start a file a.raw
+    stop full
+    back full full.raw
+    fan f file other.raw "${destinations[@]}"
+    run write_once "$(uri f)"
+    [ "$status" -ne 0 ]
+    grep -q 'error: .*state/.*.json is the state of a primary of 16777216 bytes' f.log
+    stop f
+    echo '{"nbdkit-replicate":1,"owed":[[5' > state/a.json
+    fails_to_start 'state/a.json is not a usable state file' "${destinations[@]}"
+}
+
+@test "a server that answers with errors for a while: what failed is brought later" {
+    random_file base.raw 16M
+    truncate -s 16M a.raw
+    touch broken
+    start a -t 4 --filter=error file a.raw error-pwrite=EIO error-pwrite-rate=50% error-file="$PWD/broken"
+    fan f memory 16M fanout-retries=20 fanout-retry-delay=0.1 fanout-retry-max=0.2 fanout-dest="$(uri a)" \
+        fanout-name=a
+    timeout 60 nbdcopy --flush base.raw "$(uri f)"
+    grep -q 'warning: a: cannot write .*: Input/output error; .* are owed, trying again' f.log
+    rm broken
+    stop f
+    same base.raw a.raw
+}
+
+@test "a black hole: the client goes on after fanout-timeout, the others are whole" {
+    random_file base.raw 16M
+    truncate -s 16M a.raw hole.raw
+    start a file a.raw
+    back hole hole.raw
+    fan f memory 16M fanout-on-error=detach fanout-retries=1 fanout-retry-delay=0.1 \
+        fanout-timeout=1 fanout-connect-timeout=0.5 fanout-state=. \
+        fanout-dest="$(uri a)" fanout-name=a fanout-dest="$(uri hole)" fanout-name=hole
+    # It accepts connections, for the kernel does, and never says a word.
+    kill -STOP "$(cat hole.pid)"
+    SECONDS=0
+    run timeout 60 nbdcopy --flush base.raw "$(uri f)"
+    kill -CONT "$(cat hole.pid)"
+    [ "$status" -ne 0 ] || [ "$SECONDS" -lt 30 ]
+    stop f
+    if [ "$status" -eq 0 ]; then same base.raw a.raw; fi
+    grep -q 'hole: connected, but the server sent no greeting within 0.5 s' f.log
+    # It was there at the start, and stops in the middle.
+    stop hole
+    back hole hole.raw
+    fan f memory 16M fanout-on-error=detach fanout-retries=1 fanout-retry-delay=0.1 \
+        fanout-timeout=1 fanout-connect-timeout=0.5 \
+        fanout-dest="$(uri a)" fanout-name=a fanout-dest="$(uri hole)" fanout-name=hole
+    python '
+import os, signal, time
+data = open("base.raw", "rb").read()
+h = nbd.NBD(); h.connect_uri(sys.argv[1])
+slowest = 0
+for i in range(16):
+    if i == 8: os.kill(int(open("hole.pid").read()), signal.SIGSTOP)
+    begin = time.monotonic()
+    h.pwrite(data[i << 20:(i + 1) << 20], i << 20)
+    slowest = max(slowest, time.monotonic() - begin)
+h.flush()
+assert 0.9 < slowest < 10, slowest
+' "$(uri f)"
+    same base.raw a.raw
+    grep -q 'warning: hole: cannot write .*: no answer within 1 s (fanout-timeout)' f.log
+    until_true 10 grep -q 'error: hole: .*: it is detached, the others go on' f.log
+    kill -CONT "$(cat hole.pid)"
+}
+
+@test "detach: one that is not there at the start is brought up when it comes" {
+    random_file base.raw 8M
+    truncate -s 8M late.raw
+    fan f memory 8M fanout-on-error=detach fanout-retry-delay=0.1 fanout-retry-max=0.2 \
+        fanout-dest="$(uri late)" fanout-name=late
+    grep -q 'warning: late: cannot connect: .*: it is tried again when a client comes' f.log
+    python '
+import os, time
+h = nbd.NBD(); h.connect_uri(sys.argv[1])
+h.pwrite(open("base.raw", "rb").read(), 0)
+open("written", "w").close()
+while not os.path.exists("live"): time.sleep(0.02)
+' "$(uri f)" 3>&- &
+    client=$!
+    until_true 20 [ -e written ]
+    until_true 20 said 'error: late: .*: it is detached'
+    back late late.raw
+    until_true 20 said 'late: has caught up'
+    touch live
+    wait $client
+    same base.raw late.raw
+}
+
+@test "async: a slow destination does not slow the client, and is equal in the end; what is zero is sent so" {
+    random_file part.raw 8M
+    truncate -s 64M base.raw primary.raw
+    dd if=part.raw of=base.raw bs=1M seek=5 conv=notrunc status=none
+    # It holds other bytes, which zeroes have to replace.
+    tr '\0' x < base.raw > slow.raw
+    start slow -t 1 --filter=delay --filter=stats file slow.raw delay-write=1 statsfile="$PWD/slow.stats"
+    fan f file primary.raw fanout-mode=async fanout-concurrency=2 fanout-dest="$(uri slow)" fanout-name=slow \
+        fanout-stats=stats.prom
+    SECONDS=0
+    timeout 60 nbdcopy --flush --no-extents -S 0 --request-size=65536 base.raw "$(uri f)"
+    [ "$SECONDS" -lt 20 ]   # 1024 requests at 1 s, 2 at a time
+    stop f
+    same base.raw slow.raw
+    stop slow
+    [ "$(sed -n 's/^write: \([0-9]*\) ops.*/\1/p' slow.stats)" -le 20 ]
+    [ "$(metric stats.prom owed_bytes slow)" -eq 0 ]
+    [ "$(metric stats.prom copied_bytes_total slow)" -ge 67108864 ]
+    grep -E 'slow: behind, [1-9][0-9]* bytes behind; [0-9]+ bytes in [0-9]+ requests, [0-9]+ in flight, 0 retries, [0-9.]+ MB/s' f.log
+}
+
+@test "fanout-rate: no faster, and no slower by much" {
+    random_file base.raw 8M
+    truncate -s 8M a.raw
+    start a file a.raw
+    fan f memory 8M fanout-dest="$(uri a)" fanout-name=a fanout-rate=4M
+    python '
+import time
+data = open("base.raw", "rb").read()
+h = nbd.NBD(); h.connect_uri(sys.argv[1])
+begin = time.monotonic()
+h.pwrite(data, 0)
+took = time.monotonic() - begin
+assert 1.4 < took < 8, took
+' "$(uri f)"
+    stop f
+    same base.raw a.raw
+}
+
+@test "fanout-active=2 of 3: the third has its turn when one of them is through" {
+    random_file base.raw 8M
+    for name in a b c; do
+        truncate -s 8M $name.raw
+        start $name file $name.raw
+    done
+    fan f memory 8M fanout-active=2 fanout-mode=async fanout-dest="$(uri a)" fanout-name=a fanout-rate=8M \
+        fanout-dest="$(uri b)" fanout-name=b fanout-rate=2M fanout-dest="$(uri c)" fanout-name=c
+    said 'fanout: 2 of 3 destinations are served at once'
+    timeout 60 nbdcopy base.raw "$(uri f)"
+    said 'c: waits for its turn'
+    stop f
+    for name in a b c; do same base.raw $name.raw; done
+    # c was connected when a was through, and b was not yet.
+    awk '/debug: c: connected/ { c = NR } /debug: a: 8388608 bytes/ { a = NR } / b: [0-9]+ bytes written/ { b = NR }
+        END { exit !(c && b && c < b) }' f.log
+    [ "$(grep -c 'debug: c: connected' f.log)" -eq 1 ]
+}
+
+@test "fanout-active: serial, too many, and very many" {
+    for i in 1 2 3 4 5 6 7 8 9; do
+        start d$i memory 1M
+        all+=(fanout-dest="$(uri d$i)" fanout-name=d$i)
+    done
+    fan f memory 1M fanout-active=serial "${all[@]}"
+    said 'fanout: 1 of 9 destinations are served at once (serial)'
+    write_once "$(uri f)"
+    stop f
+    for i in 1 9; do
+        timeout 20 nbdcopy "$(uri d$i)" out
+        [ "$(head -c 65536 out | tr -d x | wc -c)" -eq 0 ]
+    done
+    fan f memory 1M fanout-active=20 "${all[@]}"
+    said 'fanout-active=20: there are 9 destinations, so all are served at once'
+    said 'warning: fanout: 9 destinations are served at once: more than 8'
+}
+
+@test "patience at the end: after fanout-drain-timeout the rest is told, saved, and brought by the next run" {
+    random_file base.raw 16M
+    truncate -s 16M primary.raw slow.raw
+    back slow slow.raw
+    mkdir state
+    fan f file primary.raw fanout-mode=async fanout-state=state fanout-drain-timeout=1 \
+        fanout-dest="$(uri slow)" fanout-name=slow fanout-rate=1M
+    timeout 60 nbdcopy --flush base.raw "$(uri f)"
+    SECONDS=0
+    stop f
+    [ "$SECONDS" -lt 12 ]
+    grep 'warning: fanout: not all is where it belongs after 1 s (fanout-drain-timeout)' f.log
+    grep 'error: slow: .*[1-9][0-9]* bytes are owed; saved in .*state/slow.json' f.log
+    left=$(owed state/slow.json)
+    [ "$left" -gt 0 ] && [ "$left" -le 16777216 ]
+    fan f file primary.raw fanout-mode=async fanout-state=state fanout-dest="$(uri slow)" fanout-name=slow
+    timeout 20 nbdinfo --size "$(uri f)"
+    stop f
+    grep -q "slow: $left bytes are owed, from an earlier run" f.log
+    same base.raw slow.raw
+    [ "$(owed state/slow.json)" -eq 0 ]
+}
+
+@test "our own server killed with -9 while one is behind: the next run owes all that is missing" {
+    random_file base.raw 64M
+    truncate -s 64M primary.raw slow.raw
+    back slow slow.raw
+    mkdir state
+    parameters=(fanout-mode=async fanout-state=state fanout-dest="$(uri slow)" fanout-name=slow)
+    fan f file primary.raw "${parameters[@]}" fanout-rate=2M
+    timeout 60 nbdcopy --flush base.raw "$(uri f)"
+    stop f KILL
+    must_fail cmp -s base.raw slow.raw
+    fan f file primary.raw "${parameters[@]}"
+    timeout 20 nbdinfo --size "$(uri f)"
+    stop f
+    same base.raw primary.raw
+    same base.raw slow.raw
+    # Two servers do not share a state.
+    fan f file primary.raw "${parameters[@]}"
+    fails_to_start 'another server is using' "${parameters[@]}"
+}
+
+@test "fanout-verify: what was not kept as written is found, told and written again" {
+    random_file base.raw 8M
+    truncate -s 8M a.raw
+    start a file a.raw
+    fan f memory 8M fanout-verify=100 fanout-dest="$(uri a)" fanout-name=a fanout-stats=stats.prom
+    python '
+data = open("base.raw", "rb").read()
+h = nbd.NBD(); h.connect_uri(sys.argv[1])
+h.pwrite(data, 0)
+with open("a.raw", "r+b") as f:
+    f.seek(3000000)
+    f.write(b"rotten")
+' "$(uri f)"
+    stop f
+    same base.raw a.raw
+    grep 'error: a: 1 blocks of 65536 bytes that were read back are not what was written there' f.log
+    [ "$(metric stats.prom differences_total a)" -eq 1 ]
+    fan f file base.raw fanout-verify=100 fanout-dest="$(uri a)" fanout-name=a
+    python 'h = nbd.NBD(); h.connect_uri(sys.argv[1]); h.pwrite(h.pread(512, 0), 0)' "$(uri f)"
+    stop f
+    said 'a: 100% of the blocks were read back: all are equal'
+}
+
+@test "five destinations, one slow, one dead, one full, one stopped: less than 96 MiB, and the client is quick" {
+    random_file base.raw 256M
+    truncate -s 256M primary.raw
+    for name in good slow dead full hole; do truncate -s 256M $name.raw; done
+    start good file good.raw
+    start slow -t 2 --filter=delay file slow.raw delay-write=100ms
+    back dead dead.raw
+    start full -t 1 --filter=error file full.raw error-pwrite=ENOSPC error-pwrite-rate=1%
+    back hole hole.raw
+    fan f file primary.raw fanout-on-error=detach fanout-state=. fanout-stats=stats.prom fanout-retry-delay=0.2 \
+        fanout-retry-max=0.5 fanout-timeout=1 fanout-connect-timeout=0.5 fanout-dest="$(uri good)" fanout-name=good \
+        fanout-dest="$(uri slow)" fanout-name=slow fanout-mode=async \
+        fanout-dest="$(uri dead)" fanout-name=dead fanout-dest="$(uri full)" fanout-name=full \
+        fanout-dest="$(uri hole)" fanout-name=hole
+    stop dead KILL
+    timeout 100 nbdcopy --flush -C 4 -T 4 base.raw "$(uri f)" 3>&- &
+    client=$!
+    until_true 20 grep -q 'pwrite count' f.log
+    kill -STOP "$(cat hole.pid)"
+    wait $client
+    same base.raw primary.raw
+    kill -CONT "$(cat hole.pid)"
+    back dead dead.raw
+    memory=$(peak f)
+    until_true 60 said 'dead: connected'
+    kill -TERM "$(cat f.pid)"
+    # Until it has drained, it may need more.
+    while ! gone "$(cat f.pid)"; do
+        now=$(peak f) && [ -n "$now" ] && memory=$now
+        sleep 0.05
+    done
+    echo "$memory KiB"
+    [ "$memory" -lt $((96 * 1024)) ]
+    for name in good slow dead hole; do same base.raw $name.raw; done
+    grep -q 'error: full: .*No space left on device: it is detached' f.log
+}
+
+@test "nbds with certificates: only who knows them; over TCP, kept alive" {
+    port=$(/usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    mkdir pki other
+    for dir in pki other; do
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=ca \
+            -keyout $dir/ca-key.pem -out $dir/ca-cert.pem 2> /dev/null
+    done
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost \
+        -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout pki/server-key.pem -out req.pem 2> /dev/null
+    openssl x509 -req -in req.pem -CA pki/ca-cert.pem -CAkey pki/ca-key.pem -CAcreateserial -days 2 \
+        -copy_extensions copy -out pki/server-cert.pem 2> /dev/null
+    nbdkit -f -p "$port" -i 127.0.0.1 -P a.ready --tls=require --tls-certificates="$PWD/pki" memory 1M \
+        > a.log 2>&1 3>&- &
+    echo $! > a.pid
+    until_true 20 [ -s a.ready ]
+    fails_to_start 'requires TLS encryption first' fanout-dest="nbd://localhost:$port" fanout-name=x
+    fails_to_start 'x: cannot connect:' fanout-dest="nbds://localhost:$port?tls-certificates=$PWD/other" fanout-name=x
+    fan f memory 1M fanout-dest="nbds://localhost:$port?tls-certificates=$PWD/pki" fanout-name=x
+    python '
+h = nbd.NBD(); h.connect_uri(sys.argv[1])
+h.pwrite(b"x" * 65536, 0)
+# The connection has a timer (02: keep-alive), as the kernel tells.
+port = "%04X" % int(sys.argv[2])
+lines = [l.split() for f in ("/proc/net/tcp", "/proc/net/tcp6") for l in open(f)]
+timers = [l[5][:2] for l in lines if l[2].endswith(":" + port) and l[3] == "01"]
+assert timers and all(t in ("02", "01") for t in timers) and "02" in timers, timers
+' "$(uri f)" "$port"
 }

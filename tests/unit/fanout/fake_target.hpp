@@ -79,7 +79,7 @@ class FakeTarget : public fanout::Target {
   nbd::Info information;
   std::atomic<bool> is_dead = false;
   std::atomic<bool> at_once = true;  // else answered by answer_all()
-  std::atomic<int> errnum = 0;  // of what is answered at once
+  std::atomic<int> errnum = 0;       // of what is answered at once
   std::vector<std::byte> content;
 
  private:

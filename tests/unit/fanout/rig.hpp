@@ -21,9 +21,9 @@ namespace fanout {
 struct FakeServer {
   explicit FakeServer(uint64_t size) : target(size) {}
   FakeTarget target;
-  std::atomic<bool> refuses = false;      // to be connected to
-  std::atomic<int> connections = 0;       // so far
-  std::atomic<unsigned> generation = 0;   // kill(): those of an older one are dead
+  std::atomic<bool> refuses = false;     // to be connected to
+  std::atomic<int> connections = 0;      // so far
+  std::atomic<unsigned> generation = 0;  // kill(): those of an older one are dead
   void kill() { ++generation; }
 
   class Connection : public Target {

@@ -42,7 +42,7 @@ struct Directory {
 }  // namespace
 
 TEST_CASE("lost and back again: the client goes on, what it missed is copied, then it is live") {
-  Rig rig(2, 4 * M);
+  Rig rig(2, 4 * M, 100, [](Settings &s, size_t) { s.policy.retries = 10'000; });
   rig.open();
   rig.write(0, B, byte(1));
   rig.servers[1]->refuses = true;

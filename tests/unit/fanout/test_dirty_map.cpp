@@ -93,8 +93,10 @@ TEST_CASE("as a list of flags would have it", "[single]") {
     Range range{first * B + random() % B, 0};
     range.length = (first + count) * B - range.offset;
     bool add = random() % 2 == 0;
-    if (add) map.add(range);
-    else map.remove(range);
+    if (add)
+      map.add(range);
+    else
+      map.remove(range);
     for (uint64_t b = first; b < first + count; ++b) model[b] = add;
     uint64_t from = random() % blocks;
     uint64_t at = from;

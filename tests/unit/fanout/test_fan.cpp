@@ -142,8 +142,8 @@ TEST_CASE("requests for the same bytes go one after the other, others do not wai
 TEST_CASE("a destination smaller than the primary is refused, a larger one is not") {
   Rig rig(2, 8192);
   rig.servers[0]->target.information.size = 4096;
-  CHECK_THROWS_WITH(rig.open(), Catch::StartsWith("a: ") && Catch::Contains("4096") &&
-                                    Catch::Contains("8192"));
+  CHECK_THROWS_WITH(rig.open(),
+                    Catch::StartsWith("a: ") && Catch::Contains("4096") && Catch::Contains("8192"));
   Rig large(2, 8192);
   large.servers[0]->target.information.size = 10000;
   CHECK_NOTHROW(large.open());

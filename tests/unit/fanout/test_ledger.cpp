@@ -182,7 +182,8 @@ TEST_CASE("whatever the order, the destination ends up as the primary", "[single
       calm = i >= 400;
       unsigned what = random() % 10;
       if (what < 3 && !calm && under_way.size() < 5) {
-        uint64_t first = random() % blocks, end = first + 1 + random() % std::min<uint64_t>(3, blocks - first);
+        uint64_t first = random() % blocks,
+                 end = first + 1 + random() % std::min<uint64_t>(3, blocks - first);
         bool clash = false;  // overlapping requests of clients are kept apart elsewhere
         for (const Action &a : under_way) {
           if (a.id->way != Way::copy && a.first < end && first < a.end) clash = true;
@@ -190,8 +191,8 @@ TEST_CASE("whatever the order, the destination ends up as the primary", "[single
         if (clash) continue;
         Range range{first * B, (end - first) * B};
         bool direct = random() % 2 == 0 && ledger.may_go_direct(range);
-        under_way.push_back({ledger.begin(range, direct ? Way::direct : Way::deferred), first, end,
-                             ++number, {}});
+        under_way.push_back(
+            {ledger.begin(range, direct ? Way::direct : Way::deferred), first, end, ++number, {}});
         for (uint64_t b = first; b < end; ++b) primary[b] = number;
         continue;
       }

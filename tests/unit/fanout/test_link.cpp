@@ -189,8 +189,7 @@ TEST_CASE("with a rate requests are small enough that none is a burst, and the r
     Gather gather;
     rig.link->write(gather, rig.outcome, data, 0, false);
   }
-  double took =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   // 1 MiB may go at once, and one request more than there is.
   CHECK(took >= 0.24);
   CHECK(rig.outcome.good());

@@ -121,8 +121,8 @@ TEST_CASE("a state of another is refused, and so is one that another server has"
   }
   {
     StateFile file(d.path, "dr");
-    CHECK_THROWS_WITH(file.open(33 * M, "one"), Catch::Contains("33554432") &&
-                                                    Catch::Contains("34603008"));
+    CHECK_THROWS_WITH(file.open(33 * M, "one"),
+                      Catch::Contains("33554432") && Catch::Contains("34603008"));
     CHECK_THROWS_WITH(file.open(32 * M, "two"), Catch::Contains("\"two\""));
   }
   std::filesystem::copy(d.path + "/dr.json", d.path + "/cloud.json");
