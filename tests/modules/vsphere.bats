@@ -190,6 +190,36 @@ MAP
     same two3.img out.img
 }
 
+@test "a disk is chosen by key, place or label; without disk= all of them, with a description each" {
+    vc
+    for disk in 2001 1 'Hard disk 2'; do
+        once disk="$disk" -- 'nbdcopy "$uri" out.img; nbdinfo --list --json "$uri"' > exports
+        same two.img out.img
+        [ "$(jq -r '.exports | map(."export-name") | join(" ")' exports)" = 2001 ]
+        rm out.img
+    done
+    once -- 'nbdinfo --list --json "$uri"' > exports
+    [ "$(jq -r '.exports | map(."export-name") | join(" ")' exports)" = '2000 2001' ]
+    [ "$(jq -r '.exports[] | .description | fromjson | "\(.vm) \(.disk) \(.size) \(.mode)"' exports)" = \
+        "vm-42 2000 33554432 full
+vm-42 2001 1048576 full" ]
+    fails 'has no such disk' "${SERVER[@]}" "$TRUST" "$VM" disk='Hard disk 3'
+    fails 'has no such disk' "${SERVER[@]}" "$TRUST" "$VM" disk=2
+}
+
+@test "nested folders, and names with all that a path, a query or XML could trip over" {
+    local name='/My & <Folder>/DC "1"+é/vm/a b/c%2fd/deep/web #1; ?x=y & 100%25'
+    start_vcenter vc --vm "$name=vm-42" --disk 2000=two.img --datastore 'store (1) + &é' --task-ms 20
+    SERVER=(server="$(vcenter_fact vc host)" user=administrator@vsphere.local password=+"$PWD/pass")
+    TRUST=cafile=$(vcenter_fact vc cafile)
+    for VM in "vm=$name" "vm=${name#/}" "vm=${name##*/}"; do
+        once -- 'nbdcopy "$uri" out.img'
+        same two.img out.img
+        rm out.img
+    done
+    clean
+}
+
 @test "names that need quoting" {
     start_vcenter vc --vm '/My & Folder/DC 1+/vm/web #1 50% off=vm-42' --disk 2000=two.img --datastore 'store &1' --task-ms 20
     SERVER=(server="$(vcenter_fact vc host)" user=administrator@vsphere.local password=+"$PWD/pass")
