@@ -151,7 +151,7 @@ MAP
     fails 'vm= is missing' "${SERVER[@]}" "$TRUST"
     fails 'password= is missing' server="$host" "$user" "$TRUST" "$VM"
     fails 'exclude each other' "${SERVER[@]}" "$TRUST" "$VM" insecure=yes
-    fails 'must be auto or https' "${SERVER[@]}" "$TRUST" "$VM" transport=ftp
+    fails 'must be auto, vddk, https or nbd' "${SERVER[@]}" "$TRUST" "$VM" transport=ftp
     fails 'HOST or HOST:PORT' server=https://vc/ "$user" password=x "$TRUST" "$VM"
     [ "$(of "v['taken']")" = 0 ]
 }
