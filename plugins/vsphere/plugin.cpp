@@ -233,7 +233,14 @@ void Plugin::dump_plugin() {
   std::printf("transports=%shttps,nbd\n", library ? "vddk," : "");
   std::printf("vddk=%s\n", library ? library->path.c_str() : "not found");
   if (library) std::printf("vddk_version=%s\n", library->version.c_str());
-  std::printf("vddk_helper=%s\n", vddk::find_helper().c_str());
+  auto helper = [] {
+    try {
+      return vddk::find_helper();
+    } catch (const util::Error &) {
+      return std::string("not found");
+    }
+  };
+  std::printf("vddk_helper=%s\n", helper().c_str());
 }
 
 void Plugin::config_complete() {

@@ -242,6 +242,50 @@ PY
     orderly
 }
 
+@test "vddk: each disk has a helper of its own, when it is read" {
+    random_file two.img 4M 7
+    start_vcenter vc --vm /Europe/DC0/vm/web/web1=vm-42 --disk 2000=one.img --disk 2001=two.img \
+        --task-ms 20
+    SERVER=(server="$(vcenter_fact vc host)" user=administrator@vsphere.local password=+"$PWD/pass"
+            cafile="$(vcenter_fact vc cafile)" vm=moref=vm-42)
+    standin
+    sed -i '/^path=/d' standin/expect
+    mkdir standin/disks
+    local key
+    for key in 2000 2001; do
+        cp --sparse=always "$(of "v['disks']['$key']['file']")" \
+            "standin/disks/$(basename "$(of "v['disks']['$key']['vmdk']")")"
+    done
+    serve "${VDDK[@]}"
+    # Both have been tried at the start, and closed again.
+    [ "$(calls InitEx)" = 2 ]
+    [ "$(calls EndAccess)" = 4 ]
+    nbdcopy "$(uri src 2001)" two.out
+    same two.img two.out
+    [ "$(ls standin/access)" = "nbdkit-replicate on $(hostname) vm-42 2001" ]
+    nbdcopy "$(uri src 2000)" one.out
+    same one.img one.out
+    [ "$(ls standin/access | wc -l)" = 2 ]
+    [ "$(calls InitEx)" = 4 ]
+    stop src
+    orderly
+    clean
+}
+
+@test "vddk: as a daemon, and in little memory" {
+    vc
+    standin
+    nbdkit -U "$PWD/src.sock" -P src.pid "$VSPHERE" "${SERVER[@]}" "${VDDK[@]}" 3>&-
+    [ "$(calls InitEx)" = 1 ]
+    [ -z "$(ls standin/access)" ]
+    nbdcopy "$(uri src)" out.img
+    same one.img out.img
+    [ "$(awk '/^VmHWM/ {print $2}' "/proc/$(cat src.pid)/status")" -lt $((96 * 1024)) ]
+    stop src
+    clean
+    orderly
+}
+
 # read_in_background: a copy that takes a while, and that it has begun.
 read_in_background() {
     timeout 120 nbdcopy --request-size=262144 "$(uri src)" out.img > copy.log 2>&1 3>&- &

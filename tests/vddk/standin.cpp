@@ -4,7 +4,7 @@
 // a caller may not do ends the process, with a line "VIOLATION" in the log; what VMware refuses, it
 // refuses. All it needs is in the directory $VDDK_STANDIN:
 //
-//   disk       the raw file; its holes are what QueryAllocatedBlocks leaves out
+//   disk       the raw file, or disks/NAME.vmdk for a path that ends so; its holes are what QueryAllocatedBlocks leaves out
 //   expect     key=value lines of what is right: user, password, thumbprint, vm, snapshot, path
 //   log        (written) a line for each call but reads: "PID CALL ARGUMENTS"
 //   access/    (written) an empty file for each identity that has PrepareForAccess and no EndAccess
@@ -164,8 +164,9 @@ struct AConnection {
 // Requests are taken in random order and completed by threads of our own.
 class AHandle {
  public:
-  explicit AHandle(const std::string &thumbprint) : thumbprint_(thumbprint) {
-    fd_ = open(path_of("disk").c_str(), O_RDONLY | O_CLOEXEC);
+  explicit AHandle(const std::string &path) {
+    fd_ = open(path_of("disks/" + path.substr(path.rfind('/') + 1)).c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd_ < 0) fd_ = open(path_of("disk").c_str(), O_RDONLY | O_CLOEXEC);
     struct stat st = {};
     REQUIRE(fd_ >= 0 && fstat(fd_, &st) == 0, "the test has no disk");
     sectors = st.st_size / sector;
@@ -251,7 +252,6 @@ class AHandle {
     if (--under_way_ == 0) idle_.notify_all();
   }
 
-  std::string thumbprint_;
   int fd_ = -1;
   bool slow_ = false;
   long latency_ = 0, speed_ = 1, depth_ = 3;
@@ -414,7 +414,7 @@ EXPORT VixError VixDiskLib_Open(Connection connection, const char *path, uint32_
   // The real one, too, looks at the thumbprint here, and says no more than this.
   if (!right("thumbprint", c->thumbprint.c_str())) return vix_fail;
   if (!right("path", path)) return vix_file_not_found;
-  *handle = new AHandle(c->thumbprint);
+  *handle = new AHandle(path);
   ++state.handles;
   return vix_ok;
 }

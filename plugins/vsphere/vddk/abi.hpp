@@ -20,6 +20,11 @@ inline constexpr VixError vix_file_access = 13;
 inline constexpr VixError vix_authentication = 35;
 inline constexpr VixError vix_async = 25000;  // ReadAsync: the callback brings the result
 
+// The number of an error; what is above the lower 16 bits is detail.
+inline constexpr uint64_t code_of(VixError error) {
+  return error == vix_ok || (error & 0xffff) == 0 ? error : error & 0xffff;
+}
+
 // Flags of VixDiskLib_Open.
 inline constexpr uint32_t open_read_only = 4;
 inline constexpr uint32_t open_zlib = 16;

@@ -71,7 +71,10 @@ void VddkDisk::disconnect() noexcept {
     std::lock_guard lock(mutex_);
     gone.swap(worker_);
   }
-  if (gone) gone->stop();
+  if (!gone) return;
+  gone->stop();
+  log_.debug("VDDK has read {} bytes of {} in {} requests so far", bytes_.load(), settings_.name,
+             requests_.load());
 }
 
 std::string VddkDisk::mode() {
@@ -108,6 +111,8 @@ void VddkDisk::read_from(Worker &worker, std::span<std::byte> buffer, uint64_t o
                       buffer.size(), offset, settings_.name, done.text, done.code),
           is_passing(done.code), /*connected=*/true);
     }
+    ++requests_;
+    bytes_ += piece.to.size();
     std::memcpy(piece.to.data(), piece.slot.memory().data() + piece.skip, piece.to.size());
     under_way.pop_front();
   };

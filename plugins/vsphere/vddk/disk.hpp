@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -44,6 +45,8 @@ class VddkDisk : public DiskReader {
 
   const DiskSettings settings_;
   const util::Log log_;
+  std::atomic<uint64_t> requests_ = 0;  // to VDDK, that have been answered
+  std::atomic<uint64_t> bytes_ = 0;
   std::mutex starting_;       // one thread starts or ends a helper, with deadlines; the others wait
   mutable std::mutex mutex_;  // protects worker_
   std::shared_ptr<Worker> worker_;  // null or dead: to be made anew

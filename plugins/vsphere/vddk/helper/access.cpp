@@ -75,7 +75,7 @@ void Access::prepare(const Warn &warn) {
 
 void Access::open() {
   auto check = [&](const char *call, VixError error) {
-    if (error != vix_ok) throw Refused{{call, error, library_.describe(error)}};
+    if (error != vix_ok) throw Refused{{call, code_of(error), library_.describe(error)}};
   };
   check("VixDiskLib_ConnectEx",
         library_.ConnectEx(params_.get(), /*read_only=*/1, start_.snapshot.c_str(),

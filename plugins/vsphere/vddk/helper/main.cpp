@@ -92,7 +92,7 @@ class Initialised {
         library.InitEx(major, minor, on_log, on_warning, on_warning, start.directory.c_str(),
                        start.config.empty() ? nullptr : start.config.c_str());
     if (error != vix_ok) {
-      throw Refused{{"VixDiskLib_InitEx", error, library.describe(error)}};
+      throw Refused{{"VixDiskLib_InitEx", code_of(error), library.describe(error)}};
     }
   }
   ~Initialised() { library_.Exit(); }
@@ -123,8 +123,7 @@ void run(Channel &channel, const Start &start, const util::Fd &memory_fd) {
   ::alarm(open_deadline);
   const LoadedLibrary library(start.library);
   const Initialised initialised(library, start);
-  const Access access(library, start,
-                      [](const std::string &text) { say(Log::Level::ours, text); });
+  const Access access(library, start, [](const std::string &text) { say(Log::Level::ours, text); });
   ::alarm(0);
   const AlarmAtExit alarm_at_exit;
   channel.send(Started{access.sectors(), access.mode(), library.QueryAllocatedBlocks != nullptr});

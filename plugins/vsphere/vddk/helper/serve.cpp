@@ -13,6 +13,11 @@ namespace vsphere::vddk {
 
 namespace {
 
+// `call` has failed.
+Done failure(uint64_t id, VixError error, const char *call, const Library &library) {
+  return {id, code_of(error), 0, std::string(call) + ": " + library.describe(error)};
+}
+
 // The other side has gone, or hangs: the loop in serve() sees the end of the socket.
 void answer(const Channel &channel, Done done) noexcept {
   try {
@@ -40,8 +45,8 @@ class Server {
     if (error == vix_async) {
       pending.release();  // on_read has it, or has freed it already
     } else {
-      answer(channel_, {request.id, error != vix_ok ? error : vix_fail, 0,
-                        "VixDiskLib_ReadAsync: " + library_.describe(error)});
+      answer(channel_, failure(request.id, error != vix_ok ? error : vix_fail,
+                               "VixDiskLib_ReadAsync", library_));
     }
   }
 
@@ -53,8 +58,7 @@ class Server {
     VixError error = library_.QueryAllocatedBlocks(access_.handle(), request.sector, request.count,
                                                    request.chunk, &list);
     if (error != vix_ok) {
-      answer(channel_, {request.id, error, 0,
-                        "VixDiskLib_QueryAllocatedBlocks: " + library_.describe(error)});
+      answer(channel_, failure(request.id, error, "VixDiskLib_QueryAllocatedBlocks", library_));
       return;
     }
     const uint32_t count = list->count;
@@ -79,8 +83,10 @@ class Server {
   // From a thread of VDDK's, or from within ReadAsync.
   static void on_read(void *data, VixError error) {
     std::unique_ptr<Pending> pending(static_cast<Pending *>(data));
-    Done done{pending->id, error, 0, ""};
-    if (error != vix_ok) done.text = "VixDiskLib_ReadAsync: " + pending->library->describe(error);
+    Done done{pending->id, vix_ok, 0, ""};
+    if (error != vix_ok) {
+      done = failure(pending->id, error, "VixDiskLib_ReadAsync", *pending->library);
+    }
     answer(*pending->channel, std::move(done));
   }
 
