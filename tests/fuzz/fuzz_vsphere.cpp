@@ -1,11 +1,52 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What a server sends: answers in XML, and descriptors of disks.
+// What a server sends: answers in XML, descriptors of disks, headers.
+#include <algorithm>
+#include <array>
+
+#include "plugins/vsphere/cbt.hpp"
 #include "plugins/vsphere/descriptor.hpp"
+#include "plugins/vsphere/fault.hpp"
+#include "plugins/vsphere/folder.hpp"
+#include "plugins/vsphere/http_answer.hpp"
+#include "plugins/vsphere/inventory.hpp"
 #include "plugins/vsphere/soap.hpp"
 #include "tests/fuzz/fuzz.hpp"
 
 namespace {
+
+using vsphere::DiskMap;
+using Ranges = std::vector<extents::Range>;
+
+void require_total(const DiskMap &map) {
+  uint64_t at = 0;
+  map.for_each({0, map.size()}, [&](const extents::Extent &extent) {
+    fuzz::require(extent.offset == at && extent.length > 0);
+    at = extent.end();
+    return true;
+  });
+  fuzz::require(at == map.size());
+}
+
+// As the answer to every page that is asked for: what passes the checks is in order, and a map of it
+// covers the disk.
+void read_areas(pugi::xml_node info) {
+  vsphere::AreaPage page = vsphere::parse_area_page(info);
+  uint64_t capacity = std::min(page.start + page.length, uint64_t{1} << 50);
+  unsigned pages = 0;
+  Ranges areas = vsphere::all_areas(capacity, [&](uint64_t start) {
+    fuzz::require(start < capacity && ++pages <= 2);
+    return page;
+  });
+  uint64_t end = 0;
+  for (const auto &area : areas) {
+    fuzz::require(area.offset >= end && !area.empty() && area.end() <= capacity);
+    end = area.end();
+  }
+  require_total(vsphere::full_map(capacity, areas));
+  require_total(vsphere::delta_map(capacity, areas, areas));
+  require_total(vsphere::delta_map(capacity, areas, std::nullopt));
+}
 
 // Reads an answer as the client does, whatever it is an answer to.
 void read_reply(long status, const std::string &text) {
@@ -18,6 +59,48 @@ void read_reply(long status, const std::string &text) {
       fuzz::may_refuse([&] { soap::number(node, name); });
     }
     soap::element("text", soap::text(node, "name"));
+    fuzz::may_refuse([&] { read_areas(node); });
+    fuzz::may_refuse([&] {
+      for (const auto &disk : vsphere::parse_disks(node)) vsphere::unreadable_because(disk);
+    });
+    vsphere::parse_snapshots(node);
+    vsphere::Fault fault = vsphere::parse_method_fault(node);
+    vsphere::meaning_of(fault);
+    vsphere::explain(fault, "fuzz");
+  }
+}
+
+void read_names(const std::string &text) {
+  fuzz::may_refuse([&] {
+    vsphere::DatastoreFile file = vsphere::parse_datastore_path(text, "DC0");
+    fuzz::require(file.name() == text);
+    for (char c : vsphere::folder_url(file.sibling("x-flat.vmdk"))) {
+      fuzz::require(c > ' ' && c < 0x7f && c != '#');
+    }
+  });
+  fuzz::may_refuse(
+      [&] { fuzz::require(vsphere::check_content_range(text, 512, 1024, "fuzz") >= 1536); });
+}
+
+// Headers a line each, then a body that comes in pieces.
+void read_answer(const std::string &text) {
+  std::array<std::byte, 64> buffer;
+  vsphere::HttpRequest request;
+  request.into = buffer;
+  request.max_body = 100;
+  for (long status : {200L, 206L, 500L}) {
+    vsphere::HttpAnswer answer(request);
+    for (size_t at = 0; at < text.size();) {
+      size_t end = std::min(text.find('\n', at), text.size() - 1) + 1;
+      std::string_view line(text.data() + at, end - at);
+      answer.on_header(line);
+      if (answer.on_body(status, line) != line.size()) break;
+      at = end;
+    }
+    bool cut = answer.cut();
+    vsphere::HttpResponse response = answer.take(status);
+    fuzz::require(response.received <= buffer.size() && response.body.size() <= 100);
+    fuzz::require(cut == response.cut);
   }
 }
 
@@ -31,5 +114,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     auto extent = vsphere::parse_descriptor(text, "[ds] vm/vm.vmdk");
     fuzz::require(!extent.file.empty() && extent.file.find('/') == std::string::npos);
   });
+  read_names(text);
+  read_answer(text);
   return 0;
 }
