@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The command line's fanout-* parameters.
+// The command line's fanout-* parameters. A part of the door.
 #pragma once
 
 #include <string>

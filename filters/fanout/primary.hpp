@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The layer below, as one connection reaches it.
+// The layer below, as one connection reaches it. A part of the door.
 #pragma once
 
 #include <algorithm>
