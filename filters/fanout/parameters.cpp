@@ -2,21 +2,10 @@
 #include "filters/fanout/parameters.hpp"
 
 #include <cerrno>
-#include <chrono>
 
-#include "common/nbdkit/params.hpp"
 #include "common/util/error.hpp"
 
 namespace fanout {
-
-namespace {
-
-std::chrono::milliseconds seconds(const std::string &key, const std::string &value) {
-  constexpr uint64_t shortest = 100, longest = 8'640'000'000;  // milliseconds
-  return std::chrono::milliseconds(nbdkit::parse_seconds(key, value, shortest, longest));
-}
-
-}  // namespace
 
 bool Parameters::set(const std::string &key, const std::string &value) {
   if (set_for_one(key, value) || set_for_all(key, value)) return true;
@@ -31,26 +20,26 @@ bool Parameters::set_for_one(const std::string &key, const std::string &value) {
   } else if (key == "fanout-name") {
     list_.set_name(value);
   } else if (key == "fanout-mode") {
-    settings.policy.async = nbdkit::parse_choice(key, value, {"sync", "async"}) == 1;
+    settings.policy.async = values_.choice(key, value, {"sync", "async"}) == 1;
   } else if (key == "fanout-on-error") {
-    settings.policy.detach = nbdkit::parse_choice(key, value, {"fail", "detach"}) == 1;
+    settings.policy.detach = values_.choice(key, value, {"fail", "detach"}) == 1;
   } else if (key == "fanout-concurrency") {
-    settings.concurrency = nbdkit::parse_unsigned(key, value, 1, 256);
+    settings.concurrency = values_.number(key, value, 1, 256);
   } else if (key == "fanout-connections") {
-    settings.connections = nbdkit::parse_unsigned(key, value, 1, 16);
+    settings.connections = values_.number(key, value, 1, 16);
   } else if (key == "fanout-rate") {
     constexpr uint64_t slowest = 4096, fastest = uint64_t{1} << 40;
-    settings.rate = value == "0" ? 0 : nbdkit::parse_size(key, value, slowest, fastest);
+    settings.rate = value == "0" ? 0 : values_.size(key, value, slowest, fastest);
   } else if (key == "fanout-retries") {
-    settings.policy.retries = nbdkit::parse_unsigned(key, value, 0, 100);
+    settings.policy.retries = values_.number(key, value, 0, 100);
   } else if (key == "fanout-retry-delay") {
-    settings.policy.retry_delay = seconds(key, value);
+    settings.policy.retry_delay = values_.seconds(key, value);
   } else if (key == "fanout-retry-max") {
-    settings.policy.retry_max = seconds(key, value);
+    settings.policy.retry_max = values_.seconds(key, value);
   } else if (key == "fanout-connect-timeout") {
-    settings.connect_timeout = seconds(key, value);
+    settings.connect_timeout = values_.seconds(key, value);
   } else if (key == "fanout-timeout") {
-    settings.request_timeout = seconds(key, value);
+    settings.request_timeout = values_.seconds(key, value);
   } else if (key == "fanout-verify") {
     settings.verify = parse_percent(key, value);
   } else {
@@ -68,7 +57,7 @@ bool Parameters::set_for_all(const std::string &key, const std::string &value) {
     } else {
       constexpr unsigned most = 1000;
       try {
-        common_.active = nbdkit::parse_unsigned(key, value, 1, most);
+        common_.active = values_.number(key, value, 1, most);
       } catch (const util::Error &) {
         util::fail(EINVAL, "{}={}: must be all, serial, or a number between 1 and {}", key, value,
                    most);
@@ -76,11 +65,11 @@ bool Parameters::set_for_all(const std::string &key, const std::string &value) {
     }
   } else if (key == "fanout-state") {
     if (value.empty()) util::fail(EINVAL, "fanout-state=: must be a directory");
-    common_.state_directory = nbdkit::absolute_path(value);
+    common_.state_directory = values_.path(value);
   } else if (key == "fanout-drain-timeout") {
-    common_.drain_timeout = seconds(key, value);
+    common_.drain_timeout = values_.seconds(key, value);
   } else if (key == "fanout-stats") {
-    common_.stats_path = nbdkit::absolute_path(value);
+    common_.stats_path = values_.path(value);
   } else {
     return false;
   }

@@ -1,14 +1,33 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The command line's fanout-* parameters. A part of the door.
+// The command line's fanout-* parameters.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
+#include <initializer_list>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "filters/fanout/settings.hpp"
 
 namespace fanout {
+
+// How values are read, which nbdkit has its own ways for: see common/nbdkit/params.hpp.
+class Values {
+ public:
+  virtual ~Values() = default;
+  virtual unsigned number(const std::string &key, const std::string &value, unsigned min,
+                          unsigned max) const = 0;
+  virtual uint64_t size(const std::string &key, const std::string &value, uint64_t min,
+                        uint64_t max) const = 0;
+  virtual std::chrono::milliseconds seconds(const std::string &key,
+                                            const std::string &value) const = 0;
+  virtual size_t choice(const std::string &key, const std::string &value,
+                        std::initializer_list<std::string_view> words) const = 0;
+  virtual std::string path(const std::string &value) const = 0;  // absolute
+};
 
 class Parameters {
  public:
@@ -34,6 +53,9 @@ class Parameters {
       "fanout-drain-timeout=<SECONDS>   Patience after the last client (default: 86400).\n"
       "fanout-stats=<FILE>        Counters of all destinations for Prometheus.";
 
+  // `values` must outlive it.
+  explicit Parameters(const Values &values) : values_(values) {}
+
   // False: it is for the layers below. Throws util::Error if it makes no sense.
   bool set(const std::string &key, const std::string &value);
   void complete() { list_.complete(); }
@@ -45,6 +67,7 @@ class Parameters {
   bool set_for_one(const std::string &key, const std::string &value);
   bool set_for_all(const std::string &key, const std::string &value);
 
+  const Values &values_;
   SettingsList list_;
   CommonSettings common_;
 };
