@@ -343,6 +343,27 @@ Exit" ]
     [ "$(of "len(v['snapshots'])")" = 0 ]
 }
 
+@test "vddk: a run that follows a killed one waits for that one's helper to end the access" {
+    vc
+    standin
+    serve "${VDDK[@]}"
+    nbdcopy "$(uri src)" out.img
+    local pid
+    pid=$(helper)
+    kill -STOP "$pid"
+    stop src KILL
+    once "${VDDK[@]}" -- 'nbdcopy "$uri" out2.img' 3>&- &
+    local run=$!
+    until_true 30 eval '[ "$(calls InitEx)" = 3 ]'
+    [ "$(calls PrepareForAccess)" = 2 ]
+    kill -CONT "$pid"
+    wait $run
+    same one.img out2.img
+    awk -v old="$pid" '$2 == "PrepareForAccess" { ++prepared }
+        $1 == old && $2 == "EndAccess" { at = prepared } END { exit at != 2 }' standin/log
+    orderly
+}
+
 @test "vddk: SIGTERM in the middle of a copy closes the disk before the snapshot goes" {
     vc
     standin

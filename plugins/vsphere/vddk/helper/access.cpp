@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "plugins/vsphere/vddk/helper/access.hpp"
 
+#include <cerrno>
+#include <chrono>
 #include <new>
+#include <thread>
+
+#include "common/util/error.hpp"
 
 namespace vsphere::vddk {
 
@@ -35,6 +40,7 @@ Access::Access(const Library &library, const Start &start, const Warn &warn)
   if (!params_) throw std::bad_alloc();
   fill_params();
   try {
+    wait_for_others();
     prepare(warn);
     open();
   } catch (...) {
@@ -45,6 +51,22 @@ Access::Access(const Library &library, const Start &start, const Warn &warn)
 
 Access::~Access() {
   close();
+}
+
+void Access::wait_for_others() {
+  constexpr std::chrono::seconds patience{90};  // more than such a process is given
+  auto deadline = std::chrono::steady_clock::now() + patience;
+  while (!only_one_) {
+    try {
+      only_one_.emplace(start_.server, start_.identity);
+    } catch (const util::Error &e) {
+      if (e.errnum() != EBUSY) throw;
+      if (std::chrono::steady_clock::now() > deadline) {
+        throw Refused{{"waiting", 0, "an earlier process that has this disk open does not end"}};
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+  }
 }
 
 void Access::fill_params() {

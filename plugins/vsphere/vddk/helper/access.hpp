@@ -6,8 +6,10 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "plugins/vsphere/run_lock.hpp"
 #include "plugins/vsphere/vddk/helper/library.hpp"
 #include "plugins/vsphere/vddk/protocol.hpp"
 
@@ -23,7 +25,8 @@ class Access {
  public:
   using Warn = std::function<void(const std::string &text)>;
 
-  // Ends what a crashed run may have left behind, keeps the machine from being moved by Storage
+  // Waits until no other helper process has access to the disk for the same identity: one whose
+  // nbdkit has gone may be about to end it. Ends what a crashed run may have left behind, keeps the machine from being moved by Storage
   // vMotion (a warning if that is not granted), connects, opens. Throws Refused; what was begun has
   // been ended then. `start` must outlive it.
   Access(const Library &library, const Start &start, const Warn &warn);
@@ -37,6 +40,7 @@ class Access {
   std::string mode() const;
 
  private:
+  void wait_for_others();
   void fill_params();
   void prepare(const Warn &warn);
   void open();
@@ -51,6 +55,7 @@ class Access {
   const Start &start_;
   const std::string vmx_spec_;
   std::unique_ptr<ConnectParams, FreeParams> params_;
+  std::optional<RunLock> only_one_;
   bool prepared_ = false;
   Connection connection_ = nullptr;
   Handle handle_ = nullptr;
