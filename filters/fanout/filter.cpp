@@ -278,7 +278,7 @@ class Filter {
   }
 
  private:
-  const NbdkitValues values_;
+  NbdkitValues values_;
   Parameters parameters_{values_};
   int thread_model_ = NBDKIT_THREAD_MODEL_PARALLEL;
   std::mutex

@@ -125,7 +125,7 @@ bool Destination::step_draining(Guard &guard) {
 }
 
 void Destination::connect(Guard &guard) {
-  ++counters_.retries;
+  if (!reason_.empty()) ++counters_.retries;  // else it is the first time: its turn has come
   guard.unlock();
   std::unique_ptr<Target> target;
   std::optional<util::Error> error;
