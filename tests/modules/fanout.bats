@@ -744,6 +744,21 @@ while not os.path.exists("live"): time.sleep(0.02)
     same base.raw slow.raw
 }
 
+@test "SIGTERM with a client connected and a destination behind: all is drained before the end" {
+    random_file base.raw 16M
+    truncate -s 16M primary.raw slow.raw
+    start slow file slow.raw
+    fan f file primary.raw fanout-mode=async fanout-rate=8M fanout-dest="$(uri slow)" fanout-name=slow
+    python '
+import os, signal
+h = nbd.NBD(); h.connect_uri(sys.argv[1])
+h.pwrite(open("base.raw", "rb").read(), 0)
+os.kill(int(open("f.pid").read()), signal.SIGTERM)
+' "$(uri f)"
+    until_true 30 gone "$(cat f.pid)"
+    same base.raw slow.raw
+}
+
 @test "fanout-rate: no faster, and no slower by much" {
     random_file base.raw 8M
     truncate -s 8M a.raw
