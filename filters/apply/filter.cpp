@@ -14,6 +14,7 @@
 #include "common/nbdkit/params.hpp"
 #include "common/stats/ticker.hpp"
 #include "common/util/error.hpp"
+#include "common/util/sample.hpp"
 #include "filters/apply/job.hpp"
 
 namespace apply {
@@ -157,7 +158,7 @@ class Filter {
       if (value.empty()) util::fail(EINVAL, "apply-destination=: must be a name");
       settings_.destination = value;
     } else if (key == "apply-verify") {
-      settings_.verify = parse_percent(key, value);
+      settings_.verify = util::parse_percent(key, value);
     } else if (key == "apply-stats") {
       settings_.stats_path = nbdkit::absolute_path(value);
     } else if (key == "apply-connect-timeout") {

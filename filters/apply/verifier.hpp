@@ -10,32 +10,15 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "common/extents/extent.hpp"
+#include "common/util/sample.hpp"
 #include "filters/apply/bytes.hpp"
 #include "filters/apply/mask.hpp"
 
 namespace apply {
-
-// From "5", "0.1", "100%": a share, more than 0 and at most 1. Throws util::Error EINVAL naming the
-// parameter.
-double parse_percent(const std::string &key, const std::string &value);
-
-// Which blocks are looked at: each, by itself, with the probability `share`. So if k blocks differ,
-// one of them is found with the probability 1-(1-share)^k.
-class Choice {
- public:
-  Choice(double share, uint64_t seed) : share_(share), random_(seed) {}
-  // The first chosen block at or after `block`. Ask in ascending order, beyond the last answer.
-  uint64_t next(uint64_t block);
-
- private:
-  const double share_;
-  std::mt19937_64 random_;
-};
 
 // Used by one thread at a time, but for what it tells.
 class Verifier {
@@ -68,7 +51,7 @@ class Verifier {
   std::vector<Read> reads_into(std::vector<std::byte> &buffer) const;
 
   const Mask &mask_;
-  Choice choice_;
+  util::Choice choice_;
   uint64_t next_ = 0;                  // the block from which on nothing has been chosen
   std::vector<extents::Range> batch_;  // chosen, and not yet compared
   size_t batch_blocks_ = 0;

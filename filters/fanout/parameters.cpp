@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "common/util/error.hpp"
+#include "common/util/sample.hpp"
 
 namespace fanout {
 
@@ -41,7 +42,7 @@ bool Parameters::set_for_one(const std::string &key, const std::string &value) {
   } else if (key == "fanout-timeout") {
     settings.request_timeout = values_.seconds(key, value);
   } else if (key == "fanout-verify") {
-    settings.verify = parse_percent(key, value);
+    settings.verify = util::parse_percent(key, value);
   } else {
     return false;
   }

@@ -3,24 +3,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <set>
 
 #include "common/nbd/uri.hpp"
 #include "common/util/error.hpp"
 
 namespace fanout {
-
-double parse_percent(const std::string &key, const std::string &value) {
-  char *end = nullptr;
-  double percent = std::strtod(value.c_str(), &end);
-  bool read = end != value.c_str();
-  if (*end == '%') ++end;
-  if (!read || *end != '\0' || !(percent > 0 && percent <= 100)) {
-    util::fail(EINVAL, "{}={}: must be a percentage above 0 and at most 100", key, value);
-  }
-  return percent / 100;
-}
 
 void SettingsList::add(const std::string &uri) {
   if (uri.empty()) util::fail(EINVAL, "fanout-dest=: must be an NBD URI, as nbd://host/export");

@@ -32,10 +32,6 @@ struct CommonSettings {
   std::chrono::milliseconds drain_timeout{86'400'000};
 };
 
-// From "5", "0.1", "100%": a share, more than 0 and at most 1. Throws util::Error EINVAL naming the
-// parameter.
-double parse_percent(const std::string &key, const std::string &value);
-
 // What follows a fanout-dest applies to that destination; what precedes the first one is the
 // default of all.
 class SettingsList {

@@ -46,12 +46,12 @@ Mask outside(uint64_t blocks) {
 }  // namespace
 
 TEST_CASE("a percentage") {
-  CHECK(parse_percent("apply-verify", "100") == 1);
-  CHECK(parse_percent("apply-verify", "5%") == Approx(0.05));
-  CHECK(parse_percent("apply-verify", "0.01") == Approx(0.0001));
+  CHECK(util::parse_percent("apply-verify", "100") == 1);
+  CHECK(util::parse_percent("apply-verify", "5%") == Approx(0.05));
+  CHECK(util::parse_percent("apply-verify", "0.01") == Approx(0.0001));
   for (const char *bad : {"", "0", "-1", "101", "x", "5x", "%", "nan", "inf", "5%%"}) {
     INFO(bad);
-    CHECK_THROWS_WITH(parse_percent("apply-verify", bad), Catch::Contains("apply-verify="));
+    CHECK_THROWS_WITH(util::parse_percent("apply-verify", bad), Catch::Contains("apply-verify="));
   }
 }
 
@@ -98,7 +98,7 @@ TEST_CASE("a lower percentage finds what differs as often as the manual says") {
         if (!differs[b]) --left;
         differs[b] = true;
       }
-      Choice choice(share, static_cast<uint64_t>(seed));
+      util::Choice choice(share, static_cast<uint64_t>(seed));
       bool hit = false;
       for (uint64_t b = choice.next(0); b < blocks; b = choice.next(b + 1)) {
         hit = hit || differs[b];
