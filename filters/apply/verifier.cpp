@@ -2,7 +2,6 @@
 #include "filters/apply/verifier.hpp"
 
 #include <algorithm>
-#include <cerrno>
 
 #include "common/util/error.hpp"
 
