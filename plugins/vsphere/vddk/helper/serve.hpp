@@ -10,9 +10,8 @@
 
 namespace vsphere::vddk {
 
-// Answers Read and Query until Stop or the end of the socket. `slots` is the shared memory, a whole
-// number of slots; it and the rest must stay until the disk is closed, for reads go on until then.
-// Throws util::Error at what is no message.
+// Answers Read and Query until Stop or the end of the socket; what is under way then is finished.
+// `slots` is the shared memory, a whole number of slots. Throws util::Error at what is no message.
 void serve(Channel &channel, const Library &library, const Access &access,
            std::span<std::byte> slots);
 
