@@ -36,10 +36,13 @@ Source::Source(const Settings &settings, const util::Log &log)
 void Source::start() {
   try {
     prepare();
+    signals_->check();
   } catch (...) {
     stop();
+    signals_.reset();
     throw;
   }
+  signals_.reset();
 }
 
 void Source::prepare() {
@@ -54,6 +57,7 @@ void Source::prepare() {
   std::vector<DiskInfo> chosen = choose(vm);
   check(vm, chosen);
 
+  signals_.emplace();
   if (ours && remove_leftovers(client_, vm, log_)) {
     vm = describe_vm(client_, vm.ref);
     chosen = choose(vm);
@@ -227,6 +231,7 @@ Disk Source::load(const VmInfo &vm, const DiskInfo &info, const std::string &dat
       if (auto allocated = reader->allocated()) return *std::move(allocated);
     }
     return all_areas(info.capacity, [&](uint64_t start) {
+      signals_->check();
       return patiently(settings_.retry, log_, [&] {
         return client_.query_changed_disk_areas(vm.ref, frozen_, info.key, start, change_id);
       });

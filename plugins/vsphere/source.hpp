@@ -19,6 +19,7 @@
 #include "plugins/vsphere/inventory.hpp"
 #include "plugins/vsphere/run_lock.hpp"
 #include "plugins/vsphere/snapshot.hpp"
+#include "plugins/vsphere/start_signals.hpp"
 #include "plugins/vsphere/transport.hpp"
 #include "plugins/vsphere/transport_settings.hpp"
 
@@ -90,6 +91,7 @@ class Source {
   const util::Log log_;
   Client client_;
   const std::unique_ptr<Transport> transport_;
+  std::optional<StartSignals> signals_;  // while there may be a snapshot and nbdkit is not ready
   std::optional<RunLock> lock_;
   std::optional<Snapshot> snapshot_;  // ours, if we made one
   Ref frozen_;                        // the snapshot that is read

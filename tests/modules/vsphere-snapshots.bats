@@ -214,16 +214,42 @@ one_of_several() {
     clean
 }
 
+under_way() { [ "$(of "s['folder']['requests']")" -gt 3 ]; }
+
 @test "the client vanishes in the middle" {
     vc --delay-ms 50
     serve disk=2000 connections=2
     timeout 60 nbdcopy --request-size=65536 "$(uri src)" null: 2> client.log 3>&- &
     local client=$!
-    until_true 20 test "$(of "s['folder']['requests']")" -gt 3
+    until_true 20 under_way
     kill -KILL $client
     wait $client || true
     nbdcopy "$(uri src)" out.img
     same one.img out.img
     stop src
     clean
+}
+
+querying() { [ "$(of "s['soap'].get('QueryChangedDiskAreas', 0)")" -ge 4 ]; }
+
+# As of a run that is told to end before it serves: nothing may be left.
+@test "SIGTERM and SIGHUP while the maps are loaded: the snapshot is removed" {
+    local signal shell status
+    for signal in TERM HUP; do
+        vc
+        # The fourth page is waited for, a second long.
+        control vc 'fault?where=QueryChangedDiskAreas&kind=SystemError&after=3'
+        timeout 60 nbdkit -f -U early.sock "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" retry-delay=1 \
+            > early.log 2>&1 3>&- &
+        shell=$! status=0
+        until_true 20 querying
+        [ "$(of "len(v['snapshots'])")" = 1 ]
+        kill -$signal "$(pgrep -P $shell)"
+        wait $shell || status=$?
+        cat early.log
+        [ "$status" = 1 ]
+        grep -q 'told to end by .* before it was ready' early.log
+        clean
+        stop vc
+    done
 }
