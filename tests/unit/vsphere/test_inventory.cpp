@@ -73,6 +73,46 @@ TEST_CASE("disks that cannot be read say why") {
              Catch::Contains("not a flat file"));
 }
 
+TEST_CASE("disks that share a bus or themselves say so") {
+  pugi::xml_document document;
+  REQUIRE(document.load_string(
+      "<val xmlns:X=\"i\">"
+      "<VirtualDevice X:type=\"VirtualDisk\"><key>2000</key><backing X:type=\"B\"/>"
+      "<controllerKey>1000</controllerKey><capacityInKB>1</capacityInKB></VirtualDevice>"
+      "<VirtualDevice X:type=\"VirtualDisk\"><key>2016</key><backing X:type=\"B\"/>"
+      "<controllerKey>1001</controllerKey><capacityInKB>1</capacityInKB></VirtualDevice>"
+      "<VirtualDevice X:type=\"ParaVirtualSCSIController\"><key>1000</key>"
+      "<sharedBus>physicalSharing</sharedBus></VirtualDevice>"
+      "<VirtualDevice X:type=\"ParaVirtualSCSIController\"><key>1001</key>"
+      "<sharedBus>noSharing</sharedBus></VirtualDevice></val>"));
+  std::vector<DiskInfo> disks = parse_disks(document.first_child());
+  REQUIRE(disks.size() == 2);
+  CHECK(disks[0].bus == "physicalSharing");
+  CHECK(disks[1].bus == "noSharing");
+
+  DiskInfo disk = disk_with("VirtualDiskFlatVer2BackingInfo");
+  disk.bus = "noSharing";
+  CHECK(unreadable_because(disk).empty());
+  disk.bus = "virtualSharing";
+  CHECK_THAT(unreadable_because(disk), Catch::Contains("SCSI bus"));
+  disk.bus.clear();
+  disk.sharing = "sharingMultiWriter";
+  CHECK_THAT(unreadable_because(disk), Catch::Contains("multi-writer"));
+}
+
+TEST_CASE("a snapshot is found by its reference, or as the current one; ours are not") {
+  VmInfo vm;
+  vm.name = "web1";
+  CHECK_THROWS_WITH(find_snapshot(vm, "current"), Catch::Contains("it has none"));
+  auto ref = [](const char *moref) { return Ref{"VirtualMachineSnapshot", moref}; };
+  vm.snapshots = {{ref("s-1"), "a"}, {ref("s-2"), "b"}, {ref("s-3"), snapshot_name()}};
+  vm.current_snapshot = ref("s-2");
+  CHECK(find_snapshot(vm, "current").name == "b");
+  CHECK(find_snapshot(vm, "s-1").name == "a");
+  CHECK_THROWS_WITH(find_snapshot(vm, "s-9"), Catch::Contains("s-1 (\"a\"), s-2 (\"b\")"));
+  CHECK_THROWS_WITH(find_snapshot(vm, "s-3"), Catch::Contains("belongs to a run of nbdkit"));
+}
+
 TEST_CASE("the snapshot tree is read whole") {
   pugi::xml_document document;
   REQUIRE(document.load_string(

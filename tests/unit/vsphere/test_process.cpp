@@ -14,6 +14,7 @@
 #include "plugins/vsphere/retry.hpp"
 #include "plugins/vsphere/run_lock.hpp"
 #include "plugins/vsphere/secret.hpp"
+#include "plugins/vsphere/start_signals.hpp"
 
 using namespace vsphere;
 
@@ -30,6 +31,40 @@ int in_child(const std::function<int()> &f) {
 }
 
 }  // namespace
+
+TEST_CASE("a signal to end is noted while the server gets ready, and heeded again after that") {
+  auto ended_by = [](const std::function<void()> &f) {
+    pid_t pid = fork();
+    if (pid == 0) {
+      std::signal(SIGTERM, SIG_DFL);  // and not as Catch2 has it
+      f();
+      _exit(0);
+    }
+    int status = 0;
+    REQUIRE(waitpid(pid, &status, 0) == pid);
+    return WIFSIGNALED(status) ? WTERMSIG(status) : -WEXITSTATUS(status);
+  };
+  CHECK(ended_by([] {
+          StartSignals signals;
+          signals.check();
+          raise(SIGTERM);
+          try {
+            signals.check();
+          } catch (const util::Error &e) {
+            _exit(e.errnum() == EINTR ? 42 : 1);
+          }
+        }) == -42);
+  CHECK(ended_by([] {
+          { StartSignals signals; }
+          raise(SIGTERM);
+        }) == SIGTERM);
+  CHECK(ended_by([] {
+          std::signal(SIGHUP, SIG_IGN);
+          StartSignals signals;
+          raise(SIGHUP);
+          signals.check();
+        }) == 0);
+}
 
 TEST_CASE("the will is executed once") {
   int count = 0;
