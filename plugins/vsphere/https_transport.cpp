@@ -59,8 +59,11 @@ std::unique_ptr<HostFile> HttpsTransport::direct(const DiskPlace &place, const D
     std::optional<std::string> name = tickets_.host_of(place.vm);
     if (!name) return nullptr;  // it is the one we log in to
     host = *name;
+    if (host == unreachable_) return nullptr;
     return try_host(host, place, file, last, size);
   } catch (const util::Error &e) {
+    auto *failure = dynamic_cast<const TransportError *>(&e);
+    if (failure != nullptr && !failure->connected()) unreachable_ = host;
     log_.info("{} is read through {}, not directly from {}: {}", file.name(), endpoint_.host, host,
               e.what());
     return nullptr;
@@ -83,7 +86,9 @@ std::unique_ptr<HostFile> HttpsTransport::try_host(const std::string &host, cons
 
 // The server, whose certificate has been checked, vouches for its host's.
 HttpPool &HttpsTransport::pool_of(const std::string &host, const std::string &thumbprint) {
-  if (host_pool_ && host_pool_->endpoint().host == host) return *host_pool_;
+  for (auto &pool : host_pools_) {
+    if (pool.endpoint().host == host) return pool;
+  }
   Endpoint endpoint = endpoint_;
   endpoint.host = host;
   endpoint.connect_timeout = std::min(endpoint.connect_timeout, host_connect_timeout);
@@ -93,7 +98,7 @@ HttpPool &HttpsTransport::pool_of(const std::string &host, const std::string &th
     endpoint.cafile.clear();
     endpoint.insecure = false;
   }
-  return host_pool_.emplace(endpoint, connections_);
+  return host_pools_.emplace_back(endpoint, connections_);
 }
 
 std::string HttpsTransport::description() const {

@@ -5,8 +5,8 @@
 // the server we log in to.
 #pragma once
 
+#include <list>
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "plugins/vsphere/datastore.hpp"
@@ -41,8 +41,9 @@ class HttpsTransport : public Transport {
   const util::Log log_;
   Datastore datastore_;
   TicketOffice tickets_;
-  std::optional<HttpPool> host_pool_;  // once there is a host that we read from
-  std::string route_;                  // of the last disk opened, for the log
+  std::list<HttpPool> host_pools_;  // a machine may move to another host between two disks
+  std::string unreachable_;         // a host that the other disks need not wait for
+  std::string route_;               // of the last disk opened, for the log
 };
 
 }  // namespace vsphere
