@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "plugins/vsphere/nbd_transport.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <mutex>
@@ -15,10 +16,12 @@ namespace {
 
 constexpr uint64_t sector = 512;  // bytes
 
-nbd::Options options_for(const std::string &uri) {
+nbd::Options options_for(const std::string &uri, std::chrono::seconds timeout) {
   nbd::Options options;
   options.uri = uri;
   options.name = nbd::name_of_uri(uri);
+  options.request_timeout = timeout;
+  options.connect_timeout = std::min<std::chrono::milliseconds>(options.connect_timeout, timeout);
   return options;
 }
 
@@ -98,9 +101,10 @@ class NbdDisk : public DiskReader {
 
 }  // namespace
 
-NbdTransport::NbdTransport(const std::string &uri, unsigned connections, const RetryPolicy &policy,
+NbdTransport::NbdTransport(const std::string &uri, unsigned connections,
+                           std::chrono::seconds timeout, const RetryPolicy &policy,
                            const util::Log &log)
-    : options_(options_for(uri)), connections_(connections), policy_(policy), log_(log) {}
+    : options_(options_for(uri, timeout)), connections_(connections), policy_(policy), log_(log) {}
 
 std::unique_ptr<DiskReader> NbdTransport::open(const DiskPlace &place) {
   if (place.info.capacity < sector) util::fail(EIO, "disk {} has no sector", place.info.key);

@@ -4,6 +4,7 @@
 // what is allocated and what has changed comes from vSphere all the same.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -15,8 +16,9 @@ namespace vsphere {
 
 class NbdTransport : public Transport {
  public:
-  NbdTransport(const std::string &uri, unsigned connections, const RetryPolicy &policy,
-               const util::Log &log);
+  // `timeout`: of a request.
+  NbdTransport(const std::string &uri, unsigned connections, std::chrono::seconds timeout,
+               const RetryPolicy &policy, const util::Log &log);
 
   // Connects, without retries: a server that was never reached is more likely a wrong one than one
   // that will come back. Its disk must have the size of ours, and its last sector be readable.

@@ -62,7 +62,7 @@ std::unique_ptr<Transport> make_transport(const Settings &settings, const util::
   switch (settings.transport.kind) {
     case Kind::nbd:
       return std::make_unique<NbdTransport>(settings.transport.nbd_uri, settings.connections,
-                                            settings.retry, log);
+                                            settings.endpoint.stall_timeout, settings.retry, log);
     case Kind::vddk:
       return make_vddk(settings, log);
     case Kind::https:

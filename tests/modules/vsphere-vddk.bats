@@ -492,3 +492,26 @@ Exit" ]
     ln -s libvixDiskLib.so.8 sdk/lib64/libvixDiskLib.so.6
     nbdkit "$VSPHERE" libdir="$PWD/sdk" --dump-plugin | grep -q 'libvixDiskLib.so.8$'
 }
+
+@test "timeout=: VDDK or an NBD server that does not answer does not hang us" {
+    vc
+    standin
+    serve "${VDDK[@]}" timeout=1
+    wrong ReadAsync 0 1 hang
+    timeout 60 nbdcopy "$(uri src)" out.img
+    same one.img out.img
+    grep -q 'VDDK did not answer within 1000 ms, and its helper was killed; retry 1 of 3' src.log
+    stop src
+    orderly
+
+    start far file one.img
+    serve transport=nbd nbd-uri="$(uri far)" timeout=1 retries=0
+    nbdcopy "$(uri src)" out.img
+    kill -STOP "$(cat far.pid)"
+    refuses "" timeout 30 qemu-io -r -f raw -c 'read 0 64k' "$(uri src)"
+    grep -q 'error: transport nbd: .*timed out' src.log
+    kill -CONT "$(cat far.pid)"
+    rm out.img
+    nbdcopy "$(uri src)" out.img
+    same one.img out.img
+}

@@ -92,14 +92,12 @@ std::unique_ptr<DiskReader> VddkTransport::open(const DiskPlace &place) {
     s.slots = settings_.connections * slots_per_connection;
     return s;
   };
-  auto disk =
-      std::make_unique<VddkDisk>(DiskSettings{helper_,
-                                              start,
-                                              place.info.capacity,
-                                              place.info.file + " on " + settings_.endpoint.host,
-                                              settings_.retry,
-                                              {}},
-                                 log_);
+  Deadlines deadlines;
+  deadlines.request = settings_.endpoint.stall_timeout;
+  auto disk = std::make_unique<VddkDisk>(
+      DiskSettings{helper_, start, place.info.capacity,
+                   place.info.file + " on " + settings_.endpoint.host, settings_.retry, deadlines},
+      log_);
   mode_ = disk->mode();
   std::array<std::byte, sector_size> last;
   disk->read(last, place.info.capacity - sector_size);
