@@ -3,6 +3,7 @@
 # The vsphere plugin's other transports, vddk and nbd, against the simulated vCenter.
 load ../lib
 load ../vcenter/vcenter
+load vsphere
 
 prepare() {
     random_file one.img 16M 1
@@ -26,11 +27,6 @@ once() {
     timeout 60 nbdkit -U - "$VSPHERE" "${SERVER[@]}" "${arguments[@]}" --run "$2"
 }
 
-state() { control vc state; }
-# of EXPRESSION: of the simulator's state s, and its VM v.
-of() { state | /usr/bin/python3 -c "import json, sys; s = json.load(sys.stdin); v = s['vms']['vm-42']; print($1)"; }
-clean() { [ "$(of "(len(v['snapshots']), s['sessions'])")" = "(0, 0)" ]; }
-
 # fails TEXT ARGUMENTS...: the plugin does not start, says TEXT in one line, leaves nothing behind.
 fails() {
     local text=$1
@@ -38,14 +34,6 @@ fails() {
     refuses "$text" timeout 60 nbdkit -U - "$VSPHERE" "${SERVER[@]}" "$@" --run true
     [ "$(grep -c 'nbdkit: error: [^w]' <<< "$output")" = 1 ]
     clean
-}
-
-map() { nbdinfo --map "$1" | awk '{print $1, $2, $3}'; }
-
-checkpoint() {
-    nbdinfo --json "$1" | /usr/bin/python3 -c '
-import json, sys
-print(json.loads(json.load(sys.stdin)["exports"][0]["description"])["checkpoint"])'
 }
 
 @test "nbd: the bytes of nbdkit file and of qemu-nbd, the map of vSphere" {
