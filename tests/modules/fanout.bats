@@ -241,6 +241,16 @@ assert h.pread(512, 0) == b"z" * 512
     grep -q 'error: full: cannot write 65536 bytes at offset 0: No space left on device' f.log
 }
 
+@test "a destination that does not permit it is not asked again" {
+    start no --filter=error memory 1M error-pwrite=EPERM error-pwrite-rate=100%
+    fan f memory 1M fanout-dest="$(uri no)" fanout-name=no
+    run write_once "$(uri f)"
+    [ "$status" -ne 0 ]
+    [[ "$output" == *"not permitted"* ]]
+    grep -q 'error: no: cannot write 65536 bytes at offset 0: Operation not permitted' f.log
+    must_fail grep -q 'trying again' f.log
+}
+
 @test "a destination that stops answering ends the request at fanout-timeout" {
     start a memory 1M
     fan f memory 1M fanout-dest="$(uri a)" fanout-name=a fanout-timeout=1 fanout-retries=0
