@@ -42,7 +42,8 @@ std::vector<std::string> environment_with(const std::string &library_path) {
     if (!entry.starts_with(name)) {
       all.emplace_back(entry);
     } else if (entry.size() > name.size()) {
-      first += ":" + std::string(entry.substr(name.size()));
+      first += ':';
+      first += entry.substr(name.size());
     }
   }
   all.push_back(first);
