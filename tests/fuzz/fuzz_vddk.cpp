@@ -19,7 +19,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   });
   fuzz::may_refuse([&] {
     std::vector<Block> blocks(size / sizeof(Block));
-    std::memcpy(blocks.data(), data, blocks.size() * sizeof(Block));
+    if (!blocks.empty()) std::memcpy(blocks.data(), data, blocks.size() * sizeof(Block));
     constexpr Block asked = {1024, 1u << 20};
     std::vector<extents::Range> ranges;
     add_blocks(ranges, blocks, asked);

@@ -162,7 +162,9 @@ void VddkDisk::query(Worker &worker, std::vector<extents::Range> &ranges) {
     if (done.code != vix_ok) util::fail(EIO, "{} (error {})", done.text, done.code);
     if (done.count > chunks) util::fail(EPROTO, "{} blocks in one answer", done.count);
     std::vector<Block> blocks(done.count);
-    std::memcpy(blocks.data(), slot->memory().data(), done.count * sizeof(Block));
+    if (done.count > 0) {
+      std::memcpy(blocks.data(), slot->memory().data(), done.count * sizeof(Block));
+    }
     add(blocks, asked);
   }
   if (all.tail.length > 0) add({&all.tail, 1}, all.tail);

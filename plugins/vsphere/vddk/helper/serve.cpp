@@ -68,7 +68,7 @@ class Server {
     }
     const uint32_t count = list->count;
     const bool fits = count <= memory.size() / sizeof(Block);
-    if (fits) std::memcpy(memory.data(), list->blocks, count * sizeof(Block));
+    if (fits && count > 0) std::memcpy(memory.data(), list->blocks, count * sizeof(Block));
     library_.FreeBlockList(list);
     if (fits) {
       answer(channel_, {request.id, vix_ok, count, ""});
