@@ -80,7 +80,8 @@ Start start_of(const Place &place) {
   s.snapshot = "snapshot-1";
   s.path = "[ds] a/a.vmdk";
   s.transports = "nbd";
-  s.identity = "unit test";
+  // A helper waits for an earlier one of the same identity, whoever has started that.
+  s.identity = "unit test in " + place.path;
   s.slots = 4;
   return s;
 }
