@@ -4,21 +4,10 @@
 #include <vector>
 
 #include "filters/fanout/dirty_map.hpp"
+#include "tests/unit/fanout/runs.hpp"
 
 using fanout::DirtyMap;
 using fanout::Range;
-
-namespace {
-
-constexpr uint64_t B = DirtyMap::block;
-
-std::vector<Range> runs(const DirtyMap &map) {
-  std::vector<Range> list;
-  map.for_each([&](Range r) { list.push_back(r); });
-  return list;
-}
-
-}  // namespace
 
 TEST_CASE("a block is in the map if a byte of it is") {
   DirtyMap map;

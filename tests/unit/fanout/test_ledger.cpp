@@ -4,23 +4,12 @@
 #include <vector>
 
 #include "filters/fanout/ledger.hpp"
+#include "tests/unit/fanout/runs.hpp"
 
 using fanout::DirtyMap;
 using fanout::Ledger;
 using fanout::Range;
 using Way = Ledger::Way;
-
-namespace {
-
-constexpr uint64_t B = DirtyMap::block;
-
-std::vector<Range> runs(const DirtyMap &map) {
-  std::vector<Range> list;
-  map.for_each([&](Range r) { list.push_back(r); });
-  return list;
-}
-
-}  // namespace
 
 TEST_CASE("a direct request that arrives leaves nothing owed, one that does not its blocks") {
   Ledger ledger(100 * B);
