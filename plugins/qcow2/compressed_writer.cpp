@@ -32,6 +32,9 @@ CompressedWriter::CompressedWriter(Layer &layer, Metadata &metadata, Compression
               {[this](uint64_t clusters) { return metadata_.allocate_reserved(clusters); },
                [this](std::span<const std::byte> data, uint64_t offset) {
                  layer_.file.write(data, offset);
+               },
+               [this](std::span<std::byte> buffer, uint64_t offset) {
+                 layer_.file.read_or_zero(buffer, offset);
                }}) {
   layer_.unpacker.set_pending([this](std::span<std::byte> buffer, uint64_t offset) {
     return packer_.read(buffer, offset);
@@ -223,9 +226,11 @@ void CompressedWriter::complete_all() {
   }
 }
 
-void CompressedWriter::close() {
+uint64_t CompressedWriter::close() {
   complete_all();
-  for (const auto &range : packer_.close()) metadata_.abandon(range.offset, range.length);
+  Packer::Rest rest = packer_.close();
+  for (const auto &range : rest.unused) metadata_.abandon(range.offset, range.length);
+  return rest.end;
 }
 
 }  // namespace qcow2

@@ -56,8 +56,9 @@ class CompressedWriter {
   // before the sync that has to come before that.
   void write_out() { packer_.write_out(); }
   // Before the image is closed, when no other thread uses it: complete_all() and write_out(), and
-  // what was reserved and not used is given back.
-  void close();
+  // what was reserved and not used is given back. Returns the offset in the file behind all packed
+  // data, 0 if there is none.
+  uint64_t close();
 
  private:
   struct Packed {

@@ -71,9 +71,9 @@ void Image::detach() noexcept {
 }
 
 void Image::finalise() {
-  if (compressed_) compressed_->close();
+  uint64_t packed_end = compressed_ ? compressed_->close() : 0;
   layer_->unpacker.forget();  // what is free in the file may be given out again
-  metadata_->finalise();
+  metadata_->finalise(packed_end);
 }
 
 // A change that is under way when the flush begins counts as made after it.

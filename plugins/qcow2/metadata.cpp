@@ -269,7 +269,7 @@ void Metadata::count_shared(Sharing &sharing) const {
   });
 }
 
-void Metadata::finalise() {
+void Metadata::finalise(uint64_t packed_end) {
   if (!is_dirty()) return;
   flush();
   Bitmap used(room_for_refcounts(allocator_.end()));
@@ -280,6 +280,9 @@ void Metadata::finalise() {
       {header_.refcount_table_offset, header_.refcount_table_clusters}, allocator_, used, sharing);
   // Cuts off what was given out and never linked, and fills the last cluster.
   uint64_t length = layer_.geometry.start_of(allocator_.end());
+  if (packed_end != 0 && layer_.geometry.cluster_of(packed_end - 1) + 1 == allocator_.end()) {
+    length = Geometry::round_up(packed_end, sector);
+  }
   layer_.file.set_length(length);
   sync();
   move_refcount_table(table);

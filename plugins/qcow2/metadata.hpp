@@ -67,8 +67,9 @@ class Metadata {
 
   bool is_dirty() const { return state_.load() == State::dirty; }
   // Makes the image clean: after it qemu-img check finds neither errors nor leaks. Does nothing if
-  // it is clean. Throws util::Error; then it stays dirty.
-  void finalise();
+  // it is clean. packed_end: behind the packed data in the file; if that is what the file ends with,
+  // the file ends there too, as QEMU's do. Throws util::Error; then it stays dirty.
+  void finalise(uint64_t packed_end = 0);
 
  private:
   enum class State : uint8_t { clean, marking, dirty };

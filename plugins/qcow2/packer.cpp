@@ -34,50 +34,77 @@ Packer::Packer(uint32_t cluster_bits, uint64_t max_references, File file)
 
 Entry Packer::add(std::span<const std::byte> data) {
   Lock lock(mutex_);
-  Chunk *chunk = nullptr;
+  Place place;
   for (;;) {
     write_shut_chunks(lock);
-    chunk = find_room(data.size());
-    if (chunk != nullptr && chunk->waiting == 0) break;
-    if (chunk != nullptr || reserving_) {
+    place = find_room(data.size());
+    if (place.chunk != nullptr && !place.is_awaited()) break;
+    if (place.chunk != nullptr || reserving_) {
       changed_.wait(lock);
     } else {
       reserve(lock);
     }
   }
-  size_t at = chunk->used;
-  chunk->used += data.size();
-  ++chunk->copying;
+  take(place, data.size());
+  Chunk &chunk = *place.chunk;
+  Chunk *next = place.next;
+  ++chunk.copying;
+  if (next != nullptr) ++next->copying;
   lock.unlock();
-  std::memcpy(chunk->bytes.data() + at, data.data(), data.size());
+  auto here = data.first(std::min(data.size(), chunk.size - place.at));
+  std::memcpy(chunk.bytes.data() + place.at, here.data(), here.size());
+  if (next != nullptr) {
+    std::memcpy(next->bytes.data(), data.data() + here.size(), data.size() - here.size());
+  }
   lock.lock();
-  if (--chunk->copying == 0) changed_.notify_all();
-  return compressed_entry(chunk->offset + at, data.size(), cluster_bits_);
+  --chunk.copying;
+  if (next != nullptr) --next->copying;
+  changed_.notify_all();
+  return compressed_entry(chunk.offset + place.at, data.size(), cluster_bits_);
 }
 
-Packer::Chunk *Packer::find_room(size_t length) {
+Packer::Place Packer::find_room(size_t length) {
   for (Chunk &chunk : chunks_) {
-    if (chunk.open && make_place(chunk, length)) return &chunk;
+    if (!chunk.open) continue;
+    size_t at = free_from(chunk);
+    if (at >= chunk.size) continue;
+    if (length <= chunk.size - at) return {&chunk, at, nullptr};
+    if (Chunk *next = empty_chunk_behind(chunk)) return {&chunk, at, next};
   }
-  return nullptr;
+  return {};
 }
 
-// Whether the length fits; then `used` is where it goes, and its reference is counted.
-bool Packer::make_place(Chunk &chunk, size_t length) const {
-  uint64_t cluster = chunk.used >> cluster_bits_;
-  size_t at = chunk.used;
-  if (chunk.references >= max_references_) at = (cluster + 1) << cluster_bits_;
-  if (at > chunk.size || length > chunk.size - at) return false;
-  if (chunk.waiting > 0) return true;  // it is not taken now
-  if (at != chunk.used) {
-    skip_to(chunk, at);
-    chunk.references = 0;
-  }
-  uint64_t first = at >> cluster_bits_;
-  uint64_t last = (at + length - 1) >> cluster_bits_;
+Packer::Chunk *Packer::empty_chunk_behind(const Chunk &chunk) {
+  auto it = std::find_if(chunks_.begin(), chunks_.end(), [&](const Chunk &c) {
+    return c.open && c.used == 0 && c.offset == chunk.offset + chunk.size;
+  });
+  return it == chunks_.end() ? nullptr : &*it;
+}
+
+// Where the next data would go: not into a host cluster that has all the references it can have.
+size_t Packer::free_from(const Chunk &chunk) const {
+  if (chunk.references < max_references_) return chunk.used;
+  return ((chunk.used >> cluster_bits_) + 1) << cluster_bits_;
+}
+
+void Packer::take(const Place &place, size_t length) {
+  Chunk &chunk = *place.chunk;
+  if (place.at != chunk.used) skip_to(chunk, place.at);
+  size_t here = std::min(length, chunk.size - place.at);
+  use(chunk, here);
+  end_ = std::max(end_, chunk.offset + chunk.used);
+  if (place.next == nullptr) return;
+  use(*place.next, length - here);
+  end_ = std::max(end_, place.next->offset + place.next->used);
+  chunk.open = false;
+}
+
+void Packer::use(Chunk &chunk, size_t length) const {
+  uint64_t first = chunk.used >> cluster_bits_;
+  chunk.used += length;
+  uint64_t last = (chunk.used - 1) >> cluster_bits_;
   chunk.references = first == last ? chunk.references + 1 : 1;
-  if ((at + length) >> cluster_bits_ != last) chunk.references = 0;  // ends with the cluster
-  return true;
+  if (chunk.used >> cluster_bits_ != last) chunk.references = 0;  // ends with the cluster
 }
 
 void Packer::skip_to(Chunk &chunk, size_t to) const {
@@ -91,7 +118,7 @@ void Packer::skip_to(Chunk &chunk, size_t to) const {
 void Packer::reserve(Lock &lock) {
   size_t cluster = size_t{1} << cluster_bits_;
   size_t size =
-      std::clamp<size_t>(std::bit_ceil(total_ / 16 + 1), std::max(cluster, page_), largest_);
+      std::clamp<size_t>(std::bit_ceil(total_ / 64 + 1), std::max(cluster, page_), largest_);
   reserving_ = true;
   lock.unlock();
   uint64_t offset = 0;
@@ -192,30 +219,45 @@ void Packer::write_out() {
   }
 }
 
+// What is in memory is taken from there, what is not was written before it went.
 bool Packer::read(std::span<std::byte> buffer, uint64_t offset) const {
+  const uint64_t end = offset + buffer.size();
+  auto part = [&](extents::Range r) { return buffer.subspan(r.offset - offset, r.length); };
+  std::vector<extents::Range> written;
   Lock lock(mutex_);
-  auto it = std::find_if(chunks_.begin(), chunks_.end(), [&](const Chunk &c) {
-    return offset >= c.offset && offset - c.offset < c.used;
-  });
-  if (it == chunks_.end()) return false;
-  settle(*it, lock);
-  size_t at = offset - it->offset;
-  size_t n = std::min(buffer.size(), it->used - at);
-  std::memcpy(buffer.data(), it->bytes.data() + at, n);
-  std::fill(buffer.begin() + static_cast<std::ptrdiff_t>(n), buffer.end(), std::byte{0});
+  for (uint64_t at = offset; at < end;) {
+    Chunk *chunk = nullptr;  // the first that has something of the rest
+    for (Chunk &c : chunks_) {
+      if (c.offset + c.used <= at || c.offset >= end || c.used == 0) continue;
+      if (chunk == nullptr || c.offset < chunk->offset) chunk = &c;
+    }
+    uint64_t start = chunk == nullptr ? end : std::max(at, chunk->offset);
+    if (at < start) written.push_back({at, start - at});
+    if (chunk == nullptr) break;
+    settle(*chunk, lock);
+    uint64_t stop = std::min(end, chunk->offset + chunk->used);
+    std::memcpy(part({start, stop - start}).data(), chunk->bytes.data() + (start - chunk->offset),
+                stop - start);
+    at = std::min(end, chunk->offset + chunk->size);
+    std::ranges::fill(part({stop, at - stop}), std::byte{0});  // nobody's yet
+  }
+  lock.unlock();
+  if (written.size() == 1 && written[0].length == buffer.size()) return false;
+  for (const auto &range : written) file_.read(part(range), range.offset);
   return true;
 }
 
-std::vector<extents::Range> Packer::close() {
+Packer::Rest Packer::close() {
   write_out();
   Lock lock(mutex_);
-  std::vector<extents::Range> unused;
+  Rest rest;
+  rest.end = end_;
   for (const Chunk &chunk : chunks_) {
     uint64_t used = Geometry::round_up(chunk.used, uint64_t{1} << cluster_bits_);
-    if (used < chunk.size) unused.push_back({chunk.offset + used, chunk.size - used});
+    if (used < chunk.size) rest.unused.push_back({chunk.offset + used, chunk.size - used});
   }
   chunks_.clear();
-  return unused;
+  return rest;
 }
 
 }  // namespace qcow2

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // What is held in memory before it is compressed, and after.
+#include <algorithm>
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <cerrno>
@@ -30,7 +31,7 @@ class TestFile {
               std::lock_guard lock(mutex_);
               if (fail_allocate) util::fail(ENOSPC, "full");
               // Something else comes between now and then.
-              if (++allocations % 7 == 0) end_ += cluster_size_;
+              if (++allocations % 7 == 0 && !alone) end_ += cluster_size_;
               uint64_t offset = end_;
               end_ += clusters * cluster_size_;
               reserved_ += clusters * cluster_size_;
@@ -48,16 +49,23 @@ class TestFile {
                 written_[offset + i] = true;
                 bytes_[offset + i] = data[i];
               }
+            },
+            [this](std::span<std::byte> buffer, uint64_t offset) {
+              std::ranges::copy(read(offset, buffer.size()), buffer.begin());
             }};
   }
   Bytes read(uint64_t offset, uint64_t length) {
     std::lock_guard lock(mutex_);
-    return {bytes_.begin() + static_cast<std::ptrdiff_t>(offset),
-            bytes_.begin() + static_cast<std::ptrdiff_t>(offset + length)};
+    uint64_t end = std::min<uint64_t>(offset + length, bytes_.size());
+    Bytes range(bytes_.begin() + static_cast<std::ptrdiff_t>(offset),
+                bytes_.begin() + static_cast<std::ptrdiff_t>(end));
+    range.resize(length);
+    return range;
   }
   uint64_t reserved() const { return reserved_; }
 
   std::atomic<bool> fail_allocate = false, fail_write = false;
+  bool alone = false;  // all that is allocated lies in a row
   unsigned writes = 0, allocations = 0;
   uint64_t written_twice = 0;
 
@@ -162,7 +170,7 @@ TEST_CASE(
       if (!packer.read(back, range.offset)) back = file.read(range.offset, range.length);
       CHECK(holds(back, data));
     }
-    auto unused = packer.close();
+    Packer::Rest rest = packer.close();
     for (const auto &[entry, data] : stored) {
       auto range = compressed_range(entry, bits);
       CHECK(holds(file.read(range.offset, range.length), data));
@@ -171,7 +179,7 @@ TEST_CASE(
     }
     CHECK(file.written_twice == 0);
     uint64_t left = 0;
-    for (const auto &range : unused) {
+    for (const auto &range : rest.unused) {
       CHECK(range.offset % cluster == 0);
       left += range.length;
     }
@@ -179,6 +187,48 @@ TEST_CASE(
       CHECK(file.reserved() - left < total + total / 50 + 20 * 4096);  // dense
       CHECK(file.writes < 100);
     }
+  }
+}
+
+TEST_CASE(
+    "what is packed lies without gaps, across chunks too, and is read before all is written") {
+  for (uint32_t bits : {12u, 16u, 21u}) {
+    uint64_t cluster = uint64_t{1} << bits;
+    TestFile file(cluster);
+    file.alone = true;
+    Packer packer(bits, 65535, file.functions());
+    CHECK(Packer(bits, 65535, file.functions()).close().end == 0);
+    std::mt19937_64 random(bits);
+    std::map<Entry, Bytes> stored;
+    uint64_t start = 0, at = 0;
+    auto check = [&](Entry entry) {
+      auto range = compressed_range(entry, bits);
+      Bytes back(range.length);
+      if (!packer.read(back, range.offset)) back = file.read(range.offset, range.length);
+      CHECK(holds(back, stored.at(entry)));
+    };
+    Entry before = 0;
+    while (at - start < 24u << 20) {
+      Bytes data =
+          random_bytes(random() % (max_compressed(bits) / 2) + max_compressed(bits) / 2, at);
+      Entry entry = packer.add(data);
+      auto range = compressed_range(entry, bits);
+      if (start == 0) start = at = range.offset;
+      CHECK(range.offset == at);
+      at += data.size();
+      stored.emplace(entry, std::move(data));
+      if (before != 0) check(before);  // its first chunk has just been written, perhaps
+      before = entry;
+    }
+    for (const auto &[entry, data] : stored) check(entry);
+    uint64_t end = packer.close().end;
+    CHECK(end >= at);
+    CHECK(end - at < 4096);  // the page
+    for (const auto &[entry, data] : stored) {
+      auto range = compressed_range(entry, bits);
+      CHECK(holds(file.read(range.offset, range.length), data));
+    }
+    CHECK(file.written_twice == 0);
   }
 }
 
