@@ -41,7 +41,7 @@ bool Destination::flush(Guard &guard) {
   }
   end_flush(part);
   guard.lock();
-  if (!part.outcome.good() && behind && machine_.connected()) {
+  if (!part.outcome.good() && behind && !stop_ && machine_.connected()) {
     machine_.pass_ended(Clock::now(), true);  // so that it pauses before it tries again
     if (machine_.given_up()) gave_up();
   }

@@ -42,11 +42,17 @@ bool Destination::has_much_to_do() const {
   return !ledger_.settled() || settings_.verify > 0 || !machine_.connected();
 }
 
+// What waits for fanout-rate would keep the thread, and so the server, for as long as that takes.
 void Destination::stop() {
-  Guard guard(*this);
-  stop_ = true;
-  merging_ = false;
-  changed_.notify_all();
+  std::shared_ptr<Link> link;
+  {
+    Guard guard(*this);
+    stop_ = true;
+    merging_ = false;
+    link = link_;
+    changed_.notify_all();
+  }
+  if (link) link->give_up();
 }
 
 void Destination::close() {

@@ -79,13 +79,18 @@ void Link::read(Gather &gather, Outcome &outcome, std::span<std::byte> buffer, u
   }
 }
 
+void Link::give_up() {
+  given_up_ = true;
+  limiter_.break_up();
+}
+
 void Link::submit(const Piece &piece) {
   piece.gather->add();
   bool payload = piece.data != nullptr || piece.into != nullptr;
   limiter_.acquire(
       [this, piece](bool granted) {
         if (granted) return issue(piece);
-        fail(piece, ENOTCONN);
+        fail(piece, given_up_ ? ECANCELED : ENOTCONN);
         piece.gather->done();
       },
       payload ? piece.count : 0);

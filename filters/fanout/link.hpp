@@ -39,6 +39,9 @@ class Link {
   void flush(Gather &gather, Outcome &outcome);
   void read(Gather &gather, Outcome &outcome, std::span<std::byte> buffer, uint64_t offset);
 
+  // What has not been sent to the server yet, and all that comes, fails with ECANCELED.
+  void give_up();
+
   // One connection lost is all lost: what was acknowledged there may not have been flushed.
   bool dead() const { return dead_ || target_->dead(); }
   const nbd::Info &info() const { return target_->info(); }
@@ -66,6 +69,7 @@ class Link {
   const Settings settings_;
   Counters &counters_;
   std::atomic<bool> dead_ = false;
+  std::atomic<bool> given_up_ = false;
   Limiter limiter_;
   std::unique_ptr<Target> target_;  // last: its threads complete requests, and end first
 };

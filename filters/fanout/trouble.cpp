@@ -45,6 +45,7 @@ void Destination::note(util::Level level, std::string text) const {
 }
 
 void Destination::trouble(const Failure &failure) {
+  if (stop_ && failure.errnum == ECANCELED) return;  // of our own doing
   auto now = Clock::now();
   reason_ = failure.what;
   errnum_ = for_client(failure.errnum);

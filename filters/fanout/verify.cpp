@@ -79,7 +79,7 @@ bool Destination::verify_batch(Guard &guard, Sampler &sampler) {
   for (Look &look : looks) {
     if (!equal[i]) ++counters_.differences;
     ledger_.end(look.id, equal[i++], true);
-    if (look.outcome.good() || link_ != link) continue;
+    if (look.outcome.good() || link_ != link || stop_) continue;
     // It is verified again when it has come back; if it answers with errors, it is given up in time.
     trouble(*look.outcome.failure());
     machine_.pass_ended(Clock::now(), true);
