@@ -17,6 +17,7 @@
 
 #include "common/nbd/handshake.hpp"
 #include "common/util/fd.hpp"
+#include "common/util/priority.hpp"
 
 namespace nbd {
 
@@ -78,7 +79,10 @@ class Connection::Impl {
         wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
         handle_(connect(options, name_)),
         info_(read_info(handle_.get())),
-        thread_([this](const std::stop_token &stop) { loop(stop); }) {}
+        thread_([this, background = options.background](const std::stop_token &stop) {
+          if (background) util::give_way();
+          loop(stop);
+        }) {}
 
   ~Impl() {
     thread_.request_stop();

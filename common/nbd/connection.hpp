@@ -23,6 +23,7 @@ struct Options {
   std::chrono::milliseconds connect_timeout{10'000};
   std::chrono::milliseconds request_timeout{60'000};  // for each request
   bool extents = false;                               // ask for base:allocation
+  bool background = false;                            // gives way to others (util::give_way)
 };
 
 // What the server told in the handshake. Sizes in bytes.

@@ -28,21 +28,26 @@ bool Copier::run(Link &link) {
 
 // False: there is nothing more.
 bool Copier::fill(Batch &batch) {
-  batch.buffer.resize(batch_bytes);
   for (size_t used = 0; used + largest <= batch_bytes;) {
     auto copy = means_.next();
     if (!copy) return false;
-    Part &part = batch.parts.emplace_back(*copy, used);
-    used += copy->range.length;
-    try {
-      part.read_failed = !means_.read(std::span(batch.buffer).subspan(part.at, copy->range.length),
-                                      copy->range.offset);
-    } catch (...) {  // it has been reported by what failed
-      part.read_failed = true;
-    }
+    Part &part = batch.parts.emplace_back(std::move(*copy), used);
+    used += part.copy.range.length;
+    if (part.copy.data.empty()) read(batch, part);
     if (part.read_failed) return true;
   }
   return true;
+}
+
+void Copier::read(Batch &batch, Part &part) const {
+  const Range range = part.copy.range;
+  try {
+    batch.buffer.resize(batch_bytes);
+    part.read_failed =
+        !means_.read(std::span(batch.buffer).subspan(part.at, range.length), range.offset);
+  } catch (...) {  // it has been reported by what failed
+    part.read_failed = true;
+  }
 }
 
 void Copier::send(Link &link, Batch &batch) {
@@ -54,7 +59,8 @@ void Copier::send(Link &link, Batch &batch) {
 // Blocks of zeroes are sent as such, whatever they are in the primary.
 void Copier::send_part(Link &link, Batch &batch, Part &part) {
   const Range range = part.copy.range;
-  auto data = std::span(std::as_const(batch.buffer)).subspan(part.at, range.length);
+  std::span<const std::byte> data = part.copy.data;
+  if (data.empty()) data = std::span(batch.buffer).subspan(part.at, range.length);
   auto zero_at = [&](uint64_t at) {
     return util::is_zero(data.subspan(at, std::min(DirtyMap::block, range.length - at)));
   };
@@ -78,7 +84,7 @@ bool Copier::finish(Batch &batch) {
   bool good = true;
   for (Part &part : batch.parts) {
     const Failure *failure = part.outcome.good() ? nullptr : &*part.outcome.failure();
-    means_.over(part.copy, failure, part.read_failed);
+    means_.over(std::move(part.copy), failure, part.read_failed);
     // Errors of the server do not end the pass: what follows may be better. The rest does.
     if (part.read_failed || (failure != nullptr && means_lost(failure->errnum))) good = false;
   }

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Catching up: copies what a destination owes from the primary, in order, in large requests, zeroes as
-// zeroes.
+// zeroes; before that, what clients have just written and is still in memory.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <list>
 #include <optional>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "filters/fanout/gather.hpp"
@@ -26,11 +29,12 @@ class Copier {
   struct Copy {
     Ledger::Id id;
     Range range;
+    std::vector<std::byte> data = {};  // empty: it is in the primary
   };
   struct Means {
     std::function<std::optional<Copy>()> next;  // nothing: the pass is over
     // What became of it. `failure`: of the destination's; nothing: it arrived, unless `read_failed`.
-    std::function<void(const Copy &, const Failure *failure, bool read_failed)> over;
+    std::function<void(Copy, const Failure *failure, bool read_failed)> over;
     // False: the primary cannot be read now. May throw.
     std::function<bool(std::span<std::byte> buffer, uint64_t offset)> read;
     std::function<bool()> stop;  // asked often
@@ -46,10 +50,10 @@ class Copier {
   static constexpr size_t batch_bytes = 2u << 20;
   struct Part {
     Copy copy;
-    size_t at;  // in the buffer
+    size_t at;  // in the buffer, if it is read
     bool read_failed = false;
     Outcome outcome;
-    Part(const Copy &c, size_t place) : copy(c), at(place) {}
+    Part(Copy c, size_t place) : copy(std::move(c)), at(place) {}
   };
   struct Batch {
     std::vector<std::byte> buffer;
@@ -61,6 +65,7 @@ class Copier {
   void send(Link &link, Batch &batch);
   bool finish(Batch &batch);
   void send_part(Link &link, Batch &batch, Part &part);
+  void read(Batch &batch, Part &part) const;
 
   const Means means_;
   std::array<Batch, 2> batches_;

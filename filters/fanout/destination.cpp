@@ -19,6 +19,10 @@ Destination::Destination(size_t number, Settings settings, const std::string &st
       copier_({.next = [this]() -> std::optional<Copier::Copy> {
                  Guard guard(*this);
                  if (!machine_.connected()) return std::nullopt;
+                 if (auto offer = offers_.next()) {
+                   return Copier::Copy{offer->id, offer->id->range, std::move(offer->data)};
+                 }
+                 if (!means_.readers.any()) return std::nullopt;
                  merging_ = !async() && !pass_failed_ &&
                             (merging_ || ledger_.dirty_blocks() <= merging_limit());
                  auto id = ledger_.next_copy(Copier::largest);
@@ -26,13 +30,15 @@ Destination::Destination(size_t number, Settings settings, const std::string &st
                  return Copier::Copy{*id, (*id)->range};
                },
                .over =
-                   [this](const Copier::Copy &c, const Failure *failure, bool read_failed) {
+                   [this](Copier::Copy c, const Failure *failure, bool read_failed) {
                      Guard guard(*this);
                      bool arrived = failure == nullptr && !read_failed && link_;
                      ledger_.end(c.id, arrived, false);
-                     if (arrived) {
+                     if (arrived) machine_.progress();
+                     if (!c.data.empty()) {
+                       offers_.recycle(std::move(c.data));
+                     } else if (arrived) {
                        counters_.copied += c.range.length;
-                       machine_.progress();
                      }
                      if (read_failed && means_.readers.any()) {
                        reason_ =
@@ -48,7 +54,8 @@ Destination::Destination(size_t number, Settings settings, const std::string &st
                .stop =
                    [this] {
                      Guard guard(*this);
-                     return stop_ || !machine_.connected() || !means_.readers.any() ||
+                     return stop_ || !machine_.connected() ||
+                            (offers_.empty() && !means_.readers.any()) ||
                             (state_file_.used() && unsaved_ && Clock::now() >= save_due_);
                    }}) {}
 

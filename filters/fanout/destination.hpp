@@ -25,6 +25,7 @@
 #include "filters/fanout/ledger.hpp"
 #include "filters/fanout/link.hpp"
 #include "filters/fanout/machine.hpp"
+#include "filters/fanout/offers.hpp"
 #include "filters/fanout/readers.hpp"
 #include "filters/fanout/sampler.hpp"
 #include "filters/fanout/settings.hpp"
@@ -82,7 +83,8 @@ class Destination {
   // May wait a moment for the last of what is being caught up. Throws if the state cannot be saved.
   std::unique_ptr<Part> begin(Range range);
   // The Part's link, if it has one, is then to be used for the range.
-  void end(Part &part, bool primary_changed, bool durable);
+  // `data`: what was written, if there is anything.
+  void end(Part &part, bool primary_changed, bool durable, std::span<const std::byte> data);
 
   // A flush: nothing if there is none to be sent, for it is not live.
   struct FlushPart;
@@ -107,6 +109,7 @@ class Destination {
   void drop_link();
   uint64_t merging_limit() const;
   bool may_send(Range range) const;
+  bool take_along(Part &part, std::span<const std::byte> data);
   void note(util::Level level, std::string text) const;
   std::string debt() const;
 
@@ -140,6 +143,7 @@ class Destination {
   mutable std::vector<std::pair<util::Level, std::string>> notes_;  // to be logged without the lock
   Machine machine_;
   Ledger ledger_{0};
+  Offers offers_;
   std::shared_ptr<Link> link_;
   std::vector<std::shared_ptr<Link>> retired_;
   std::optional<nbd::Info> info_;

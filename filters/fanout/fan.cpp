@@ -24,7 +24,7 @@ void Fan::find_minimum_block() {
 void Fan::write(std::span<const std::byte> buffer, uint64_t offset, bool fua,
                 const Primary &primary) {
   change(
-      {offset, buffer.size()}, fua,
+      {offset, buffer.size()}, buffer, fua,
       [&](Link &link, Gather &gather, Outcome &outcome) {
         link.write(gather, outcome, buffer, offset, fua);
       },
@@ -33,7 +33,7 @@ void Fan::write(std::span<const std::byte> buffer, uint64_t offset, bool fua,
 
 void Fan::zero(uint64_t count, uint64_t offset, uint32_t flags, bool fua, const Primary &primary) {
   change(
-      {offset, count}, fua,
+      {offset, count}, {}, fua,
       [&](Link &link, Gather &gather, Outcome &outcome) {
         link.zero(gather, outcome, count, offset, flags, fua);
       },
@@ -41,7 +41,8 @@ void Fan::zero(uint64_t count, uint64_t offset, uint32_t flags, bool fua, const 
 }
 
 // The destinations work in the background while the primary does on this thread.
-void Fan::change(Range range, bool fua, const Send &send, const Primary &primary) {
+void Fan::change(Range range, std::span<const std::byte> data, bool fua, const Send &send,
+                 const Primary &primary) {
   check_alignment(range);
   check();
   RangeLock::Hold hold(busy_, range);
@@ -65,7 +66,7 @@ void Fan::change(Range range, bool fua, const Send &send, const Primary &primary
       if (part->link && !part->link->info().can_fua) part->link->flush(gather, part->outcome);
     }
   }
-  for (const auto &part : parts) part->destination.end(*part, !failure, fua);
+  for (const auto &part : parts) part->destination.end(*part, !failure, fua, data);
   if (failure) std::rethrow_exception(failure);
   check();
 }

@@ -40,7 +40,8 @@ class Fan {
 
  private:
   using Send = std::function<void(Link &, Gather &, Outcome &)>;
-  void change(Range range, bool fua, const Send &send, const Primary &primary);
+  void change(Range range, std::span<const std::byte> data, bool fua, const Send &send,
+              const Primary &primary);
   void check() const;
   void check_alignment(Range range) const;
 

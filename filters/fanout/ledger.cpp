@@ -51,6 +51,19 @@ void Ledger::end(Id id, bool arrived, bool durable) {
   under_way_.erase(id);
 }
 
+bool Ledger::become_copy(Id id) {
+  Range range = id->range;
+  if (range.offset % block != 0 || (range.end() % block != 0 && range.end() != size_)) return false;
+  for (auto e = under_way_.begin(); e != under_way_.end(); ++e) {
+    if (e != id && meet(e->range, range)) return false;
+  }
+  dirty_.remove(range);
+  id->way = Way::copy;
+  --deferred_;
+  ++copies_;
+  return true;
+}
+
 std::optional<Ledger::Id> Ledger::next_copy(uint64_t most) {
   for (;;) {
     Range run = dirty_.next(cursor_, most);

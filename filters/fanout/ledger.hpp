@@ -9,6 +9,7 @@
 //  - A direct one touches no block that is dirty, being copied, or in a deferred request.
 //  - A block is copied only while no client's request and no other copy touches it. A request that comes
 //    meanwhile is deferred, and makes the block dirty again.
+//  - A deferred request may become the copy of its blocks at its end, when the same is true of them.
 //  - What was written and not flushed since becomes dirty when the connection is lost: the server may
 //    have lost it.
 #pragma once
@@ -43,6 +44,9 @@ class Ledger {
   Id begin(Range range, Way way);
   // `arrived`: the destination has what the primary has. `durable`: and keeps it without a flush.
   void end(Id id, bool arrived, bool durable);
+  // A deferred request of which the data is at hand, and that has changed the primary, becomes a copy
+  // of its whole blocks. False if it has others, or something else is at them: it is to be ended.
+  bool become_copy(Id id);
 
   // The next to be copied, at most `most` bytes of it, from where the last one ended; it is begun. If
   // there is none up to the end of the disk: nothing, and the next one begins at the start again.

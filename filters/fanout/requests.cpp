@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // A destination's side of the clients' requests.
+#include <algorithm>
 #include <cerrno>
 
 #include "filters/fanout/destination.hpp"
@@ -10,7 +11,7 @@ namespace fanout {
 Destination::Part::~Part() {
   if (over) return;
   try {
-    destination.end(*this, false, false);
+    destination.end(*this, false, false, {});
   } catch (const std::exception &e) {
     destination.means_.log.error("{}: {}", destination.name(), e.what());
   }
@@ -45,7 +46,37 @@ bool Destination::may_send(Range range) const {
          (range.offset | range.length) % link_->info().minimum_block == 0;
 }
 
-void Destination::end(Part &part, bool primary_changed, bool durable) {
+// An async destination that has time takes what was written along, and sends it later: a copy of it is
+// cheaper than to read it from the primary. Its blocks stay claimed as those of a copy under way.
+bool Destination::take_along(Part &part, std::span<const std::byte> data) {
+  if (!async()) return false;
+  Offers::Buffer buffer;
+  {
+    Guard guard(*this);
+    if (stop_ || !link_ || !machine_.connected() || !offers_.wants(data.size())) return false;
+    buffer = offers_.take(data.size());
+    if (!ledger_.become_copy(part.id)) {
+      offers_.recycle(std::move(buffer));
+      return false;
+    }
+    part.over = true;
+  }
+  std::ranges::copy(data, buffer.begin());
+  Guard guard(*this);
+  if (stop_ || !link_) {
+    ledger_.end(part.id, false, false);
+    offers_.recycle(std::move(buffer));
+  } else {
+    offers_.add({part.id, std::move(buffer)});
+  }
+  machine_.owes();
+  changed_.notify_all();
+  return true;
+}
+
+void Destination::end(Part &part, bool primary_changed, bool durable,
+                      std::span<const std::byte> data) {
+  if (primary_changed && take_along(part, data)) return;
   bool arrived, insecure;
   {
     Guard guard(*this);

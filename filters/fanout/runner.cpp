@@ -7,6 +7,7 @@
 #include <random>
 #include <utility>
 
+#include "common/util/priority.hpp"
 #include "filters/fanout/destination.hpp"
 
 namespace fanout {
@@ -19,6 +20,7 @@ constexpr auto longest_sleep =
 }  // namespace
 
 void Destination::run() {
+  if (async()) util::give_way();
   Guard guard(*this);
   while (!stop_) {
     if (link_ && link_->dead())
@@ -27,7 +29,10 @@ void Destination::run() {
       secure(guard);
       continue;
     }
-    if (!step(guard) && !stop_) changed_.wait_until(guard.held(), next_look());
+    if (!step(guard) && !stop_) {
+      offers_.free_spare();
+      changed_.wait_until(guard.held(), next_look());
+    }
     if (!retired_.empty()) {
       auto old = std::exchange(retired_, {});
       guard.unlock();
@@ -90,8 +95,8 @@ bool Destination::step_connected(Guard &guard) {
     save(guard);
     return true;
   }
-  if (behind && ledger_.anything_dirty()) {
-    if (!means_.readers.any()) return false;
+  if (behind && (ledger_.anything_dirty() || !offers_.empty())) {
+    if (offers_.empty() && !means_.readers.any()) return false;
     copy(guard);
     return true;
   }

@@ -43,6 +43,7 @@ std::unique_ptr<Target> connect(const Settings &settings, unsigned connections,
   options.name = settings.name;
   options.connect_timeout = settings.connect_timeout;
   options.request_timeout = settings.request_timeout;
+  options.background = settings.policy.async;
   auto target = std::make_unique<PoolTarget>(options, connections, log);
 
   constexpr uint32_t largest_minimum = 65536;  // that nbdkit can pass on to its client

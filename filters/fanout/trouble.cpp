@@ -91,6 +91,11 @@ void Destination::drop_link() {
   if (!link_) return;
   retired_.push_back(std::move(link_));
   link_.reset();
+  while (auto offer = offers_.next()) {
+    ledger_.end(offer->id, false, false);
+    offers_.recycle(std::move(offer->data));
+  }
+  offers_.free_spare();
   ledger_.lost();
   merging_ = false;
   unsaved_ = insecure_ = true;

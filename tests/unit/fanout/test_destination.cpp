@@ -191,6 +191,55 @@ TEST_CASE("async: nobody waits for it; at the end it is equal, in large requests
   CHECK(target.calls().back().kind == 'f');
 }
 
+TEST_CASE("async: what it has time for is sent as it was written, and not read from the primary") {
+  Rig rig(1, 16 * M, 100, async);
+  rig.open();
+  auto &target = rig.servers[0]->target;
+  for (unsigned i = 0; i < 16; ++i) {
+    rig.write(i * M, M, byte(i % 7));
+    // One after the other: it never has more than it may keep.
+    Rig::until([&] { return rig.state_of(0).find(", 0 bytes behind") != std::string::npos; });
+  }
+  CHECK(rig.counters[0]->copied == 0);
+  CHECK(rig.equal(0));
+
+  // No more than 4 MiB is kept; the rest is read.
+  target.at_once = false;
+  for (unsigned i = 0; i < 16; ++i) rig.write(i * M, M, byte(i % 7 + 1));
+  std::jthread answers([&](const std::stop_token &stop) {
+    while (!stop.stop_requested()) target.answer_all();
+  });
+  rig.drain();
+  CHECK(rig.equal(0));
+  CHECK(rig.counters[0]->copied == 12 * M);
+}
+
+TEST_CASE("async: what it has taken along is owed when the connection is lost, or it is stopped") {
+  Rig rig(1, 16 * M, 100, async);
+  rig.open();
+  auto &target = rig.servers[0]->target;
+  target.at_once = false;
+  for (unsigned i = 0; i < 4; ++i) rig.write(i * M, M, byte(9));
+  rig.servers[0]->refuses = true;
+  rig.servers[0]->kill();
+  target.answer_all();
+  Rig::until([&] { return !rig.is(0, "behind"); });
+  CHECK(rig.state_of(0).find(", 4194304 bytes behind") != std::string::npos);
+  rig.servers[0]->refuses = false;
+  target.at_once = true;
+  Rig::until([&] { return rig.state_of(0).find(": behind, 0 bytes") != std::string::npos; });
+  CHECK(rig.equal(0));
+  CHECK(rig.counters[0]->copied == 4 * M);
+
+  target.at_once = false;
+  for (unsigned i = 0; i < 6; ++i) rig.write(i * M, M, byte(8));
+  std::jthread answers([&](const std::stop_token &stop) {
+    while (!stop.stop_requested()) target.answer_all();
+  });
+  rig.drain();
+  CHECK(rig.equal(0));
+}
+
 TEST_CASE("as many as have a turn are served; the next has its turn when one is through") {
   Rig rig(3, 4 * M, 1);
   rig.open();
@@ -329,6 +378,10 @@ TEST_CASE("whatever happens to the servers, all are equal in the end") {
         for (int i = 0; i < 150; ++i) {
           uint64_t count = 1 + random() % (i % 10 == 0 ? M : 5000);
           uint64_t offset = random() % (rig.size - count);
+          if (i % 3 == 0) {  // whole blocks
+            offset = offset / DirtyMap::block * DirtyMap::block;
+            count = std::min(rig.size - offset, (2 + random() % 6) * DirtyMap::block);
+          }
           rig.write(offset, count, byte(random() % 4));
           if (i % 20 == 19) rig.fan->flush([] {});
         }

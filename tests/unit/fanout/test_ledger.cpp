@@ -67,6 +67,36 @@ TEST_CASE("a block that is written while it is copied is copied again, after the
   CHECK(ledger.settled());
 }
 
+TEST_CASE("a deferred request of whole blocks may become their copy, if nothing else is at them") {
+  Ledger ledger(10 * B + 7);
+  ledger.owe({B, 2 * B});
+  auto copy = ledger.begin({B, B}, Way::deferred);
+  REQUIRE(ledger.become_copy(copy));
+  CHECK(ledger.owed_bytes() == 2 * B);  // the one that is copied, and the one that still is dirty
+  CHECK(!ledger.may_go_direct({B, 1}));
+  CHECK(!ledger.settled());
+  CHECK(runs(ledger.missing()) == std::vector<Range>{{B, 2 * B}});
+
+  // What is written meanwhile is copied once more.
+  auto again = ledger.begin({B, B}, Way::deferred);
+  CHECK(!ledger.become_copy(again));
+  ledger.end(again, true, false);
+  ledger.end(copy, true, false);
+  CHECK(runs(ledger.missing()) == std::vector<Range>{{B, 2 * B}});
+
+  auto beside = ledger.begin({5 * B, 1}, Way::direct);
+  for (Range part : {Range{4 * B, B + 1}, Range{4 * B + 1, B - 1}, Range{4 * B, 2 * B}}) {
+    auto id = ledger.begin(part, Way::deferred);
+    CHECK(!ledger.become_copy(id));  // a part of a block, or beside another
+    ledger.end(id, true, false);
+  }
+  ledger.end(beside, true, false);
+  auto last = ledger.begin({9 * B, B + 7}, Way::deferred);
+  CHECK(ledger.become_copy(last));  // the end of the disk
+  ledger.end(last, false, false);
+  CHECK(!ledger.may_go_direct({10 * B, 7}));
+}
+
 TEST_CASE("the same if the copy takes longer than the write") {
   Ledger ledger(100 * B);
   ledger.owe({0, B});
