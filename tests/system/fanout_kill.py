@@ -64,12 +64,14 @@ def group(rounds, destinations, chance):
         arguments += [f"fanout-dest={d.uri()}", f"fanout-name={d.name}", f"fanout-mode={mode}"]
     fanout = Server("fanout", "nbdkit", "-fv", "-U", "SOCKET", f"--filter={FANOUT}", "file", "primary.raw",
                     "fanout-on-error=detach", "fanout-retries=2", "fanout-retry-delay=0.1",
-                    "fanout-retry-max=0.3", "fanout-connections=2", "fanout-state=state", *arguments)
-    fio = subprocess.Popen(
-        ["fio", "--name=w", "--ioengine=nbd", f"--uri={fanout.uri()}", "--rw=randwrite",
-         "--bsrange=512-96k", f"--size={SIZE}", "--iodepth=16", "--norandommap=1", "--time_based=1",
-         "--runtime=3600", "--fsync=50", f"--randseed={chance.randrange(1 << 30)}",
-         "--rate=24m"], stdout=open("fio.log", "a"), stderr=subprocess.STDOUT)
+                    "fanout-retry-max=0.3", "fanout-connections=2", "fanout-state=state", "fanout-stats=stats",
+                    *arguments)
+    # Small writes anywhere, and large ones of whole blocks: an async destination takes those along.
+    jobs = [arg for name, sizes in (("small", ["--bsrange=512-96k"]), ("large", ["--bs=256k", "--blockalign=64k"]))
+            for arg in (f"--name={name}", "--ioengine=nbd", f"--uri={fanout.uri()}", "--rw=randwrite", *sizes,
+                        f"--size={SIZE}", "--iodepth=8", "--norandommap=1", "--time_based=1", "--runtime=3600",
+                        "--fsync=50", f"--randseed={chance.randrange(1 << 30)}", "--rate=16m")]
+    fio = subprocess.Popen(["fio", *jobs], stdout=open("fio.log", "a"), stderr=subprocess.STDOUT)
     for _ in range(rounds):
         time.sleep(chance.random() * 0.4)
         victims = chance.sample(destinations, chance.choice((1, 1, 1, 2)))
