@@ -50,8 +50,8 @@ Entry Packer::add(std::span<const std::byte> data) {
   Chunk *next = place.next;
   ++chunk.copying;
   if (next != nullptr) ++next->copying;
-  lock.unlock();
   auto here = data.first(std::min(data.size(), chunk.size - place.at));
+  lock.unlock();
   std::memcpy(chunk.bytes.data() + place.at, here.data(), here.size());
   if (next != nullptr) {
     std::memcpy(next->bytes.data(), data.data() + here.size(), data.size() - here.size());
