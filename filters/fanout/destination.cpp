@@ -22,7 +22,6 @@ Destination::Destination(size_t number, Settings settings, const std::string &st
                  if (auto offer = offers_.next()) {
                    return Copier::Copy{offer->id, offer->id->range, std::move(offer->data)};
                  }
-                 if (!means_.readers.any()) return std::nullopt;
                  merging_ = !async() && !pass_failed_ &&
                             (merging_ || ledger_.dirty_blocks() <= merging_limit());
                  auto id = ledger_.next_copy(Copier::largest);

@@ -14,7 +14,7 @@ void Destination::verify(Guard &guard) {
   uint64_t before = counters_.differences;
   while (!stop_ && draining_ && !verified_) {
     verified_ = !verify_batch(guard, sampler);
-    if (!link_ || machine_.pausing(Clock::now())) {
+    if (stop_ || !link_ || machine_.pausing(Clock::now())) {
       verified_ = false;
       return;
     }

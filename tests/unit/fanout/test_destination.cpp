@@ -293,6 +293,31 @@ TEST_CASE("what is read back and differs is told, and copied again") {
         std::string::npos);
 }
 
+TEST_CASE("what is stopped before all is read back does not say that all is equal") {
+  Rig rig(1, 15 * DirtyMap::block, 100, [](Settings &s, size_t) {
+    s.verify = 1;
+    s.concurrency = 1;  // one read is at the server, the others wait
+  });
+  rig.open();
+  auto &target = rig.servers[0]->target;
+  rig.write(0, rig.size, byte(3));
+  rig.fan->flush([] {});
+  target.at_once = false;
+  rig.list[0]->drain();
+  Rig::until([&] {
+    auto calls = target.calls();
+    if (calls.back().kind == 'r') return true;
+    target.answer_all();
+    return false;
+  });
+  rig.list[0]->stop();
+  std::jthread answers([&](const std::stop_token &stop) {
+    while (!stop.stop_requested()) target.answer_all();
+  });
+  rig.close();
+  CHECK(rig.said().find("all are equal") == std::string::npos);
+}
+
 TEST_CASE("a request that is not made of the server's blocks becomes a copy") {
   Rig rig(1, 4 * M);
   rig.servers[0]->refuses = true;
