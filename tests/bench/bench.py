@@ -4,6 +4,7 @@
 # each measures two ways of doing the same thing, one after the other, as often as --runs says, and
 # reports the ratio of each pair: what else the machine did meanwhile weighs on both.
 import argparse
+import contextlib
 import os
 import shutil
 import signal
@@ -11,6 +12,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 BUILD = os.environ["BUILD"]
@@ -38,6 +40,53 @@ class Directory:
 
     def __exit__(self, *_):
         shutil.rmtree(self.path, ignore_errors=True)
+
+
+class Reserve:
+    """Memory for the file that is measured next, kept in a file meanwhile. The host of a virtual
+    machine takes free memory back, and then writing to a new page takes ten times as long, at the
+    cost of whoever comes first. So what a file needs is freed while it grows, and when it has been
+    measured its own memory is kept for the next."""
+
+    STEP = 32 << 20  # bytes that are freed at a time
+    AHEAD = 256 << 20  # bytes that are free ahead of the file
+
+    def __init__(self, directory, size):
+        """size: as much as is at hand for the first file. The next have what the one before had."""
+        self.path = directory / "reserve"
+        self.size = size
+
+    @contextlib.contextmanager
+    def lent_to(self, path):
+        """The file need not be there yet, but must be afterwards; then it is gone."""
+        if not os.path.exists(self.path):
+            with open(self.path, "wb") as f:
+                for _ in range(0, self.size, self.STEP):
+                    f.write(bytes(self.STEP))
+        done = threading.Event()
+        thread = threading.Thread(target=self.release, args=(path, done))
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+            os.rename(path, self.path)
+
+    def release(self, path, done):
+        had = self.allocated(self.path)
+        while not done.wait(0.003):
+            wanted = self.AHEAD + self.allocated(path)
+            while had - self.allocated(self.path) < wanted and (size := os.path.getsize(self.path)) > 0:
+                os.truncate(self.path, max(0, size - self.STEP))
+
+    @staticmethod
+    def allocated(path):
+        """In bytes; of a file that is not there: 0."""
+        try:
+            return os.stat(path).st_blocks * 512
+        except FileNotFoundError:
+            return 0
 
 
 class Server:
@@ -134,11 +183,15 @@ class Table:
     def wanted(self, case):
         return self.options.only in case
 
-    def compare(self, case, against, ours, theirs, at_most=None, at_least=None, faster=False):
+    def compare(self, case, against, ours, theirs, at_most=None, at_least=None, faster=False,
+                warm_up=False):
         """ours() and theirs() return seconds (or bytes: any unit of which less is better). faster:
-        the ratio is told the other way round, "how many times faster"."""
+        the ratio is told the other way round, "how many times faster". warm_up: a first pair is not
+        counted."""
         if not self.wanted(case):
             return None
+        if warm_up:
+            ours(), theirs()
         pairs = []
         for i in range(self.options.runs):
             # In turn, so that neither always runs in the wake of the other.

@@ -12,7 +12,7 @@ import time
 
 import nbd
 
-from bench import Directory, Server, Table, module, random_file, run, seconds
+from bench import Directory, Reserve, Server, Table, module, random_file, run, seconds
 
 PLUGIN = module("plugin", "qcow2")
 GIB = float(os.environ.get("QCOW2_BENCH_GIB", "4"))
@@ -87,47 +87,60 @@ def real_files(path, size):
 
 def in_memory(table):
     with Directory() as d:
-        source = d / "source"
+        source, reserve = d / "source", Reserve(d, SIZE)
+
+        def mine():
+            with reserve.lent_to(d / "ours.qcow2"):
+                return copy(ours(d, SIZE), source)
+
+        def theirs():
+            with reserve.lent_to(d / "theirs.qcow2"):
+                return copy(qemu(d, SIZE), source)
+
+        def file():
+            with reserve.lent_to(d / "theirs.raw"):
+                return copy(raw(d, SIZE), source)
+
         if table.wanted("random data, in memory"):
             random_file(source, SIZE)
-            table.compare("random data, in memory", "qemu-nbd",
-                          lambda: copy(ours(d, SIZE), source),
-                          lambda: copy(qemu(d, SIZE), source), at_most=0.63)
-            table.compare("random data, in memory, raw", "nbdkit file",
-                          lambda: copy(ours(d, SIZE), source),
-                          lambda: copy(raw(d, SIZE), source), at_most=1.00)
+            table.compare("random data, in memory", "qemu-nbd", mine, theirs, at_most=0.63, warm_up=True)
+            table.compare("random data, in memory, raw", "nbdkit file", mine, file, at_most=1.00, warm_up=True)
         if table.wanted("half sparse, in memory"):
             random_file(source, SIZE)
             for at in range(0, SIZE, 8 << 20):
                 run("fallocate", "-p", "-o", at, "-l", 4 << 20, source)
-            table.compare("half sparse, in memory", "qemu-nbd",
-                          lambda: copy(ours(d, SIZE), source),
-                          lambda: copy(qemu(d, SIZE), source), at_most=0.62)
+            table.compare("half sparse, in memory", "qemu-nbd", mine, theirs, at_most=0.62, warm_up=True)
         if table.wanted("real files, in memory"):
             real_files(source, SIZE)
-            table.compare("real files, in memory", "qemu-nbd",
-                          lambda: copy(ours(d, SIZE), source),
-                          lambda: copy(qemu(d, SIZE), source), at_most=0.65)
+            table.compare("real files, in memory", "qemu-nbd", mine, theirs, at_most=0.65, warm_up=True)
 
 
 def scattered(table):
     amount = WIDE // 10
     with Directory() as d:
+        base, reserve = d / "base", Reserve(d, amount)
+        backed = ("backing=" + base, "backing-format=raw")
+
+        def mine(block, amount, *options):
+            with reserve.lent_to(d / "ours.qcow2"):
+                return scatter(ours(d, WIDE, *options), block, amount)
+
+        def theirs(block, amount, *options, backing=None):
+            with reserve.lent_to(d / "theirs.qcow2"):
+                return scatter(qemu(d, WIDE, *options, backing=backing), block, amount)
+
         for aio, goal in ("threads", 0.75), ("io_uring", 0.85):
             table.compare(f"64 KiB scattered, in memory, {aio}", f"qemu-nbd aio={aio}",
-                          lambda: scatter(ours(d, WIDE), "64k", amount),
-                          lambda: scatter(qemu(d, WIDE, f"--aio={aio}"), "64k", amount), at_most=goal)
-        table.compare("16 KiB scattered, in memory", "qemu-nbd",
-                      lambda: scatter(ours(d, WIDE), "16k", amount // 4),
-                      lambda: scatter(qemu(d, WIDE), "16k", amount // 4), at_most=0.35)
+                          lambda: mine("64k", amount), lambda: theirs("64k", amount, f"--aio={aio}"),
+                          at_most=goal, warm_up=True)
+        table.compare("16 KiB scattered, in memory", "qemu-nbd", lambda: mine("16k", amount // 4),
+                      lambda: theirs("16k", amount // 4), at_most=0.35, warm_up=True)
         if table.wanted("16 KiB scattered over a backing file, in memory"):
-            base = d / "base"
             random_file(base, SIZE)
             os.truncate(base, WIDE)
             table.compare("16 KiB scattered over a backing file, in memory", "qemu-nbd",
-                          lambda: scatter(ours(d, WIDE, f"backing={base}", "backing-format=raw"),
-                                          "16k", amount // 4),
-                          lambda: scatter(qemu(d, WIDE, backing=base), "16k", amount // 4), at_most=0.75)
+                          lambda: mine("16k", amount // 4, *backed),
+                          lambda: theirs("16k", amount // 4, backing=base), at_most=0.75, warm_up=True)
 
 
 def on_disk(table):
