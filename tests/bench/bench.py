@@ -71,7 +71,7 @@ class Reserve:
         finally:
             done.set()
             thread.join()
-            os.rename(path, self.path)
+        os.rename(path, self.path)
 
     def release(self, path, done):
         had = self.allocated(self.path)
