@@ -2,6 +2,7 @@
 #
 # The qcow2 plugin against qemu-nbd, and against nbdkit's raw file. QCOW2_BENCH_GIB=1 makes the copies
 # smaller than 4 GiB, QCOW2_BENCH_CLUSTERS=100000 the memory cases than a million (and 16 million).
+import functools
 import json
 import os
 import random
@@ -89,17 +90,13 @@ def in_memory(table):
     with Directory() as d:
         source, reserve = d / "source", Reserve(d, SIZE)
 
-        def mine():
-            with reserve.lent_to(d / "ours.qcow2"):
-                return copy(ours(d, SIZE), source)
+        def copied(image, server):
+            with reserve.lent_to(d / image):
+                return copy(server(d, SIZE), source)
 
-        def theirs():
-            with reserve.lent_to(d / "theirs.qcow2"):
-                return copy(qemu(d, SIZE), source)
-
-        def file():
-            with reserve.lent_to(d / "theirs.raw"):
-                return copy(raw(d, SIZE), source)
+        mine = functools.partial(copied, "ours.qcow2", ours)
+        theirs = functools.partial(copied, "theirs.qcow2", qemu)
+        file = functools.partial(copied, "theirs.raw", raw)
 
         if table.wanted("random data, in memory"):
             random_file(source, SIZE)
