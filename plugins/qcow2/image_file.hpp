@@ -5,11 +5,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "common/util/fd.hpp"
+#include "plugins/qcow2/turns.hpp"
 
 namespace qcow2 {
 
@@ -80,6 +82,7 @@ class ImageFile {
   util::Fd direct_;  // the same file, if O_DIRECT is allowed
   std::string path_;
   FileObserver *observer_;
+  std::unique_ptr<Turns> turns_ = std::make_unique<Turns>();  // of buffered writes
 };
 
 }  // namespace qcow2
