@@ -77,4 +77,12 @@ parameters_in_page() {
         [ -s "$(find "$root" -path "*/man1/nbdkit-$name-filter.1")" ]
     done
     [ -s "$(find "$root" -path '*/man7/nbdkit-replicate-delta.7')" ]
+    [ -x "$(find "$root" -path '*/bin/nbdkit-replicate')" ]
+    [ -s "$(find "$root" -path '*/man1/nbdkit-replicate.1')" ]
+}
+
+@test "the help of nbdkit-replicate and its manual page name the same options" {
+    diff <("$SOURCE/scripts/nbdkit-replicate" --help | sed -n '/^options:/,$p' | grep -oE '^ .*' |
+            grep -oE '(^|[ ,])--?[a-z][a-z-]*' | grep -oE -- '-.*' | sort -u) \
+        <(grep '^=item B<-' "$SOURCE/man/nbdkit-replicate.pod" | grep -oE 'B<-[a-z-]+' | cut -c3- | sort -u)
 }

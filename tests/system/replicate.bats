@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# nbdkit-replicate: the whole job by one command, and what may end it early.
+load job
+
+# replicate_now OPTIONS...: one run against the simulator, in the foreground.
+replicate_now() { timeout 120 "$SOURCE/scripts/nbdkit-replicate" --build "$BUILD" --state web1.state "$@"; }
+
+# begin OPTIONS...: the same in the background, as $run.
+begin() {
+    "$SOURCE/scripts/nbdkit-replicate" --build "$BUILD" --state web1.state "$@" <&0 > run.log 2>&1 3>&- &
+    run=$!
+    echo $run > run.pid
+}
+
+from() {
+    FROM=(--from vsphere server="$SERVER" user=$USER_NAME password=+vc.pass cafile="$CA"
+        vm=/DC0/vm/web1 disk=2000 "$@")
+}
+
+also() {
+    ALSO=(--also "$(uri dr)" fanout-name=dr fanout-concurrency=8
+        --also "$(uri cloud)" fanout-name=cloud fanout-concurrency=2)
+}
+
+# servers_of PID: the nbdkits that it has started.
+servers_of() { ps -o pid= --ppid "$1" -C nbdkit | tr -d ' '; }
+all_gone() {
+    local pid
+    for pid in "$@"; do gone "$pid" || return 1; done
+}
+
+# in_the_middle OPTIONS...: a run that takes its time has written something and is still at it.
+in_the_middle() {
+    vcenter --delay-ms 20
+    destinations
+    from connections=1 coalesce-prefetch=off coalesce-chunk=64K
+    also
+    begin "${FROM[@]}" --to qcow2 file=web1.qcow2 "${ALSO[@]}"
+    until_true 60 holds_data
+    gone "$run" && return 1
+    mapfile -t servers < <(ps -o pid= --ppid "$run" | tr -d ' ')
+    [ ${#servers[@]} = 3 ]
+}
+holds_data() { [ "$(stat -c %b web1.qcow2 2> /dev/null || echo 0)" -gt 4000 ]; }
+
+# finished: the same again, after the guest has written, leaves nothing to wish.
+finished() {
+    guest_writes
+    replicate_now "${FROM[@]}" --to qcow2 file=web1.qcow2 "${ALSO[@]}"
+    all_equal web1.qcow2
+}
+
+@test "a disk, and what changes on it, to an image and two servers" {
+    vcenter
+    destinations
+    from
+    also
+    run replicate_now "${FROM[@]}" --to qcow2 file=web1.qcow2 "${ALSO[@]}"
+    echo "$output"
+    [ "$status" = 0 ]
+    [[ "$output" == *"the whole disk is copied"*"web1.state: complete, as of "* ]]
+    all_equal web1.qcow2
+
+    guest_writes
+    run replicate_now "${FROM[@]}" --to qcow2 file=web1.qcow2 "${ALSO[@]}"
+    echo "$output"
+    [ "$status" = 0 ]
+    [[ "$output" == *"have changed since"*"web1.state: complete, as of "* ]]
+    all_equal web1.qcow2
+
+    # Nothing has changed.
+    run replicate_now "${FROM[@]}" --to qcow2 file=web1.qcow2 "${ALSO[@]}"
+    echo "$output"
+    [ "$status" = 0 ]
+    [[ "$output" == *"0.0 MiB of "*"have changed since"* ]]
+    all_equal web1.qcow2
+}
+
+@test "an image for each day" {
+    vcenter
+    from
+    replicate_now "${FROM[@]}" --threads 4 --to qcow2 mon.qcow2 compress=zstd
+    cp live.img before.img
+    guest_writes
+    replicate_now "${FROM[@]}" --to qcow2 tue.qcow2 backing=mon.qcow2 backing-format=qcow2
+    qemu-img compare -f raw -F qcow2 live.img tue.qcow2
+    qemu-img compare -f raw -F qcow2 before.img mon.qcow2
+    sound mon.qcow2
+    sound tue.qcow2
+    [ "$(snapshots)" = 0 ]
+}
+
+lines_do_it() {
+    replicate_now --dry-run "${FROM[@]}" --to qcow2 file='the image' "${ALSO[@]}" > lines
+    cat lines
+    [ ! -e src.sock ]
+    timeout 120 bash -e lines 3>&-
+    all_equal 'the image'
+}
+
+@test "the lines of a dry run do the same" {
+    vcenter
+    destinations
+    from
+    also
+    lines_do_it
+    grep -qF 'size=$(($(nbdinfo' lines
+    guest_writes
+    lines_do_it
+    must_fail grep -q 'size=' lines
+}
+
+@test "a plugin that knows of no changes" {
+    truncate -s 1000001 disk.img
+    random_file part 200K
+    dd if=part of=disk.img conv=notrunc bs=64K seek=3 status=none
+    for compress in zstd none; do
+        run replicate_now --from file disk.img --to qcow2 "file=$compress.qcow2" compress=$compress
+        echo "$output"
+        [ "$status" = 0 ]
+        qemu-img compare -f raw -F qcow2 disk.img $compress.qcow2
+        rm web1.state
+    done
+    replicate_now --dry-run --from file disk.img --to qcow2 lines.qcow2 > lines
+    timeout 60 bash -e lines 3>&-
+    qemu-img compare -f raw -F qcow2 disk.img lines.qcow2
+    rm web1.state
+    truncate -s 2M copy.img
+    replicate_now --from file disk.img --to file copy.img
+    cmp -n 1000001 disk.img copy.img
+}
+
+@test "what makes no sense is refused before anything is begun" {
+    truncate -s 1M disk.img
+    refuses "password=+FILE" replicate_now --from vsphere server=localhost user=u password=s3cret vm=x \
+        --to qcow2 new.qcow2
+    refuses "password=+FILE" replicate_now --dry-run --from vsphere password=s3cret --to qcow2 new.qcow2
+    refuses "--state" timeout 20 "$SOURCE/scripts/nbdkit-replicate" --from file disk.img --to qcow2 new.qcow2
+    [ "$status" = 2 ]
+    refuses "--threads" replicate_now --threads many --from file disk.img --to qcow2 new.qcow2
+    [ "$status" = 2 ]
+
+    replicate_now --from file disk.img --to qcow2 file=mon.qcow2
+    cp web1.state before.state
+    refuses "add backing=FILE" replicate_now --from file disk.img --to qcow2 file=tue.qcow2
+    refuses "add backing=FILE" replicate_now --from file disk.img --to qcow2 file=mon.qcow2 create=always
+    [ ! -e new.qcow2 ] && [ ! -e tue.qcow2 ]
+    cmp before.state web1.state
+}
+
+@test "a server that does not start: its message, and nothing is left" {
+    truncate -s 1M disk.img
+    refuses "the source server did not start" replicate_now --from file nothing.img --to qcow2 new.qcow2
+    [[ "$output" == *nothing.img* ]]
+    refuses "the destination server did not start" replicate_now --from file disk.img \
+        --to qcow2 new.qcow2 cluster-size=7
+    [[ "$output" == *cluster-size* ]]
+    truncate -s 1K small.img
+    refuses "not complete" replicate_now --from file disk.img --to file small.img
+    [ ! -e new.qcow2 ]
+    [ -z "$(ls -d "${TMPDIR:-/tmp}"/nbdkit-replicate.* 2> /dev/null)" ]
+}
+
+# Where all that is temporary is found by the test.
+prepare() {
+    export TMPDIR=$PWD/tmp
+    mkdir tmp
+}
+
+@test "a password that is asked for is in no command line" {
+    vcenter --delay-ms 20
+    from connections=1 coalesce-prefetch=off coalesce-chunk=64K
+    begin "${FROM[@]/password=+vc.pass/password=-}" --to qcow2 file=web1.qcow2 < vc.pass
+    until_true 60 holds_data
+    cat "/proc/$run/cmdline" $(ps -o pid= --ppid "$run" | sed 's,\s*\(.*\),/proc/\1/cmdline,') > lines
+    grep -q password=- lines
+    must_fail grep -q s3cret lines
+    until_true 60 gone "$run"
+    cat run.log
+    must_fail grep -q s3cret run.log
+    qemu-img compare -f raw -F qcow2 live.img web1.qcow2
+}
+
+@test "SIGINT: ended in order, and gone on with" {
+    in_the_middle
+    kill -INT "$run"
+    local status=0
+    wait "$run" || status=$?
+    cat run.log
+    [ "$status" = 1 ]
+    grep -q 'interrupted' run.log
+    all_gone "${servers[@]}"
+    [ "$(snapshots)" = 0 ]
+    [ "$(jq '.owed | length' web1.state)" -gt 0 ]
+    sound web1.qcow2
+    finished
+}
+
+@test "kill -9: the servers end by themselves, and it is gone on with" {
+    in_the_middle
+    kill -KILL "$run"
+    until_true 60 all_gone "${servers[@]}"
+    [ "$(snapshots)" = 0 ]
+    [ "$(jq '.owed | length' web1.state)" -gt 0 ]
+    finished
+}
+
+@test "a destination that is away is told, and brought up by the next run" {
+    vcenter
+    destinations
+    from
+    also
+    stop cloud
+    refuses "cloud is owed" replicate_now "${FROM[@]}" \
+        --to qcow2 file=web1.qcow2 fanout-on-error=detach fanout-retries=0 "${ALSO[@]}"
+    [ "$status" = 1 ]
+    [[ "$output" == *"web1.state: complete"* ]]
+    same live.img dr.raw
+    start_qemu cloud --shared=0 -f qcow2 cloud.qcow2
+    finished
+}
+
+@test "interrupted twice: what a slow destination is owed is not waited for, and not forgotten" {
+    vcenter
+    destinations
+    from
+    begin "${FROM[@]}" --to qcow2 file=web1.qcow2 \
+        --also "$(uri dr)" fanout-name=dr fanout-mode=async fanout-rate=64K
+    until_true 60 grep -q '"owed":\[\]' web1.state
+    kill -TERM "$run"
+    until_true 10 grep -q 'once more' run.log
+    gone "$run" && return 1
+    kill -TERM "$run"
+    local status=0
+    wait "$run" || status=$?
+    cat run.log
+    [ "$status" = 1 ]
+    [ "$(snapshots)" = 0 ]
+    also
+    replicate_now "${FROM[@]}" --to qcow2 file=web1.qcow2 --also "$(uri dr)" fanout-name=dr
+    same live.img dr.raw
+    qemu-img compare -f raw -F qcow2 live.img web1.qcow2
+    sound web1.qcow2
+}
