@@ -23,6 +23,7 @@ class Turns {
     }
     Turn(const Turn &) = delete;
     Turn &operator=(const Turn &) = delete;
+    bool has_it() const { return has_it_; }
 
    private:
     Turns &turns_;
