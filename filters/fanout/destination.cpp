@@ -14,7 +14,7 @@ Destination::Destination(size_t number, Settings settings, const std::string &st
       settings_(std::move(settings)),
       counters_(counters),
       means_(std::move(means)),
-      state_file_(state_directory, settings_.name),
+      state_file_(state_directory, settings_.name, settings_.new_owes_all),
       machine_(settings_.policy),
       copier_({.next = [this]() -> std::optional<Copier::Copy> {
                  Guard guard(*this);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "filters/fanout/parameters.hpp"
 
+#include <algorithm>
 #include <cerrno>
 
 #include "common/util/error.hpp"
@@ -14,6 +15,15 @@ bool Parameters::set(const std::string &key, const std::string &value) {
   util::fail(EINVAL, "unknown parameter {}: see nbdkit-fanout-filter(1)", key);
 }
 
+void Parameters::complete() {
+  list_.complete();
+  const auto &all = list_.list();
+  bool owed = std::any_of(all.begin(), all.end(), [](const Settings &s) { return s.new_owes_all; });
+  if (owed && common_.state_directory.empty()) {
+    util::fail(EINVAL, "fanout-new=owed: wants fanout-state=DIR, by which a destination is known");
+  }
+}
+
 bool Parameters::set_for_one(const std::string &key, const std::string &value) {
   Settings &settings = list_.current();
   if (key == "fanout-dest") {
@@ -24,6 +34,8 @@ bool Parameters::set_for_one(const std::string &key, const std::string &value) {
     settings.policy.async = values_.choice(key, value, {"sync", "async"}) == 1;
   } else if (key == "fanout-on-error") {
     settings.policy.detach = values_.choice(key, value, {"fail", "detach"}) == 1;
+  } else if (key == "fanout-new") {
+    settings.new_owes_all = values_.choice(key, value, {"equal", "owed"}) == 1;
   } else if (key == "fanout-concurrency") {
     settings.concurrency = values_.number(key, value, 1, 256);
   } else if (key == "fanout-connections") {

@@ -38,6 +38,7 @@ class Parameters {
       "fanout-mode=sync|async     Answered when the destination has it, or before (default: "
       "sync).\n"
       "fanout-on-error=fail|detach   Fail the client, or go on without it (default: fail).\n"
+      "fanout-new=equal|owed      What one without a file in fanout-state holds (default: equal).\n"
       "fanout-concurrency=<N>     Requests in flight, 1 to 256 (default: 16).\n"
       "fanout-connections=<N>     Connections, 1 to 16, where multi-conn is offered (default: 4).\n"
       "fanout-rate=<SIZE>         Bytes a second (default: 0, no limit).\n"
@@ -58,7 +59,8 @@ class Parameters {
 
   // False: it is for the layers below. Throws util::Error if it makes no sense.
   bool set(const std::string &key, const std::string &value);
-  void complete() { list_.complete(); }
+  // When all have been set. Throws as well.
+  void complete();
 
   const std::vector<Settings> &destinations() const { return list_.list(); }
   const CommonSettings &common() const { return common_; }

@@ -50,7 +50,9 @@ std::string state_file_name(const std::string &destination) {
   return name + ".json";
 }
 
-StateFile::StateFile(const std::string &directory, const std::string &destination) {
+StateFile::StateFile(const std::string &directory, const std::string &destination,
+                     bool new_owes_all)
+    : new_owes_all_(new_owes_all) {
   state_.source = our_source;
   state_.destination = destination;
   if (directory.empty()) return;
@@ -85,6 +87,10 @@ std::vector<Range> StateFile::open(uint64_t size, const std::string &export_name
   state_.vm = export_name;
   constexpr uint64_t smallest = 16u << 20;
   region_ = std::max(smallest, std::bit_ceil(size / 256 + 1));
+  if (!written_ && new_owes_all_) {
+    claim(Range{0, size});
+    return {{0, size}};
+  }
   std::lock_guard guard(lock_);
   for (const Range &range : state_.owed) claimed_.add(range);
   return std::exchange(state_.owed, {});

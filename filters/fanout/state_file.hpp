@@ -26,9 +26,11 @@ std::string state_file_name(const std::string &destination);
 // May be used from any thread. Without a directory it does nothing.
 class StateFile {
  public:
-  // Locks and reads the file, if there is one. Throws util::Error: the directory cannot be written to,
-  // another server has it, or the file is none of ours.
-  StateFile(const std::string &directory, const std::string &destination);
+  // Locks and reads the file, if there is one. If not, everything is owed or nothing, as
+  // `new_owes_all` says. Throws util::Error: the directory cannot be written to, another server has
+  // it, or the file is none of ours.
+  StateFile(const std::string &directory, const std::string &destination,
+            bool new_owes_all = false);
 
   bool used() const { return !path_.empty(); }
   const std::string &path() const { return path_; }
@@ -62,6 +64,7 @@ class StateFile {
   std::string path_;
   util::Fd locked_;
   convention::State state_;
+  const bool new_owes_all_;
   uint64_t region_ = 0;  // bytes
   bool written_ = false;
 

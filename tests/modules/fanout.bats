@@ -643,6 +643,38 @@ assert h.pread(1, 65536) == b"b"
     fails_to_start 'state/a.json is not a usable state file' "${destinations[@]}"
 }
 
+# copied NAME: bytes that it was given to catch up, by stats.prom.
+copied() { sed -n "s/^nbdkit_fanout_copied_bytes_total{destination=\"$1\"} //p" stats.prom; }
+
+@test "fanout-new=owed: a destination that is added later is given everything, and once" {
+    random_file primary.raw 16M
+    cp primary.raw a.raw
+    truncate -s 16M b.raw
+    start a file a.raw
+    start b file b.raw
+    mkdir state
+    fan f file primary.raw fanout-state=state fanout-dest="$(uri a)" fanout-name=a
+    write_once "$(uri f)"
+    stop f
+    same primary.raw a.raw
+    parameters=(fanout-state=state fanout-stats=stats.prom fanout-new=owed
+        fanout-dest="$(uri a)" fanout-name=a fanout-dest="$(uri b)" fanout-name=b)
+    # The second time it has a file, and is owed nothing.
+    for at_least in 16777216 0; do
+        fan f file primary.raw "${parameters[@]}"
+        write_once "$(uri f)"
+        stop f
+        same primary.raw a.raw
+        same primary.raw b.raw
+        [ "$(owed state/b.json)" -eq 0 ]
+        [ "$(copied a)" -eq 0 ]
+        [ "$(copied b)" -ge "$at_least" ]
+    done
+    [ "$(copied b)" -eq 0 ]
+    fails_to_start 'fanout-new=owed: wants fanout-state' fanout-new=owed fanout-dest="$(uri a)"
+    fails_to_start 'fanout-new=none: must be' fanout-new=none fanout-dest="$(uri a)"
+}
+
 @test "a server that answers with errors for a while: what failed is brought later" {
     random_file base.raw 16M
     truncate -s 16M a.raw

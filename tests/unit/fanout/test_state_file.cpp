@@ -135,3 +135,16 @@ TEST_CASE("a state of another is refused, and so is one that another server has"
   CHECK_THROWS_AS(StateFile(d.path, "y"), util::Error);
   CHECK_THROWS_WITH(StateFile(d.path + "/none", "y"), Catch::Contains("fanout-state="));
 }
+
+TEST_CASE("a destination without a file owes everything, if it is said to be new") {
+  Directory d;
+  {
+    StateFile file(d.path, "dr", true);
+    CHECK(file.open(100 * M + 5, "") == std::vector<Range>{{0, 100 * M + 5}});
+    CHECK(content(file).owed == std::vector<Range>{{0, 100 * M + 5}});
+    CHECK(file.open(100 * M + 5, "").empty());  // handed out once
+    file.set_exactly([] { return DirtyMap(); });
+  }
+  StateFile next(d.path, "dr", true);
+  CHECK(next.open(100 * M + 5, "").empty());
+}
