@@ -221,6 +221,27 @@ prepare() {
     finished
 }
 
+@test "a destination that comes later is given everything, and none is left out unseen" {
+    vcenter
+    destinations
+    from
+    replicate_now "${FROM[@]}" --to qcow2 file=web1.qcow2 --also "$(uri dr)"
+    guest_writes
+    refuses "dr.sock was a destination" replicate_now "${FROM[@]}" --to qcow2 file=web1.qcow2
+    refuses "dr.sock was a destination" replicate_now "${FROM[@]}" --to qcow2 file=web1.qcow2 --also "$(uri cloud)"
+    [ "$(snapshots)" = 0 ]
+    replicate_now "${FROM[@]}" --to qcow2 file=web1.qcow2 --also "$(uri cloud)" --also "$(uri dr)"
+    all_equal web1.qcow2
+
+    # Given up, and back again.
+    rm web1.state.fanout/*dr.sock.json
+    guest_writes 12
+    replicate_now "${FROM[@]}" --to qcow2 file=web1.qcow2 --also "$(uri cloud)"
+    must_fail cmp -s live.img dr.raw
+    replicate_now "${FROM[@]}" --to qcow2 file=web1.qcow2 --also "$(uri cloud)" --also "$(uri dr)"
+    all_equal web1.qcow2
+}
+
 @test "interrupted twice: what a slow destination is owed is not waited for, and not forgotten" {
     vcenter
     destinations
