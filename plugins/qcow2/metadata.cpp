@@ -214,12 +214,12 @@ void Metadata::move_refcount_table(RefcountTable table) {
       table.clusters == header_.refcount_table_clusters) {
     return;
   }
-  header_.refcount_table_offset = table.offset;
-  header_.refcount_table_clusters = table.clusters;
   std::vector<std::byte> bytes(12);
   store_be64(&bytes[0], table.offset);
   store_be32(&bytes[8], table.clusters);
   layer_.file.write(bytes, Header::refcount_table_at);
+  header_.refcount_table_offset = table.offset;
+  header_.refcount_table_clusters = table.clusters;
 }
 
 void Metadata::collect_used(Bitmap &used, Sharing &sharing) {

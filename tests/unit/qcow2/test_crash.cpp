@@ -362,3 +362,34 @@ TEST_CASE("after a sync has failed every flush does, and the image stays marked 
   image.reset();
   CHECK(check(path) == 0);
 }
+
+TEST_CASE("to close an image may fail, and be tried again: also when its refcount table moves") {
+  Directory directory;
+  std::string path = directory.file("a.qcow2");
+  Bytes data = random_bytes(4 << 20, 3);
+  bool failed = true;
+  for (int which = 0; failed; ++which) {
+    Breaker breaker;
+    Options options;
+    options.observer = &breaker;
+    std::filesystem::remove(path);
+    auto image = create(path, 4 << 20, 512, "", "", options);  // with a table for 8 MiB
+    for (int round = 0; round < 3; ++round) {
+      image->zero(0, 4 << 20);
+      image->write(data, 0);
+    }
+    image->flush();
+    int changes = 0;  // of the header and of the length
+    breaker.fails = [&](const FileChange &c) {
+      bool counts = c.kind == FileChange::Kind::set_length ||
+                    (c.kind == FileChange::Kind::write && c.offset < 512);
+      return counts && changes++ == which ? EIO : 0;
+    };
+    failed = error_of([&] { image->finalise(); }) != 0;
+    CHECK(failed == (which < 3));
+    image->finalise();
+    image.reset();
+    CHECK(check(path) == 0);
+    CHECK((read_only(path) == data));
+  }
+}
