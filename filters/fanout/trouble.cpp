@@ -12,12 +12,6 @@ namespace fanout {
 
 namespace {
 
-// NBD's errors are few, and the rest reach the client as "invalid argument": the lost connection of
-// another server is an I/O error to it.
-int for_client(int errnum) {
-  return means_lost(errnum) ? EIO : errnum;
-}
-
 // What does not change by asking again.
 bool is_final(int errnum) {
   return errnum == ENOSPC || errnum == EPERM || errnum == EROFS || errnum == EDQUOT;
@@ -48,7 +42,7 @@ void Destination::trouble(const Failure &failure) {
   if (stop_ && failure.errnum == ECANCELED) return;  // of our own doing
   auto now = Clock::now();
   reason_ = failure.what;
-  errnum_ = for_client(failure.errnum);
+  errnum_ = failure.errnum == ESHUTDOWN ? EIO : failure.errnum;  // it is not we who shut down
   State before = machine_.state();
   pass_failed_ = true;
   merging_ = false;

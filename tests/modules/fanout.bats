@@ -232,6 +232,33 @@ assert h.pread(512, 0) == b"z" * 512
     grep -q 'error: victim: cannot .*: the connection was lost: this destination' f.log
 }
 
+@test "a destination that is lost is an I/O error to the client, however it went" {
+    start killed memory 1M
+    start silent memory 1M
+    # The client would take it for the end of the server that it is connected to.
+    start leaving --filter=error memory 1M error-pwrite=ESHUTDOWN error-pwrite-rate=100%
+    for lost in killed silent leaving; do
+        fan f memory 1M fanout-dest="$(uri $lost)" fanout-name=$lost fanout-retries=0 fanout-timeout=1
+        python '
+import os, signal
+lost = sys.argv[2]
+pid = int(open(lost + ".pid").read())
+h = nbd.NBD(); h.connect_uri(sys.argv[1])
+if lost == "killed": os.kill(pid, signal.SIGKILL)
+if lost == "silent": os.kill(pid, signal.SIGSTOP)
+try:
+    while True: h.pwrite(b"z" * 512, 0)
+except nbd.Error as e:
+    print(lost, e.errno)
+finally:
+    if lost == "silent": os.kill(pid, signal.SIGCONT)
+' "$(uri f)" $lost >> errors
+        grep "error: $lost: .*: this destination is no longer a copy" f.log
+        stop f
+    done
+    diff <(printf '%s EIO\n' killed silent leaving) errors
+}
+
 @test "a destination that is full: its errno, its name" {
     start full --filter=error memory 1M error-pwrite=ENOSPC error-pwrite-rate=100%
     fan f memory 1M fanout-dest="$(uri full)" fanout-name=full
