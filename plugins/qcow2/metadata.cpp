@@ -6,8 +6,7 @@
 #include <utility>
 
 #include "common/util/error.hpp"
-#include "plugins/qcow2/descriptor.hpp"
-#include "plugins/qcow2/load.hpp"
+#include "plugins/qcow2/closing.hpp"
 
 namespace qcow2 {
 
@@ -24,36 +23,10 @@ Metadata::Metadata(Layer &layer, const Header &header, uint64_t end, std::vector
                    util::Log log)
     : layer_(layer),
       log_(std::move(log)),
-      header_(header),
+      header_(layer.file, header, [this] { sync(); }),
       allocator_(layer.geometry, layer.file, end, std::move(blocks)),
-      state_((header.incompatible & dirty_bit) != 0 ? State::dirty : State::clean),
-      left_packed_(state_.load() == State::dirty),
+      left_packed_(header_.is_dirty()),
       commit_([this] { flush_round(); }) {}
-
-// Everybody who comes while one thread sets the bit waits for it: no change may overtake it.
-void Metadata::set_dirty() {
-  for (State state = state_.load(); state != State::dirty; state = state_.load()) {
-    if (state == State::marking) {
-      state_.wait(state);
-      continue;
-    }
-    if (!state_.compare_exchange_strong(state, State::marking)) continue;
-    State result = State::clean;
-    try {
-      header_.incompatible |= dirty_bit;
-      header_.autoclear = 0;  // what we do not maintain is no longer to be trusted
-      write_features();
-      sync();
-      result = State::dirty;
-    } catch (...) {
-      state_.store(result);
-      state_.notify_all();
-      throw;
-    }
-    state_.store(result);
-    state_.notify_all();
-  }
-}
 
 uint64_t Metadata::allocate_reserved(uint64_t clusters) {
   uint64_t offset = allocator_.allocate(clusters);
@@ -67,7 +40,7 @@ void Metadata::abandon(uint64_t host_offset, uint64_t length) noexcept {
 
 Entries Metadata::prepare(uint64_t cluster) {
   relieve();
-  set_dirty();
+  header_.set_dirty();
   need_table(cluster);
   Entries entries = layer_.mapping.entries(cluster);
   reserve(entries);
@@ -205,112 +178,16 @@ void Metadata::sync() {
   }
 }
 
-void Metadata::write_features() {
-  layer_.file.write(encode_features(header_), Header::features_at);
-}
-
-void Metadata::move_refcount_table(RefcountTable table) {
-  if (table.offset == header_.refcount_table_offset &&
-      table.clusters == header_.refcount_table_clusters) {
-    return;
-  }
-  std::vector<std::byte> bytes(12);
-  store_be64(&bytes[0], table.offset);
-  store_be32(&bytes[8], table.clusters);
-  layer_.file.write(bytes, Header::refcount_table_at);
-  header_.refcount_table_offset = table.offset;
-  header_.refcount_table_clusters = table.clusters;
-}
-
-void Metadata::collect_used(Bitmap &used, Sharing &sharing) {
-  const Geometry &geometry = layer_.geometry;
-  used.add(0);
-  uint64_t l1_clusters =
-      Geometry::divide_up(uint64_t{header_.l1_entries} * 8, geometry.cluster_size());
-  for (uint64_t i = 0; i < l1_clusters; ++i) {
-    used.add(geometry.cluster_of(header_.l1_offset) + i);
-  }
-  // What the file has is all there is: everything has been flushed. A COPIED bit that is wrong there
-  // (every refcount will be one, but for compressed data, which never has it) is put right.
-  walk_tables(layer_.file, geometry, layer_.mapping.l1(), [&](const TablePart &part) {
-    used.add(geometry.cluster_of(part.table));
-    bool wrong = false;
-    for (size_t at = 0; at < part.entries.size(); at += 8) {
-      Entry entry = load_be64(&part.entries[at]);
-      if (is_compressed(entry)) {
-        for_each_host_cluster(entry, geometry.cluster_bits(), [&](uint64_t host) {
-          used.add(host);
-          sharing.add(host);
-        });
-      } else if (host_offset(entry) != 0) {
-        used.add(geometry.cluster_of(host_offset(entry)));
-      } else {
-        continue;
-      }
-      Entry right = is_compressed(entry) ? entry & ~copied : entry | copied;
-      if (right == entry) continue;
-      store_be64(&part.entries[at], right);
-      wrong = true;
-    }
-    if (wrong) layer_.file.write(part.entries, part.offset);
-  });
-}
-
-// One more reading of the tables, for the counts of a part of the file.
-void Metadata::count_shared(Sharing &sharing) const {
-  const Geometry &geometry = layer_.geometry;
-  walk_tables(layer_.file, geometry, layer_.mapping.l1(), [&](const TablePart &part) {
-    for (size_t at = 0; at < part.entries.size(); at += 8) {
-      Entry entry = load_be64(&part.entries[at]);
-      if (!is_compressed(entry)) continue;
-      for_each_host_cluster(entry, geometry.cluster_bits(),
-                            [&](uint64_t host) { sharing.add(host); });
-    }
-  });
-}
-
 void Metadata::finalise(uint64_t packed_end) {
   if (!is_dirty()) return;
   flush();
-  Bitmap used(room_for_refcounts(allocator_.end()));
-  Sharing sharing(allocator_.end(), [this](Sharing &next) { count_shared(next); });
-  collect_used(used, sharing);
-  RefcountTable table = write_refcounts(
-      layer_.file, layer_.geometry,
-      {header_.refcount_table_offset, header_.refcount_table_clusters}, allocator_, used, sharing);
-  // Cuts off what was given out and never linked, and fills the last cluster.
-  uint64_t length = layer_.geometry.start_of(allocator_.end());
-  if (packed_end != 0 && layer_.geometry.cluster_of(packed_end - 1) + 1 == allocator_.end()) {
-    length = Geometry::round_up(packed_end, sector);
-  }
-  layer_.file.set_length(length);
+  Closing closing(layer_, header_.fields(), allocator_);
+  RefcountTable table = closing.write_refcounts(refcount_table(header_.fields()));
+  uint64_t length = closing.set_length(packed_end);
   sync();
-  move_refcount_table(table);
-  header_.incompatible &= ~dirty_bit;
-  header_.autoclear = 0;
-  try {
-    write_features();
-    sync();
-  } catch (...) {
-    header_.incompatible |= dirty_bit;
-    throw;
-  }
-  state_.store(State::clean);
-  if (left_packed_.exchange(false)) give_back_unused(used);
+  header_.set_clean(table);
+  if (left_packed_.exchange(false)) closing.give_back_unused();
   log_.info("{}: closed, {} bytes", layer_.file.path(), length);
-}
-
-// When the image is clean, so that nothing on disk refers to them: nor will it, for they are not
-// given out again before the image is opened anew, and then only if they are at the end.
-void Metadata::give_back_unused(const Bitmap &used) const noexcept {
-  const Geometry &geometry = layer_.geometry;
-  const uint64_t end = allocator_.end();
-  for (uint64_t cluster = 0; cluster < end; ++cluster) {
-    uint64_t first = cluster;
-    while (cluster < end && !used.contains(cluster)) ++cluster;
-    if (first == cluster) continue;
-    layer_.file.punch(geometry.start_of(first), geometry.start_of(cluster - first));
-  }
 }
 
 void Metadata::discard(const std::vector<extents::Range> &ranges) const noexcept {

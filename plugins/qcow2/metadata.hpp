@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What makes a change of the tables safe: the dirty bit before the first, the order of a flush, the
-// refcounts at the end.
+// What makes a change of the tables safe: the order in which everything reaches the file.
 #pragma once
 
 #include <atomic>
@@ -17,14 +16,13 @@
 #include "plugins/qcow2/commit.hpp"
 #include "plugins/qcow2/format.hpp"
 #include "plugins/qcow2/layer.hpp"
-#include "plugins/qcow2/refcounts.hpp"
+#include "plugins/qcow2/live_header.hpp"
 
 namespace qcow2 {
 
 // The order on disk, so that an image is repairable after a crash at any instant and nothing
 // flushed is missing:
-//  - The dirty bit is durable before anything else changes. While it is set the refcounts on disk
-//    say nothing; whoever opens the image rebuilds them from the tables.
+//  - The dirty bit is durable before anything else changes: see LiveHeader.
 //  - A flush copies the changed entries, syncs (so that the data they point to is durable), writes
 //    the entries, and syncs again. It is the copy that is written: entries that change meanwhile
 //    wait for the next flush. The L2 cache, when it is full of changes, is emptied by a flush, too.
@@ -32,7 +30,7 @@ namespace qcow2 {
 //    flush that has unlinked them, and never reused before the image is closed.
 //  - A host cluster with compressed data is shared: it is given back when the image is closed, if
 //    nothing refers to it any more.
-//  - finalise() writes the refcounts, syncs, and only then clears the dirty bit.
+//  - finalise() writes the refcounts (see Closing), syncs, and only then clears the dirty bit.
 // May be used from any thread; finalise() only when no other method runs.
 class Metadata {
  public:
@@ -65,16 +63,12 @@ class Metadata {
   // has failed, always: the kernel reports a lost write once.
   void flush() { commit_.run(); }
 
-  bool is_dirty() const { return state_.load() == State::dirty; }
+  bool is_dirty() const { return header_.is_dirty(); }
   // Makes the image clean: after it qemu-img check finds neither errors nor leaks. Does nothing if
-  // it is clean. packed_end: behind the packed data in the file; if that is what the file ends with,
-  // the file ends there too, as QEMU's do. Throws util::Error; then it stays dirty.
+  // it is clean. packed_end: see Closing. Throws util::Error; then it stays dirty.
   void finalise(uint64_t packed_end = 0);
 
  private:
-  enum class State : uint8_t { clean, marking, dirty };
-
-  void set_dirty();
   void need_table(uint64_t cluster);
   void reserve(Entries &entries);
   void relieve();
@@ -82,22 +76,16 @@ class Metadata {
   void write_changes(std::vector<Entries> &slices, const std::vector<uint64_t> &l1_parts);
   void write_batch(std::span<Entries> slices, std::span<const uint64_t> l1_parts);
   void sync();
-  void write_features();
-  void move_refcount_table(RefcountTable table);
-  void collect_used(Bitmap &used, Sharing &sharing);
-  void count_shared(Sharing &sharing) const;
-  void give_back_unused(const Bitmap &used) const noexcept;
   void discard(const std::vector<extents::Range> &ranges) const noexcept;
 
   Layer &layer_;
   const util::Log log_;
-  Header header_;  // changed while marking and by finalise
+  LiveHeader header_;
   Allocator allocator_;
   std::function<void()> before_sync_;
-  std::atomic<State> state_;
   std::atomic<bool> sync_failed_ = false;
   std::atomic<bool> relieving_ = false;  // a thread flushes because much waits to be written
-  std::atomic<bool> left_packed_;        // unlinked compressed data: see give_back_unused()
+  std::atomic<bool> left_packed_;        // unlinked compressed data: see Closing
   std::atomic<size_t> left_count_ = 0;   // of left_
   std::mutex mutex_;                     // protects left_
   std::vector<extents::Range> left_;     // of the file: unlinked in memory, perhaps not yet on disk

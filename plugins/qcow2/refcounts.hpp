@@ -21,7 +21,11 @@ namespace qcow2 {
 struct RefcountTable {
   uint64_t offset;
   uint32_t clusters;
+  bool operator==(const RefcountTable &) const = default;
 };
+inline RefcountTable refcount_table(const Header &header) {
+  return {header.refcount_table_offset, header.refcount_table_clusters};
+}
 
 // The offset of each refcount block, or 0. Adds the table and the blocks to `used`. Throws
 // util::Error EINVAL for a table that makes no sense. `end`: of the file, in clusters.
