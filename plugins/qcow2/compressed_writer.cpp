@@ -45,10 +45,6 @@ uint64_t CompressedWriter::length_of(uint64_t cluster) const {
   return layer_.geometry.end_of(cluster) - layer_.geometry.start_of(cluster);
 }
 
-bool CompressedWriter::reads_zero_here(Entry entry) const {
-  return reads_zero(entry) || (is_unallocated(entry) && !layer_.backing);
-}
-
 bool CompressedWriter::write(std::span<const std::byte> data, uint64_t offset) {
   uint64_t cluster = layer_.geometry.cluster_of(offset);
   auto part = gather_.own(cluster);
@@ -135,7 +131,8 @@ void CompressedWriter::fill_gaps(Part &part, Entry old) {
 
 void CompressedWriter::store(std::span<const std::byte> data, Claims &claims, bool compressible) {
   if (detect_zeroes_ && util::is_zero(data)) {
-    if (!reads_zero_here(claims.old(claims.first()))) claims.link_entry(zero_plain, metadata_);
+    if (!layer_.reads_zero_here(claims.old(claims.first())))
+      claims.link_entry(zero_plain, metadata_);
     return;
   }
   if (compressible) {

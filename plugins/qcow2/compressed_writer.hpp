@@ -74,7 +74,6 @@ class CompressedWriter {
   void fill_gaps(Part &part, Entry old);
   void store(std::span<const std::byte> data, Claims &claims, bool compressible);
   Packed compress(std::span<const std::byte> data);
-  bool reads_zero_here(Entry entry) const;
 
   Layer &layer_;
   Metadata &metadata_;

@@ -15,21 +15,13 @@ namespace qcow2 {
 
 Image::Image(ImageFile file, const Header &header, std::unique_ptr<Source> backing,
              const Settings &settings, util::Log log)
-    : detect_zeroes_(settings.detect_zeroes), log_(std::move(log)) {
-  Geometry geometry(header);
-  check_length(file, geometry);
-  uint64_t end = Geometry::divide_up(file.size(), geometry.cluster_size());
+    : detect_zeroes_(settings.detect_zeroes),
+      log_(std::move(log)),
+      connections_([this] { close(); }) {
+  check_length(file, Geometry(header));
+  uint64_t end = Geometry::divide_up(file.size(), header.cluster_size());
   Bitmap used(end);
-  used.add(0);
-  RefcountTable table{header.refcount_table_offset, header.refcount_table_clusters};
-  auto blocks = read_refcount_table(file, geometry, table, end, used);
-  uint64_t l1_bytes = uint64_t{header.l1_entries} * 8;
-  for (uint64_t at = 0; at < l1_bytes; at += geometry.cluster_size()) {
-    if (!used.add(geometry.cluster_of(header.l1_offset + at))) {
-      util::fail(EINVAL, "{}: the L1 table lies over something else: run qemu-img check on it",
-                 file.path());
-    }
-  }
+  auto blocks = load_refcount_blocks(file, header, used);
   const bool on_disk = file.allow_direct();
   layer_ = std::make_unique<Layer>(std::move(file), header, std::move(backing),
                                    settings.l2_cache_bytes, &used);
@@ -47,27 +39,13 @@ Image::Image(ImageFile file, const Header &header, std::unique_ptr<Source> backi
 
 Image::~Image() = default;
 
-void Image::attach() {
-  std::unique_lock lock(mutex_);
-  finalised_.wait(lock, [&] { return !finalising_; });
-  ++connections_;
-}
-
-void Image::detach() noexcept {
-  {
-    std::lock_guard lock(mutex_);
-    if (--connections_ > 0) return;
-    finalising_ = true;
-  }
+void Image::close() noexcept {
   try {
     finalise();
   } catch (const std::exception &e) {
     log_.error("{}: not closed cleanly, qemu-img check -r all repairs it: {}", layer_->file.path(),
                e.what());
   }
-  std::lock_guard lock(mutex_);
-  finalising_ = false;
-  finalised_.notify_all();
 }
 
 void Image::finalise() {
@@ -179,7 +157,7 @@ uint64_t Image::write_fresh(std::span<const std::byte> data, uint64_t offset) {
 
 // What of a fresh cluster is not written by the client, and cannot be left a hole.
 std::vector<std::byte> Image::fill(Entry entry, uint64_t from, uint64_t to) const {
-  if (from >= to || reads_zero_here(entry)) return {};
+  if (from >= to || layer_->reads_zero_here(entry)) return {};
   std::vector<std::byte> bytes(to - from);
   layer_->read_entry(entry, bytes, from);
   if (util::is_zero(bytes)) bytes.clear();
@@ -201,10 +179,6 @@ void Image::link_fresh(std::span<const std::byte> data, uint64_t offset, Claims 
     throw;
   }
   claims.link(host, geometry.cluster_size(), *metadata_);
-}
-
-bool Image::reads_zero_here(Entry entry) const {
-  return reads_zero(entry) || (is_unallocated(entry) && !layer_->backing);
 }
 
 void Image::zero(uint64_t offset, uint64_t length) {
@@ -264,7 +238,7 @@ void Image::zero_entry(uint64_t cluster) {
       continue;
     }
     Entry entry = entries.value(cluster);
-    if (reads_zero_here(entry)) return;
+    if (layer_->reads_zero_here(entry)) return;
     entries = metadata_->prepare(cluster);
     if (!entries.replace_if(cluster, entry, zero_plain)) continue;
     metadata_->changed(entries, entry);
@@ -273,7 +247,7 @@ void Image::zero_entry(uint64_t cluster) {
 }
 
 void Image::zero_part(uint64_t offset, uint64_t length) {
-  if (reads_zero_here(layer_->mapping.entry(layer_->geometry.cluster_of(offset)))) return;
+  if (layer_->reads_zero_here(layer_->mapping.entry(layer_->geometry.cluster_of(offset)))) return;
   std::vector<std::byte> zeroes(length);
   write(zeroes, offset);
 }

@@ -4,15 +4,14 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "plugins/qcow2/codec.hpp"
+#include "plugins/qcow2/connections.hpp"
 #include "plugins/qcow2/layer.hpp"
 #include "plugins/qcow2/metadata.hpp"
 #include "plugins/qcow2/preallocate.hpp"
@@ -62,13 +61,14 @@ class Image {
 
   // One for each connection. The image is finalised (as by finalise()) when the last has gone; a
   // failure then goes to the log.
-  void attach();
-  void detach() noexcept;
+  void attach() { connections_.attach(); }
+  void detach() noexcept { connections_.detach(); }
 
   // Closes the image cleanly; what is written later opens it again. No request may be running.
   void finalise();
 
  private:
+  void close() noexcept;
   uint64_t write_some(std::span<const std::byte> data, uint64_t offset);
   uint64_t write_in_place(std::span<const std::byte> data, uint64_t offset, Entry first,
                           Entries &entries);
@@ -79,7 +79,6 @@ class Image {
   void zero_gathered(uint64_t offset, uint64_t length);
   void zero_part(uint64_t offset, uint64_t length);
   bool is_whole_and_zero(std::span<const std::byte> data, uint64_t offset, uint64_t cluster) const;
-  bool reads_zero_here(Entry entry) const;
   std::vector<std::byte> fill(Entry entry, uint64_t from, uint64_t to) const;
 
   const bool detect_zeroes_;
@@ -89,11 +88,7 @@ class Image {
   std::unique_ptr<CompressedWriter> compressed_;  // null if new clusters are stored as they are
   std::atomic<uint64_t> changes_ = 1;             // requests, counted before they are done
   std::atomic<uint64_t> flushed_ = 0;             // of changes_, when the last flush began
-
-  std::mutex mutex_;  // protects connections_ and finalising_
-  std::condition_variable finalised_;
-  unsigned connections_ = 0;
-  bool finalising_ = false;
+  Connections connections_;
 };
 
 }  // namespace qcow2

@@ -37,6 +37,11 @@ class Layer : public Source {
   // its own, or is no longer linked.
   void read_entry(Entry entry, std::span<std::byte> buffer, uint64_t offset) const;
 
+  // Whether a cluster with this entry reads as zeroes, and that without a look at the backing file.
+  bool reads_zero_here(Entry entry) const {
+    return reads_zero(entry) || (is_unallocated(entry) && !backing);
+  }
+
  private:
   uint64_t end_of_run(uint64_t cluster, Entry entry, uint64_t end, Entries &entries) const;
 };

@@ -5,12 +5,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <vector>
 
 #include "common/extents/extent.hpp"
 #include "common/util/error.hpp"
 #include "plugins/qcow2/descriptor.hpp"
 #include "plugins/qcow2/mapping.hpp"
+#include "plugins/qcow2/refcounts.hpp"
 
 namespace qcow2 {
 
@@ -132,6 +132,22 @@ void check_length(const ImageFile &file, const Geometry &geometry) {
     util::fail(EFBIG, "{}: a file of {} bytes is too long for clusters of {} bytes", file.path(),
                file.size(), geometry.cluster_size());
   }
+}
+
+std::vector<uint64_t> load_refcount_blocks(const ImageFile &file, const Header &header,
+                                           Bitmap &used) {
+  Geometry geometry(header);
+  uint64_t end = Geometry::divide_up(file.size(), geometry.cluster_size());
+  used.add(0);
+  auto blocks = read_refcount_table(file, geometry, refcount_table(header), end, used);
+  uint64_t l1_bytes = uint64_t{header.l1_entries} * 8;
+  for (uint64_t at = 0; at < l1_bytes; at += geometry.cluster_size()) {
+    if (!used.add(geometry.cluster_of(header.l1_offset + at))) {
+      util::fail(EINVAL, "{}: the L1 table lies over something else: run qemu-img check on it",
+                 file.path());
+    }
+  }
+  return blocks;
 }
 
 void load_tables(const ImageFile &file, const Header &header, Bitmap &used, Mapping &mapping) {

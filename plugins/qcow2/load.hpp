@@ -8,6 +8,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "plugins/qcow2/bitmap.hpp"
 #include "plugins/qcow2/entry_array.hpp"
@@ -25,6 +26,12 @@ Header read_header(const ImageFile &file);
 // Throws util::Error if the file is so long that a bit for each cluster is too much memory: 128 MiB,
 // which is for 64 TiB of 64 KiB clusters. (A file may be long and have no data.)
 void check_length(const ImageFile &file, const Geometry &geometry);
+
+// The offset of each refcount block, or 0. Adds the clusters of the header, of the refcount table and
+// its blocks, and of the L1 table to `used`, which must be empty and as long as the file in clusters.
+// Refuses with util::Error EINVAL what lies outside the file or over something else.
+std::vector<uint64_t> load_refcount_blocks(const ImageFile &file, const Header &header,
+                                           Bitmap &used);
 
 // Reads the L1 table into an empty mapping, and checks all L2 tables. Refuses with util::Error what
 // lies outside the file, is referenced twice (by others than compressed clusters) or is in `used`
