@@ -66,7 +66,7 @@ Entry Packer::add(std::span<const std::byte> data) {
 Packer::Place Packer::find_room(size_t length) {
   for (Chunk &chunk : chunks_) {
     if (!chunk.open) continue;
-    size_t at = free_from(chunk);
+    size_t at = chunk.free_from(max_references_);
     if (at >= chunk.size) continue;
     if (length <= chunk.size - at) return {&chunk, at, nullptr};
     if (Chunk *next = empty_chunk_behind(chunk)) return {&chunk, at, next};
@@ -74,43 +74,23 @@ Packer::Place Packer::find_room(size_t length) {
   return {};
 }
 
-Packer::Chunk *Packer::empty_chunk_behind(const Chunk &chunk) {
+Chunk *Packer::empty_chunk_behind(const Chunk &chunk) {
   auto it = std::find_if(chunks_.begin(), chunks_.end(), [&](const Chunk &c) {
     return c.open && c.used == 0 && c.offset == chunk.offset + chunk.size;
   });
   return it == chunks_.end() ? nullptr : &*it;
 }
 
-// Where the next data would go: not into a host cluster that has all the references it can have.
-size_t Packer::free_from(const Chunk &chunk) const {
-  if (chunk.references < max_references_) return chunk.used;
-  return ((chunk.used >> cluster_bits_) + 1) << cluster_bits_;
-}
-
 void Packer::take(const Place &place, size_t length) {
   Chunk &chunk = *place.chunk;
-  if (place.at != chunk.used) skip_to(chunk, place.at);
+  if (place.at != chunk.used) chunk.skip_to(place.at);
   size_t here = std::min(length, chunk.size - place.at);
-  use(chunk, here);
-  end_ = std::max(end_, chunk.offset + chunk.used);
+  chunk.use(here);
+  end_ = std::max(end_, chunk.end_of_used());
   if (place.next == nullptr) return;
-  use(*place.next, length - here);
-  end_ = std::max(end_, place.next->offset + place.next->used);
+  place.next->use(length - here);
+  end_ = std::max(end_, place.next->end_of_used());
   chunk.open = false;
-}
-
-void Packer::use(Chunk &chunk, size_t length) const {
-  uint64_t first = chunk.used >> cluster_bits_;
-  chunk.used += length;
-  uint64_t last = (chunk.used - 1) >> cluster_bits_;
-  chunk.references = first == last ? chunk.references + 1 : 1;
-  if (chunk.used >> cluster_bits_ != last) chunk.references = 0;  // ends with the cluster
-}
-
-void Packer::skip_to(Chunk &chunk, size_t to) const {
-  std::memset(chunk.bytes.data() + chunk.used, 0, to - chunk.used);
-  if (chunk.used >> cluster_bits_ != to >> cluster_bits_) chunk.references = 0;
-  chunk.used = to;
 }
 
 // Few clusters at a time at first, so that a small image stays small. What follows a chunk in the
@@ -139,11 +119,7 @@ void Packer::reserve(Lock &lock) {
     chunk.size += size;
     return;
   }
-  Chunk chunk{};
-  chunk.offset = offset;
-  chunk.size = size;
-  chunk.bytes = buffers_.take();
-  chunks_.push_back(std::move(chunk));
+  chunks_.push_back({cluster_bits_, offset, size, buffers_.take()});
   shut_fullest();
 }
 
@@ -153,8 +129,7 @@ void Packer::shut_fullest() {
   for (Chunk &chunk : chunks_) {
     if (!chunk.open) continue;
     ++open;
-    if (fullest == nullptr || chunk.size - chunk.used < fullest->size - fullest->used)
-      fullest = &chunk;
+    if (fullest == nullptr || chunk.free() < fullest->free()) fullest = &chunk;
   }
   if (open > most_open) fullest->open = false;
 }
@@ -170,7 +145,7 @@ void Packer::settle(Chunk &chunk, Lock &lock) const {
 void Packer::write(Chunk &chunk, Lock &lock) {
   chunk.writing = true;
   settle(chunk, lock);
-  skip_to(chunk, std::min(Geometry::round_up(chunk.used, page_), chunk.size));
+  chunk.skip_to(std::min(Geometry::round_up(chunk.used, page_), chunk.size));
   size_t from = chunk.written, to = chunk.used;
   lock.unlock();
   try {
@@ -228,14 +203,14 @@ bool Packer::read(std::span<std::byte> buffer, uint64_t offset) const {
   for (uint64_t at = offset; at < end;) {
     Chunk *chunk = nullptr;  // the first that has something of the rest
     for (Chunk &c : chunks_) {
-      if (c.offset + c.used <= at || c.offset >= end || c.used == 0) continue;
+      if (c.end_of_used() <= at || c.offset >= end || c.used == 0) continue;
       if (chunk == nullptr || c.offset < chunk->offset) chunk = &c;
     }
     uint64_t start = chunk == nullptr ? end : std::max(at, chunk->offset);
     if (at < start) written.push_back({at, start - at});
     if (chunk == nullptr) break;
     settle(*chunk, lock);
-    uint64_t stop = std::min(end, chunk->offset + chunk->used);
+    uint64_t stop = std::min(end, chunk->end_of_used());
     std::memcpy(part({start, stop - start}).data(), chunk->bytes.data() + (start - chunk->offset),
                 stop - start);
     at = std::min(end, chunk->offset + chunk->size);

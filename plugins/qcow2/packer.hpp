@@ -14,6 +14,7 @@
 
 #include "common/extents/extent.hpp"
 #include "plugins/qcow2/buffers.hpp"
+#include "plugins/qcow2/chunk.hpp"
 #include "plugins/qcow2/format.hpp"
 
 namespace qcow2 {
@@ -56,18 +57,6 @@ class Packer {
   Rest close();
 
  private:
-  struct Chunk {
-    uint64_t offset;
-    size_t size;  // of the host clusters that have been reserved for it
-    Buffers::Buffer bytes;
-    size_t used = 0;
-    size_t written = 0;
-    uint64_t references = 0;  // to the host cluster in which `used` lies
-    unsigned copying = 0;     // threads that fill their place
-    unsigned waiting = 0;     // threads that wait for copying to be 0; meanwhile nobody begins
-    bool open = true;         // has room, perhaps
-    bool writing = false;
-  };
   struct Place {
     Chunk *chunk = nullptr;  // none: there is no room
     size_t at = 0;           // in the chunk
@@ -80,15 +69,12 @@ class Packer {
 
   Place find_room(size_t length);
   Chunk *empty_chunk_behind(const Chunk &chunk);
-  size_t free_from(const Chunk &chunk) const;
   void take(const Place &place, size_t length);
-  void use(Chunk &chunk, size_t length) const;
   void reserve(Lock &lock);
   void shut_fullest();
   void settle(Chunk &chunk, Lock &lock) const;
   void write(Chunk &chunk, Lock &lock);
   void write_shut_chunks(Lock &lock);
-  void skip_to(Chunk &chunk, size_t to) const;
 
   const uint32_t cluster_bits_;
   const uint64_t max_references_;
