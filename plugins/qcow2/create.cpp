@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "common/util/error.hpp"
+#include "plugins/qcow2/big_endian.hpp"
 #include "plugins/qcow2/geometry.hpp"
 #include "plugins/qcow2/image_file.hpp"
 #include "plugins/qcow2/lock.hpp"
@@ -46,11 +47,11 @@ void write_tables(const ImageFile &file, const Header &header) {
   file.write(encode(header), 0);
   uint64_t blocks = initial_blocks(header);
   std::vector<std::byte> counts(geometry.start_of(blocks));
-  for (uint64_t i = 0; i < clusters; ++i) store_be16(&counts[i * 2], 1);
+  for (uint64_t i = 0; i < clusters; ++i) store_be<uint16_t>(&counts[i * 2], 1);
   file.write(counts, block_offset(header));
   std::vector<std::byte> table(blocks * 8);
   for (uint64_t k = 0; k < blocks; ++k) {
-    store_be64(&table[k * 8], block_offset(header) + geometry.start_of(k));
+    store_be<uint64_t>(&table[k * 8], block_offset(header) + geometry.start_of(k));
   }
   file.write(table, header.refcount_table_offset);
   if (::fsync(file.fd().get()) < 0) util::fail_os(errno, "cannot sync {}", file.path());

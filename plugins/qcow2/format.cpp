@@ -2,12 +2,12 @@
 #include "plugins/qcow2/format.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <limits>
 
 #include "common/util/error.hpp"
+#include "plugins/qcow2/big_endian.hpp"
 #include "plugins/qcow2/geometry.hpp"
 
 namespace qcow2 {
@@ -17,29 +17,6 @@ namespace {
 constexpr uint32_t end_of_extensions = 0;
 constexpr uint32_t backing_format_extension = 0xe2792aca;
 constexpr uint32_t bitmaps_extension = 0x23852875;
-
-uint16_t swap(uint16_t n) {
-  return __builtin_bswap16(n);
-}
-uint32_t swap(uint32_t n) {
-  return __builtin_bswap32(n);
-}
-uint64_t swap(uint64_t n) {
-  return __builtin_bswap64(n);
-}
-
-template <typename T>
-T load(const std::byte *p) {
-  T value;
-  std::memcpy(&value, p, sizeof value);
-  return std::endian::native == std::endian::big ? value : swap(value);
-}
-
-template <typename T>
-void store(std::byte *p, T value) {
-  if (std::endian::native != std::endian::big) value = swap(value);
-  std::memcpy(p, &value, sizeof value);
-}
 
 uint64_t round_up8(uint64_t n) {
   return (n + 7) & ~uint64_t{7};
@@ -119,8 +96,8 @@ void decode_extensions(std::span<const std::byte> start, size_t from, Header &h,
                        const std::string &path) {
   size_t at = from;
   while (at + 8 <= start.size()) {
-    uint32_t type = load<uint32_t>(&start[at]);
-    uint32_t length = load<uint32_t>(&start[at + 4]);
+    uint32_t type = load_be<uint32_t>(&start[at]);
+    uint32_t length = load_be<uint32_t>(&start[at + 4]);
     if (type == end_of_extensions) return;
     at += 8;
     if (length > start.size() - at) {
@@ -136,8 +113,8 @@ void decode_extensions(std::span<const std::byte> start, size_t from, Header &h,
 }
 
 void decode_backing(std::span<const std::byte> start, Header &h, const std::string &path) {
-  uint64_t offset = load<uint64_t>(&start[8]);
-  uint32_t length = load<uint32_t>(&start[16]);
+  uint64_t offset = load_be<uint64_t>(&start[8]);
+  uint32_t length = load_be<uint32_t>(&start[16]);
   if (offset == 0) return;
   if (length == 0 || length > max_backing_name || offset > start.size() ||
       length > start.size() - offset) {
@@ -152,11 +129,11 @@ void decode_backing(std::span<const std::byte> start, Header &h, const std::stri
 
 // Fields from 72 on, which version 2 does not have; returns the header's length.
 uint32_t decode_v3(std::span<const std::byte> start, Header &h, const std::string &path) {
-  h.incompatible = load<uint64_t>(&start[72]);
-  h.compatible = load<uint64_t>(&start[80]);
-  h.autoclear = load<uint64_t>(&start[88]);
-  h.refcount_order = load<uint32_t>(&start[96]);
-  uint32_t header_length = load<uint32_t>(&start[100]);
+  h.incompatible = load_be<uint64_t>(&start[72]);
+  h.compatible = load_be<uint64_t>(&start[80]);
+  h.autoclear = load_be<uint64_t>(&start[88]);
+  h.refcount_order = load_be<uint32_t>(&start[96]);
+  uint32_t header_length = load_be<uint32_t>(&start[100]);
   if (header_length < 104 || header_length % 8 != 0 || header_length > start.size()) {
     util::fail(EINVAL, "{}: a header of {} bytes makes no sense", path, header_length);
   }
@@ -166,55 +143,29 @@ uint32_t decode_v3(std::span<const std::byte> start, Header &h, const std::strin
 
 }  // namespace
 
-uint64_t load_be64(const std::byte *p) {
-  return load<uint64_t>(p);
-}
-void store_be64(std::byte *p, uint64_t value) {
-  store(p, value);
-}
-void store_be32(std::byte *p, uint32_t value) {
-  store(p, value);
-}
-void store_be16(std::byte *p, uint16_t value) {
-  store(p, value);
-}
-
-// Counts of less than a byte begin at the lowest bit.
-void store_refcount(std::span<std::byte> block, uint32_t order, uint64_t index, uint64_t value) {
-  if (order < 3) {
-    uint64_t bits = 1u << order;
-    unsigned shift = static_cast<unsigned>(index * bits % 8);
-    std::byte &byte = block[index * bits / 8];
-    byte = (byte & ~std::byte(((1u << bits) - 1) << shift)) | std::byte(value << shift);
-    return;
-  }
-  size_t bytes = size_t{1} << (order - 3);
-  for (size_t i = bytes; i-- > 0; value >>= 8) block[index * bytes + i] = std::byte(value & 0xff);
-}
-
 std::vector<std::byte> encode_features(const Header &h) {
   std::vector<std::byte> out(24);
-  store(&out[0], h.incompatible);
-  store(&out[8], h.compatible);
-  store(&out[16], h.autoclear);
+  store_be(&out[0], h.incompatible);
+  store_be(&out[8], h.compatible);
+  store_be(&out[16], h.autoclear);
   return out;
 }
 
 std::vector<std::byte> encode(const Header &h) {
   std::vector<std::byte> out(h.cluster_size());
-  store(&out[0], Header::magic);
-  store(&out[4], h.version);
-  store(&out[20], h.cluster_bits);
-  store(&out[24], h.size);
-  store(&out[32], h.crypt_method);
-  store(&out[36], h.l1_entries);
-  store(&out[40], h.l1_offset);
-  store(&out[48], h.refcount_table_offset);
-  store(&out[56], h.refcount_table_clusters);
+  store_be(&out[0], Header::magic);
+  store_be(&out[4], h.version);
+  store_be(&out[20], h.cluster_bits);
+  store_be(&out[24], h.size);
+  store_be(&out[32], h.crypt_method);
+  store_be(&out[36], h.l1_entries);
+  store_be(&out[40], h.l1_offset);
+  store_be(&out[48], h.refcount_table_offset);
+  store_be(&out[56], h.refcount_table_clusters);
   auto features = encode_features(h);
   std::copy(features.begin(), features.end(), &out[Header::features_at]);
-  store(&out[96], h.refcount_order);
-  store(&out[100], Header::length);
+  store_be(&out[96], h.refcount_order);
+  store_be(&out[100], Header::length);
   out[104] = std::byte(h.compression_type);
   if (h.backing_file.empty()) return out;
 
@@ -226,37 +177,37 @@ std::vector<std::byte> encode(const Header &h) {
                "clusters of {} bytes",
                h.backing_file, out.size());
   }
-  store(&out[format_at], backing_format_extension);
-  store(&out[format_at + 4], static_cast<uint32_t>(h.backing_format.size()));
+  store_be(&out[format_at], backing_format_extension);
+  store_be(&out[format_at + 4], static_cast<uint32_t>(h.backing_format.size()));
   std::memcpy(&out[format_at + 8], h.backing_format.data(), h.backing_format.size());
-  store(&out[8], static_cast<uint64_t>(name_at));
-  store(&out[16], static_cast<uint32_t>(h.backing_file.size()));
+  store_be(&out[8], static_cast<uint64_t>(name_at));
+  store_be(&out[16], static_cast<uint32_t>(h.backing_file.size()));
   std::memcpy(&out[name_at], h.backing_file.data(), h.backing_file.size());
   return out;
 }
 
 Header decode(std::span<const std::byte> start, uint64_t file_size, const std::string &path) {
-  if (start.size() < 104 || load<uint32_t>(&start[0]) != Header::magic) {
+  if (start.size() < 104 || load_be<uint32_t>(&start[0]) != Header::magic) {
     util::fail(EINVAL, "{} is not a QCOW2 image", path);
   }
   Header h;
-  h.version = load<uint32_t>(&start[4]);
+  h.version = load_be<uint32_t>(&start[4]);
   if (h.version != 2 && h.version != 3) {
     util::fail(ENOTSUP, "{}: QCOW2 version {} is not supported", path, h.version);
   }
-  h.cluster_bits = load<uint32_t>(&start[20]);
+  h.cluster_bits = load_be<uint32_t>(&start[20]);
   if (h.cluster_bits < min_cluster_bits || h.cluster_bits > max_cluster_bits) {
     util::fail(EINVAL, "{}: cluster_bits {} is not within {} to {}", path, h.cluster_bits,
                min_cluster_bits, max_cluster_bits);
   }
   start = start.first(std::min<size_t>(start.size(), h.cluster_size()));
-  h.size = load<uint64_t>(&start[24]) & ~(sector - 1);
-  h.crypt_method = load<uint32_t>(&start[32]);
-  h.l1_entries = load<uint32_t>(&start[36]);
-  h.l1_offset = load<uint64_t>(&start[40]);
-  h.refcount_table_offset = load<uint64_t>(&start[48]);
-  h.refcount_table_clusters = load<uint32_t>(&start[56]);
-  h.snapshots = load<uint32_t>(&start[60]);
+  h.size = load_be<uint64_t>(&start[24]) & ~(sector - 1);
+  h.crypt_method = load_be<uint32_t>(&start[32]);
+  h.l1_entries = load_be<uint32_t>(&start[36]);
+  h.l1_offset = load_be<uint64_t>(&start[40]);
+  h.refcount_table_offset = load_be<uint64_t>(&start[48]);
+  h.refcount_table_clusters = load_be<uint32_t>(&start[56]);
+  h.snapshots = load_be<uint32_t>(&start[60]);
   uint32_t header_length = h.version == 3 ? decode_v3(start, h, path) : Header::length_v2;
   check_features(h, path);
   check_tables(h, file_size, path);

@@ -73,15 +73,6 @@ Header decode(std::span<const std::byte> start, uint64_t file_size, const std::s
 // The three feature words, as they lie at Header::features_at.
 std::vector<std::byte> encode_features(const Header &header);
 
-// Tables of 64 bit words.
-uint64_t load_be64(const std::byte *p);
-void store_be64(std::byte *p, uint64_t value);
-void store_be32(std::byte *p, uint32_t value);
-void store_be16(std::byte *p, uint16_t value);
-
-// "Refcount block entry": entry `index` of a block of counts of 1 << order bits, order 0 to 6.
-void store_refcount(std::span<std::byte> block, uint32_t order, uint64_t index, uint64_t value);
-
 // "L1 table entry" and "L2 table entry, Standard Cluster Descriptor".
 using Entry = uint64_t;
 inline constexpr Entry unallocated = 0;          // reads what the backing file has, or zeroes

@@ -5,6 +5,8 @@
 #include <bit>
 #include <cerrno>
 
+#include "plugins/qcow2/big_endian.hpp"
+
 namespace qcow2 {
 
 // Lives until the cache does; holds one slice of a table after the other.
@@ -79,7 +81,7 @@ void Entries::encode(std::vector<std::byte> &to) const {
   size_t at = to.size();
   to.resize(at + cache_->slice_entries_ * 8);
   for (uint64_t i = 0; i < cache_->slice_entries_; ++i, at += 8) {
-    store_be64(&to[at], visible(slice_->words[i].load()));
+    store_be<uint64_t>(&to[at], visible(slice_->words[i].load()));
   }
 }
 
@@ -184,7 +186,7 @@ void L2Cache::load(Shard &shard, Slice &slice) {
 void L2Cache::decode(std::span<const std::byte> bytes, Slice &slice) const {
   bool empty = true;
   for (uint64_t i = 0; i < slice_entries_; ++i) {
-    uint64_t word = load_be64(&bytes[i * 8]);
+    uint64_t word = load_be<uint64_t>(&bytes[i * 8]);
     empty = empty && word == 0;
     slice.words[i].store(Entries::hidden(word), std::memory_order_relaxed);
   }

@@ -8,6 +8,7 @@
 
 #include "common/extents/extent.hpp"
 #include "common/util/error.hpp"
+#include "plugins/qcow2/big_endian.hpp"
 #include "plugins/qcow2/descriptor.hpp"
 #include "plugins/qcow2/mapping.hpp"
 #include "plugins/qcow2/refcounts.hpp"
@@ -32,13 +33,13 @@ class Loader {
     std::vector<std::byte> l1(size_t{l1_entries} * 8);
     file_.read_or_zero(l1, l1_offset);
     for (uint64_t table = mapping.l1().size(); table < l1_entries; ++table) {
-      if (Entry entry = load_be64(&l1[table * 8]); entry != 0) {
+      if (Entry entry = load_be<uint64_t>(&l1[table * 8]); entry != 0) {
         util::fail(ENOTSUP, "{}: L1 entry {} ({:#x}) lies beyond the end of the disk", path_, table,
                    entry);
       }
     }
     for (uint64_t table = 0; table < mapping.l1().size(); ++table) {
-      Entry entry = load_be64(&l1[table * 8]);
+      Entry entry = load_be<uint64_t>(&l1[table * 8]);
       if (entry == 0) continue;
       if ((entry & l1_reserved) != 0) refuse("L1", table, entry);
       reference("L2 table", entry);
@@ -47,7 +48,7 @@ class Loader {
     }
     walk_tables(file_, geometry_, mapping.l1(), [this](const TablePart &part) {
       for (size_t at = 0; at < part.entries.size(); at += 8) {
-        Entry entry = load_be64(&part.entries[at]);
+        Entry entry = load_be<uint64_t>(&part.entries[at]);
         if (entry != 0) check(part.first + at / 8, entry);
       }
     });
@@ -157,7 +158,7 @@ void load_tables(const ImageFile &file, const Header &header, Bitmap &used, Mapp
 void check_entries(std::span<const std::byte> entries, const Geometry &geometry,
                    const std::string &path) {
   for (size_t at = 0; at < entries.size(); at += 8) {
-    Entry entry = load_be64(&entries[at]);
+    Entry entry = load_be<uint64_t>(&entries[at]);
     bool sound =
         is_compressed(entry)
             ? compressed_range(entry, geometry.cluster_bits()).offset >= geometry.cluster_size()

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "plugins/qcow2/big_endian.hpp"
 #include "plugins/qcow2/load.hpp"
 
 namespace qcow2 {
@@ -15,7 +16,7 @@ constexpr uint64_t most_slice_entries = 512;
 
 void append_be64(std::vector<std::byte> &to, uint64_t value) {
   to.resize(to.size() + 8);
-  store_be64(&to[to.size() - 8], value);
+  store_be<uint64_t>(&to[to.size() - 8], value);
 }
 
 }  // namespace

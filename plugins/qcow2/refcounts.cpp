@@ -5,8 +5,22 @@
 #include <cerrno>
 
 #include "common/util/error.hpp"
+#include "plugins/qcow2/big_endian.hpp"
 
 namespace qcow2 {
+
+// Counts of less than a byte begin at the lowest bit.
+void store_refcount(std::span<std::byte> block, uint32_t order, uint64_t index, uint64_t value) {
+  if (order < 3) {
+    uint64_t bits = 1u << order;
+    unsigned shift = static_cast<unsigned>(index * bits % 8);
+    std::byte &byte = block[index * bits / 8];
+    byte = (byte & ~std::byte(((1u << bits) - 1) << shift)) | std::byte(value << shift);
+    return;
+  }
+  size_t bytes = size_t{1} << (order - 3);
+  for (size_t i = bytes; i-- > 0; value >>= 8) block[index * bytes + i] = std::byte(value & 0xff);
+}
 
 std::vector<uint64_t> read_refcount_table(const ImageFile &file, const Geometry &geometry,
                                           RefcountTable table, uint64_t end, Bitmap &used) {
@@ -27,7 +41,7 @@ std::vector<uint64_t> read_refcount_table(const ImageFile &file, const Geometry 
 
   std::vector<uint64_t> blocks(bytes.size() / 8);
   for (size_t k = 0; k < blocks.size(); ++k) {
-    blocks[k] = load_be64(&bytes[k * 8]);
+    blocks[k] = load_be<uint64_t>(&bytes[k * 8]);
     if (blocks[k] != 0) use("refcount block", blocks[k]);
   }
   while (!blocks.empty() && blocks.back() == 0) blocks.pop_back();
@@ -139,7 +153,7 @@ class Writer {
 
   void write_table(RefcountTable table) {
     std::vector<std::byte> bytes(geometry_.start_of(table.clusters));
-    for (size_t k = 0; k < blocks_.size(); ++k) store_be64(&bytes[k * 8], blocks_[k]);
+    for (size_t k = 0; k < blocks_.size(); ++k) store_be<uint64_t>(&bytes[k * 8], blocks_[k]);
     file_.write(bytes, table.offset);
   }
 

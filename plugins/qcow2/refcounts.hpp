@@ -5,7 +5,9 @@
 // image is closed. Every cluster in use is used once, but for those with compressed data.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "plugins/qcow2/allocator.hpp"
@@ -16,6 +18,9 @@
 #include "plugins/qcow2/sharing.hpp"
 
 namespace qcow2 {
+
+// "Refcount block entry": entry `index` of a block of counts of 1 << order bits, order 0 to 6.
+void store_refcount(std::span<std::byte> block, uint32_t order, uint64_t index, uint64_t value);
 
 // Where the refcount table lies.
 struct RefcountTable {

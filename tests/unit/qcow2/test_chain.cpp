@@ -9,6 +9,7 @@
 
 #include "common/util/error.hpp"
 #include "plugins/qcow2/backing.hpp"
+#include "plugins/qcow2/big_endian.hpp"
 #include "plugins/qcow2/commit.hpp"
 #include "plugins/qcow2/create.hpp"
 #include "plugins/qcow2/load.hpp"
@@ -34,7 +35,7 @@ void make_image(const std::string &path) {
 
 void poke(const std::string &path, uint64_t at, uint64_t value) {
   std::vector<std::byte> bytes(8);
-  store_be64(bytes.data(), value);
+  store_be<uint64_t>(bytes.data(), value);
   util::write_at(util::open_file(path, O_WRONLY), bytes, at, path);
 }
 
@@ -171,7 +172,7 @@ TEST_CASE("tables that point to what they must not are refused") {
   auto first_word = [&](uint64_t at) {
     std::vector<std::byte> bytes(8);
     util::read_at(util::open_file(path, O_RDONLY), bytes, at, path);
-    return load_be64(bytes.data());
+    return load_be<uint64_t>(bytes.data());
   };
   uint64_t l1 = first_word(h.l1_offset);
   uint64_t l2_at = host_offset(l1);

@@ -4,9 +4,11 @@
 #include <functional>
 
 #include "common/util/error.hpp"
+#include "plugins/qcow2/big_endian.hpp"
 #include "plugins/qcow2/create.hpp"
 #include "plugins/qcow2/format.hpp"
 #include "plugins/qcow2/geometry.hpp"
+#include "plugins/qcow2/refcounts.hpp"
 
 using namespace qcow2;
 
@@ -40,13 +42,13 @@ TEST_CASE("a header is what the specification says, byte by byte") {
   REQUIRE(bytes.size() == 65536);
   const unsigned char start[] = {'Q', 'F', 'I', 0xfb, 0, 0, 0, 3};
   CHECK(std::memcmp(bytes.data(), start, sizeof start) == 0);
-  CHECK(load_be64(&bytes[8]) == 0);
-  CHECK(load_be64(&bytes[24]) == 20ull << 30);
-  CHECK(load_be64(&bytes[36]) >> 32 == 40);   // L1 entries
-  CHECK(load_be64(&bytes[40]) == 3 * 65536);  // header, refcount table, block, then L1
-  CHECK(load_be64(&bytes[48]) == 1 * 65536);
-  CHECK(load_be64(&bytes[56]) == 1ull << 32);  // one refcount table cluster, no snapshots
-  CHECK(load_be64(&bytes[96]) == (4ull << 32 | 112));
+  CHECK(load_be<uint64_t>(&bytes[8]) == 0);
+  CHECK(load_be<uint64_t>(&bytes[24]) == 20ull << 30);
+  CHECK(load_be<uint64_t>(&bytes[36]) >> 32 == 40);   // L1 entries
+  CHECK(load_be<uint64_t>(&bytes[40]) == 3 * 65536);  // header, refcount table, block, then L1
+  CHECK(load_be<uint64_t>(&bytes[48]) == 1 * 65536);
+  CHECK(load_be<uint64_t>(&bytes[56]) == 1ull << 32);  // one refcount table cluster, no snapshots
+  CHECK(load_be<uint64_t>(&bytes[96]) == (4ull << 32 | 112));
 }
 
 TEST_CASE("a header comes back as it was") {

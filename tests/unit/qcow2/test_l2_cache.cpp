@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "common/util/error.hpp"
+#include "plugins/qcow2/big_endian.hpp"
 #include "plugins/qcow2/l2_cache.hpp"
 
 using namespace qcow2;
@@ -94,7 +95,7 @@ TEST_CASE("many threads that miss one slice cause one read of it") {
     ++reads;
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
     std::fill(buffer.begin(), buffer.end(), std::byte{0});
-    store_be64(buffer.data(), data_entry(65536));
+    store_be<uint64_t>(buffer.data(), data_entry(65536));
   });
   std::atomic<unsigned> right = 0;
   {
