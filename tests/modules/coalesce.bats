@@ -3,7 +3,9 @@ load ../lib
 
 # A disk of 64 MiB, data and holes, over a layer that takes 2 ms for each read. What reaches that
 # layer is in requests.
-prepare() {
+prepare() { cp "$BATS_FILE_TMPDIR/disk" .; }
+setup_file() {
+    cd "$BATS_FILE_TMPDIR"
     random_file disk 24M
     truncate -s 40M disk
     random_file tail 16M 2

@@ -3,7 +3,9 @@ load ../lib
 
 # A disk of 8 MiB and what an honest source says of it: 1 MiB changed, 1 MiB zero and allocated,
 # 1 MiB changed into a hole; the rest has not changed.
-prepare() {
+prepare() { cp --sparse=never "$BATS_FILE_TMPDIR"/{disk.raw,honest} .; }
+setup_file() {
+    cd "$BATS_FILE_TMPDIR"
     random_file disk.raw 8M
     dd if=/dev/zero of=disk.raw bs=1M seek=3 count=2 conv=notrunc status=none
     printf '%s\n' "0 2M hole" "2M 1M" "3M 1M zero" "4M 1M hole,zero" "5M 3M hole" > honest

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# What the tests of nbdkit-apply-filter share: a disk that has changed, its source and a destination.
+
+# A disk of 16 MiB, of which base.raw is yesterday's content and disk.raw today's. What changed is in
+# places that are aligned to nothing, and part of it has become zero: as data that reads as zeroes,
+# and as holes. `honest` is what an honest source says of it. They are made once; each test has copies.
+prepare() {
+    cp --sparse=never "$BATS_FILE_TMPDIR"/{base.raw,disk.raw,honest} .
+}
+setup_file() {
+    cd "$BATS_FILE_TMPDIR"
+    random_file base.raw 16M 1
+    PYTHONPATH=$SOURCE/tests /usr/bin/python3 -B - <<'PY'
+from changed_disk import ChangedDisk, K
+disk = ChangedDisk()
+disk.data(512 * K, 256 * K)
+disk.data(1024 * K + 1, 70001)
+disk.zeroes(2048 * K, 300 * K, "")                       # data that reads as zeroes
+disk.zeroes(3072 * K + 513, 65536, "hole,zero")          # a hole now, aligned to nothing
+disk.zeroes(4096 * K, 1024 * K, "zero")
+disk.zeroes(5120 * K, 64 * K, "hole,zero")
+disk.data(5184 * K, 64 * K)
+disk.data(6144 * K, 1024 * K)                            # data with zeroes within
+disk.bytes[6200 * K:6264 * K] = bytes(64 * K)
+disk.bytes[6300 * K + 7:6310 * K] = bytes(10 * K - 7)
+disk.data(16384 * K - 1000, 1000)                        # the last bytes
+disk.save()
+PY
+}
+
+# The source's server, with the description that a source of ours has.
+source_server() {
+    start src --filter="$DELTA" --filter=exportname --filter=extentlist file disk.raw \
+        extentlist=honest exportname-list=keep exportdesc=fixed:"$(description c1 c2)" "$@"
+}
+description() {
+    echo '{"nbdkit-replicate":1,"source":"test","vm":"vm-1","disk":2000,"size":16777216,"mode":"delta","since":"'"$1"'","checkpoint":"'"$2"'"}'
+}
+
+# The destination's server over yesterday's content.
+destination_server() {
+    cp --sparse=never base.raw dst.raw
+    start dst --filter="$APPLY" file dst.raw apply-from="$(uri src)" apply-state="$PWD/web1.state" "$@"
+}
+
+settled() { grep -q '"checkpoint":"c2".*"owed":\[\]' web1.state 2> /dev/null; }
+
+# copies CLIENT...: the client's whole run ends with a destination that equals the source.
+copies() {
+    source_server
+    destination_server
+    timeout 60 "$@"
+    until_true 20 settled
+    stop dst
+    same disk.raw dst.raw
+    grep -q '"source":"test","vm":"vm-1","disk":2000,"size":16777216' web1.state
+    must_fail grep -q 'still owed' dst.log
+}
+
+# python SCRIPT: with h connected to the destination and the files read.
+python() {
+    /usr/bin/python3 - "$(uri dst)" <<PY
+import json, nbd, sys, time
+h = nbd.NBD()
+h.connect_uri(sys.argv[1])
+disk = open("disk.raw", "rb").read()
+base = open("base.raw", "rb").read()
+K = 1024
+$1
+h.shutdown()
+PY
+}
+
+# owed: bytes, as the state says.
+owed() { jq '[.owed[][1]] | add // 0' web1.state; }
+said() { grep -q "$2" "$1.log"; }
+
+# slow_source: takes its time for each read, so that a client can be met midway.
+slow_source() {
+    start src --filter="$DELTA" --filter=delay --filter=exportname --filter=extentlist file disk.raw \
+        extentlist=honest exportname-list=keep exportdesc=fixed:"$(description c1 c2)" rdelay=100ms
+}
+writes() { [ "$(grep -c 'debug: file: pwrite' dst.log)" -ge "$1" ]; }
