@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "plugins/qcow2/open.hpp"
+#include "tests/unit/bytes.hpp"
 
 namespace qcow2::test {
 
@@ -36,11 +37,12 @@ class Directory {
   std::filesystem::path path_;
 };
 
-inline std::vector<std::byte> random_bytes(size_t n, uint64_t seed) {
-  std::mt19937_64 random(seed);
-  std::vector<std::byte> bytes(n);
-  for (auto &b : bytes) b = std::byte(random() % 255 + 1);  // none of them zero
-  return bytes;
+using testing::make_letters;
+using testing::random_bytes;
+
+// The standard's goes byte by byte, which is slow where it is not optimised.
+inline bool operator==(const std::vector<std::byte> &a, const std::vector<std::byte> &b) {
+  return testing::equal(a, b);
 }
 
 inline std::vector<std::byte> read_all(const Image &image) {

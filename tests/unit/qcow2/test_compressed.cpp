@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include <catch2/catch.hpp>
+#include <cstring>
 #include <thread>
 
 #include "common/util/error.hpp"
@@ -24,10 +25,9 @@ Bytes mixed_bytes(size_t size, uint64_t seed) {
   std::mt19937_64 random(seed);
   for (size_t at = 0; at < size;) {
     size_t n = std::min<size_t>(random() % 300000 + 1, size - at);
-    for (size_t i = at; i < at + n; ++i) {
-      if (seed % 3 == 0) bytes[i] = std::byte{0};
-      if (seed % 3 == 1) bytes[i] = std::byte('a' + std::to_integer<unsigned>(bytes[i]) % 7);
-    }
+    auto stretch = std::span(bytes).subspan(at, n);
+    if (seed % 3 == 0) std::memset(stretch.data(), 0, n);
+    if (seed % 3 == 1) make_letters(stretch, 7);
     at += n;
     seed = random();
   }
@@ -130,7 +130,7 @@ TEST_CASE("small reads in a row decompress each cluster once") {
   Directory directory;
   std::string path = directory.file("a");
   Bytes model = random_bytes(4 << 20, 1);
-  for (auto &b : model) b = std::byte('a' + std::to_integer<unsigned>(b) % 16);
+  make_letters(model, 16);
   convert(model, path, 65536, "zstd");
   Options options;
   options.path = path;
@@ -160,7 +160,7 @@ TEST_CASE("a compressed cluster that is damaged is EIO, and the others are read"
   Directory directory;
   std::string path = directory.file("a");
   Bytes model = random_bytes(4 << 20, 1);
-  for (auto &b : model) b = std::byte('a' + std::to_integer<unsigned>(b) % 16);
+  make_letters(model, 16);
   for (const char *type : {"zlib", "zstd"}) {
     convert(model, path, 65536, type);
     Options options;

@@ -60,7 +60,7 @@ Bytes noise(size_t n, uint64_t seed) {
 Bytes text(size_t n, uint64_t seed) {
   static const Bytes supply = [] {
     Bytes bytes = random_bytes(1000003, 2);
-    for (auto &b : bytes) b = std::byte('a' + std::to_integer<unsigned>(b) % 16);
+    make_letters(bytes, 16);
     return bytes;
   }();
   return from(supply, n, seed);

@@ -21,7 +21,7 @@ using Bytes = std::vector<std::byte>;
 Bytes content_of(size_t length, uint64_t seed) {
   Bytes bytes = random_bytes(length, seed);
   if (seed / 2 % 4 == 0) return bytes;
-  for (auto &b : bytes) b = std::byte('a' + std::to_integer<unsigned>(b) % (seed / 2 % 4 * 4));
+  make_letters(bytes, seed / 2 % 4 * 4);
   return bytes;
 }
 
@@ -87,7 +87,7 @@ class History {
       auto [offset, length] = piece.range;
       Bytes want(below_.begin() + offset, below_.begin() + offset + length);
       if (last != nullptr) want = last->content ? content_of(length, last->content) : Bytes(length);
-      if (!std::equal(want.begin(), want.end(), disk.begin() + offset)) return false;
+      if (!testing::equal(want, std::span(disk).subspan(offset, length))) return false;
     }
     return true;
   }

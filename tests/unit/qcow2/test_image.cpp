@@ -63,7 +63,7 @@ class Workload {
       case 2: {
         Bytes read(piece.length);
         image_.read(read, piece.offset);
-        if (!std::equal(at, end, read.begin())) ++wrong_reads_;
+        if (!testing::equal({at, end}, read)) ++wrong_reads_;
         break;
       }
       case 3:
