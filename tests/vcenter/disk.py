@@ -53,9 +53,10 @@ class Disk:
         self.path = raw_path
         self.base_name = file_name  # path in the datastore, such as web1/web1.vmdk
         self.file_name = file_name  # of the VMDK that is written now: a -000001 while snapshots exist
-        self.mode = "persistent"  # only shown, as are the next two
+        self.mode = "persistent"  # only shown, as are the next three
         self.rdm = ""  # physicalMode or virtualMode: a raw device mapping
         self.sharing = ""  # sharingMultiWriter, sharingNone
+        self.names_datastore = True
         self.scratch = scratch  # directory for kept blocks
         self.fd = os.open(raw_path, os.O_RDWR)
         self.size = os.fstat(self.fd).st_size

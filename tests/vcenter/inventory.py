@@ -60,8 +60,9 @@ class Inventory:
 
     # --- building
 
-    def add_machine(self, path, moref, disks, cbt):
-        """path such as /folder/DC0/vm/folder/web1; what stands before "vm" is the datacenter."""
+    def add_machine(self, path, moref, disks, cbt, datastore=None, directory=None):
+        """path such as /folder/DC0/vm/folder/web1; what stands before "vm" is the datacenter. The files
+        are on the usual datastore, in a directory that is called as the machine, unless these are told."""
         names = spelled(path)
         if "vm" not in names[1:-1]:
             raise ValueError(f"--vm {path}: needs the form /DATACENTER/vm/NAME")
@@ -71,10 +72,11 @@ class Inventory:
         for name in names[at + 1:-1]:
             folder = folder.child(name) or self._append(folder, Folder(
                 self.new_moref("group-v"), name, folder))
-        vm = VirtualMachine(moref, names[-1], folder, center.datastore_folder.children[0], cbt)
+        vm = VirtualMachine(moref, names[-1], folder,
+                            self._datastore(center, datastore or self.datastore_name), cbt, directory)
         for number, (key, raw) in enumerate(disks):
             stem = vm.name + (f"_{number}" if number else "")
-            vm.disks.append(Disk(key, raw, f"{vm.name}/{stem}.vmdk", self.scratch))
+            vm.disks.append(Disk(key, raw, f"{vm.directory}/{stem}.vmdk", self.scratch))
         vm.stun()
         self._append(folder, vm)
         return vm
@@ -91,9 +93,13 @@ class Inventory:
                 self.new_moref("group-s")))
             self.add(center.vm_folder)
             self.add(center.datastore_folder)
-            self._append(center.datastore_folder, Datastore(
-                self.new_moref("datastore"), self.datastore_name, center.datastore_folder))
+            self._datastore(center, self.datastore_name)
         return center
+
+    def _datastore(self, center, name):
+        folder = center.datastore_folder
+        return folder.child(name) or self._append(folder, Datastore(
+            self.new_moref("datastore"), name, folder))
 
     def _append(self, folder, one):
         folder.children.append(one)

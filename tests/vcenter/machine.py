@@ -33,9 +33,10 @@ class Snapshot(ManagedObject):
 
 
 class VirtualMachine(Entity):
-    def __init__(self, moref, name, folder, datastore, cbt):
+    def __init__(self, moref, name, folder, datastore, cbt, directory=None):
         super().__init__("VirtualMachine", moref, name, folder)
         self.datastore = datastore
+        self.directory = directory or name  # of its files; a machine may be renamed
         self.uuid = str(uuid.uuid5(uuid.NAMESPACE_URL, "bios/" + moref))
         self.instance_uuid = str(uuid.uuid5(uuid.NAMESPACE_URL, "instance/" + moref))
         self.power = "poweredOn"
@@ -113,7 +114,8 @@ class VirtualMachine(Entity):
                 "config.version": string("vmx-19"),
                 "config.changeVersion": string(self.changed),
                 "config.changeTrackingEnabled": boolean(self.cbt),
-                "config.files.vmPathName": string(f"[{self.datastore.name}] {self.name}/{self.name}.vmx"),
+                "config.files.vmPathName": string(
+                    f"[{self.datastore.name}] {self.directory}/{self.name}.vmx"),
                 "config.hardware.device": self.devices(None),
                 "capability.snapshotOperationsSupported": boolean(True),
                 "capability.changeTrackingSupported": boolean(True),
@@ -165,7 +167,8 @@ class VirtualMachine(Entity):
         """The last link of a chain of VMDKs, its parents within it."""
         name, change_id = chain[-1]
         inner = (leaf("fileName", f"[{self.datastore.name}] {name}") +
-                 Reference(self.datastore).field("datastore") + leaf("diskMode", disk.mode) +
+                 (Reference(self.datastore).field("datastore") if disk.names_datastore else "") +
+                 leaf("diskMode", disk.mode) +
                  leaf("split", False) + leaf("writeThrough", False) + leaf("thinProvisioned", True) +
                  leaf("uuid", "6000C29" + self.uuid[7:]) + leaf("contentId", "fffffffe") +
                  (leaf("changeId", change_id) if change_id else "") +

@@ -119,6 +119,29 @@ class Inventory(Case):
         self.fault("MethodNotFound", self.sim.call, "PowerOffVM_Task", *VM)
 
 
+class Datastores(Case):
+    """A machine that is not on the usual datastore nor in a directory of its name."""
+    arguments = ("--vm-datastore", "one] two", "--vm-directory", "a] b")
+
+    def test_names(self):
+        self.sim.login()
+        backing = self.sim.disk(*VM).find("backing")
+        self.assertEqual(backing.findtext("fileName"), "[one] two] a] b/web1.vmdk")
+        at = backing.find("datastore")
+        self.assertEqual(self.sim.properties("Datastore", at.text, "name")["name"].text, "one] two")
+        self.assertEqual(self.sim.properties(*VM, "datastore")["datastore"].find("*").text, at.text)
+        self.sim.control("backing", datastore=0)
+        self.assertIsNone(self.sim.disk(*VM).find("backing/datastore"))
+
+    def test_files(self):
+        self.sim.login()
+        self.sim.snapshot("vm-42")
+        for path, datastore, status in (("a] b/web1", "one] two", 200), ("two] a] b/web1", "one", 404),
+                                        ("b/web1", "one] two] a", 404), ("a] b/web1", "datastore1", 404)):
+            self.assertEqual(self.get(f"/folder/{quote(path)}.vmdk?dcPath=F/DC0&dsName="
+                                      f"{quote(datastore)}")[0], status, path)
+
+
 class Folder(Case):
     def setUp(self):
         super().setUp()

@@ -43,8 +43,9 @@ and disk=KEY may be left out where there is only one; numbers may be 0x...
   power   vm= on=0|1
   template vm= on=0|1                  config.template, only shown
   mode    vm= disk= mode=independent_persistent   backing.diskMode, only shown
-  backing vm= disk= rdm= sharing=      a raw device mapping (physicalMode, virtualMode), and how the
-                                       disk is shared (sharingMultiWriter), only shown
+  backing vm= disk= rdm= sharing=      a raw device mapping (physicalMode, virtualMode), how the disk is
+          datastore=0|1                shared (sharingMultiWriter), and whether its backing says which
+                                       datastore it is on (1), only shown
   bus     vm= sharing=physicalSharing  of the SCSI controller, only shown
   consolidation vm= needed=0|1         runtime.consolidationNeeded, until ConsolidateVMDisks_Task
   expire                               all sessions and tickets end
@@ -63,6 +64,7 @@ and disk=KEY may be left out where there is only one; numbers may be 0x...
 """
 
 import argparse
+import dataclasses
 import json
 import os
 import signal
@@ -78,6 +80,16 @@ from service import Service  # noqa: E402
 from web import Server  # noqa: E402
 
 
+@dataclasses.dataclass
+class Machine:
+    """What the options say of one."""
+    path: str
+    moref: str
+    disks: list = dataclasses.field(default_factory=list)  # (key, raw file)
+    datastore: str | None = None  # None: that of --datastore
+    directory: str | None = None  # None: as its name
+
+
 class AddMachine(argparse.Action):
     """--vm PATH=MOREF: a machine without disks yet."""
 
@@ -85,7 +97,7 @@ class AddMachine(argparse.Action):
         path, equals, moref = values.rpartition("=")
         if not equals or not path or not moref:
             parser.error(f"--vm {values}: must be PATH=MOREF")
-        namespace.vm = (namespace.vm or []) + [(path, moref, [])]
+        namespace.vm = (namespace.vm or []) + [Machine(path, moref)]
 
 
 class AddDisk(argparse.Action):
@@ -99,7 +111,16 @@ class AddDisk(argparse.Action):
             parser.error(f"--disk {values}: must be KEY=RAWFILE, of an existing file")
         if os.path.getsize(file) % 512:
             parser.error(f"--disk {values}: the size is not a multiple of 512")
-        namespace.vm[-1][2].append((int(key), os.path.abspath(file)))
+        namespace.vm[-1].disks.append((int(key), os.path.abspath(file)))
+
+
+class SetPlace(argparse.Action):
+    """--vm-datastore NAME, --vm-directory NAME: of the last --vm."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        if not namespace.vm:
+            parser.error(f"{option_string} {values}: must follow the --vm that is there")
+        setattr(namespace.vm[-1], self.dest.removeprefix("vm_"), values)
 
 
 def size(text):
@@ -118,6 +139,10 @@ def parse(arguments):
     parser.add_argument("--vm", required=True, action=AddMachine, metavar="PATH=MOREF")
     parser.add_argument("--disk", action=AddDisk, metavar="KEY=RAWFILE", help="of the last --vm")
     parser.add_argument("--datastore", default="datastore1", metavar="NAME")
+    parser.add_argument("--vm-datastore", action=SetPlace, metavar="NAME",
+                        help="where the last --vm is, if not on the other ones' datastore")
+    parser.add_argument("--vm-directory", action=SetPlace, metavar="NAME",
+                        help="of the last --vm, if it is not called as the machine")
     parser.add_argument("--user", default="administrator@vsphere.local")
     parser.add_argument("--password", default="s3cret")
     parser.add_argument("--page", type=size, default=256 << 20, metavar="BYTES",
@@ -146,8 +171,9 @@ def main():
     directory = os.path.abspath(options.directory)
     os.makedirs(directory, exist_ok=True)
     inventory = Inventory(directory, options.datastore, options.esxi)
-    for path, moref, disks in options.vm:
-        inventory.add_machine(path, moref, disks, not options.no_cbt)
+    for vm in options.vm:
+        inventory.add_machine(vm.path, vm.moref, vm.disks, not options.no_cbt, vm.datastore,
+                              vm.directory)
     cafile, chain, key, sha1, sha256 = certificate.make(directory)
     servers = []
     service = Service(inventory, os.path.join(directory, "vcenter.log"), options.user,
