@@ -31,21 +31,6 @@ std::string quote_name(std::string_view name) {
 
 }  // namespace
 
-DatastoreFile DatastoreFile::sibling(const std::string &file) const {
-  DatastoreFile other = *this;
-  auto slash = path.rfind('/');
-  other.path = slash == std::string::npos ? file : path.substr(0, slash + 1) + file;
-  return other;
-}
-
-DatastoreFile parse_datastore_path(const std::string &text, const std::string &datacenter) {
-  auto close = text.find("] ");
-  if (!text.starts_with('[') || close == std::string::npos || close + 2 == text.size()) {
-    util::fail(EPROTO, "the server names a disk's file \"{}\", which is no datastore path", text);
-  }
-  return {datacenter, text.substr(1, close - 1), text.substr(close + 2)};
-}
-
 std::string folder_url(const DatastoreFile &file) {
   auto quoted = [&](const std::string &name) {
     return file.quoted_twice ? quote_name(quote_name(name)) : quote_name(name);

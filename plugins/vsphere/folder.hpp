@@ -8,25 +8,11 @@
 #include <string>
 
 #include "common/util/log.hpp"
+#include "plugins/vsphere/datastore_file.hpp"
 #include "plugins/vsphere/http.hpp"
 #include "plugins/vsphere/retry.hpp"
 
 namespace vsphere {
-
-// Where a file lies, as in "[datastore] directory/file.vmdk".
-struct DatastoreFile {
-  std::string datacenter;  // its inventory path, without the leading slash: "Europe/DC0"
-  std::string datastore;
-  std::string path;
-  bool quoted_twice = false;  // whether the server decodes dcPath and dsName twice
-
-  std::string name() const { return "[" + datastore + "] " + path; }
-  // The file beside it.
-  DatastoreFile sibling(const std::string &file) const;
-};
-
-// Throws util::Error EPROTO if the text is not of that shape.
-DatastoreFile parse_datastore_path(const std::string &text, const std::string &datacenter);
 
 // The path and query to ask for.
 std::string folder_url(const DatastoreFile &file);

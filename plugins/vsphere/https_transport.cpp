@@ -33,7 +33,9 @@ HttpsTransport::HttpsTransport(const Endpoint &endpoint, const Credentials &cred
 
 std::unique_ptr<DiskReader> HttpsTransport::open(const DiskPlace &place) {
   const uint64_t capacity = place.info.capacity;
-  DatastoreFile descriptor = parse_datastore_path(place.info.file, place.datacenter);
+  DatastoreFile descriptor = parse_datastore_path(place.info.file, place.datacenter, [&] {
+    return tickets_.datastore_names(place.vm, place.info.datastore);
+  });
   FlatExtent extent = parse_descriptor(datastore_.read_text(descriptor), descriptor.name());
   DatastoreFile file = descriptor.sibling(extent.file);
   if (extent.size < capacity || capacity < sector) {

@@ -44,6 +44,7 @@ DiskInfo parse_disk(pugi::xml_node device) {
   disk.capacity = capacity_of(device);
   disk.backing = soap::xsi_type(backing);
   disk.file = soap::text(backing, "fileName");
+  disk.datastore = soap::ref(soap::child(backing, "datastore"));
   disk.mode = soap::text(backing, "diskMode");
   disk.rdm_mode = soap::text(backing, "compatibilityMode");
   disk.sharing = soap::text(backing, "sharing");

@@ -18,6 +18,7 @@ struct DiskInfo {
   uint64_t capacity = 0;  // bytes
   std::string backing;    // the type of the backing: "VirtualDiskFlatVer2BackingInfo"
   std::string file;       // "[datastore] directory/disk.vmdk"
+  Ref datastore;          // that the file is on; empty if the server does not tell
   std::string mode;       // "persistent", "independent_persistent" ...
   std::string rdm_mode;   // of a raw device mapping: "physicalMode", "virtualMode"
   std::string sharing;    // "sharingMultiWriter" or not; may be empty

@@ -30,9 +30,12 @@ auto TicketOffice::in_turn(Call &&call) {
     free_.notify_one();
   };
   std::unique_ptr<TicketOffice, decltype(end)> turn(this, end);
-  if (!connected_) client_.join(session);
-  connected_ = true;
-  client_.use_session(session);
+  if (connected_) {
+    client_.use_session(session);
+  } else {
+    client_.join(session);  // logs in if there is none yet
+    connected_ = true;
+  }
   return call();
 }
 
@@ -46,6 +49,28 @@ std::optional<std::string> TicketOffice::host_of(const std::string &vm) {
     std::string name = client_.properties(host, {"name"}, keep).text("name");
     if (name.empty()) util::fail(EPROTO, "the server does not tell the name of {}", host.value);
     return name;
+  });
+}
+
+std::vector<std::string> TicketOffice::datastore_names(const std::string &vm,
+                                                       const Ref &datastore) {
+  return in_turn([&] {
+    Contents keep;
+    std::vector<Ref> datastores;
+    if (datastore.empty()) {
+      pugi::xml_node all =
+          client_.properties({"VirtualMachine", vm}, {"datastore"}, keep).property("datastore");
+      for (pugi::xml_node one : soap::children(all, "ManagedObjectReference")) {
+        datastores.push_back(soap::ref(one));
+      }
+    } else {
+      datastores.push_back(datastore);
+    }
+    std::vector<std::string> names;
+    for (const Ref &one : datastores) {
+      names.push_back(client_.properties(one, {"name"}, keep).text("name"));
+    }
+    return names;
   });
 }
 

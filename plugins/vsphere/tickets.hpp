@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Tickets with which a vCenter Server sends us to an ESXi host for a file.
+// Tickets with which a vCenter Server sends us to an ESXi host for a file, and what else its API must
+// be asked for to find one.
 #pragma once
 
 #include <condition_variable>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "plugins/vsphere/client.hpp"
 #include "plugins/vsphere/datastore.hpp"
@@ -24,6 +26,10 @@ class TicketOffice {
   // The name of the ESXi host that a virtual machine (a moref) runs on. Nothing, if the server is no
   // vCenter Server: then it is the host. Throws util::Error.
   std::optional<std::string> host_of(const std::string &vm);
+
+  // The name of a datastore; or, if the reference is empty, those of all that a virtual machine (a
+  // moref) is on. Throws util::Error.
+  std::vector<std::string> datastore_names(const std::string &vm, const Ref &datastore);
 
   // For GET requests of that URL. Throws util::Error.
   Ticket acquire(const std::string &url);

@@ -41,6 +41,34 @@ asked_of_host() { of "s['host_requests']"; }
     clean
 }
 
+# two_of_a_kind: vm-42's "[one] two] web1/web1.vmdk" is one.img, on datastore "one] two". Read as on
+# datastore "one" it would be the disk of vm-43, which is as large, and has that very name.
+two_of_a_kind() {
+    random_file one.img 1M 3
+    vc_with --vm /DC0/vm/web1=vm-42 --disk 2000=one.img --vm-datastore 'one] two' \
+        --vm /DC0/vm/copies/web1=vm-43 --disk 2000=two.img --vm-datastore one \
+        --vm-directory 'two] web1' "$@"
+    control vc 'power?vm=vm-43&on=0' # so that it could be read at any time
+}
+
+@test "names of datastores and directories that have in them what ends the name of a datastore" {
+    local says host
+    for host in '' --host; do
+        two_of_a_kind $host
+        for says in 1 0; do
+            control vc "backing?vm=vm-42&datastore=$says"
+            control vc "backing?vm=vm-43&datastore=$says"
+            VM=vm=moref=vm-42 once -- 'nbdcopy "$uri" one.out'
+            same one.img one.out
+            VM=vm=moref=vm-43 once -- 'nbdcopy "$uri" two.out'
+            same two.img two.out
+            rm one.out two.out
+        done
+        clean
+        stop vc
+    done
+}
+
 @test "directly from the ESXi host: all disks, each with its own ticket" {
     vc --host
     serve

@@ -12,14 +12,18 @@ prepare() {
     echo s3cret > pass
 }
 
-# vc ARGUMENTS...: the simulator.
+# vc ARGUMENTS...: the simulator, with the machine of prepare.
 vc() {
-    start_vcenter vc --vm /Europe/DC0/vm/web/web1=vm-42 --disk 2000=one.img --disk 2001=two.img \
-        --page 4M --task-ms 20 "$@"
+    vc_with --vm /Europe/DC0/vm/web/web1=vm-42 --disk 2000=one.img --disk 2001=two.img "$@"
+    VM=vm=/Europe/DC0/vm/web/web1
+}
+
+# vc_with ARGUMENTS...: the simulator, with the machines that the arguments name.
+vc_with() {
+    start_vcenter vc --page 4M --task-ms 20 "$@"
     SERVER=(server="$(vcenter_fact vc host)" user=administrator@vsphere.local password=+"$PWD/pass"
             retry-delay=0.05)
     TRUST=cafile=$(vcenter_fact vc cafile)
-    VM=vm=/Europe/DC0/vm/web/web1
 }
 
 # serve ARGUMENTS...: the plugin in the background as src.sock.

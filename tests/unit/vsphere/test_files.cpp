@@ -20,6 +20,19 @@ std::string descriptor(const std::string &parent, const std::string &type,
          "ddb.thinProvisioned = \"1\"\n";
 }
 
+// For names that can be read in one way only.
+std::vector<std::string> not_asked() {
+  FAIL("the names of the datastores were asked for");
+  return {};
+}
+
+// "datastore | path" of a file's name, where these are the datastores it may be on.
+std::string taken_apart(const std::string &text, const std::vector<std::string> &datastores) {
+  DatastoreFile file = parse_datastore_path(text, "DC0", [&] { return datastores; });
+  CHECK(file.name() == text);
+  return file.datastore + " | " + file.path;
+}
+
 }  // namespace
 
 TEST_CASE("the descriptor of a flat disk names its file and size") {
@@ -52,15 +65,49 @@ TEST_CASE("what is not one flat file is refused, with what it is") {
 }
 
 TEST_CASE("datastore paths are taken apart") {
-  DatastoreFile file = parse_datastore_path("[store 1] vm/disk.vmdk", "Europe/DC0");
+  DatastoreFile file = parse_datastore_path("[store 1] vm/disk.vmdk", "Europe/DC0", not_asked);
   CHECK(file.datastore == "store 1");
   CHECK(file.path == "vm/disk.vmdk");
   CHECK(file.name() == "[store 1] vm/disk.vmdk");
   CHECK(file.sibling("disk-flat.vmdk").path == "vm/disk-flat.vmdk");
-  CHECK(parse_datastore_path("[ds] disk.vmdk", "D").sibling("a").path == "a");
+  CHECK(parse_datastore_path("[ds] disk.vmdk", "D", not_asked).sibling("a").path == "a");
   for (const char *bad : {"", "[ds]", "[ds] ", "ds/disk.vmdk", "[ds]x"}) {
-    CHECK_THROWS_AS(parse_datastore_path(bad, "D"), util::Error);
+    CHECK_THROWS_AS(parse_datastore_path(bad, "D", not_asked), util::Error);
   }
+}
+
+TEST_CASE("a datastore's name may have in it what ends it, and so may a directory's") {
+  const std::string text = "[one] two] web [prod] 1/d.vmdk";
+  CHECK(taken_apart(text, {"one"}) == "one | two] web [prod] 1/d.vmdk");
+  CHECK(taken_apart(text, {"one] two"}) == "one] two | web [prod] 1/d.vmdk");
+  CHECK(taken_apart(text, {"one] two] web [prod"}) == "one] two] web [prod | 1/d.vmdk");
+  CHECK(taken_apart("[a]] ] vm/d.vmdk", {"a]] "}) == "a]]  | vm/d.vmdk");
+  CHECK(taken_apart("[a]] ] vm/d.vmdk", {"a]"}) == "a] | ] vm/d.vmdk");
+  CHECK(taken_apart("[] /vmfs/volumes/a] b/d.vmdk", {""}) == " | /vmfs/volumes/a] b/d.vmdk");
+}
+
+TEST_CASE("of the datastores of a machine the longest name that fits is meant") {
+  const std::string text = "[one] two] web/d.vmdk";
+  CHECK(taken_apart(text, {"one", "two", "one] two"}) == "one] two | web/d.vmdk");
+  CHECK(taken_apart(text, {"one] two", "one"}) == "one] two | web/d.vmdk");
+  CHECK(taken_apart(text, {"two", "one"}) == "one | two] web/d.vmdk");
+  CHECK_THROWS_WITH(taken_apart(text, {"two", "One"}),
+                    Catch::Contains(text) && Catch::Contains("\"two\", \"One\""));
+  CHECK_THROWS_WITH(taken_apart(text, {}), Catch::Contains("have no name"));
+}
+
+TEST_CASE("the inventory escapes in names what files' names may have as it is") {
+  CHECK(taken_apart("[50% a/b] c] d/d.vmdk", {"50%25 a%2Fb] c"}) == "50% a/b] c | d/d.vmdk");
+  CHECK(taken_apart("[50%25 a%2fb] c] d/d.vmdk", {"50%25 a%2fb] c"}) ==
+        "50%25 a%2fb] c | d/d.vmdk");
+}
+
+TEST_CASE("a datastore's \"] \" is quoted in its URL") {
+  DatastoreFile file = parse_datastore_path("[one] two] a] b/d.vmdk", "DC0",
+                                            [] { return std::vector<std::string>{"one] two"}; });
+  CHECK(folder_url(file) == "/folder/a%5D%20b/d.vmdk?dcPath=DC0&dsName=one%5D%20two");
+  file.quoted_twice = true;
+  CHECK(folder_url(file) == "/folder/a%5D%20b/d.vmdk?dcPath=DC0&dsName=one%255D%2520two");
 }
 
 TEST_CASE("URLs are quoted once, dcPath and dsName twice if they must be") {

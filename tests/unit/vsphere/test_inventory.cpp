@@ -15,7 +15,9 @@ const char *devices =
     "<VirtualDevice X:type=\"VirtualDisk\"><key>2000</key>"
     "<deviceInfo X:type=\"Description\"><label>Hard disk 1</label></deviceInfo>"
     "<backing X:type=\"VirtualDiskFlatVer2BackingInfo\"><fileName>[DS] vm/disk1.vmdk</fileName>"
-    "<diskMode>persistent</diskMode><changeId>52 de ad/2</changeId></backing>"
+    "<datastore "
+    "type=\"Datastore\">datastore-15</datastore><diskMode>persistent</diskMode><changeId>52 de "
+    "ad/2</changeId></backing>"
     "<capacityInKB>65536</capacityInKB><capacityInBytes>67108864</capacityInBytes></VirtualDevice>"
     "<VirtualDevice X:type=\"VirtualDisk\"><key>-7</key>"
     "<backing X:type=\"VirtualDiskFlatVer2BackingInfo\"><fileName>[DS] "
@@ -42,10 +44,12 @@ TEST_CASE("the disks among the devices are read") {
   CHECK(disks[0].label == "Hard disk 1");
   CHECK(disks[0].capacity == 67108864);
   CHECK(disks[0].file == "[DS] vm/disk1.vmdk");
+  CHECK(disks[0].datastore == Ref{"Datastore", "datastore-15"});
   CHECK(disks[0].change_id == "52 de ad/2");
   CHECK_FALSE(disks[0].has_parent);
   CHECK(disks[1].key == -7);
   CHECK(disks[1].capacity == 1048576);
+  CHECK(disks[1].datastore.empty());
   CHECK(disks[1].change_id.empty());
   CHECK(disks[1].has_parent);
 }
