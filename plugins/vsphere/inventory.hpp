@@ -3,29 +3,13 @@
 // Finding a virtual machine and what must be known of it before its disks can be read.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "plugins/vsphere/client.hpp"
+#include "plugins/vsphere/disk_info.hpp"
 
 namespace vsphere {
-
-// A VirtualDisk of a virtual machine, or of one of its snapshots.
-struct DiskInfo {
-  int64_t key = 0;
-  std::string label;      // "Hard disk 1"
-  uint64_t capacity = 0;  // bytes
-  std::string backing;    // the type of the backing: "VirtualDiskFlatVer2BackingInfo"
-  std::string file;       // "[datastore] directory/disk.vmdk"
-  Ref datastore;          // that the file is on; empty if the server does not tell
-  std::string mode;       // "persistent", "independent_persistent" ...
-  std::string rdm_mode;   // of a raw device mapping: "physicalMode", "virtualMode"
-  std::string sharing;    // "sharingMultiWriter" or not; may be empty
-  std::string bus;        // of its controller: "noSharing", "physicalSharing"; empty if it has none
-  std::string change_id;  // of a snapshot's disk, if it is tracked
-  bool has_parent = false;
-};
 
 struct SnapshotInfo {
   Ref ref;
@@ -62,11 +46,6 @@ std::string datacenter_path(Client &client, const Ref &object);
 // `wanted`: a device key, a place from 0, or a label. Throws util::Error ENOENT with what there is.
 const DiskInfo &choose_disk(const VmInfo &vm, const std::string &wanted);
 
-// Why the disk cannot be read by this plugin, as a sentence; empty if it can.
-std::string unreadable_because(const DiskInfo &disk);
-
-// Of the devices in an ArrayOfVirtualDevice.
-std::vector<DiskInfo> parse_disks(pugi::xml_node devices);
 // Of a VirtualMachineSnapshotInfo.
 std::vector<SnapshotInfo> parse_snapshots(pugi::xml_node info);
 

@@ -8,6 +8,7 @@
 #include "common/nbd/uri.hpp"
 #include "common/nbdkit/params.hpp"
 #include "common/util/error.hpp"
+#include "plugins/vsphere/cbt.hpp"
 #include "plugins/vsphere/thumbprint.hpp"
 
 namespace vsphere {

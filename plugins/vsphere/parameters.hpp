@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "plugins/vsphere/source.hpp"
+#include "plugins/vsphere/settings.hpp"
 
 namespace vsphere {
 

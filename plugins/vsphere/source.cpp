@@ -4,19 +4,12 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "plugins/vsphere/requirements.hpp"
 #include "plugins/vsphere/tracking.hpp"
 
 namespace vsphere {
 
 namespace {
-
-std::string names_of(const std::vector<SnapshotInfo> &snapshots) {
-  std::string list;
-  for (const auto &snapshot : snapshots) {
-    list += fmt::format("{}\"{}\"", list.empty() ? "" : ", ", snapshot.name);
-  }
-  return list;
-}
 
 // The first that change tracking knows nothing of; null: all are tracked.
 const DiskInfo *untracked(const std::vector<DiskInfo> &disks) {
@@ -54,23 +47,17 @@ void Source::prepare() {
     lock_.emplace(instance.empty() ? settings_.endpoint.host : instance, found.value);
   }
   VmInfo vm = describe_vm(client_, found);
-  std::vector<DiskInfo> chosen = choose(vm);
-  check(vm, chosen);
+  std::vector<DiskInfo> chosen = choose_disks(vm, settings_.disk, log_);
+  check_machine(vm, chosen, settings_);
 
   signals_.emplace();
   if (ours && remove_leftovers(client_, vm, log_)) {
     vm = describe_vm(client_, vm.ref);
-    chosen = choose(vm);
+    chosen = choose_disks(vm, settings_.disk, log_);
   }
   bool chains = transport_->reads_chains();
-  if (ours && !vm.snapshots.empty() && (!chains || !vm.tracking_enabled)) {
-    util::fail(EBUSY, "virtual machine {} has snapshots ({}): {}", vm.name, names_of(vm.snapshots),
-               chains
-                   ? "change tracking is not turned on while there are some; remove them first"
-                   : "its disks are chains of files then, which cannot be read over HTTPS; remove "
-                     "them first, or read one of them: snapshot=current");
-  }
-  if (ours) check_chains(vm, chosen);
+  if (ours) check_snapshots(vm, chains);
+  if (ours) check_chains(vm, chosen, chains, /*ours=*/true);
   if (!vm.tracking_enabled) turn_tracking_on(vm);
 
   std::vector<DiskInfo> frozen = ours ? take_snapshot(vm, chosen) : use_snapshot(vm, chosen);
@@ -78,75 +65,9 @@ void Source::prepare() {
   for (const auto &disk : frozen) disks_.push_back(load(vm, disk, datacenter));
 }
 
-// The disks to serve, in the order of the devices.
-std::vector<DiskInfo> Source::choose(const VmInfo &vm) const {
-  if (!settings_.disk.empty()) {
-    const DiskInfo &disk = choose_disk(vm, settings_.disk);
-    if (std::string why = unreadable_because(disk); !why.empty()) {
-      util::fail(ENOTSUP, "disk {} (\"{}\") of virtual machine {} cannot be read: {}", disk.key,
-                 disk.label, vm.name, why);
-    }
-    return {disk};
-  }
-  std::vector<DiskInfo> chosen;
-  std::string reasons;
-  for (const auto &disk : vm.disks) {
-    std::string why = unreadable_because(disk);
-    if (why.empty()) {
-      chosen.push_back(disk);
-      continue;
-    }
-    log_.warning("disk {} (\"{}\") of virtual machine {} is left out: {}", disk.key, disk.label,
-                 vm.name, why);
-    reasons = why;
-  }
-  if (chosen.empty()) {
-    util::fail(ENOTSUP, "virtual machine {} has no disk that can be read{}{}", vm.name,
-               reasons.empty() ? "" : ": ", reasons);
-  }
-  return chosen;
-}
-
-void Source::check(const VmInfo &vm, const std::vector<DiskInfo> &chosen) const {
-  if (vm.is_template) {
-    util::fail(
-        ENOTSUP,
-        "virtual machine {} is a template, of which no snapshot can be made: convert it to a "
-        "virtual machine first",
-        vm.name);
-  }
-  if (!vm.tracking_supported) {
-    util::fail(ENOTSUP,
-               "virtual machine {} does not support changed block tracking: it needs hardware "
-               "version 7 or later",
-               vm.name);
-  }
-  if (!vm.tracking_enabled && !settings_.enable_tracking) {
-    util::fail(EINVAL,
-               "changed block tracking is off for virtual machine {}: enable-cbt=yes turns it on",
-               vm.name);
-  }
-  if (!settings_.since.origin.empty() && chosen.size() > 1) {
-    util::fail(
-        EINVAL,
-        "since={}: virtual machine {} has {} disks, each with its own changes; say which with "
-        "disk=",
-        settings_.since.origin, vm.name, chosen.size());
-  }
-  if (settings_.since.state) {
-    check_state(*settings_.since.state, settings_.since.origin, vm.ref.value, chosen.front().key);
-  }
-}
-
-// It takes effect when the machine is stunned, which a snapshot does. With an older one, tracking
-// would miss what that one holds.
+// It takes effect when the machine is stunned, which a snapshot does.
 void Source::turn_tracking_on(VmInfo &vm) {
-  if (!vm.snapshots.empty()) {
-    util::fail(EBUSY,
-               "changed block tracking cannot be turned on while virtual machine {} has snapshots "
-               "({}): remove them first",
-               vm.name, names_of(vm.snapshots));
-  }
+  check_tracking_can_begin(vm);
   log_.info("turning changed block tracking on for virtual machine {}", vm.name);
   client_.enable_change_tracking(vm.ref);
   snapshot_.emplace(client_, vm, log_);
@@ -155,27 +76,12 @@ void Source::turn_tracking_on(VmInfo &vm) {
   vm.tracking_enabled = true;
 }
 
-void Source::check_chains(const VmInfo &vm, const std::vector<DiskInfo> &chosen) const {
-  for (const auto &disk : chosen) {
-    if (!disk.has_parent || transport_->reads_chains()) continue;
-    util::fail(ENOTSUP,
-               "disk {} of virtual machine {} is a chain of files, which cannot be read over "
-               "HTTPS: {}",
-               disk.key, vm.name,
-               vm.needs_consolidation ? "its disks need consolidation (in vSphere: Snapshots, "
-                                        "Consolidate)"
-               : settings_.snapshot.empty()
-                   ? "it is a linked clone, or its disks need consolidation"
-                   : "only the machine's oldest snapshot can be read");
-  }
-}
-
 // Each chosen disk as it is in somebody else's snapshot.
 std::vector<DiskInfo> Source::use_snapshot(const VmInfo &vm, const std::vector<DiskInfo> &chosen) {
   const SnapshotInfo &snapshot = find_snapshot(vm, settings_.snapshot);
   frozen_ = snapshot.ref;
   std::vector<DiskInfo> frozen = disks_in(frozen_, chosen);
-  check_chains(vm, frozen);
+  check_chains(vm, frozen, transport_->reads_chains(), /*ours=*/false);
   if (const DiskInfo *disk = untracked(frozen)) {
     util::fail(EINVAL,
                "snapshot={}: disk {} (\"{}\") was not tracked when \"{}\" was made: leave out "

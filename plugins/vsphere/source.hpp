@@ -11,42 +11,17 @@
 #include <vector>
 
 #include "common/convention/description.hpp"
-#include "common/convention/state.hpp"
 #include "common/util/log.hpp"
 #include "plugins/vsphere/client.hpp"
-#include "plugins/vsphere/counters.hpp"
 #include "plugins/vsphere/disk_map.hpp"
 #include "plugins/vsphere/inventory.hpp"
 #include "plugins/vsphere/run_lock.hpp"
+#include "plugins/vsphere/settings.hpp"
 #include "plugins/vsphere/snapshot.hpp"
 #include "plugins/vsphere/start_signals.hpp"
 #include "plugins/vsphere/transport.hpp"
-#include "plugins/vsphere/transport_settings.hpp"
 
 namespace vsphere {
-
-// What a delta starts from. A run with neither is a full one.
-struct Since {
-  std::string change_id;                   // since=CHANGEID, or the state's checkpoint
-  std::optional<convention::State> state;  // since=@FILE
-  std::string origin;                      // the parameter's value, for messages
-};
-
-struct Settings {
-  Endpoint endpoint;
-  Credentials credentials;
-  std::string vm;
-  std::string disk;  // empty: all
-  Since since;
-  bool fail_on_reset = false;
-  bool enable_tracking = false;
-  bool quiesce = false;
-  std::string snapshot;  // of somebody else, to read: "current" or its moref; empty: make one
-  TransportSettings transport;
-  unsigned connections = 4;
-  RetryPolicy retry;
-  std::shared_ptr<Counters> counters = std::make_shared<Counters>();
-};
 
 struct Disk {
   std::string name;  // of the export: the device key
@@ -78,10 +53,7 @@ class Source {
 
  private:
   void prepare();
-  std::vector<DiskInfo> choose(const VmInfo &vm) const;
-  void check(const VmInfo &vm, const std::vector<DiskInfo> &chosen) const;
   void turn_tracking_on(VmInfo &vm);
-  void check_chains(const VmInfo &vm, const std::vector<DiskInfo> &chosen) const;
   std::vector<DiskInfo> take_snapshot(const VmInfo &vm, const std::vector<DiskInfo> &chosen);
   std::vector<DiskInfo> use_snapshot(const VmInfo &vm, const std::vector<DiskInfo> &chosen);
   std::vector<DiskInfo> disks_in(const Ref &snapshot, const std::vector<DiskInfo> &chosen);

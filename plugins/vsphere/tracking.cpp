@@ -4,7 +4,7 @@
 #include <cerrno>
 
 #include "plugins/vsphere/fault.hpp"
-#include "plugins/vsphere/source.hpp"
+#include "plugins/vsphere/settings.hpp"
 
 namespace vsphere {
 

@@ -11,7 +11,7 @@
 #include "common/convention/state.hpp"
 #include "common/util/log.hpp"
 #include "plugins/vsphere/cbt.hpp"
-#include "plugins/vsphere/inventory.hpp"
+#include "plugins/vsphere/disk_info.hpp"
 #include "plugins/vsphere/retry.hpp"
 
 namespace vsphere {

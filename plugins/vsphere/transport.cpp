@@ -6,7 +6,7 @@
 
 #include "plugins/vsphere/https_transport.hpp"
 #include "plugins/vsphere/nbd_transport.hpp"
-#include "plugins/vsphere/source.hpp"
+#include "plugins/vsphere/settings.hpp"
 #include "plugins/vsphere/vddk/vddk_transport.hpp"
 
 namespace vsphere {

@@ -12,7 +12,8 @@
 #include <vector>
 
 #include "common/extents/extent.hpp"
-#include "plugins/vsphere/inventory.hpp"
+#include "common/util/log.hpp"
+#include "plugins/vsphere/disk_info.hpp"
 
 namespace vsphere {
 

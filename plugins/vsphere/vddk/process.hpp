@@ -10,6 +10,9 @@
 
 namespace vsphere::vddk {
 
+// From the end of a helper's socket to its own.
+inline constexpr std::chrono::milliseconds reap_time{5'000};
+
 // A child of ours. Started by posix_spawn: nbdkit has threads, so a fork would not do.
 class Process {
  public:

@@ -8,7 +8,7 @@
 #include <charconv>
 #include <utility>
 
-#include "plugins/vsphere/source.hpp"
+#include "plugins/vsphere/settings.hpp"
 #include "plugins/vsphere/thumbprint.hpp"
 #include "plugins/vsphere/vddk/abi.hpp"
 #include "plugins/vsphere/vddk/certificate.hpp"

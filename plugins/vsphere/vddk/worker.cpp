@@ -1,96 +1,23 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "plugins/vsphere/vddk/worker.hpp"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <utility>
 
 #include "common/util/file.hpp"
-#include "plugins/vsphere/vddk/abi.hpp"
 
 namespace vsphere::vddk {
 
-namespace {
-
-constexpr std::chrono::milliseconds reap_time{5'000};  // from the end of its socket to its own
-
-// The sentence that goes with what VDDK says, where that is too little.
-const char *advice(const Failed &failed) {
-  if (failed.step == "loading") {
-    return ": is libdir= VMware's VDDK, complete, and for this kind of machine?";
-  }
-  switch (failed.code) {
-    case vix_authentication:
-      return ": check user= and password=";
-    case vix_file_not_found:
-      return ": the disk is not there, or the server does not see its datastore";
-    case vix_file_access:
-      return ": the user may lack a privilege, or the disk is locked";
-    case vix_fail:
-      return failed.step == "VixDiskLib_Open" ? ": this is what VDDK says for a wrong thumbprint=, "
-                                                "and when port 902 of the host "
-                                                "cannot be reached"
-                                              : "";
-    default:
-      return "";
-  }
-}
-
-int errno_of(const Failed &failed) {
-  if (failed.step == "loading") return ENOENT;
-  switch (failed.code) {
-    case vix_authentication:
-    case vix_file_access:
-      return EACCES;
-    case vix_file_not_found:
-      return ENOENT;
-    default:
-      return EIO;
-  }
-}
-
-}  // namespace
-
-// The slots. Its size is sealed: neither side can make the other fault by cutting it.
-class Worker::Memory {
- public:
-  explicit Memory(size_t size)
-      : fd_(::memfd_create("vddk", MFD_CLOEXEC | MFD_ALLOW_SEALING)), size_(size) {
-    if (!fd_ || ::ftruncate(fd_.get(), static_cast<off_t>(size)) < 0 ||
-        ::fcntl(fd_.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
-      util::fail_os(errno, "cannot make {} bytes of shared memory", size);
-    }
-    data_ = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), 0);
-    if (data_ == MAP_FAILED) util::fail_os(errno, "cannot map {} bytes of shared memory", size);
-  }
-  ~Memory() { ::munmap(data_, size_); }
-  Memory(const Memory &) = delete;
-  Memory &operator=(const Memory &) = delete;
-
-  int fd() const { return fd_.get(); }
-  std::span<std::byte> slot(unsigned number) const {
-    return {static_cast<std::byte *>(data_) + number * slot_size, slot_size};
-  }
-
- private:
-  util::Fd fd_;
-  size_t size_;
-  void *data_ = MAP_FAILED;
-};
-
 Worker::Worker(const std::string &program, Start start, const Deadlines &deadlines,
                const util::Log &log)
-    : deadlines_(deadlines), log_(log) {
+    : deadlines_(deadlines), log_(log), memory_(start.slots) {
   const unsigned slots = start.slots;
-  memory_ = std::make_unique<Memory>(slots * slot_size);
   auto [ours, theirs] = Channel::make_pair();
   channel_.emplace(std::move(ours));
   process_.emplace(program, util::directory_of(start.library), theirs);
   theirs = util::Fd();
-  handshake(std::move(start));
+  started_ = open_disk(*channel_, *process_, std::move(start), memory_.fd(), deadlines_.start,
+                       [this](const Message &message) { on_message(message); });
   requests_.resize(slots);
   for (unsigned slot = slots; slot-- > 0;) free_.push_back(slot);
   listener_ = std::thread([this] { listen(); });
@@ -98,46 +25,6 @@ Worker::Worker(const std::string &program, Start start, const Deadlines &deadlin
 
 Worker::~Worker() {
   stop();
-}
-
-void Worker::handshake(Start start) {
-  const std::string library = start.library, path = start.path, server = start.server;
-  auto deadline = std::chrono::steady_clock::now() + deadlines_.start;
-  auto ended = [&] {
-    util::fail(EIO, "the VDDK helper process {} while it opened {} on {}",
-               process_->wait(reap_time), path, server);
-  };
-  try {
-    channel_->send(std::move(start), memory_->fd());
-  } catch (const util::Error &e) {
-    if (e.errnum() == EPIPE) ended();
-    throw;
-  }
-  for (;;) {
-    std::optional<Message> message;
-    try {
-      message = channel_->receive(deadline);
-    } catch (const util::Error &e) {
-      if (e.errnum() != ETIMEDOUT) throw;
-      util::fail(ETIMEDOUT, "VDDK did not open {} on {} within {} s", path, server,
-                 std::chrono::duration_cast<std::chrono::seconds>(deadlines_.start).count());
-    }
-    if (!message) ended();
-    if (const Failed *failed = std::get_if<Failed>(&*message)) {
-      if (failed->step == "loading") {
-        throw OpenError(ENOENT, fmt::format("{} cannot be loaded ({}){}", library, failed->text,
-                                            advice(*failed)));
-      }
-      throw OpenError(errno_of(*failed),
-                      fmt::format("{} on {}: {}: {} (error {}){}", path, server, failed->step,
-                                  failed->text, failed->code, advice(*failed)));
-    }
-    if (Started *started = std::get_if<Started>(&*message)) {
-      started_ = std::move(*started);
-      return;
-    }
-    on_message(*message);
-  }
 }
 
 void Worker::listen() {
@@ -284,7 +171,7 @@ Done Worker::Slot::wait() {
 }
 
 std::span<std::byte> Worker::Slot::memory() const {
-  return worker_->memory_->slot(number_);
+  return worker_->memory_.slot(number_);
 }
 
 }  // namespace vsphere::vddk

@@ -6,7 +6,6 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -17,8 +16,10 @@
 #include "common/util/log.hpp"
 #include "plugins/vsphere/http.hpp"
 #include "plugins/vsphere/vddk/channel.hpp"
+#include "plugins/vsphere/vddk/opening.hpp"
 #include "plugins/vsphere/vddk/process.hpp"
 #include "plugins/vsphere/vddk/protocol.hpp"
+#include "plugins/vsphere/vddk/shared_memory.hpp"
 
 namespace vsphere::vddk {
 
@@ -27,12 +28,6 @@ struct Deadlines {
   std::chrono::milliseconds start{180'000};    // loading, login, opening the disk
   std::chrono::milliseconds request{120'000};  // VDDK's own timeouts are shorter
   std::chrono::milliseconds stop{60'000};
-};
-
-// VDDK refuses to open the disk: what() is for a person.
-class OpenError : public util::Error {
- public:
-  using util::Error::Error;
 };
 
 // Any thread may use it. Requests take a slot each: acquire, read or query, wait.
@@ -89,9 +84,7 @@ class Worker {
     uint64_t id = 0;  // a helper's answer to an older request of the slot is known by it
     Done answer;
   };
-  class Memory;
 
-  void handshake(Start start);
   void listen();
   void on_message(const Message &message);
   void give_up(const std::string &why) noexcept;
@@ -101,7 +94,7 @@ class Worker {
 
   const Deadlines deadlines_;
   const util::Log log_;
-  std::unique_ptr<Memory> memory_;
+  const SharedMemory memory_;
   std::optional<Channel> channel_;
   std::optional<Process> process_;
   Started started_;

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The parameters of the plugin, checked and read.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "common/convention/state.hpp"
+#include "plugins/vsphere/counters.hpp"
+#include "plugins/vsphere/http.hpp"
+#include "plugins/vsphere/retry.hpp"
+#include "plugins/vsphere/transport_settings.hpp"
+
+namespace vsphere {
+
+// What a delta starts from. A run with neither is a full one.
+struct Since {
+  std::string change_id;                   // since=CHANGEID, or the state's checkpoint
+  std::optional<convention::State> state;  // since=@FILE
+  std::string origin;                      // the parameter's value, for messages
+};
+
+struct Settings {
+  Endpoint endpoint;
+  Credentials credentials;
+  std::string vm;
+  std::string disk;  // empty: all
+  Since since;
+  bool fail_on_reset = false;
+  bool enable_tracking = false;
+  bool quiesce = false;
+  std::string snapshot;  // of somebody else, to read: "current" or its moref; empty: make one
+  TransportSettings transport;
+  unsigned connections = 4;
+  RetryPolicy retry;
+  std::shared_ptr<Counters> counters = std::make_shared<Counters>();
+};
+
+}  // namespace vsphere
