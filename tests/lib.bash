@@ -49,7 +49,7 @@ start() {
     rm -f "$name.sock"
     nbdkit -fv -U "$name.sock" -P "$name.ready" "$@" > "$name.log" 2>&1 3>&- &
     echo $! > "$name.pid"
-    until_true 30 started_or_gone "$name" || true
+    until_true 60 started_or_gone "$name" || true
     [ -s "$name.ready" ] || { tail -20 "$name.log" >&2; return 1; }
 }
 started_or_gone() { [ -s "$1.ready" ] || gone "$(cat "$1.pid")"; }

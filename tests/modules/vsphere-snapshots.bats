@@ -237,9 +237,9 @@ querying() { [ "$(of "s['soap'].get('QueryChangedDiskAreas', 0)")" -ge 4 ]; }
     local signal shell status
     for signal in TERM HUP; do
         vc
-        # The fourth page is waited for, a second long.
+        # The fourth page is waited for, three seconds long.
         control vc 'fault?where=QueryChangedDiskAreas&kind=SystemError&after=3'
-        timeout 60 nbdkit -f -U early.sock "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" retry-delay=1 \
+        timeout 60 nbdkit -f -U early.sock "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" retry-delay=3 \
             > early.log 2>&1 3>&- &
         shell=$! status=0
         until_true 20 querying
