@@ -23,8 +23,8 @@ also() {
         --also "$(uri cloud)" fanout-name=cloud fanout-concurrency=2)
 }
 
-# servers_of PID: the nbdkits that it has started.
-servers_of() { ps -o pid= --ppid "$1" -C nbdkit | tr -d ' '; }
+# children_of PID: what it has started, a process id a line.
+children_of() { ps -o pid= --ppid "$1" | tr -d ' '; }
 all_gone() {
     local pid
     for pid in "$@"; do gone "$pid" || return 1; done
@@ -39,7 +39,7 @@ in_the_middle() {
     begin "${FROM[@]}" --to qcow2 file=web1.qcow2 "${ALSO[@]}"
     until_true 60 holds_data
     gone "$run" && return 1
-    mapfile -t servers < <(ps -o pid= --ppid "$run" | tr -d ' ')
+    mapfile -t servers < <(children_of "$run")
     [ ${#servers[@]} = 3 ]
 }
 holds_data() { [ "$(stat -c %b web1.qcow2 2> /dev/null || echo 0)" -gt 4000 ]; }
@@ -51,30 +51,25 @@ finished() {
     all_equal web1.qcow2
 }
 
+# one_run_says PATTERN: a run that is whole, and says that before it says that it is.
+one_run_says() {
+    run replicate_now "${FROM[@]}" --to qcow2 file=web1.qcow2 "${ALSO[@]}"
+    echo "$output"
+    [ "$status" = 0 ]
+    [[ "$output" == *$1*"web1.state: complete, as of "* ]]
+    all_equal web1.qcow2
+}
+
 @test "a disk, and what changes on it, to an image and two servers" {
     vcenter
     destinations
     from
     also
-    run replicate_now "${FROM[@]}" --to qcow2 file=web1.qcow2 "${ALSO[@]}"
-    echo "$output"
-    [ "$status" = 0 ]
-    [[ "$output" == *"the whole disk is copied"*"web1.state: complete, as of "* ]]
-    all_equal web1.qcow2
-
+    one_run_says "the whole disk is copied"
     guest_writes
-    run replicate_now "${FROM[@]}" --to qcow2 file=web1.qcow2 "${ALSO[@]}"
-    echo "$output"
-    [ "$status" = 0 ]
-    [[ "$output" == *"have changed since"*"web1.state: complete, as of "* ]]
-    all_equal web1.qcow2
-
+    one_run_says "have changed since"
     # Nothing has changed.
-    run replicate_now "${FROM[@]}" --to qcow2 file=web1.qcow2 "${ALSO[@]}"
-    echo "$output"
-    [ "$status" = 0 ]
-    [[ "$output" == *"0.0 MiB of "*"have changed since"* ]]
-    all_equal web1.qcow2
+    one_run_says "0.0 MiB of *have changed since"
 }
 
 @test "an image for each day" {
@@ -173,7 +168,7 @@ prepare() {
     from connections=1 coalesce-prefetch=off coalesce-chunk=64K
     begin "${FROM[@]/password=+vc.pass/password=-}" --to qcow2 file=web1.qcow2 < vc.pass
     until_true 60 holds_data
-    cat "/proc/$run/cmdline" $(ps -o pid= --ppid "$run" | sed 's,\s*\(.*\),/proc/\1/cmdline,') > lines
+    cat "/proc/$run/cmdline" $(children_of "$run" | sed 's,.*,/proc/&/cmdline,') > lines
     grep -q password=- lines
     must_fail grep -q s3cret lines
     until_true 60 gone "$run"
@@ -258,7 +253,6 @@ prepare() {
     cat run.log
     [ "$status" = 1 ]
     [ "$(snapshots)" = 0 ]
-    also
     replicate_now "${FROM[@]}" --to qcow2 file=web1.qcow2 --also "$(uri dr)" fanout-name=dr
     same live.img dr.raw
     qemu-img compare -f raw -F qcow2 live.img web1.qcow2
