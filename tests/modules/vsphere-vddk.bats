@@ -274,11 +274,13 @@ PY
     orderly
 }
 
-# read_in_background: a copy that takes a while, and that it has begun.
+# read_in_background: a copy that takes a while, and that it has begun: the helper that was there for the
+# start has gone by then, and the one that reads has opened the disk.
 read_in_background() {
     timeout 120 nbdcopy --request-size=262144 "$(uri src)" out.img > copy.log 2>&1 3>&- &
     COPY=$!
     until_true 30 grep -q 'vsphere: pread count=262144 offset=[1-9]' src.log
+    until_true 30 eval '[ "$(calls "Open ")" = 2 ]'
 }
 
 @test "vddk: the helper is killed in the middle of a copy, which does not notice" {
