@@ -3,12 +3,9 @@
 // A source and a destination in memory, small enough to look at every byte after every request.
 #pragma once
 
-#include <stdlib.h>
-
 #include <algorithm>
 #include <atomic>
 #include <catch2/catch.hpp>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -19,24 +16,13 @@
 #include "common/util/zero.hpp"
 #include "filters/apply/destination.hpp"
 #include "filters/apply/source.hpp"
+#include "tests/unit/directory.hpp"
 
 namespace apply {
 
 using Content = std::vector<std::byte>;
 
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    char name[] = "/tmp/replicate-apply-XXXXXX";
-    REQUIRE(::mkdtemp(name) != nullptr);
-    path_ = name;
-  }
-  ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
-  std::string file(const std::string &name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
+using testing::Directory;
 
 // What a test does to the source while the job has it.
 struct FakeDisk {

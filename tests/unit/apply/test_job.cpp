@@ -75,7 +75,7 @@ struct Setup {
     return true;
   }
 
-  TemporaryDirectory directory;
+  Directory directory;
   std::string path = directory.file("state");
   Settings settings{path};
   FakeDisk disk{extents::ExtentMap(size, extents::hole | extents::zero)};

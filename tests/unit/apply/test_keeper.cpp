@@ -12,7 +12,7 @@ using Ranges = std::vector<Range>;
 namespace {
 
 struct Setup {
-  TemporaryDirectory directory;
+  Directory directory;
   std::string path = directory.file("state");
   Mask mask{extents::ExtentMap(100, extents::data)};
   Coverage coverage{mask};
@@ -128,7 +128,7 @@ TEST_CASE("a destination that is not what was thought owes everything, whatever 
 }
 
 TEST_CASE("one server at a time holds the lock") {
-  TemporaryDirectory directory;
+  Directory directory;
   std::string path = directory.file("state");
   {
     util::Fd first = lock_state(path);

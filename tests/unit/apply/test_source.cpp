@@ -15,7 +15,7 @@ TEST_CASE("a value with :// is a URI, all else a file") {
 }
 
 TEST_CASE("a file holds a map and nothing to read") {
-  TemporaryDirectory directory;
+  Directory directory;
   std::string path = directory.file("map.json");
   util::replace_file(path, R"([{"offset":0,"length":10,"type":0},{"offset":10,"length":5,"type":3},
                                {"offset":15,"length":5,"type":2}])");
@@ -28,7 +28,7 @@ TEST_CASE("a file holds a map and nothing to read") {
 }
 
 TEST_CASE("a file that is not there, damaged, or of honest extents is refused") {
-  TemporaryDirectory directory;
+  Directory directory;
   std::string path = directory.file("map.json");
   CHECK_THROWS_WITH(make_source(path)->load(), Catch::Contains("no such file"));
   util::replace_file(path, "{}");

@@ -2,12 +2,12 @@
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <cerrno>
-#include <cstdlib>
 #include <filesystem>
 #include <random>
 #include <thread>
 
 #include "common/convention/state.hpp"
+#include "tests/unit/directory.hpp"
 #include "tests/unit/fanout/rig.hpp"
 
 using namespace fanout;
@@ -28,16 +28,11 @@ void detach(Settings &settings, size_t) {
   settings.policy.detach = true;
 }
 
-struct Directory {
-  Directory() : path(std::filesystem::temp_directory_path() / "fanout-state-XXXXXX") {
-    if (mkdtemp(path.data()) == nullptr) std::abort();
-  }
-  ~Directory() { std::filesystem::remove_all(path); }
-  convention::State state(const std::string &name) const {
-    return convention::load_state(path + "/" + name + ".json").value();
-  }
-  std::string path;
-};
+using testing::Directory;
+
+convention::State state_in(const Directory &directory, const std::string &name) {
+  return convention::load_state(directory.file(name + ".json")).value();
+}
 
 }  // namespace
 
@@ -339,27 +334,27 @@ TEST_CASE("the state: claimed before it is behind, exact at the end, owed by the
   Directory d;
   std::vector<std::byte> content;
   {
-    Rig rig(2, 64 * M, 100, detach, d.path);
+    Rig rig(2, 64 * M, 100, detach, d.path());
     Fan &fan = rig.open();
     rig.write(0, M, byte(1));
     fan.flush([] {});
-    CHECK(!std::filesystem::exists(d.path + "/b.json"));
+    CHECK(!std::filesystem::exists(d.path() + "/b.json"));
     rig.servers[1]->refuses = true;
     rig.servers[1]->kill();
     rig.write(40 * M, 100, byte(2));
-    auto owed = d.state("b").owed;
+    auto owed = state_in(d, "b").owed;
     REQUIRE(owed.size() == 1);
     CHECK(owed[0] == Range{32 * M, 16 * M});
     Rig::until([&] { return rig.is(1, "detached"); });
     rig.drain();
     rig.close();
-    CHECK(d.state("b").owed == std::vector<Range>{{40 * M, B}});
-    CHECK(d.state("a").owed.empty());
+    CHECK(state_in(d, "b").owed == std::vector<Range>{{40 * M, B}});
+    CHECK(state_in(d, "a").owed.empty());
     content = rig.servers[1]->target.content;
-    CHECK(rig.said().find("b: cannot connect: refused; 65536 bytes are owed; saved in " + d.path +
+    CHECK(rig.said().find("b: cannot connect: refused; 65536 bytes are owed; saved in " + d.path() +
                           "/b.json") != std::string::npos);
   }
-  Rig next(2, 64 * M, 100, detach, d.path);
+  Rig next(2, 64 * M, 100, detach, d.path());
   next.primary.assign(64 * M, byte(7));
   next.servers[1]->target.content = content;
   next.open();
@@ -368,18 +363,18 @@ TEST_CASE("the state: claimed before it is behind, exact at the end, owed by the
   CHECK(next.servers[1]->target.content[40 * M - 1] == byte(0xff));
   next.drain();
   next.close();
-  CHECK(d.state("b").owed.empty());
+  CHECK(state_in(d, "b").owed.empty());
 }
 
 TEST_CASE("a state that cannot be written: nothing is acknowledged that it would have to hold") {
   Directory d;
-  Rig rig(1, 64 * M, 100, async, d.path);
+  Rig rig(1, 64 * M, 100, async, d.path());
   Fan &fan = rig.open();
-  std::filesystem::remove_all(d.path);
+  std::filesystem::remove_all(d.path());
   bool touched = false;
   CHECK_THROWS_AS(fan.zero(M, 0, 0, false, [&] { touched = true; }), util::Error);
   CHECK(!touched);
-  std::filesystem::create_directory(d.path);
+  std::filesystem::create_directory(d.path());
   rig.write(0, M, byte(1));
   rig.drain();
   CHECK(rig.equal(0));

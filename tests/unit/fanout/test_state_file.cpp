@@ -2,7 +2,6 @@
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
-#include <cstdlib>
 #include <filesystem>
 #include <optional>
 
@@ -10,6 +9,7 @@
 #include "common/util/error.hpp"
 #include "common/util/file.hpp"
 #include "filters/fanout/state_file.hpp"
+#include "tests/unit/directory.hpp"
 
 using namespace fanout;
 
@@ -18,13 +18,7 @@ namespace {
 constexpr uint64_t M = 1u << 20;
 constexpr uint64_t B = DirtyMap::block;
 
-struct Directory {
-  Directory() : path(std::filesystem::temp_directory_path() / "fanout-state-XXXXXX") {
-    if (mkdtemp(path.data()) == nullptr) std::abort();
-  }
-  ~Directory() { std::filesystem::remove_all(path); }
-  std::string path;
-};
+using testing::Directory;
 
 convention::State content(const StateFile &file) {
   return convention::load_state(file.path()).value();
@@ -52,7 +46,7 @@ TEST_CASE("names become names of files, no two the same") {
 TEST_CASE("before anything differs the file claims the region; at the end it is exact") {
   Directory d;
   {
-    StateFile file(d.path, "dr");
+    StateFile file(d.path(), "dr");
     CHECK(!file.found());
     CHECK(file.open(100 * M + 5, "disk").empty());
     CHECK(!std::filesystem::exists(file.path()));
@@ -73,7 +67,7 @@ TEST_CASE("before anything differs the file claims the region; at the end it is 
     file.set_exactly([&] { return map; });
     CHECK(content(file).owed == std::vector<Range>{{20 * M, B}, {100 * M, 5}});
   }
-  StateFile next(d.path, "dr");
+  StateFile next(d.path(), "dr");
   CHECK(next.found());
   CHECK(next.export_name() == "disk");
   CHECK(next.open(100 * M + 5, "disk") == std::vector<Range>{{20 * M, B}, {100 * M, 5}});
@@ -82,7 +76,7 @@ TEST_CASE("before anything differs the file claims the region; at the end it is 
 
 TEST_CASE("what is claimed already is not written again") {
   Directory d;
-  StateFile file(d.path, "dr");
+  StateFile file(d.path(), "dr");
   file.open(100 * M, "");
   file.claim({0, 1});
   std::filesystem::remove(file.path());
@@ -104,8 +98,8 @@ TEST_CASE("a checkpoint that the file had stays in it") {
   state.checkpoint = "52 de/4";
   state.size = 32 * M;
   state.owed = {{0, M}};
-  convention::save_state(d.path + "/dr.json", state);
-  StateFile file(d.path, "dr");
+  convention::save_state(d.path() + "/dr.json", state);
+  StateFile file(d.path(), "dr");
   CHECK(file.open(32 * M, "") == std::vector<Range>{{0, M}});
   file.set_exactly([] { return DirtyMap(); });
   CHECK(content(file).checkpoint == "52 de/4");
@@ -114,37 +108,37 @@ TEST_CASE("a checkpoint that the file had stays in it") {
 TEST_CASE("a state of another is refused, and so is one that another server has") {
   Directory d;
   {
-    StateFile file(d.path, "dr");
+    StateFile file(d.path(), "dr");
     file.open(32 * M, "one");
     file.claim({0, 1});
-    CHECK_THROWS_WITH(StateFile(d.path, "dr"), Catch::Contains("another server"));
+    CHECK_THROWS_WITH(StateFile(d.path(), "dr"), Catch::Contains("another server"));
   }
   {
-    StateFile file(d.path, "dr");
+    StateFile file(d.path(), "dr");
     CHECK_THROWS_WITH(file.open(33 * M, "one"),
                       Catch::Contains("33554432") && Catch::Contains("34603008"));
     CHECK_THROWS_WITH(file.open(32 * M, "two"), Catch::Contains("\"two\""));
   }
-  std::filesystem::copy(d.path + "/dr.json", d.path + "/cloud.json");
-  CHECK_THROWS_WITH(StateFile(d.path, "cloud"), Catch::Contains("destination \"dr\""));
+  std::filesystem::copy(d.path() + "/dr.json", d.path() + "/cloud.json");
+  CHECK_THROWS_WITH(StateFile(d.path(), "cloud"), Catch::Contains("destination \"dr\""));
   convention::State applys;
   applys.source = "vsphere";
-  convention::save_state(d.path + "/x.json", applys);
-  CHECK_THROWS_WITH(StateFile(d.path, "x"), Catch::Contains("vsphere"));
-  util::replace_file(d.path + "/y.json", "{}");
-  CHECK_THROWS_AS(StateFile(d.path, "y"), util::Error);
-  CHECK_THROWS_WITH(StateFile(d.path + "/none", "y"), Catch::Contains("fanout-state="));
+  convention::save_state(d.path() + "/x.json", applys);
+  CHECK_THROWS_WITH(StateFile(d.path(), "x"), Catch::Contains("vsphere"));
+  util::replace_file(d.path() + "/y.json", "{}");
+  CHECK_THROWS_AS(StateFile(d.path(), "y"), util::Error);
+  CHECK_THROWS_WITH(StateFile(d.path() + "/none", "y"), Catch::Contains("fanout-state="));
 }
 
 TEST_CASE("a destination without a file owes everything, if it is said to be new") {
   Directory d;
   {
-    StateFile file(d.path, "dr", true);
+    StateFile file(d.path(), "dr", true);
     CHECK(file.open(100 * M + 5, "") == std::vector<Range>{{0, 100 * M + 5}});
     CHECK(content(file).owed == std::vector<Range>{{0, 100 * M + 5}});
     CHECK(file.open(100 * M + 5, "").empty());  // handed out once
     file.set_exactly([] { return DirtyMap(); });
   }
-  StateFile next(d.path, "dr", true);
+  StateFile next(d.path(), "dr", true);
   CHECK(next.open(100 * M + 5, "").empty());
 }

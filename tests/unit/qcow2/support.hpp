@@ -18,25 +18,11 @@
 
 #include "plugins/qcow2/open.hpp"
 #include "tests/unit/bytes.hpp"
+#include "tests/unit/directory.hpp"
 
 namespace qcow2::test {
 
-class Directory {
- public:
-  Directory() {
-    std::string name = std::filesystem::temp_directory_path() / "qcow2-test-XXXXXX";
-    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
-    path_ = name;
-  }
-  ~Directory() { std::filesystem::remove_all(path_); }
-  Directory(const Directory &) = delete;
-  Directory &operator=(const Directory &) = delete;
-  std::string file(const std::string &name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
-};
-
+using testing::Directory;
 using testing::make_letters;
 using testing::random_bytes;
 

@@ -3,31 +3,18 @@
 
 #include <atomic>
 #include <catch2/catch.hpp>
-#include <cstdlib>
-#include <filesystem>
 
 #include "common/stats/prometheus.hpp"
 #include "common/stats/stats_file.hpp"
 #include "common/stats/ticker.hpp"
 #include "common/util/error.hpp"
 #include "common/util/file.hpp"
+#include "tests/unit/directory.hpp"
 
 using namespace stats;
 using namespace std::chrono_literals;
 
-namespace {
-
-struct Directory {
-  Directory() {
-    char name[] = "/tmp/replicate-stats-XXXXXX";
-    REQUIRE(::mkdtemp(name) != nullptr);
-    path = name;
-  }
-  ~Directory() { std::filesystem::remove_all(path); }
-  std::string path;
-};
-
-}  // namespace
+namespace {}  // namespace
 
 TEST_CASE("each metric has its type, then its values, labels quoted") {
   Prometheus text;
@@ -43,8 +30,8 @@ TEST_CASE("each metric has its type, then its values, labels quoted") {
 }
 
 TEST_CASE("the file is replaced at once when asked, but not again within two seconds when due") {
-  Directory directory;
-  std::string path = directory.path + "/stats";
+  testing::Directory directory;
+  std::string path = directory.file("stats");
   std::string text = "first\n";
   StatsFile file("x-stats", path, [&] { return text; }, {});
   file.write();
