@@ -9,6 +9,7 @@
 #include <string>
 
 #include "common/nbdkit/params.hpp"
+#include "filters/delta/owed.hpp"
 #include "filters/delta/view.hpp"
 
 namespace delta {
@@ -94,7 +95,8 @@ class Filter {
   static constexpr const char *description =
       "show NBD clients only what has to be copied, at the source";
   static constexpr const char *config_help =
-      "delta-owed=<FILE>          Also show what this state file says is owed.\n"
+      "delta-owed=<FILE>|<DIR>/    Also show what this state file, or a directory of\n"
+      "                           them, says is owed.\n"
       "delta-zeroes=zero|data     How to show what has become zero (default: zero).";
 
   bool config(const std::string &key, const std::string &value) {
@@ -109,9 +111,7 @@ class Filter {
   }
 
   void get_ready(int) {
-    if (!owed_path_.empty()) {
-      settings_.owed = Owed(convention::load_state(owed_path_), owed_path_);
-    }
+    if (!owed_path_.empty()) settings_.owed = Owed::load(owed_path_);
   }
 
   void list_exports(nbdkit::LowerExports &lower, bool, bool, nbdkit::ExportList &list) {

@@ -45,23 +45,6 @@ void Sectors::add(const extents::Extent &extent) {
   add_(extent);
 }
 
-Owed::Owed(std::optional<convention::State> state, std::string path)
-    : state_(std::move(state)), path_(std::move(path)) {
-  if (!state_) return;
-  auto set = std::make_shared<extents::RangeSet>(state_->size);
-  for (const auto &range : state_->owed) set->add(range);
-  state_->owed = {};
-  set_ = std::move(set);
-}
-
-std::shared_ptr<const extents::RangeSet> Owed::of(const std::string &description,
-                                                  uint64_t size) const {
-  if (!state_) return std::make_shared<extents::RangeSet>(size);
-  convention::check_belongs(*state_, convention::parse_description(description), size,
-                            "delta-owed=" + path_);
-  return set_;
-}
-
 ExportName parse_export_name(std::string_view name) {
   constexpr std::string_view prefix = "honest";
   if (name == prefix) return {true, ""};

@@ -5,14 +5,10 @@
 #pragma once
 
 #include <functional>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
-#include "common/convention/description.hpp"
-#include "common/convention/state.hpp"
 #include "common/extents/extent.hpp"
 #include "common/extents/range_set.hpp"
 
@@ -47,23 +43,6 @@ class Sectors {
   std::function<void(const extents::Extent &)> add_;
   std::optional<extents::Extent> part_;  // of a sector whose end has not been seen
   bool added_ = false;
-};
-
-// What an unfinished run owes, as a state file says. Never changes: any thread may use it.
-class Owed {
- public:
-  Owed() = default;  // nothing
-  // path is for messages; without a state nothing is owed.
-  Owed(std::optional<convention::State> state, std::string path);
-
-  // For a disk of `size` bytes with that description; shared by all that ask. Throws util::Error EINVAL
-  // if the state is that of another source, disk or size (free text says nothing).
-  std::shared_ptr<const extents::RangeSet> of(const std::string &description, uint64_t size) const;
-
- private:
-  std::optional<convention::State> state_;  // its list moved to set_
-  std::string path_;
-  std::shared_ptr<const extents::RangeSet> set_;
 };
 
 // The export of the layer below that an export name means: the view of NAME is called NAME, its

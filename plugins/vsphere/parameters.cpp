@@ -35,7 +35,7 @@ bool Parameters::set(const std::string &key, const std::string &value) {
   } else if (key == "disk") {
     s.disk = value;
   } else if (key == "since") {
-    since = value;
+    s.since = value;
   } else if (key == "on-reset") {
     s.fail_on_reset = nbdkit::parse_choice(key, value, {"full", "fail"}) == 1;
   } else if (key == "enable-cbt") {
@@ -103,24 +103,16 @@ void Parameters::complete() {
                settings.quiesce ? "quiesce=yes" : "enable-cbt=yes");
   }
   check(settings.transport, !settings.disk.empty());
-  if (!since.empty() && since[0] == '@') {
+  std::string &since = settings.since;
+  if (since.starts_with('@')) {
     since = fmt::format("@{}", nbdkit::absolute_path(since.substr(1)));
   } else if (!since.empty() && epoch_of(since).empty()) {
-    util::fail(EINVAL,
-               "since={}: must be a changeId, \"52 de c0 d9 ... 63/81\", or @FILE, a state file",
-               since);
+    util::fail(
+        EINVAL,
+        "since={}: must be a changeId, \"52 de c0 d9 ... 63/81\", or @FILE, a state file, or "
+        "@DIRECTORY, with a state file for each disk",
+        since);
   }
-}
-
-void Parameters::load_since() {
-  Since &known = settings.since;
-  known.origin = since;
-  if (since.empty() || since[0] != '@') {
-    known.change_id = since;
-    return;
-  }
-  known.state = convention::load_state(since.substr(1));
-  if (known.state) known.change_id = known.state->checkpoint;
 }
 
 }  // namespace vsphere

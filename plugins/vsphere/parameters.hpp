@@ -11,7 +11,6 @@ namespace vsphere {
 
 struct Parameters {
   Settings settings;
-  std::string since;  // as given
 
   static constexpr const char *help =
       "server=<HOST>[:<PORT>]     (required) vCenter Server or ESXi host.\n"
@@ -22,7 +21,8 @@ struct Parameters {
       "insecure=yes|no            Do not verify the certificate (default: no).\n"
       "vm=<VM>                    (required) Inventory path, name, moref=ID or uuid=UUID.\n"
       "disk=<DISK>                Device key, place from 0, or label (default: all).\n"
-      "since=<CHANGEID>|@<FILE>   Only what has changed since then (default: all).\n"
+      "since=<CHANGEID>|@<FILE>|@<DIR>\n"
+      "                           Only what has changed since then (default: all).\n"
       "on-reset=full|fail         If that is not known: the whole disk, or fail (default: full).\n"
       "enable-cbt=yes|no          Turn change tracking on if it is off (default: no).\n"
       "quiesce=yes|no             Quiesce the guest for the snapshot (default: no).\n"
@@ -44,9 +44,6 @@ struct Parameters {
   bool set(const std::string &key, const std::string &value);
   // After the last one: what is missing, or does not go together. Throws util::Error EINVAL.
   void complete();
-  // Reads the state file, if since= names one. A file that does not exist yet, or says that nothing
-  // is known, asks for a full copy. Throws util::Error.
-  void load_since();
 
  private:
   bool set_vddk(const std::string &key, const std::string &value);

@@ -83,7 +83,6 @@ class Plugin {
   void dump_plugin();
 
   void get_ready() {
-    parameters_.load_since();
     source_.emplace(parameters_.settings, nbdkit::log());
     // Before the snapshot exists, and after libcurl has set up its TLS library.
     will_.emplace([this] {

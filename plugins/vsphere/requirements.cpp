@@ -4,7 +4,7 @@
 #include <cerrno>
 
 #include "common/util/error.hpp"
-#include "plugins/vsphere/tracking.hpp"
+#include "plugins/vsphere/since.hpp"
 
 namespace vsphere {
 
@@ -69,15 +69,12 @@ void check_machine(const VmInfo &vm, const std::vector<DiskInfo> &chosen,
                "changed block tracking is off for virtual machine {}: enable-cbt=yes turns it on",
                vm.name);
   }
-  if (!settings.since.origin.empty() && chosen.size() > 1) {
+  if (chosen.size() > 1 && is_of_one_disk(settings.since)) {
     util::fail(
         EINVAL,
         "since={}: virtual machine {} has {} disks, each with its own changes; say which with "
-        "disk=",
-        settings.since.origin, vm.name, chosen.size());
-  }
-  if (settings.since.state) {
-    check_state(*settings.since.state, settings.since.origin, vm.ref.value, chosen.front().key);
+        "disk=, or give @DIRECTORY, with a state file for each",
+        settings.since, vm.name, chosen.size());
   }
 }
 

@@ -4,10 +4,8 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
 
-#include "common/convention/state.hpp"
 #include "plugins/vsphere/counters.hpp"
 #include "plugins/vsphere/http.hpp"
 #include "plugins/vsphere/retry.hpp"
@@ -15,19 +13,12 @@
 
 namespace vsphere {
 
-// What a delta starts from. A run with neither is a full one.
-struct Since {
-  std::string change_id;                   // since=CHANGEID, or the state's checkpoint
-  std::optional<convention::State> state;  // since=@FILE
-  std::string origin;                      // the parameter's value, for messages
-};
-
 struct Settings {
   Endpoint endpoint;
   Credentials credentials;
   std::string vm;
-  std::string disk;  // empty: all
-  Since since;
+  std::string disk;   // empty: all
+  std::string since;  // see since.hpp
   bool fail_on_reset = false;
   bool enable_tracking = false;
   bool quiesce = false;

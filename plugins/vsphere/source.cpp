@@ -55,6 +55,9 @@ void Source::prepare() {
     vm = describe_vm(client_, vm.ref);
     chosen = choose_disks(vm, settings_.disk, log_);
   }
+  for (const auto &disk : chosen) {
+    since_[disk.key] = since_of(settings_.since, vm.ref.value, disk.key);
+  }
   bool chains = transport_->reads_chains();
   if (ours) check_snapshots(vm, chains);
   if (ours) check_chains(vm, chosen, chains, /*ours=*/true);
@@ -143,7 +146,7 @@ Disk Source::load(const VmInfo &vm, const DiskInfo &info, const std::string &dat
       });
     });
   };
-  Tracked tracked = load_map(info, settings_.since, settings_.fail_on_reset, query, log_);
+  Tracked tracked = load_map(info, since_.at(info.key), settings_.fail_on_reset, query, log_);
   Disk disk{std::to_string(info.key),
             info,
             {"vsphere", vm.ref.value, info.key, info.capacity,

@@ -4,6 +4,8 @@
 // snapshot.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -17,6 +19,7 @@
 #include "plugins/vsphere/inventory.hpp"
 #include "plugins/vsphere/run_lock.hpp"
 #include "plugins/vsphere/settings.hpp"
+#include "plugins/vsphere/since.hpp"
 #include "plugins/vsphere/snapshot.hpp"
 #include "plugins/vsphere/start_signals.hpp"
 #include "plugins/vsphere/transport.hpp"
@@ -67,6 +70,7 @@ class Source {
   std::optional<RunLock> lock_;
   std::optional<Snapshot> snapshot_;  // ours, if we made one
   Ref frozen_;                        // the snapshot that is read
+  std::map<int64_t, Since> since_;    // for each disk, by key
   std::vector<Disk> disks_;
 };
 

@@ -4,7 +4,6 @@
 #include <cerrno>
 
 #include "plugins/vsphere/fault.hpp"
-#include "plugins/vsphere/settings.hpp"
 
 namespace vsphere {
 
@@ -41,9 +40,9 @@ Allocated query_allocated(const ChangeQuery &query, const util::Log &log) {
 
 std::vector<extents::Range> query_changed(const DiskInfo &disk, const Since &since,
                                           const ChangeQuery &query) {
-  if (since.state && since.state->size != disk.capacity) {
+  if (since.size && *since.size != disk.capacity) {
     throw FullNeeded{
-        fmt::format("the disk had {} bytes and has {} now", since.state->size, disk.capacity)};
+        fmt::format("the disk had {} bytes and has {} now", *since.size, disk.capacity)};
   }
   if (epoch_of(since.change_id) != epoch_of(disk.change_id)) {
     throw FullNeeded{
@@ -59,15 +58,6 @@ std::vector<extents::Range> query_changed(const DiskInfo &disk, const Since &sin
 }
 
 }  // namespace
-
-void check_state(const convention::State &state, const std::string &origin, const std::string &vm,
-                 int64_t disk) {
-  if (state.source == "vsphere" && state.vm == vm && state.disk == disk) return;
-  util::fail(EINVAL,
-             "since={}: that state is of {} {} disk {}, this is vsphere {} disk {}; give the state "
-             "file of this disk's copy, or remove it to start with a full copy",
-             origin, state.source, state.vm, state.disk, vm, disk);
-}
 
 AreaPage patiently(const RetryPolicy &policy, const util::Log &log,
                    const std::function<AreaPage()> &query) {

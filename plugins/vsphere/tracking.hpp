@@ -8,19 +8,14 @@
 #include <string>
 #include <vector>
 
-#include "common/convention/state.hpp"
+#include "common/extents/extent.hpp"
 #include "common/util/log.hpp"
 #include "plugins/vsphere/cbt.hpp"
 #include "plugins/vsphere/disk_info.hpp"
 #include "plugins/vsphere/retry.hpp"
+#include "plugins/vsphere/since.hpp"
 
 namespace vsphere {
-
-struct Since;
-
-// Throws util::Error EINVAL if the state is that of another disk.
-void check_state(const convention::State &state, const std::string &origin, const std::string &vm,
-                 int64_t disk);
 
 // All areas that have changed between a changeId ("*": that are allocated) and the snapshot.
 using ChangeQuery = std::function<std::vector<extents::Range>(const std::string &change_id)>;

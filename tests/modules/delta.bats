@@ -63,6 +63,38 @@ map() {
     [ "$(map)" = "0 2097152 3, 2097152 1048576 0, 3145728 2097152 2, 5242880 3145728 3" ]
 }
 
+# two_disks PARAMETERS...: two exports of a source that says that half of each has changed.
+two_disks() {
+    start src --filter="$DELTA" eval list_exports='echo NAMES; echo 2000; echo 2001' open='echo "$3"' \
+        export_description="echo '$DESCRIPTION' | sed s/2000/\$2/" get_size='echo 8M' \
+        pread='head -c "$3" /dev/zero' can_extents='exit 0' \
+        extents='echo 0 4M; echo 4M 4M hole' "$@"
+}
+
+@test "delta-owed of a directory: a state for each disk" {
+    mkdir states
+    two_disks delta-owed=states
+    [ "$(map 2000)" = "0 4194304 0, 4194304 4194304 3" ]
+    stop src
+    state c1 "[[5242880,65536]]"
+    mv web1.state states/2000.state
+    echo nonsense > states/2000.state.tmp
+    two_disks delta-owed=states/
+    [ "$(map 2000)" = "0 4194304 0, 4194304 1048576 3, 5242880 65536 0, 5308416 3080192 3" ]
+    [ "$(map 2001)" = "0 4194304 0, 4194304 4194304 3" ]
+    stop src
+    # Another machine's: who asks for that disk is turned away, the other is served.
+    sed 's/2000/2001/; s/vm-1/vm-2/' states/2000.state > states/2001.state
+    two_disks delta-owed=states
+    must_fail timeout 20 nbdinfo --size "$(uri src 2001)"
+    grep -q 'error: .*delta-owed=.*states/2001.state: .*vm-2.*remove it to start' src.log
+    [ "$(map 2000)" = "0 4194304 0, 4194304 1048576 3, 5242880 65536 0, 5308416 3080192 3" ]
+    stop src
+    cp states/2000.state states/2001.state
+    refuses "2001.state is the state of disk 2000" \
+        timeout 20 nbdkit -U - --filter="$DELTA" null delta-owed=states --run true
+}
+
 @test "a source that knows no changes is in the delta as a whole" {
     truncate -s 8M sparse.raw
     dd if=disk.raw of=sparse.raw bs=1M count=1 conv=notrunc status=none

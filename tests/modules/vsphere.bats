@@ -95,6 +95,47 @@ MAP
     fails 'say which with disk=' "${SERVER[@]}" "$TRUST" "$VM" since=@good
 }
 
+@test "since: a directory with a state for each disk" {
+    vc
+    mkdir states
+    # Nothing is known of either, also where there is no directory yet.
+    for since in @states @none/; do
+        once since=$since -- 'nbdinfo --list "$uri"' | grep -c '"mode":"full"' > full
+        [ "$(cat full)" = 2 ]
+    done
+    serve
+    local first second
+    first=$(checkpoint "$(uri src)")
+    second=$(checkpoint "$(uri src 2001)")
+    stop src
+    control vc 'write?disk=2000&offset=65536&length=65536&byte=0x41'
+    control vc 'write?disk=2001&offset=131072&length=65536&byte=0x42'
+
+    state_file states/2000.state "$first"
+    # One disk has a state, the other has not.
+    serve since=@states
+    [ "$(map "$(uri src 2000)")" = "0 65536 1
+65536 65536 0
+131072 33423360 1" ]
+    nbdinfo "$(uri src 2001)" | grep -q '"mode":"full"'
+    stop src
+    # Both have; what else lies there is left alone.
+    state_file states/2001.state "$second" vm-42 2001 1048576
+    echo nonsense > states/web1.state
+    serve since=@states/
+    [ "$(map "$(uri src 2001)")" = "0 131072 1
+131072 65536 0
+196608 851968 1" ]
+    nbdinfo "$(uri src 2000)" | grep -q '"mode":"delta"'
+    stop src
+    once disk=2001 since=@states -- 'nbdinfo "$uri"' | grep -q '"mode":"delta"'
+    # One is of another machine, or of another disk than its name says.
+    state_file states/2001.state "$second" vm-43 2001 1048576
+    fails 'that state is of vsphere vm-43 disk 2001' "${SERVER[@]}" "$TRUST" "$VM" since=@states
+    state_file states/2001.state "$second" vm-42 2000 1048576
+    fails '2001.state is the state of disk 2000' "${SERVER[@]}" "$TRUST" "$VM" since=@states
+}
+
 @test "on-reset: tracking was reset, or the disk has grown" {
     vc
     serve disk=2000

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include <stdlib.h>
-
 #include <catch2/catch.hpp>
 #include <filesystem>
 
 #include "common/convention/description.hpp"
 #include "common/convention/state.hpp"
+#include "common/convention/states.hpp"
 #include "common/util/error.hpp"
 #include "common/util/file.hpp"
+#include "tests/unit/directory.hpp"
 
 using convention::Description;
 using convention::State;
@@ -36,9 +36,8 @@ TEST_CASE("another source's description is none of ours") {
 }
 
 TEST_CASE("a state survives being saved and loaded") {
-  char directory[] = "/tmp/replicate-state-XXXXXX";
-  REQUIRE(mkdtemp(directory) != nullptr);
-  std::string path = std::string(directory) + "/web1.state";
+  testing::Directory directory;
+  std::string path = directory.file("web1.state");
   CHECK_FALSE(convention::load_state(path));
 
   State state{"52 de/2", "vsphere", "vm-42", 2000, 1 << 20, {{0, 512}, {65536, 131072}}};
@@ -50,7 +49,6 @@ TEST_CASE("a state survives being saved and loaded") {
   CHECK(again->owed == state.owed);
   CHECK(again->owed_bytes() == 512 + 131072);
   CHECK_FALSE(std::filesystem::exists(path + ".tmp"));
-  std::filesystem::remove_all(directory);
 }
 
 TEST_CASE("what a state has besides is not looked at, and its fields stand in any order") {
@@ -67,9 +65,8 @@ TEST_CASE("what a state has besides is not looked at, and its fields stand in an
 }
 
 TEST_CASE("a state that owes in a million places is written and read without being kept as text") {
-  char directory[] = "/tmp/replicate-state-XXXXXX";
-  REQUIRE(mkdtemp(directory) != nullptr);
-  std::string path = std::string(directory) + "/web1.state";
+  testing::Directory directory;
+  std::string path = directory.file("web1.state");
   constexpr uint64_t count = 1'000'000;
   convention::save_state(path, State{"c", "", "", 0, count * 131072, {}}, [&](const auto &add) {
     for (uint64_t i = 0; i < count; ++i) add({i * 131072, 65536});
@@ -82,7 +79,6 @@ TEST_CASE("a state that owes in a million places is written and read without bei
   // Cut off: no state.
   std::filesystem::resize_file(path, std::filesystem::file_size(path) - 3);
   CHECK_THROWS_WITH(convention::load_state(path), Catch::Contains("remove it"));
-  std::filesystem::remove_all(directory);
 }
 
 TEST_CASE("a damaged state is refused, with the way to start anew") {
@@ -149,4 +145,38 @@ TEST_CASE("a state belongs to one disk, and to a source that shows all that chan
   CHECK_NOTHROW(check(full));
   state.source = state.vm = "";
   CHECK_NOTHROW(check(full));
+}
+
+TEST_CASE("the states of several disks are a directory") {
+  testing::Directory directory;
+  CHECK(convention::names_directory(directory.path()));
+  CHECK(convention::names_directory("/none/"));
+  CHECK_FALSE(convention::names_directory(directory.file("web1.state")));
+  CHECK(convention::load_states("/none/").empty());
+  CHECK(convention::load_states(directory.path()).empty());
+
+  const std::string first = convention::state_path(directory.path(), 2000);
+  CHECK(first == directory.file("2000.state"));
+  CHECK(convention::state_path(directory.path() + "/", 2000) == first);
+  CHECK_FALSE(convention::load_state_of(directory.path(), 2000));
+  convention::save_state(first, {"52 de/2", "vsphere", "vm-42", 2000, 1 << 20, {{0, 512}}});
+  // One whose source does not say which disk it is.
+  convention::save_state(directory.file("1.state"), {"", "", "", 0, 1 << 20, {}});
+  for (const char *other : {"web1.state", "2001.state.lock", "x2.state", "2x.state", ".state"}) {
+    util::replace_file(directory.file(other), "none of ours");
+  }
+  auto states = convention::load_states(directory.path());
+  CHECK(states.size() == 2);
+  CHECK(states.at(2000).checkpoint == "52 de/2");
+  CHECK(states.at(2000).owed == std::vector<extents::Range>{{0, 512}});
+
+  // Somebody has copied the one of another disk.
+  std::filesystem::copy_file(first, directory.file("2002.state"));
+  CHECK_THROWS_WITH(convention::load_state_of(directory.path(), 2002),
+                    Catch::Contains("2002.state") && Catch::Contains("of disk 2000") &&
+                        Catch::Contains("remove it"));
+  CHECK_THROWS_AS(convention::load_states(directory.path()), util::Error);
+  util::replace_file(directory.file("2002.state"), "{");
+  CHECK_THROWS_WITH(convention::load_states(directory.path()), Catch::Contains("2002.state"));
+  CHECK_THROWS_AS(convention::load_states(first), util::Error);  // no directory
 }

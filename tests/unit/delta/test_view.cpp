@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <catch2/catch.hpp>
 
-#include "common/util/error.hpp"
 #include "filters/delta/view.hpp"
 
 using namespace delta;
@@ -40,18 +39,6 @@ TEST_CASE("the view changes only where a sector begins, and what is mixed is dat
   CHECK(list.size() == 3);
   sectors.end_of_disk();
   CHECK(list.back() == Extent{3072, 100, 2});
-}
-
-TEST_CASE("a state of another disk is refused, what is owed is taken from the right one") {
-  convention::State state{"c", "vsphere", "vm-1", 2000, 1000, {{0, 10}}};
-  auto described = [](const char *vm) {
-    return convention::format(convention::Description{"vsphere", vm, 2000, 1000, "full", "", "c2"});
-  };
-  CHECK(Owed(state, "f").of(described("vm-1"), 1000)->bytes() == 10);
-  CHECK(Owed(state, "f").of("", 1000)->bytes() == 10);
-  CHECK(Owed(std::nullopt, "f").of("", 1000)->empty());
-  CHECK_THROWS_WITH(Owed(state, "f").of(described("vm-2"), 1000),
-                    Catch::Contains("delta-owed=f") && Catch::Contains("vm-2"));
 }
 
 TEST_CASE("export names go to the layer below and back") {
