@@ -77,7 +77,7 @@ parameters_in_page() {
         [ -s "$(find "$root" -path "*/man1/nbdkit-$name-filter.1")" ]
     done
     [ -s "$(find "$root" -path '*/man7/nbdkit-replicate-delta.7')" ]
-    [ -x "$(find "$root" -path '*/bin/nbdkit-replicate')" ]
+    "$(find "$root" -path '*/bin/nbdkit-replicate')" --help | grep -q '^usage: nbdkit-replicate '
     [ -s "$(find "$root" -path '*/man1/nbdkit-replicate.1')" ]
 }
 

@@ -48,18 +48,18 @@ guest_writes() {
     local offset
     for offset in 0 5000000 21000123 33554432 40000000; do
         head -c 300000 news > piece
-        control "write?offset=$offset" --data-binary @piece
+        control "write?disk=2000&offset=$offset" --data-binary @piece
         tail -c +300001 news > rest && mv rest news
     done
     for offset in 1000513 7340032 30000001; do
         head -c 513 news > piece
-        control "write?offset=$offset" --data-binary @piece
+        control "write?disk=2000&offset=$offset" --data-binary @piece
         tail -c +514 news > rest && mv rest news
     done
-    control "write?offset=2097152&length=1048576&byte=0"
-    control "write?offset=9000000&length=4096&byte=0"
-    control "unmap?offset=12582912&length=2097152"
-    control "write?offset=$((SIZE - 100))&length=100&byte=65"
+    control "write?disk=2000&offset=2097152&length=1048576&byte=0"
+    control "write?disk=2000&offset=9000000&length=4096&byte=0"
+    control "unmap?disk=2000&offset=12582912&length=2097152"
+    control "write?disk=2000&offset=$((SIZE - 100))&length=100&byte=65"
 }
 
 # source_server [ARGUMENTS...]: vsphere under delta and coalesce.
