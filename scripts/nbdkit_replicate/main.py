@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import argparse
 import os
-import subprocess
-
-import nbd
 
 from . import ME, Failure, say
 from .checks import check_image, check_left_out, check_names, check_no_secret
 from .commands import Job
 from .dry_run import Lines
+from .replica import TROUBLE
 from .run import Run
 from .server import ask_password
 
@@ -69,6 +67,6 @@ def main():
         return 1
     except Failure as e:
         say(str(e))
-    except (OSError, ValueError, KeyError, nbd.Error, subprocess.CalledProcessError) as e:
+    except TROUBLE as e:
         say(f"{e}")
     return 1

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One disk's part of a run: its destination server, nbdcopy, and what the state says in the end."""
-import json
 import os
 import signal
 import subprocess
@@ -14,7 +13,7 @@ from .parameters import value
 from .server import Server, outcome
 
 # Beside Failure: what the system and the other programs may do to us.
-TROUBLE = (OSError, ValueError, KeyError, nbd.Error, subprocess.CalledProcessError, json.JSONDecodeError)
+TROUBLE = (OSError, ValueError, KeyError, nbd.Error, subprocess.CalledProcessError)
 
 
 class Replica:

@@ -11,6 +11,7 @@ import time
 
 from . import ME, Failure, say
 from .facts import disks_of
+from .parameters import has
 from .progress import Progress
 from .replica import Replica
 from .server import Server
@@ -85,6 +86,8 @@ class Run:
     def with_source(self, source, directory):
         disks = disks_of(source.uri()) if self.job.several else [None]
         gone = [disk for disk in self.job.disks_with_state() if disk not in disks]
+        if has(self.job.given.source, "disk"):  # which leaves the others out
+            gone = []
         self.replicas = [Replica(self.job.copy(disk), self) for disk in disks]
         follow_all([replica.steps(source, os.path.join(directory, str(number)))
                     for number, replica in enumerate(self.replicas)],

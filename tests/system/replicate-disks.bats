@@ -35,8 +35,9 @@ everywhere() {
         truncate -r "${DISKS[$disk]}" "dr$disk.raw"
         start "dr$disk" file "dr$disk.raw"
     done
-    RUN=(--state states/ "${FROM[@]}" --to qcow2 file='web1-{disk}.qcow2'
+    TO=(--to qcow2 file='web1-{disk}.qcow2'
         --also "nbd+unix:///?socket=$PWD/dr{disk}.sock" fanout-concurrency=4)
+    RUN=(--state states/ "${FROM[@]}" "${TO[@]}")
 }
 
 # writes SEED: what the guest does to each disk.
@@ -135,6 +136,8 @@ data_in() { qemu-img map --output=json -f qcow2 "$1" | jq '[.[] | select(.depth 
     [[ "$output" == *"disk 2000: "*" have changed since"* ]]
     [[ "$output" == *"disk 2003: the source does not have it any more"*"remove states/2003.state"* ]]
     all_copied
+    # The one that is asked for is there.
+    replicate_now --state states/ "${FROM[@]}" disk=2001 "${TO[@]}"
     rm states/2003.state
     replicate_now "${RUN[@]}"
 }
