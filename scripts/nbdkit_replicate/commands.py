@@ -76,7 +76,7 @@ class Copy:
 
     def target(self, source_uri, size, stats=None):
         """size: in bytes, or the text of a command that prints it. stats: a file for fanout's counters."""
-        parameters = list(self.parameters)
+        parameters = self.without_missing_backing()
         if self.creates_image():
             add_default(parameters, "size", size)
         parameters += [f"apply-from={source_uri}", f"apply-state={self.state}"]
@@ -93,6 +93,12 @@ class Copy:
             parameters += [f"fanout-dest={uri}", *options]
         threads = ["-t", str(self.job.given.threads)] if self.job.given.threads else []
         return ["nbdkit", *threads, *self.job.nbdkit(filters, self.plugin, parameters)]
+
+    def without_missing_backing(self):
+        """A disk that comes later than the others has no image of an earlier run. It is copied whole."""
+        backing = value(self.parameters, "backing")
+        late = self.job.several and backing is not None and not (os.path.exists(self.state) or os.path.exists(backing))
+        return [p for p in self.parameters if not (late and p.startswith(("backing=", "backing-format=")))]
 
     def fanout_directory(self):
         return value(self.parameters, "fanout-state") or self.state + ".fanout"

@@ -20,6 +20,9 @@ class EachDisk(Copy):
     def creates_image(self):
         return self.plugin == "qcow2"  # that would be its size in any case
 
+    def without_missing_backing(self):
+        return list(self.parameters)
+
     def fanout_new(self):
         return [NEW_DESTINATIONS]
 

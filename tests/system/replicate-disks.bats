@@ -103,6 +103,15 @@ data_in() { qemu-img map --output=json -f qcow2 "$1" | jq '[.[] | select(.depth 
     copied DISK-tue.qcow2
     [ "$(data_in 2000-tue.qcow2)" -lt $((8 << 20)) ]
     for disk in "${!DISKS[@]}"; do qemu-img compare -f raw -F qcow2 "$disk.before" "$disk-mon.qcow2"; done
+    # As if 2002 had been added on Wednesday.
+    rm states/2002.state 2002-*.qcow2
+    replicate_now "${RUN[@]}" --to qcow2 '{disk}-wed.qcow2' backing='{disk}-tue.qcow2' backing-format=qcow2
+    copied DISK-wed.qcow2
+    # One whose image is missing although there is a state is not begun anew.
+    rm 2002-wed.qcow2
+    refuses "2002-wed.qcow2" replicate_now "${RUN[@]}" \
+        --to qcow2 '{disk}-thu.qcow2' backing='{disk}-wed.qcow2' backing-format=qcow2
+    [[ "$output" == *"1 of 3 disks are not complete"* ]]
 }
 
 @test "the lines of a dry run do the same" {
