@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import argparse
 import os
+import shlex
+import sys
 
 from . import ME, Failure, say
 from .checks import check_image, check_left_out, check_names, check_no_secret
@@ -18,12 +20,25 @@ def positive(text):
     return number
 
 
+def expanded(words):
+    """What @FILE stands for: the words in it, as a shell would take them."""
+    for word in words:
+        if word.startswith("@"):
+            with open(word[1:], encoding="utf-8") as file:
+                try:
+                    yield from shlex.split(file.read().replace("\\\n", " "), comments=True)
+                except ValueError as e:
+                    raise Failure(f"{word[1:]}: {e}") from e
+        else:
+            yield word
+
+
 def arguments():
     parser = argparse.ArgumentParser(
         prog=ME, allow_abbrev=False,
         description="Copy disks, or what has changed on them, to images and to any number of NBD servers.",
         epilog="PARAMETER: those of the plugin, and coalesce-... and delta-... (--from), apply-... and "
-               "fanout-... (--to and --also). See nbdkit-replicate(1).")
+               "fanout-... (--to and --also). @FILE stands for the arguments in FILE. See nbdkit-replicate(1).")
     parser.add_argument("--from", dest="source", nargs="+", required=True, metavar=("PLUGIN", "PARAMETER"),
                         help="nbdkit's plugin for the source, such as vsphere")
     parser.add_argument("--to", dest="target", nargs="+", required=True, metavar=("PLUGIN", "PARAMETER"),
@@ -41,7 +56,7 @@ def arguments():
     parser.add_argument("--build", metavar="DIRECTORY", help="take the modules from this build tree")
     parser.add_argument("-n", "--dry-run", action="store_true", help="print the command lines, and do nothing")
     parser.add_argument("-v", "--verbose", action="store_true", help="have both servers tell what they do")
-    return parser.parse_args()
+    return parser.parse_args(list(expanded(sys.argv[1:])))
 
 
 def replicate(given):

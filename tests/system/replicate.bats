@@ -126,6 +126,24 @@ lines_do_it() {
     cmp -n 1000001 disk.img copy.img
 }
 
+@test "arguments in a file" {
+    random_file disk.img 1M
+    cat > job <<'JOB'
+# every night
+--from file disk.img \
+--to qcow2 'file=the image' \
+    cluster-size=4K  # small
+JOB
+    replicate_now @job
+    qemu-img compare -f raw -F qcow2 disk.img 'the image'
+    [ "$(qemu-img info --output=json 'the image' | jq '."cluster-size"')" = 4096 ]
+    echo "--from 'file" > job
+    refuses "job: No closing quotation" replicate_now @job
+    refuses "none" replicate_now @none
+    echo "password=s3cret" > job
+    refuses "password=+FILE" replicate_now --to qcow2 new.qcow2 --from vsphere @job
+}
+
 @test "what makes no sense is refused before anything is begun" {
     truncate -s 1M disk.img
     refuses "password=+FILE" replicate_now --from vsphere server=localhost user=u password=s3cret vm=x \
