@@ -81,6 +81,20 @@ parameters_in_page() {
     [ -s "$(find "$root" -path '*/man1/nbdkit-replicate.1')" ]
 }
 
+@test "systemd finds nothing to complain of" {
+    command -v systemd-analyze > /dev/null || skip "no systemd"
+    DESTDIR=$BATS_TEST_TMPDIR/root meson install -C "$BUILD" --no-rebuild > install.log
+    mkdir units
+    cp "$(find "$BATS_TEST_TMPDIR/root" -name 'nbdkit-replicate@.service')" \
+        "$(find "$BATS_TEST_TMPDIR/root" -name 'nbdkit-replicate@.timer')" units
+    # It looks for the program and its manual page, which are not installed here.
+    sed -i 's,^ExecStart=nbdkit-replicate,ExecStart=/bin/true,' units/*.service
+    grep -q '^ExecStart=/bin/true @' units/*.service
+    SYSTEMD_UNIT_PATH=$PWD/units: systemd-analyze verify --man=no "$PWD"/units/nbdkit-replicate@web1.{service,timer} \
+        > said 2>&1
+    [ -z "$(grep nbdkit said)" ]
+}
+
 @test "the help of nbdkit-replicate and its manual page name the same options" {
     diff <("$SOURCE/scripts/nbdkit-replicate" --help | sed -n '/^options:/,$p' | grep -oE '^ .*' |
             grep -oE '(^|[ ,])--?[a-z][a-z-]*' | grep -oE -- '-.*' | sort -u) \

@@ -82,7 +82,9 @@ data_in() { qemu-img map --output=json -f qcow2 "$1" | jq '[.[] | select(.depth 
     done
     all_copied
     writes 5
-    run replicate_now "${RUN[@]}"
+    # As the manual's example for systemd has it.
+    { printf '%q ' "${FROM[@]}"; echo; echo "--state states/"; echo "${TO[@]}"; } > job
+    run replicate_now @job
     echo "$output"
     [ "$status" = 0 ]
     [[ "$output" == *"disk 2001: 1."*" MiB of 8.0 MiB have changed since"* ]]
