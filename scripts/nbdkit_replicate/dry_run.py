@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A run as lines for a shell."""
-import os
 import shlex
 
 from .commands import Copy, uri_of
