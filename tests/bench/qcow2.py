@@ -6,10 +6,7 @@ import functools
 import json
 import os
 import random
-import shutil
 import subprocess
-import sys
-import time
 
 import nbd
 
