@@ -79,6 +79,11 @@ fits() {
         echo "-rwxr-xr-x /usr/bin/nbdkit-replicate"
         echo "-rw-r--r-- /usr/share/man/man1/nbdkit-replicate.1.gz"
         echo "-rw-r--r-- /usr/share/man/man7/nbdkit-replicate-delta.7.gz"
+        for file in "$SOURCE"/scripts/nbdkit_replicate/*.py; do
+            echo "-rw-r--r-- /usr/share/nbdkit-replicate/nbdkit_replicate/$(basename "$file")"
+        done
+        echo "-rw-r--r-- /usr/lib/systemd/system/nbdkit-replicate@.service"
+        echo "-rw-r--r-- /usr/lib/systemd/system/nbdkit-replicate@.timer"
         for name in changelog.gz copyright; do
             echo "-rw-r--r-- /usr/share/doc/nbdkit-replicate/$name"
         done
@@ -93,7 +98,7 @@ fits() {
     (cd "$ROOT" && md5sum --check --quiet "$OLDPWD/control/md5sums")
     [ "$(wc -l < control/md5sums)" = "$(wc -l < found)" ]
     # Stripped.
-    while read -r program; do nm "$program" 2>&1 | grep -q 'no symbols'; done < <(find "$ROOT/usr/lib" -type f)
+    while read -r program; do nm "$program" 2>&1 | grep -q 'no symbols'; done < <(find "$ROOT$MODULES" -type f)
 }
 
 @test "its documents can be read" {
