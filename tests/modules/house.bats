@@ -70,7 +70,7 @@ parameters_in_page() {
         [ -s "$(find "$root" -path "*/man1/nbdkit-$name-plugin.1")" ]
     done
     nbdkit "$root$(pkg-config --variable=plugindir nbdkit)/nbdkit-vsphere-plugin.so" --dump-plugin |
-        grep -qE "^vddk_helper=$root/.*/nbdkit-replicate/nbdkit-vsphere-vddk\$"
+        grep -qE "^vddk_helper=$(realpath "$root")/.*/nbdkit-replicate/nbdkit-vsphere-vddk\$"
     for name in coalesce delta apply fanout; do
         nbdkit --filter="$root$(pkg-config --variable=filterdir nbdkit)/nbdkit-$name-filter.so" \
             null --dump-plugin | grep -q '^name=null$'

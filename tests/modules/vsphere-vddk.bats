@@ -475,7 +475,12 @@ Exit" ]
     grep -qx "vddk=$PWD/sdk/lib64/libvixDiskLib.so.8" dump
     grep -qx 'vddk_version=8.0.9' dump
     grep -qx 'transports=vddk,https,nbd' dump
-    grep -qx "vddk_helper=$BUILD/plugins/vsphere/vddk/helper/nbdkit-vsphere-vddk" dump
+    local helper
+    helper=$(realpath "$BUILD")/plugins/vsphere/vddk/helper/nbdkit-vsphere-vddk
+    grep -qx "vddk_helper=$helper" dump
+    # It is beside the plugin, not beside what leads there.
+    ln -s "$VSPHERE" linked.so
+    nbdkit "$PWD/linked.so" --dump-plugin | grep -qx "vddk_helper=$helper"
     nbdkit "$VSPHERE" libdir="$PWD/nothing" --dump-plugin > dump
     grep -qx 'vddk=not found' dump
     grep -qx 'transports=https,nbd' dump

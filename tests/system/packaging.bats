@@ -149,7 +149,7 @@ fits() {
         grep -q "^path=$(plugin $name)\$" dump
     done
     nbdkit "$(plugin vsphere)" --dump-plugin > dump
-    grep -q "^vddk_helper=$ROOT$MODULES/nbdkit-replicate/nbdkit-vsphere-vddk\$" dump
+    grep -q "^vddk_helper=$(realpath "$ROOT")$MODULES/nbdkit-replicate/nbdkit-vsphere-vddk\$" dump
     for name in coalesce delta apply fanout; do
         nbdkit --filter="$(filter $name)" null --dump-plugin | grep -q '^name=null$'
         nbdkit --filter="$(filter $name)" null --help | grep -q "^filter: $name "

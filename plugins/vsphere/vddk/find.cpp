@@ -63,7 +63,7 @@ std::string find_helper() {
   fs::path here;
   if (::dladdr(reinterpret_cast<void *>(&find_helper), &info) != 0 && info.dli_fname != nullptr) {
     std::error_code error;
-    here = fs::absolute(info.dli_fname, error).parent_path();
+    here = fs::canonical(info.dli_fname, error).parent_path();
   }
   const fs::path installed = VDDK_HELPER;
   const fs::path seen_from_here = here / installed.lexically_relative(VDDK_MODULE_DIRECTORY);
