@@ -3,7 +3,7 @@
 
 import threading
 
-from faults import Ordered
+from faults import UNAVAILABLE, Ordered
 from methods import METHODS
 
 FOLDER_KINDS = ("401", "403", "404", "500", "503", "reset", "stall", "ignore-range", "short")
@@ -220,7 +220,7 @@ def fault(service, arguments, body):
         raise ValueError(f"where={order.where}: no such method; or folder, flat, host")
     elif order.in_task and not order.where.endswith("_Task"):
         raise ValueError(f"where={order.where}: has no task that could fail")
-    elif not order.kind.isalpha():
+    elif not order.kind.isalpha() and (order.kind != UNAVAILABLE or order.in_task):
         raise ValueError(f"kind={order.kind}: must be the name of a fault")
     service.orders.add(order)
     return {}

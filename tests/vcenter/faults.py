@@ -7,6 +7,7 @@ from values import leaf, tag
 from xml.sax.saxutils import escape
 
 CBT_KEY = "vim.hostd.vmsvc.cbt."
+UNAVAILABLE = "503"  # the kind of what is no fault of the API, but an HTTP status
 
 
 class Fault(Exception):

@@ -4,7 +4,7 @@
 import xml.etree.ElementTree as ElementTree
 
 from collector import child, local, text
-from faults import Fault, not_found
+from faults import UNAVAILABLE, Fault, not_found
 from methods import METHODS, WITHOUT_SESSION
 from values import leaf, tag
 
@@ -14,6 +14,10 @@ _OPEN = ('<?xml version="1.0" encoding="UTF-8"?>\n'
          'xmlns:xsd="http://www.w3.org/2001/XMLSchema" '
          'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">\n<soapenv:Body>\n')
 _CLOSE = "\n</soapenv:Body>\n</soapenv:Envelope>"
+
+
+class Unavailable(Exception):
+    """As a proxy before a vCenter that is being restarted says it: no SOAP, only the status."""
 
 
 class Call:
@@ -36,6 +40,8 @@ class Call:
     def run(self):
         """The inside of the response element."""
         order = self.service.orders.due(self.method)
+        if order and order.kind == UNAVAILABLE:
+            raise Unavailable
         if order:
             raise order.fault()
         if self.session is None and not self._allowed_without_session():
@@ -77,6 +83,8 @@ def answer(service, body, session):
     service.inventory.session_manager.current_of(session)
     try:
         inner = call.run()
+    except Unavailable:
+        return int(UNAVAILABLE), b"", None, f"{call.method} {call.this_moref}"
     except Fault as fault:
         return 500, _fault(fault), None, f"{call.method} {call.this_moref} {fault.kind}"
     reply = f'{_OPEN}<{call.method}Response xmlns="urn:vim25">{inner}</{call.method}Response>{_CLOSE}'

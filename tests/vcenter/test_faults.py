@@ -46,6 +46,11 @@ class SoapFaults(Case):
         self.assertEqual(self.sim.control("state")["vms"]["vm-42"]["snapshots"], [])
         self.assertEqual(self.sim.task(*create)[0], "success")
 
+    def test_a_status_and_no_soap(self):
+        self.sim.control("fault", where="FindByUuid", kind="503")
+        body = b"<Envelope><Body><FindByUuid/></Body></Envelope>"
+        self.assertEqual([self.sim.request("POST", "/sdk", body)[0] for _ in range(2)], [503, 500])
+
     def test_what_is_no_soap(self):
         for body in (b"", b"<a", b"<a/>"):
             status, _, said = self.sim.request("POST", "/sdk", body)
@@ -56,7 +61,8 @@ class SoapFaults(Case):
                      f"write?offset={SIZE}&length=1&byte=1", "expire?foo=1", "reset?vm=vm-1",
                      "fault?where=folder&kind=bogus", "import?file=/nonexistent",
                      "fault?where=Logn&kind=SystemError", "fault?where=Login&kind=X&task=1",
-                     "fault?where=Login&kind=%3Ca", "mode?mode=foo"):
+                     "fault?where=Login&kind=%3Ca", "fault?where=Login&kind=504",
+                     "fault?where=CreateSnapshot_Task&kind=503&task=1", "mode?mode=foo"):
             status, _, said = self.sim.request("GET", "/_test/" + path)
             self.assertEqual((status, b'"error"' in said), (400, True), path)
 
