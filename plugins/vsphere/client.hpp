@@ -92,6 +92,10 @@ class Client {
   void remove_snapshot(const Ref &snapshot);
   void consolidate(const Ref &vm);
 
+  // Waits for the task that one of these has left under way, because it was interrupted or the server
+  // did not tell of it; what becomes of the task does not matter. Nothing to do if there is none.
+  void finish_task();
+
   // Whether files of removed snapshots still have to be merged into the disks.
   bool needs_consolidation(const Ref &vm);
 
@@ -131,6 +135,7 @@ class Client {
   std::string cookie_;        // the session; empty: none
   bool reached_ = false;      // the server has answered before: it is worth trying again
   ServiceContent content_;
+  Ref unfinished_;  // a task whose end we have not seen, and want to
 };
 
 }  // namespace vsphere

@@ -3,7 +3,6 @@
 // What a server does on our behalf, and tells of as a task: begun, waited for, told of.
 #include <algorithm>
 #include <cerrno>
-#include <thread>
 
 #include "plugins/vsphere/client.hpp"
 #include "plugins/vsphere/fault.hpp"
@@ -59,12 +58,13 @@ Ref Client::run(const TaskCall &task) {
       }
       auto pause = policy_.delay * (1u << failures);
       log_.info("{}; trying again in {} ms", e.what(), pause.count());
-      policy_.sleep(pause);
+      policy_.before_retry(pause);
     }
   }
 }
 
 Ref Client::wait_for(const Ref &task, const std::string &what, std::chrono::seconds deadline) {
+  unfinished_ = task;
   auto end = clock::now() + deadline;
   Progress progress(what, log_);
   std::chrono::milliseconds pause{20};
@@ -73,16 +73,28 @@ Ref Client::wait_for(const Ref &task, const std::string &what, std::chrono::seco
     ObjectContent info =
         properties(task, {"info.state", "info.error", "info.result", "info.progress"}, keep);
     std::string state = info.text("info.state");
+    bool late = clock::now() > end;
+    if (state == "success" || state == "error" || late) unfinished_ = {};
     if (state == "success") return soap::ref(info.property("info.result"));
     if (state == "error") throw explain(parse_method_fault(info.property("info.error")), what);
-    if (clock::now() > end) {
+    if (late) {
       util::fail(ETIMEDOUT,
                  "{}: the task {} has not ended after {} seconds; vSphere goes on with it", what,
                  task.value, deadline.count());
     }
     progress.tell(info.text("info.progress"));
-    std::this_thread::sleep_for(pause);
+    policy_.sleep(pause);
     pause = std::min(pause * 2, std::chrono::milliseconds{2000});
+  }
+}
+
+void Client::finish_task() {
+  if (unfinished_.empty()) return;
+  Ref task = unfinished_;
+  try {
+    wait_for(task, "waiting for the task " + task.value, create_deadline);
+  } catch (const FaultError &e) {
+    log_.info("{}", e.what());
   }
 }
 

@@ -65,11 +65,9 @@ class Plugin {
   static constexpr const char *config_help = Parameters::help;
 
   Plugin() {
-    parameters_.settings.retry.sleep =
-        [counters = parameters_.settings.counters](std::chrono::milliseconds time) {
-          counters->count_retry();
-          sleep(time);
-        };
+    RetryPolicy &retry = parameters_.settings.retry;
+    retry.sleep = [this](std::chrono::milliseconds time) { sleep(time); };
+    retry.count = [counters = parameters_.settings.counters] { counters->count_retry(); };
   }
 
   ~Plugin() {
@@ -115,8 +113,8 @@ class Plugin {
   }
 
  private:
-  // Waits before a retry. When the server is told to end, a client's request need not wait on.
-  static void sleep(std::chrono::milliseconds time);
+  // Sits out a pause. When the server is told to end, a client's request need not wait on.
+  void sleep(std::chrono::milliseconds time);
 
   const Disk &disk_called(const char *export_name);
 
@@ -124,7 +122,7 @@ class Plugin {
   Parameters parameters_;
   std::optional<Source> source_;
   std::optional<LastWill> will_;
-  static inline std::atomic<bool> serving_ = false;
+  std::atomic<bool> serving_ = false;
 };
 
 // Which transports there are, and whether VDDK would be found with the libdir= given, if any.
@@ -157,7 +155,7 @@ const Disk &Plugin::disk_called(const char *export_name) {
 }
 
 void Plugin::sleep(std::chrono::milliseconds time) {
-  if (!serving_) return std::this_thread::sleep_for(time);
+  if (!serving_) return source_->pause(time);
   auto seconds = std::chrono::duration_cast<std::chrono::seconds>(time);
   auto rest = std::chrono::nanoseconds(time - seconds);
   if (nbdkit_nanosleep(static_cast<unsigned>(seconds.count()),

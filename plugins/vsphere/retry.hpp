@@ -16,10 +16,16 @@ namespace vsphere {
 struct RetryPolicy {
   unsigned retries = 3;                   // after the first attempt
   std::chrono::milliseconds delay{1000};  // before the first retry; doubled each time
-  // May return early, or throw, when the server is shutting down.
+  // Of any wait. May return early, or throw, when nbdkit is told to end.
   std::function<void(std::chrono::milliseconds)> sleep = [](std::chrono::milliseconds time) {
     std::this_thread::sleep_for(time);
   };
+  std::function<void()> count = [] {};  // told of each retry
+
+  void before_retry(std::chrono::milliseconds pause) const {
+    count();
+    sleep(pause);
+  }
 };
 
 // Runs attempt() until it does not throw a retryable TransportError; the last one goes on to the
@@ -36,7 +42,7 @@ auto with_retries(const RetryPolicy &policy, const util::Log &log, const std::st
       ++failures;
       log.info("{}: {}; retry {} of {} in {} ms", what, e.what(), failures, policy.retries,
                pause.count());
-      policy.sleep(pause);
+      policy.before_retry(pause);
     }
   }
 }

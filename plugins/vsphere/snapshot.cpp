@@ -101,11 +101,12 @@ void Snapshot::create(bool quiesce) {
 
 void Snapshot::remove() {
   if (!may_exist_) return;
+  client_.finish_task();  // its creation, or a removal that was interrupted
   if (!ref_.empty()) {
     remove_and_merge(client_, vm_, ref_, log_);
     log_.debug("snapshot {} of {} is removed", ref_.value, vm_.name);
   } else {
-    // The answer to its creation was lost.
+    // Its creation has not told its name.
     remove_leftovers(client_, describe_vm(client_, vm_.ref), log_);
   }
   ref_ = {};

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <thread>
 
 #include "plugins/vsphere/requirements.hpp"
 #include "plugins/vsphere/tracking.hpp"
@@ -38,8 +39,14 @@ void Source::start() {
   signals_.reset();
 }
 
+void Source::pause(std::chrono::milliseconds time) const {
+  if (signals_) return signals_->sleep(time);
+  std::this_thread::sleep_for(time);
+}
+
 void Source::prepare() {
   client_.login();
+  signals_.emplace();  // from here on there is something to clean up
   Ref found = find_vm(client_, settings_.vm);
   bool ours = settings_.snapshot.empty();
   if (ours) {  // before the machine is looked at: what another run of ours does to it is over then
@@ -50,7 +57,6 @@ void Source::prepare() {
   std::vector<DiskInfo> chosen = choose_disks(vm, settings_.disk, log_);
   check_machine(vm, chosen, settings_);
 
-  signals_.emplace();
   if (ours && remove_leftovers(client_, vm, log_)) {
     vm = describe_vm(client_, vm.ref);
     chosen = choose_disks(vm, settings_.disk, log_);
@@ -114,6 +120,7 @@ std::vector<DiskInfo> Source::disks_in(const Ref &snapshot, const std::vector<Di
 std::vector<DiskInfo> Source::take_snapshot(const VmInfo &vm, const std::vector<DiskInfo> &chosen) {
   snapshot_.emplace(client_, vm, log_);
   for (bool last = !settings_.enable_tracking;; last = true) {
+    signals_->check();
     snapshot_->create(settings_.quiesce);
     frozen_ = snapshot_->ref();
     std::vector<DiskInfo> frozen = disks_in(frozen_, chosen);
@@ -173,6 +180,7 @@ void Source::read(const Disk &disk, std::span<std::byte> buffer, uint64_t offset
 }
 
 void Source::stop() noexcept {
+  if (signals_) signals_->disregard();
   auto attempt = [&](const char *what, auto &&step) {
     try {
       step();

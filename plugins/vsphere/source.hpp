@@ -4,6 +4,7 @@
 // snapshot.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -40,8 +41,13 @@ class Source {
   Source(const Settings &settings, const util::Log &log);
 
   // Finds the machine, creates the snapshot, loads the maps, tries to read. When it throws (each
-  // step with its own reason) the snapshot has been removed and the session closed.
+  // step with its own reason) the snapshot has been removed and the session closed. So it does, with
+  // EINTR, when a signal to end comes.
   void start();
+
+  // Sits out a pause before or after nbdkit serves; a signal to end ends those of start(), which
+  // fails then. Throws util::Error EINTR there.
+  void pause(std::chrono::milliseconds time) const;
 
   // Closes all connections, as a fork is coming; they are made anew when they are needed.
   void disconnect();
@@ -66,7 +72,7 @@ class Source {
   const util::Log log_;
   Client client_;
   const std::unique_ptr<Transport> transport_;
-  std::optional<StartSignals> signals_;  // while there may be a snapshot and nbdkit is not ready
+  std::optional<StartSignals> signals_;  // from the login on, until all is ready
   std::optional<RunLock> lock_;
   std::optional<Snapshot> snapshot_;  // ours, if we made one
   Ref frozen_;                        // the snapshot that is read

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "plugins/vsphere/start_signals.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <thread>
 
 #include "common/util/error.hpp"
 
@@ -35,8 +37,20 @@ StartSignals::~StartSignals() {
 }
 
 void StartSignals::check() const {
-  if (seen == 0) return;
+  if (seen == 0 || disregarded_) return;
   util::fail(EINTR, "told to end by {} before it was ready", strsignal(seen));
+}
+
+// In slices: the handler may have run in another thread, or just before the sleep.
+void StartSignals::sleep(std::chrono::milliseconds time) const {
+  using clock = std::chrono::steady_clock;
+  constexpr clock::duration slice = std::chrono::milliseconds(50);
+  const auto end = clock::now() + time;
+  check();
+  for (auto now = clock::now(); now < end; now = clock::now()) {
+    std::this_thread::sleep_for(std::min(end - now, slice));
+    check();
+  }
 }
 
 }  // namespace vsphere

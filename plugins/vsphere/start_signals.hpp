@@ -4,6 +4,7 @@
 // then they would end the process at once, and leave the snapshot behind.
 #pragma once
 
+#include <chrono>
 #include <csignal>
 
 namespace vsphere {
@@ -20,9 +21,16 @@ class StartSignals {
   // Throws util::Error EINTR if one has come.
   void check() const;
 
+  // Sits a pause out; throws as check() does as soon as one comes.
+  void sleep(std::chrono::milliseconds time) const;
+
+  // From now on neither throws: the start has failed, and what it has made is being removed.
+  void disregard() { disregarded_ = true; }
+
  private:
   static constexpr int signals_[] = {SIGTERM, SIGINT, SIGHUP};
   struct sigaction before_[3];
+  bool disregarded_ = false;
 };
 
 }  // namespace vsphere

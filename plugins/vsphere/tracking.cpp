@@ -68,7 +68,7 @@ AreaPage patiently(const RetryPolicy &policy, const util::Log &log,
       if (e.meaning() != Meaning::temporary || failures >= policy.retries) throw;
       auto pause = policy.delay * (1u << failures);
       log.info("{}; trying again in {} ms", e.what(), pause.count());
-      policy.sleep(pause);
+      policy.before_retry(pause);
     }
   }
 }

@@ -139,6 +139,60 @@ print(json.loads(json.load(sys.stdin)["exports"][0]["description"])["checkpoint"
     fails 'on-reset=full' "${SERVER[@]}" "$TRUST" "$VM" disk=2001 since=@state on-reset=fail
 }
 
+# told_to_end SIGNAL TEXT ARGUMENTS...: nbdkit is told to end when it says TEXT, before it is ready. It
+# ends soon, says why, and leaves nothing behind.
+told_to_end() {
+    local signal=$1 text=$2 pid status=0
+    shift 2
+    # A shell has what it starts in the background ignore SIGINT.
+    env --default-signal=INT nbdkit -fv -U early.sock "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" \
+        disk=2000 "$@" > early.log 2>&1 3>&- &
+    pid=$!
+    echo $pid > early.pid
+    until_true 30 grep -q "$text" early.log || { cat early.log; return 1; }
+    kill "-$signal" $pid
+    until_true 20 gone $pid || { cat early.log; return 1; }
+    wait $pid || status=$?
+    cat early.log
+    [ "$status" = 1 ]
+    grep -q 'nbdkit: error: told to end by .* before it was ready' early.log
+    control vc nofault
+    clean
+}
+
+@test "SIGTERM and SIGINT in a pause of the start: it is not sat out, and nothing is left" {
+    vc
+    control vc 'fault?where=FindByInventoryPath&kind=503'
+    told_to_end TERM 'status 503; retry 1 of 3 in 60000 ms' retry-delay=60
+    control vc 'fault?where=CreateSnapshot_Task&kind=TaskInProgress'
+    told_to_end INT 'busy with another task.* trying again in 60000 ms' retry-delay=60
+    [ "$(of "v['taken']")" = 0 ]
+    control vc 'fault?where=QueryChangedDiskAreas&kind=SystemError&after=3'
+    told_to_end TERM 'SystemError.* trying again in 60000 ms' retry-delay=60
+    control vc 'fault?where=flat&kind=503'
+    told_to_end INT 'reading .*status 503.* retry 1 of 3 in 60000 ms' retry-delay=60
+    [ "$(of "v['taken']")" = 2 ]
+}
+
+@test "SIGTERM while the snapshot is being created: its end is waited for, and then it is removed" {
+    vc --task-ms 3000
+    # The first of these questions is about the machine, the others are about the task.
+    control vc 'fault?where=RetrievePropertiesEx&kind=503&after=3'
+    told_to_end TERM 'RetrievePropertiesEx.*status 503; retry 1 of 3 in 60000 ms' retry-delay=60
+    [ "$(of "v['taken']")" = 1 ]
+    told_to_end TERM 'creating a snapshot of vm-42: [0-9]* %'
+    [ "$(of "v['taken']")" = 2 ]
+}
+
+@test "SIGTERM in a pause of the start: those of the snapshot's removal are sat out" {
+    vc
+    control vc 'fault?where=QueryChangedDiskAreas&kind=SystemError&count=100'
+    control vc 'fault?where=RemoveSnapshot_Task&kind=TaskInProgress&count=2'
+    told_to_end TERM 'SystemError.* trying again in 1500 ms' retry-delay=1.5 retries=10
+    [ "$(grep -c 'busy with another task.* trying again' early.log)" = 2 ]
+    grep -q 'snapshot snapshot-[0-9]* of web1 is removed' early.log
+}
+
 @test "faults of the snapshot's creation say what to do" {
     vc
     for kind in TooManySnapshots:'too many snapshots' InvalidState:'state that does not allow this' \

@@ -6,8 +6,13 @@
 
 #include <catch2/catch.hpp>
 #include <cerrno>
+#include <chrono>
+#include <csignal>
 #include <functional>
 #include <optional>
+#include <string>
+#include <thread>
+#include <vector>
 
 #include "common/util/error.hpp"
 #include "plugins/vsphere/last_will.hpp"
@@ -64,6 +69,42 @@ TEST_CASE("a signal to end is noted while the server gets ready, and heeded agai
           raise(SIGHUP);
           signals.check();
         }) == 0);
+}
+
+TEST_CASE("a signal to end ends a pause at once, but not those of the removal after it") {
+  using clock = std::chrono::steady_clock;
+  using namespace std::chrono_literals;
+  int outcome = in_child([] {
+    StartSignals signals;
+    auto begin = clock::now();
+    signals.sleep(120ms);  // longer than a slice of it
+    if (clock::now() - begin < 120ms) return 1;
+
+    const pid_t sleeper = getpid();
+    if (fork() == 0) {
+      std::this_thread::sleep_for(100ms);
+      _exit(kill(sleeper, SIGTERM));
+    }
+    begin = clock::now();
+    try {
+      signals.sleep(10min);
+      return 2;
+    } catch (const util::Error &e) {
+      if (e.errnum() != EINTR || clock::now() - begin > 1min) return 3;
+    }
+    try {
+      signals.sleep(0ms);
+      return 4;
+    } catch (const util::Error &) {
+    }
+
+    signals.disregard();
+    begin = clock::now();
+    signals.sleep(120ms);
+    signals.check();
+    return clock::now() - begin < 120ms ? 5 : 0;
+  });
+  CHECK(outcome == 0);
 }
 
 TEST_CASE("the will is executed once") {
@@ -153,7 +194,8 @@ TEST_CASE("attempts are repeated with doubled pauses, if that is of use") {
   policy.retries = 3;
   policy.delay = std::chrono::milliseconds(10);
   policy.sleep = [&](std::chrono::milliseconds time) { pauses.push_back(time.count()); };
-  int calls = 0;
+  int calls = 0, counted = 0;
+  policy.count = [&] { ++counted; };
   auto attempt = [&](bool retryable, int good) {
     return with_retries(policy, {}, "x", [&] {
       if (++calls < good) throw TransportError(EIO, "broke", retryable, true);
@@ -162,11 +204,26 @@ TEST_CASE("attempts are repeated with doubled pauses, if that is of use") {
   };
   CHECK(attempt(true, 4) == 4);
   CHECK(pauses == std::vector<int64_t>{10, 20, 40});
+  CHECK(counted == 3);
   calls = 0;
   CHECK_THROWS_AS(attempt(true, 5), TransportError);
   CHECK(calls == 4);
   calls = 0;
   CHECK_THROWS_AS(attempt(false, 2), TransportError);
+  CHECK(calls == 1);
+}
+
+TEST_CASE("a pause that is interrupted is the end of the attempts") {
+  RetryPolicy policy;
+  policy.sleep = [](std::chrono::milliseconds) { util::fail(EINTR, "told to end"); };
+  int calls = 0;
+  auto attempt = [&] {
+    with_retries(policy, {}, "x", [&] {
+      ++calls;
+      throw TransportError(EIO, "broke", true, true);
+    });
+  };
+  CHECK_THROWS_WITH(attempt(), "told to end");
   CHECK(calls == 1);
 }
 
