@@ -531,12 +531,16 @@ peak() { awk '/^VmHWM:/ { print $2 }' "/proc/$(cat "$1.pid")/status"; }
 # back NAME FILE: the destination NAME is there again, with what it had.
 back() { start "$1" -t 1 file "$2"; }
 
+# For tests in which a destination comes back: it is not given up before, however long a busy machine
+# takes to start it.
+PATIENT=(fanout-retries=100 fanout-retry-max=0.5)
+
 @test "killed with -9 and back again: the client goes on, then it is a copy again and takes part" {
     random_file base.raw 32M
     truncate -s 32M a.raw victim.raw primary.raw
     start a file a.raw
     back victim victim.raw
-    fan f file primary.raw fanout-state=. fanout-retry-delay=0.3 fanout-dest="$(uri a)" fanout-name=a \
+    fan f file primary.raw fanout-state=. "${PATIENT[@]}" fanout-retry-delay=0.3 fanout-dest="$(uri a)" fanout-name=a \
         fanout-dest="$(uri victim)" fanout-name=victim
     python '
 import os, signal, subprocess, time
@@ -575,7 +579,7 @@ assert open("victim.raw", "rb").read() == data
     path=$PWD/primary.raw fan f eval get_size='echo 16M' can_write='exit 0' can_flush='exit 0' \
         pread='dd if=$path iflag=skip_bytes,count_bytes skip=$4 count=$3 status=none' \
         pwrite='dd of=$path oflag=seek_bytes seek=$4 conv=notrunc status=none' \
-        fanout-retry-delay=0.2 fanout-dest="$(uri q)" fanout-name=q
+        "${PATIENT[@]}" fanout-retry-delay=0.2 fanout-dest="$(uri q)" fanout-name=q
     python '
 import os, signal
 data = open("base.raw", "rb").read()
