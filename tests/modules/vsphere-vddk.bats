@@ -90,7 +90,7 @@ fails() {
 
     # It goes in the middle of a copy, which does not notice.
     stop far KILL
-    start far --filter=delay file one.img rdelay=100ms
+    start far --filter=delay file one.img rdelay=1
     stop src
     serve transport=nbd nbd-uri="$(uri far)" retries=8
     rm out.img
@@ -286,7 +286,7 @@ read_in_background() {
 @test "vddk: the helper is killed in the middle of a copy, which does not notice" {
     vc
     standin
-    echo '100000 20 4' > standin/cost
+    echo '100000 2 4' > standin/cost # 10 MiB: five seconds
     serve "${VDDK[@]}"
     read_in_background
     kill -KILL "$(helper)"
