@@ -76,9 +76,10 @@ PY
 owed() { jq '[.owed[][1]] | add // 0' web1.state; }
 said() { grep -q "$2" "$1.log"; }
 
-# slow_source: takes its time for each read, so that a client can be met midway.
+# slow_source: takes its time for each read, so that a client that has written can be met midway for
+# some seconds.
 slow_source() {
     start src --filter="$DELTA" --filter=delay --filter=exportname --filter=extentlist file disk.raw \
-        extentlist=honest exportname-list=keep exportdesc=fixed:"$(description c1 c2)" rdelay=100ms
+        extentlist=honest exportname-list=keep exportdesc=fixed:"$(description c1 c2)" rdelay=400ms
 }
 writes() { [ "$(grep -c 'debug: file: pwrite' dst.log)" -ge "$1" ]; }
