@@ -32,7 +32,7 @@ all_gone() {
 
 # in_the_middle OPTIONS...: a run that takes its time has written something and is still at it.
 in_the_middle() {
-    vcenter --delay-ms 20
+    vcenter --delay-ms 60
     destinations
     from connections=1 coalesce-prefetch=off coalesce-chunk=64K
     also
@@ -182,7 +182,7 @@ prepare() {
 }
 
 @test "a password that is asked for is in no command line" {
-    vcenter --delay-ms 20
+    vcenter --delay-ms 60
     from connections=1 coalesce-prefetch=off coalesce-chunk=64K
     begin "${FROM[@]/password=+vc.pass/password=-}" --to qcow2 file=web1.qcow2 < vc.pass
     until_true 60 holds_data
