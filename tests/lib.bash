@@ -74,7 +74,14 @@ start_qemu() {
     rm -f "$name.sock"
     qemu-nbd --persistent --socket="$PWD/$name.sock" "$@" > "$name.log" 2>&1 3>&- &
     echo $! > "$name.pid"
-    until_true 30 [ -S "$name.sock" ] || { cat "$name.log" >&2; return 1; }
+    until_true 30 listens "$name" || { cat "$name.log" >&2; return 1; }
+}
+
+# listens NAME: somebody accepts connections on NAME.sock, which exists a moment before that (proc(5),
+# "unix": __SO_ACCEPTCON).
+listens() {
+    awk -v path="$PWD/$1.sock" '$4 == "00010000" && $8 == path { found = 1 } END { exit !found }' \
+        /proc/net/unix
 }
 
 # random_file FILE SIZE [SEED]: SIZE bytes (as truncate takes it) that do not compress, the same for

@@ -300,15 +300,15 @@ finally:
 
 @test "a black hole is given up at the connect timeout" {
     /usr/bin/python3 -c '
-import socket, time
+import os, socket
 s = socket.socket(socket.AF_UNIX)
-s.bind("hole.sock")
+s.bind(os.path.abspath("hole.sock"))
 s.listen(8)
 keep = []
 while True: keep.append(s.accept())
 ' 3>&- &
     echo $! > hole.pid
-    until_true 10 [ -S hole.sock ]
+    until_true 10 listens hole
     SECONDS=0
     fails_to_start 'hole: connected, but the server sent no greeting within 0.5 s' \
         fanout-dest="$(uri hole)" fanout-name=hole fanout-connect-timeout=0.5
