@@ -2,19 +2,12 @@
 #
 # nbdkit-replicate with a directory of states: all the disks of a machine by one command.
 load job
-
-# Where all that is temporary is found by the test.
-prepare() {
-    export TMPDIR=$PWD/tmp
-    mkdir tmp
-}
+load replicate
 
 teardown() {
     local pid_file
     for pid_file in *.pid; do stop "${pid_file%.pid}"; done
 }
-
-replicate_now() { timeout 120 "$SOURCE/scripts/nbdkit-replicate" --build "$BUILD" "$@"; }
 
 # machine [SIMULATOR-ARGUMENTS...]: web1 with three disks, live.img, two.img and three.img.
 machine() {
@@ -178,32 +171,16 @@ in_the_middle() {
     machine --delay-ms 20
     FROM+=(connections=1 coalesce-prefetch=off coalesce-chunk=64K)
     everywhere
-    "$SOURCE/scripts/nbdkit-replicate" --build "$BUILD" "$@" "${RUN[@]}" > run.log 2>&1 3>&- &
-    run=$!
-    echo $run > run.pid
-    until_true 60 holds_data
-    gone "$run" && return 1
-    mapfile -t servers < <(ps -o pid= --ppid "$run" | tr -d ' ')
-}
-holds_data() { [ "$(stat -c %b web1-2000.qcow2 2> /dev/null || echo 0)" -gt 4000 ]; }
-all_gone() {
-    local pid
-    for pid in "$@"; do gone "$pid" || return 1; done
+    begin "$@" "${RUN[@]}"
+    midway web1-2000.qcow2
 }
 
 @test "SIGTERM: ended in order, and gone on with" {
     in_the_middle --at-once 2
     [ ${#servers[@]} -ge 3 ]
-    kill -TERM "$run"
-    local status=0
-    wait "$run" || status=$?
-    cat run.log
-    [ "$status" = 1 ]
+    ended_in_order TERM
     grep -q 'disk 2000: interrupted' run.log
-    all_gone "${servers[@]}"
-    [ "$(snapshots)" = 0 ]
     [ "$(jq '.owed | length' states/2000.state)" -gt 0 ]
-    [ -z "$(ls tmp)" ]
     writes 9
     replicate_now "${RUN[@]}"
     all_copied

@@ -2,16 +2,9 @@
 #
 # nbdkit-replicate: the whole job by one command, and what may end it early.
 load job
+load replicate
 
-# replicate_now OPTIONS...: one run against the simulator, in the foreground.
-replicate_now() { timeout 120 "$SOURCE/scripts/nbdkit-replicate" --build "$BUILD" --state web1.state "$@"; }
-
-# begin OPTIONS...: the same in the background, as $run.
-begin() {
-    "$SOURCE/scripts/nbdkit-replicate" --build "$BUILD" --state web1.state "$@" <&0 > run.log 2>&1 3>&- &
-    run=$!
-    echo $run > run.pid
-}
+OPTIONS+=(--state web1.state)
 
 from() {
     FROM=(--from vsphere server="$SERVER" user=$USER_NAME password=+vc.pass cafile="$CA"
@@ -23,13 +16,6 @@ also() {
         --also "$(uri cloud)" fanout-name=cloud fanout-concurrency=2)
 }
 
-# children_of PID: what it has started, a process id a line.
-children_of() { ps -o pid= --ppid "$1" | tr -d ' '; }
-all_gone() {
-    local pid
-    for pid in "$@"; do gone "$pid" || return 1; done
-}
-
 # in_the_middle OPTIONS...: a run that takes its time has written something and is still at it.
 in_the_middle() {
     vcenter --delay-ms 60
@@ -37,12 +23,9 @@ in_the_middle() {
     from connections=1 coalesce-prefetch=off coalesce-chunk=64K
     also
     begin "${FROM[@]}" --to qcow2 file=web1.qcow2 "${ALSO[@]}"
-    until_true 60 holds_data
-    gone "$run" && return 1
-    mapfile -t servers < <(children_of "$run")
+    midway web1.qcow2
     [ ${#servers[@]} = 3 ]
 }
-holds_data() { [ "$(stat -c %b web1.qcow2 2> /dev/null || echo 0)" -gt 4000 ]; }
 
 # finished: the same again, after the guest has written, leaves nothing to wish.
 finished() {
@@ -175,17 +158,11 @@ JOB
     [ -z "$(ls -d "${TMPDIR:-/tmp}"/nbdkit-replicate.* 2> /dev/null)" ]
 }
 
-# Where all that is temporary is found by the test.
-prepare() {
-    export TMPDIR=$PWD/tmp
-    mkdir tmp
-}
-
 @test "a password that is asked for is in no command line" {
     vcenter --delay-ms 60
     from connections=1 coalesce-prefetch=off coalesce-chunk=64K
     begin "${FROM[@]/password=+vc.pass/password=-}" --to qcow2 file=web1.qcow2 < vc.pass
-    until_true 60 holds_data
+    until_true 60 holds_data web1.qcow2
     cat "/proc/$run/cmdline" $(children_of "$run" | sed 's,.*,/proc/&/cmdline,') > lines
     grep -q password=- lines
     must_fail grep -q s3cret lines
@@ -197,14 +174,7 @@ prepare() {
 
 @test "SIGINT: ended in order, and gone on with" {
     in_the_middle
-    kill -INT "$run"
-    local status=0
-    wait "$run" || status=$?
-    cat run.log
-    [ "$status" = 1 ]
-    grep -q 'interrupted' run.log
-    all_gone "${servers[@]}"
-    [ "$(snapshots)" = 0 ]
+    ended_in_order INT
     [ "$(jq '.owed | length' web1.state)" -gt 0 ]
     sound web1.qcow2
     finished
