@@ -193,6 +193,18 @@ told_to_end() {
     grep -q 'snapshot snapshot-[0-9]* of web1 is removed' early.log
 }
 
+@test "SIGTERM in a pause of a read: it is not sat out either" {
+    vc
+    serve disk=2000 retry-delay=60
+    control vc 'fault?where=flat&kind=503'
+    timeout 60 qemu-io -r -f raw -c 'read 0 64k' "$(uri src)" > read.log 2>&1 3>&- &
+    until_true 30 grep -q 'reading .*status 503.* retry 1 of 3 in 60000 ms' src.log
+    kill -TERM "$(cat src.pid)"
+    until_true 20 gone "$(cat src.pid)"
+    wait $! || true
+    clean
+}
+
 @test "faults of the snapshot's creation say what to do" {
     vc
     for kind in TooManySnapshots:'too many snapshots' InvalidState:'state that does not allow this' \
