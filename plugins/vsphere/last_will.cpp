@@ -60,7 +60,7 @@ void LastWill::settle() {
 
 void LastWill::execute() {
   if (owner != getpid()) return;
-  if (std::function<void()> act = std::exchange(act_, nullptr)) act();
+  std::call_once(executed_, act_);
 }
 
 }  // namespace vsphere

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <functional>
+#include <mutex>
 
 namespace vsphere {
 
@@ -25,10 +26,12 @@ class LastWill {
   // Until now a forked child took it over from its parent; from now on this process keeps it.
   void settle();
 
+  // From any thread. When it returns it has been executed, by whomever.
   void execute();
 
  private:
   std::function<void()> act_;
+  std::once_flag executed_;
 };
 
 }  // namespace vsphere

@@ -7,10 +7,13 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdio>
+#include <exception>
 #include <optional>
 #include <string>
 
+#include "plugins/vsphere/abort_watch.hpp"
 #include "plugins/vsphere/last_will.hpp"
 #include "plugins/vsphere/parameters.hpp"
 #include "plugins/vsphere/source.hpp"
@@ -94,6 +97,7 @@ class Plugin {
   void after_fork() {
     will_->settle();
     serving_ = true;
+    watch_aborts();
   }
 
   void cleanup() {
@@ -113,6 +117,8 @@ class Plugin {
   }
 
  private:
+  void watch_aborts();
+
   // Sits out a pause. When the server is told to end, a client's request need not wait on.
   void sleep(std::chrono::milliseconds time);
 
@@ -122,6 +128,7 @@ class Plugin {
   Parameters parameters_;
   std::optional<Source> source_;
   std::optional<LastWill> will_;
+  std::optional<AbortWatch> abort_watch_;
   std::atomic<bool> serving_ = false;
 };
 
@@ -139,6 +146,21 @@ void Plugin::dump_plugin() {
     }
   };
   std::printf("vddk_helper=%s\n", helper().c_str());
+}
+
+void Plugin::watch_aborts() {
+  constexpr std::chrono::minutes deadline(5);
+  try {
+    abort_watch_.emplace(
+        [this] {
+          nbdkit::log().warning("nbdkit is being aborted; the snapshot is removed first");
+          will_->execute();
+        },
+        deadline);
+  } catch (const std::exception &e) {  // nothing may fail after the fork
+    nbdkit::log().warning("if nbdkit is aborted the snapshot is left to the next run: {}",
+                          e.what());
+  }
 }
 
 const Disk &Plugin::disk_called(const char *export_name) {

@@ -79,7 +79,8 @@ Ticket TicketOffice::acquire(const std::string &url) {
 }
 
 void TicketOffice::disconnect() {
-  client_.disconnect();
+  std::lock_guard lock(mutex_);
+  if (!busy_) client_.disconnect();
 }
 
 }  // namespace vsphere

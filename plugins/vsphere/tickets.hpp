@@ -34,7 +34,7 @@ class TicketOffice {
   // For GET requests of that URL. Throws util::Error.
   Ticket acquire(const std::string &url);
 
-  // Closes the connection, for a fork.
+  // Closes the connection, for a fork or the end, unless somebody is using it.
   void disconnect();
 
  private:

@@ -430,6 +430,44 @@ reading() { [ "$(of "s['folder']['requests']")" -gt 5 ]; }
     no_snapshot
 }
 
+@test "nbdkit is aborted, which a client that goes may bring about: the snapshot is removed" {
+    vc --delay-ms 50
+    serve disk=2000 retry-delay=0.05
+    nbdcopy --request-size=65536 "$(uri src)" null: 2> client.log 3>&- &
+    local client=$!
+    until_true 20 grep -q 'vsphere: pread count=65536 offset=[1-9]' src.log
+    stop src ABRT
+    wait $client || true
+    grep -q 'warning: nbdkit is being aborted; the snapshot is removed first' src.log
+    clean
+    # The next run has nothing to clean up.
+    serve disk=2000
+    must_fail grep -q 'an earlier run left' src.log
+    nbdcopy "$(uri src)" out.img
+    same one.img out.img
+}
+
+# nbdkit 1.32 fails an assertion of its own when a client goes whom several threads are answering.
+@test "a client goes without having read its answers: no snapshot is left behind" {
+    vc
+    serve disk=2000
+    /usr/bin/python3 -c '
+import nbd, signal, sys
+h = nbd.NBD()
+h.connect_uri(sys.argv[1])
+for i in range(16): h.aio_pread(nbd.Buffer(1 << 20), i << 20)
+while h.aio_get_direction() & nbd.AIO_DIRECTION_WRITE: h.aio_notify_write()
+signal.pause()' "$(uri src)" 3>&- &
+    local client=$!
+    until_true 20 eval '[ "$(grep -c "vsphere: pread" src.log)" = 16 ]'
+    # The data of all of them, but what is a hole, has been read.
+    until_true 20 eval '[ "$(of "s[\"folder\"][\"bytes\"]")" -ge $((4 << 20)) ]'
+    kill -KILL $client
+    wait $client || true
+    stop src
+    clean
+}
+
 @test "a second nbdkit does not take the snapshot of one that runs for a leftover" {
     vc
     serve disk=2000

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "common/util/error.hpp"
+#include "plugins/vsphere/abort_watch.hpp"
 #include "plugins/vsphere/last_will.hpp"
 #include "plugins/vsphere/retry.hpp"
 #include "plugins/vsphere/run_lock.hpp"
