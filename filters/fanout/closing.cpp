@@ -7,14 +7,6 @@
 
 namespace fanout {
 
-namespace {
-
-double seconds_of(std::chrono::steady_clock::duration d) {
-  return std::chrono::duration<double>(d).count();
-}
-
-}  // namespace
-
 void Destination::drain() {
   Guard guard(*this);
   draining_ = true;

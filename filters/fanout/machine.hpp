@@ -19,6 +19,10 @@
 
 namespace fanout {
 
+inline double seconds_of(std::chrono::steady_clock::duration time) {
+  return std::chrono::duration<double>(time).count();
+}
+
 // Not synchronised: the destination's lock protects it.
 class Machine {
  public:

@@ -17,10 +17,6 @@ bool is_final(int errnum) {
   return errnum == ENOSPC || errnum == EPERM || errnum == EROFS || errnum == EDQUOT;
 }
 
-double seconds_of(std::chrono::steady_clock::duration d) {
-  return std::chrono::duration<double>(d).count();
-}
-
 }  // namespace
 
 void Destination::Guard::unlock() {

@@ -8,12 +8,11 @@
 #include <vector>
 
 #include "common/util/error.hpp"
+#include "plugins/vsphere/sector.hpp"
 
 namespace vsphere {
 
 namespace {
-
-constexpr uint64_t sector = 512;
 
 struct ExtentLine {
   uint64_t sectors = 0;
@@ -119,10 +118,10 @@ FlatExtent parse_descriptor(std::string_view text, const std::string &origin) {
                "{} keeps its data in \"{}\", not in a file beside it: it cannot be read over HTTPS",
                origin, extent.file);
   }
-  if (extent.sectors > INT64_MAX / sector) {
+  if (extent.sectors > INT64_MAX / sector_size) {
     util::fail(EINVAL, "{}: {} sectors are more than a disk has", origin, extent.sectors);
   }
-  return {extent.file, extent.sectors * sector};
+  return {extent.file, extent.sectors * sector_size};
 }
 
 }  // namespace vsphere

@@ -7,7 +7,7 @@ namespace vsphere {
 
 namespace {
 
-constexpr size_t text_limit = 64 << 10;  // bytes of an answer that is not the range
+constexpr size_t refusal_limit = 64 << 10;  // bytes of an answer that is not the range
 
 bool is_refusal(const HttpResponse &response) {
   return response.status == 401 || response.status == 403;
@@ -41,7 +41,7 @@ HttpRequest HostFile::request_for(std::span<std::byte> buffer, uint64_t offset) 
   request.path = path_on_host(file_);
   request.offset = offset;
   request.into = buffer;
-  request.max_body = text_limit;
+  request.max_body = refusal_limit;
   return request;
 }
 

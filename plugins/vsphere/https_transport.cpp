@@ -8,13 +8,12 @@
 
 #include "plugins/vsphere/descriptor.hpp"
 #include "plugins/vsphere/flat_file.hpp"
+#include "plugins/vsphere/sector.hpp"
 #include "plugins/vsphere/thumbprint.hpp"
 
 namespace vsphere {
 
 namespace {
-
-constexpr uint64_t sector = 512;  // bytes
 
 // A host behind a firewall does not answer at all: that must not hold up those who can do without.
 constexpr std::chrono::seconds host_connect_timeout{5};
@@ -38,12 +37,12 @@ std::unique_ptr<DiskReader> HttpsTransport::open(const DiskPlace &place) {
   });
   FlatExtent extent = parse_descriptor(datastore_.read_text(descriptor), descriptor.name());
   DatastoreFile file = descriptor.sibling(extent.file);
-  if (extent.size < capacity || capacity < sector) {
+  if (extent.size < capacity || capacity < sector_size) {
     util::fail(EIO, "{} describes {} bytes, but the disk has {}", descriptor.name(), extent.size,
                capacity);
   }
-  std::array<std::byte, sector> last;
-  uint64_t size = datastore_.read(file, last, capacity - sector);
+  std::array<std::byte, sector_size> last;
+  uint64_t size = datastore_.read(file, last, capacity - sector_size);
   if (size < extent.size) {
     util::fail(EIO, "{} has {} bytes, its descriptor says {}", file.name(), size, extent.size);
   }
@@ -78,8 +77,8 @@ std::unique_ptr<HostFile> HttpsTransport::try_host(const std::string &host, cons
   Ticket ticket = tickets_.acquire(host_url(host, file));
   HttpPool &pool = pool_of(host, ticket.thumbprint);
   auto opened = std::make_unique<HostFile>(pool, tickets_, file, ticket, policy_, log_);
-  std::array<std::byte, sector> same;
-  uint64_t there = opened->probe(same, place.info.capacity - sector);
+  std::array<std::byte, sector_size> same;
+  uint64_t there = opened->probe(same, place.info.capacity - sector_size);
   if (there != size || !std::equal(last.begin(), last.end(), same.begin())) {
     util::fail(EIO, "{} has another file of that name", host);
   }

@@ -9,12 +9,11 @@
 
 #include "common/nbd/pool.hpp"
 #include "common/nbd/uri.hpp"
+#include "plugins/vsphere/sector.hpp"
 
 namespace vsphere {
 
 namespace {
-
-constexpr uint64_t sector = 512;  // bytes
 
 nbd::Options options_for(const std::string &uri, std::chrono::seconds timeout) {
   nbd::Options options;
@@ -107,10 +106,10 @@ NbdTransport::NbdTransport(const std::string &uri, unsigned connections,
     : options_(options_for(uri, timeout)), connections_(connections), policy_(policy), log_(log) {}
 
 std::unique_ptr<DiskReader> NbdTransport::open(const DiskPlace &place) {
-  if (place.info.capacity < sector) util::fail(EIO, "disk {} has no sector", place.info.key);
+  if (place.info.capacity < sector_size) util::fail(EIO, "disk {} has no sector", place.info.key);
   auto disk = std::make_unique<NbdDisk>(options_, connections_, policy_, log_, place.info.capacity);
-  std::array<std::byte, sector> last;
-  disk->read_once(last, place.info.capacity - sector);
+  std::array<std::byte, sector_size> last;
+  disk->read_once(last, place.info.capacity - sector_size);
   return disk;
 }
 

@@ -14,7 +14,6 @@ namespace vsphere {
 
 namespace {
 
-constexpr size_t sha1_digits = 40;
 constexpr size_t sha256_digits = 64;
 
 }  // namespace

@@ -10,6 +10,8 @@
 
 namespace vsphere {
 
+inline constexpr size_t sha1_digits = 40;  // hexadecimal, without the colons
+
 // "AA:BB:..." as VMware writes it, SHA-1 (20 bytes) or SHA-256 (32): to lower case without colons.
 // Throws util::Error EINVAL.
 std::string parse_thumbprint(const std::string &text);

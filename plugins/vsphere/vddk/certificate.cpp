@@ -18,8 +18,6 @@ namespace vsphere::vddk {
 
 namespace {
 
-constexpr size_t sha1_digits = 40;
-
 struct FreeCurl {
   void operator()(CURL *curl) const { curl_easy_cleanup(curl); }
 };

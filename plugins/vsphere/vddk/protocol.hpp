@@ -16,10 +16,10 @@
 #include <variant>
 
 #include "plugins/vsphere/secret.hpp"
+#include "plugins/vsphere/sector.hpp"
 
 namespace vsphere::vddk {
 
-inline constexpr uint64_t sector_size = 512;   // bytes
 inline constexpr size_t slot_size = 2u << 20;  // bytes; hosts refuse larger requests
 inline constexpr unsigned max_slots = 64;
 inline constexpr size_t max_message = 16u << 10;  // bytes

@@ -22,8 +22,6 @@ namespace {
 // need not wait for us.
 constexpr unsigned slots_per_connection = 4;
 
-constexpr size_t sha1_digits = 40;
-
 // "host:port" and "[address]:port"; a port of 0 is the default.
 std::pair<std::string, uint32_t> split(const std::string &host) {
   auto colon = host.rfind(':');
