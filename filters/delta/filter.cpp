@@ -95,7 +95,7 @@ class Filter {
   static constexpr const char *description =
       "show NBD clients only what has to be copied, at the source";
   static constexpr const char *config_help =
-      "delta-owed=<FILE>|<DIR>/    Also show what this state file, or a directory of\n"
+      "delta-owed=<FILE>|<DIR>/   Also show what this state file, or a directory of\n"
       "                           them, says is owed.\n"
       "delta-zeroes=zero|data     How to show what has become zero (default: zero).";
 

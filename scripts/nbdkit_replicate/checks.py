@@ -39,6 +39,11 @@ def check_names(job):
                       f"belongs, as in file=web1-{DISK}.qcow2")
 
 
+def check_copy(copy):
+    check_image(copy)
+    check_left_out(copy)
+
+
 def check_image(copy):
     """An increment is nothing without what it is an increment of."""
     if not copy.creates_image() or has(copy.parameters, "backing"):

@@ -3,7 +3,7 @@
 import os
 import urllib.parse
 
-from .parameters import add_default, creates_image, destination_name, value
+from .parameters import add_default, creates_image, destination_name, has, value
 
 DISK = "{disk}"  # in a parameter of a destination: the name of the disk
 
@@ -84,7 +84,7 @@ class Copy:
         if self.also:
             filters.append("fanout")
             add_default(parameters, "fanout-state", self.fanout_directory())
-            if value(parameters, "fanout-new") is None:
+            if not has(parameters, "fanout-new"):
                 parameters += self.fanout_new()
             if stats:
                 add_default(parameters, "fanout-stats", stats)

@@ -5,7 +5,7 @@ import shlex
 import sys
 
 from . import ME, Failure, say
-from .checks import check_image, check_left_out, check_names, check_no_secret
+from .checks import check_copy, check_names, check_no_secret
 from .commands import Job
 from .dry_run import Lines
 from .replica import TROUBLE
@@ -65,8 +65,7 @@ def replicate(given):
     check_no_secret(given.source + given.target)
     check_names(job)
     for disk in job.disks_with_state():
-        check_image(job.copy(disk))
-        check_left_out(job.copy(disk))
+        check_copy(job.copy(disk))
     if given.dry_run:
         Lines(job).print()
         return True

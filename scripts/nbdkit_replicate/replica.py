@@ -7,7 +7,7 @@ import subprocess
 import nbd
 
 from . import Failure, say
-from .checks import check_image, check_left_out, check_state, late_destinations
+from .checks import check_copy, check_state, late_destinations
 from .facts import Facts
 from .parameters import value
 from .server import Server, outcome
@@ -48,8 +48,7 @@ class Replica:
     def replicate(self, source, place):
         copy = self.copy
         self.run.check()
-        check_image(copy)
-        check_left_out(copy)
+        check_copy(copy)  # of those with a state it is known; the source has told of the others
         facts = Facts(source.uri(copy.export))
         self.say(facts.told())
         stats = value(copy.parameters, "fanout-stats") or place + ".stats"

@@ -4,11 +4,6 @@
 load job
 load replicate
 
-teardown() {
-    local pid_file
-    for pid_file in *.pid; do stop "${pid_file%.pid}"; done
-}
-
 # machine [SIMULATOR-ARGUMENTS...]: web1 with three disks, live.img, two.img and three.img.
 machine() {
     truncate -s 8M two.img
