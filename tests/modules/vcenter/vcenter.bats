@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # The simulated vCenter that other tests rely on: its model, and what it answers.
-load ../lib
-load ../vcenter/vcenter
+load ../../lib
+load ../../vcenter/vcenter
 
 suite() { # the unit tests of one file
     timeout 300 /usr/bin/python3 -B -m unittest discover --start-directory "$SOURCE/tests/vcenter" \

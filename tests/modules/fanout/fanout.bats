@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-load ../lib
+load ../../lib
 
 # fan NAME ARGUMENTS...: nbdkit with the filter.
 fan() { local name=$1; shift; start "$name" --filter="$FANOUT" "$@"; }

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # The vsphere plugin's other transports, vddk and nbd, against the simulated vCenter.
-load ../lib
-load ../vcenter/vcenter
+load ../../lib
+load ../../vcenter/vcenter
 load vsphere
 
 prepare() {

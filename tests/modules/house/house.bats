@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-load ../lib
+load ../../lib
 
 @test "each module loads, and describes itself" {
     for plugin in "$QCOW2" "$VSPHERE"; do

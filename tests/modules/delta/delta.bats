@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-load ../lib
+load ../../lib
 
 # A disk of 8 MiB and what an honest source says of it: 1 MiB changed, 1 MiB zero and allocated,
 # 1 MiB changed into a hole; the rest has not changed.

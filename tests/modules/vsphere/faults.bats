@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # The vsphere plugin and change tracking that cannot tell: each row of the catalogue of faults.
-load ../lib
-load ../vcenter/vcenter
+load ../../lib
+load ../../vcenter/vcenter
 load vsphere
 
 CBT=vim.hostd.vmsvc.cbt

@@ -3,8 +3,8 @@
 #
 # VMware's own simulator with our additions, where Debian's golang-github-vmware-govmomi-dev is
 # installed. It is a second opinion on our requests: it decodes them with the types of the API.
-load ../lib
-load ../vcenter/vcenter
+load ../../lib
+load ../../vcenter/vcenter
 
 FLAT='folder/web1/web1-flat.vmdk?dcPath=DC0&dsName=datastore1'
 USER_PASSWORD=administrator@vsphere.local:s3cret

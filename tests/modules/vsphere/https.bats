@@ -2,8 +2,8 @@
 #
 # The vsphere plugin's transport https: its sessions and connections, through vCenter and directly from
 # the ESXi host.
-load ../lib
-load ../vcenter/vcenter
+load ../../lib
+load ../../vcenter/vcenter
 load vsphere
 
 @test "a session that expires under several reads is renewed once" {

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # The vsphere plugin and maps of a million areas.
-load ../lib
-load ../vcenter/vcenter
+load ../../lib
+load ../../vcenter/vcenter
 load vsphere
 
 prepare() {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-load ../lib
+load ../../lib
 
 # A disk of 64 MiB, data and holes, over a layer that takes 2 ms for each read. What reaches that
 # layer is in requests.

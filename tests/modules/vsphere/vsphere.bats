@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # The vsphere plugin against the simulated vCenter.
-load ../lib
-load ../vcenter/vcenter
+load ../../lib
+load ../../vcenter/vcenter
 load vsphere
 
 @test "a whole disk: the bytes, the map, the description; nothing is left behind" {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-load ../lib
+load ../../lib
 
 # nbdsh of the system's Python, on a server started with start.
 shell() {

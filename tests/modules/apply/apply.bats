@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-load ../lib
+load ../../lib
 load apply
 
 @test "nbdcopy" {

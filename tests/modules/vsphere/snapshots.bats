@@ -2,8 +2,8 @@
 #
 # The vsphere plugin and snapshots: ours from its creation to its removal, somebody else's, and the
 # disks of which none can be made.
-load ../lib
-load ../vcenter/vcenter
+load ../../lib
+load ../../vcenter/vcenter
 load vsphere
 
 # their_snapshot: somebody takes one; prints its moref.
