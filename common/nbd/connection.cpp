@@ -10,13 +10,12 @@
 #include <atomic>
 #include <cerrno>
 #include <deque>
-#include <future>
-#include <list>
-#include <mutex>
+#include <string_view>
 #include <thread>
 
 #include "common/nbd/handshake.hpp"
 #include "common/util/fd.hpp"
+#include "common/util/mutex.hpp"
 #include "common/util/priority.hpp"
 
 namespace nbd {
@@ -24,45 +23,6 @@ namespace nbd {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-// A request from its submission to its completion.
-struct Command {
-  std::function<int64_t(nbd_handle *, Command &)> issue;  // calls nbd_aio_...; negative: refused
-  Completion done;
-  ExtentSink sink;
-  Clock::time_point deadline;
-  bool answered = false;
-  int errnum = 0;
-};
-
-nbd_completion_callback answer_to(Command &command) {
-  return {.callback =
-              [](void *data, int *error) {
-                auto *c = static_cast<Command *>(data);
-                c->answered = true;
-                c->errnum = *error;
-                return 1;  // libnbd may forget it
-              },
-          .user_data = &command,
-          .free = nullptr};
-}
-
-// base:allocation as pairs of {length, flags}.
-nbd_extent_callback extents_to(Command &command) {
-  return {
-      .callback =
-          [](void *data, const char *context, uint64_t offset, uint32_t *entries, size_t n, int *) {
-            if (std::string_view(context) != LIBNBD_CONTEXT_BASE_ALLOCATION) return 0;
-            auto *c = static_cast<Command *>(data);
-            for (size_t i = 0; i + 1 < n; i += 2) {
-              c->sink({offset, entries[i], entries[i + 1] & (extents::hole | extents::zero)});
-              offset += entries[i];
-            }
-            return 0;
-          },
-      .user_data = &command,
-      .free = nullptr};
-}
 
 uint32_t to_libnbd(uint32_t flags) {
   return ((flags & fua) != 0 ? LIBNBD_CMD_FLAG_FUA : 0) |
@@ -89,24 +49,22 @@ class Connection::Impl {
     kick();
   }
 
-  void submit(std::function<int64_t(nbd_handle *, Command &)> issue, Completion done,
-              ExtentSink sink = {}) {
-    auto command = std::make_unique<Command>();
-    command->issue = std::move(issue);
-    command->done = std::move(done);
-    command->sink = std::move(sink);
-    command->deadline = Clock::now() + request_timeout_;
+  void submit(Command &command) {
+    command.deadline_ = Clock::now() + request_timeout_;
+    command.answered_ = false;
+    command.errnum_ = 0;
     ++in_flight_;
-    bool first = false;
+    bool first = false, accepted = false;
     {
-      std::lock_guard guard(lock_);
+      util::MutexLock lock(mutex_);
       if (!dead_) {
+        accepted = true;
         first = submitted_.empty();
-        submitted_.push_back(std::move(command));
+        submitted_.push_back(&command);
       }
     }
-    if (command) {
-      complete(*command, ENOTCONN);
+    if (!accepted) {
+      complete(command, ENOTCONN);
     } else if (first) {
       kick();
     }
@@ -118,7 +76,7 @@ class Connection::Impl {
   size_t in_flight() const { return in_flight_; }
 
  private:
-  using Commands = std::list<std::unique_ptr<Command>>;
+  using Commands = std::deque<Command *>;
 
   void kick() {
     uint64_t one = 1;
@@ -127,7 +85,7 @@ class Connection::Impl {
 
   void complete(Command &command, int errnum) {
     --in_flight_;
-    command.done(errnum);
+    command.completed(errnum);
   }
 
   void loop(const std::stop_token &stop) {
@@ -145,28 +103,79 @@ class Connection::Impl {
   }
 
   void issue_submitted() {
-    std::deque<std::unique_ptr<Command>> batch;
+    Commands commands;
     {
-      std::lock_guard guard(lock_);
-      batch.swap(submitted_);
+      util::MutexLock lock(mutex_);
+      commands.swap(submitted_);
     }
-    for (auto &command : batch) {
-      issued_.push_back(std::move(command));
-      Command &c = *issued_.back();
-      if (c.issue(handle_.get(), c) < 0 && !c.answered) {
-        c.answered = true;
-        c.errnum = at_end() ? ENOTCONN : nbd_get_errno() != 0 ? nbd_get_errno() : EIO;
+    for (Command *command : commands) {
+      issued_.push_back(command);
+      if (issue(*command) < 0 && !command->answered_) {
+        command->answered_ = true;
+        command->errnum_ = at_end() ? ENOTCONN : nbd_get_errno() != 0 ? nbd_get_errno() : EIO;
       }
     }
   }
 
+  // Negative if libnbd refuses it.
+  int64_t issue(Command &c) {
+    nbd_handle *h = handle_.get();
+    nbd_completion_callback done = answer_to(c);
+    switch (c.operation) {
+      case Operation::read:
+        return nbd_aio_pread(h, c.into, c.count, c.offset, done, 0);
+      case Operation::write:
+        return nbd_aio_pwrite(h, c.data, c.count, c.offset, done, to_libnbd(c.flags));
+      case Operation::zero:
+        return nbd_aio_zero(h, c.count, c.offset, done, to_libnbd(c.flags));
+      case Operation::trim:
+        return nbd_aio_trim(h, c.count, c.offset, done, to_libnbd(c.flags));
+      case Operation::flush:
+        return nbd_aio_flush(h, done, 0);
+      case Operation::block_status:
+        return nbd_aio_block_status(h, c.count, c.offset, extents_to(c), done, 0);
+    }
+    return -1;
+  }
+
+  static nbd_completion_callback answer_to(Command &command) {
+    return {.callback =
+                [](void *data, int *error) {
+                  auto *c = static_cast<Command *>(data);
+                  c->answered_ = true;
+                  c->errnum_ = *error;
+                  return 1;  // libnbd may forget it
+                },
+            .user_data = &command,
+            .free = nullptr};
+  }
+
+  // base:allocation as pairs of {length, flags}.
+  static nbd_extent_callback extents_to(Command &command) {
+    return {.callback =
+                [](void *data, const char *context, uint64_t offset, uint32_t *entries, size_t n,
+                   int *) {
+                  if (std::string_view(context) != LIBNBD_CONTEXT_BASE_ALLOCATION) return 0;
+                  auto *c = static_cast<Command *>(data);
+                  for (size_t i = 0; i + 1 < n; i += 2) {
+                    c->add_extent(
+                        {offset, entries[i], entries[i + 1] & (extents::hole | extents::zero)});
+                    offset += entries[i];
+                  }
+                  return 0;
+                },
+            .user_data = &command,
+            .free = nullptr};
+  }
+
+  // In the order of their submission. What completes may be destroyed, and may submit again.
   void complete_answered() {
     Commands answered;
-    for (auto it = issued_.begin(); it != issued_.end();) {
-      auto here = it++;
-      if ((*here)->answered) answered.splice(answered.end(), issued_, here);
-    }
-    for (auto &command : answered) complete(*command, command->errnum);
+    std::erase_if(issued_, [&](Command *c) {
+      if (c->answered_) answered.push_back(c);
+      return c->answered_;
+    });
+    for (Command *c : answered) complete(*c, c->errnum_);
   }
 
   // libnbd answers EINVAL to whatever is asked of a handle that has lost its server.
@@ -202,21 +211,22 @@ class Connection::Impl {
   int milliseconds_to_deadline() const {
     if (issued_.empty()) return -1;
     auto left =
-        std::chrono::ceil<std::chrono::milliseconds>(issued_.front()->deadline - Clock::now());
+        std::chrono::ceil<std::chrono::milliseconds>(issued_.front()->deadline_ - Clock::now());
     return static_cast<int>(std::max<int64_t>(left.count(), 0));
   }
 
   // The handle goes first: after that no buffer of a request is touched any more.
   void give_up(int errnum) {
     {
-      std::lock_guard guard(lock_);
+      util::MutexLock lock(mutex_);
       dead_ = true;
-      for (auto &command : submitted_) issued_.push_back(std::move(command));
+      issued_.insert(issued_.end(), submitted_.begin(), submitted_.end());
       submitted_.clear();
     }
     handle_.reset();
-    Commands left = std::move(issued_);
-    for (auto &command : left) complete(*command, errnum);
+    Commands left;
+    left.swap(issued_);
+    for (Command *c : left) complete(*c, errnum);
   }
 
   std::string name_;
@@ -225,9 +235,9 @@ class Connection::Impl {
   Handle handle_;  // the loop's alone once it runs
   Info info_;
 
-  std::mutex lock_;  // protects submitted_, and dead_ from being set during a submission
-  std::deque<std::unique_ptr<Command>> submitted_;
-  std::atomic<bool> dead_ = false;
+  util::Mutex mutex_;
+  Commands submitted_ ABSL_GUARDED_BY(mutex_);
+  std::atomic<bool> dead_ = false;  // set under mutex_, so that it is not set during a submission
 
   std::atomic<size_t> in_flight_ = 0;
   Commands issued_;      // the loop's alone
@@ -250,59 +260,8 @@ size_t Connection::in_flight() const {
   return impl_->in_flight();
 }
 
-void Connection::pread(std::span<std::byte> buffer, uint64_t offset, Completion done) {
-  impl_->submit(
-      [=](nbd_handle *h, Command &c) {
-        return nbd_aio_pread(h, buffer.data(), buffer.size(), offset, answer_to(c), 0);
-      },
-      std::move(done));
-}
-
-void Connection::pwrite(std::span<const std::byte> buffer, uint64_t offset, uint32_t flags,
-                        Completion done) {
-  impl_->submit(
-      [=](nbd_handle *h, Command &c) {
-        return nbd_aio_pwrite(h, buffer.data(), buffer.size(), offset, answer_to(c),
-                              to_libnbd(flags));
-      },
-      std::move(done));
-}
-
-void Connection::zero(uint64_t count, uint64_t offset, uint32_t flags, Completion done) {
-  impl_->submit(
-      [=](nbd_handle *h, Command &c) {
-        return nbd_aio_zero(h, count, offset, answer_to(c), to_libnbd(flags));
-      },
-      std::move(done));
-}
-
-void Connection::trim(uint64_t count, uint64_t offset, uint32_t flags, Completion done) {
-  impl_->submit(
-      [=](nbd_handle *h, Command &c) {
-        return nbd_aio_trim(h, count, offset, answer_to(c), to_libnbd(flags));
-      },
-      std::move(done));
-}
-
-void Connection::flush(Completion done) {
-  impl_->submit([](nbd_handle *h, Command &c) { return nbd_aio_flush(h, answer_to(c), 0); },
-                std::move(done));
-}
-
-void Connection::block_status(uint64_t count, uint64_t offset, ExtentSink sink, Completion done) {
-  impl_->submit(
-      [=](nbd_handle *h, Command &c) {
-        return nbd_aio_block_status(h, count, offset, extents_to(c), answer_to(c), 0);
-      },
-      std::move(done), std::move(sink));
-}
-
-int wait_for(const std::function<void(Completion)> &submit) {
-  // Shared: the completion may still be at work in the promise when the waiter has its answer.
-  auto answer = std::make_shared<std::promise<int>>();
-  auto future = answer->get_future();
-  submit([answer](int errnum) { answer->set_value(errnum); });
-  return future.get();
+void Connection::submit(Command &command) {
+  impl_->submit(command);
 }
 
 }  // namespace nbd

@@ -11,7 +11,7 @@
 #include <span>
 #include <string>
 
-#include "common/extents/extent.hpp"
+#include "common/nbd/command.hpp"
 
 namespace nbd {
 
@@ -41,26 +41,11 @@ struct Info {
   std::string description;             // NBD_INFO_DESCRIPTION, often empty
 };
 
-// 0, or an errno: the server's answer, ETIMEDOUT (then the connection is given up), ENOTCONN.
-// Called exactly once, from the connection's thread, or from the submitting one if the connection is
-// dead already; must not block. May submit further requests, but not to a connection that is dead.
-using Completion = std::function<void(int errnum)>;
-
-// Called for each run of extents that an answer holds, in order, before the completion.
-using ExtentSink = std::function<void(const extents::Extent &)>;
-
-enum Flags : uint32_t {
-  fua = 1,      // durable before it is answered (only where can_fua)
-  no_hole = 2,  // zero: keep it allocated
-};
-
-// The submitting methods may be called from any thread, also from a completion. Buffers are the
-// caller's and must live until the completion; they are not copied.
 class Connection {
  public:
   // Connects; throws util::Error within connect_timeout, naming the server and the likely cause.
   explicit Connection(const Options &options);
-  // Outstanding requests complete with ENOTCONN first. Not from a completion.
+  // Outstanding requests complete with ENOTCONN first. Not from Command::completed().
   ~Connection();
 
   const Info &info() const;
@@ -68,19 +53,12 @@ class Connection {
   bool dead() const;         // every further request will fail with ENOTCONN
   size_t in_flight() const;  // submitted and not completed
 
-  void pread(std::span<std::byte> buffer, uint64_t offset, Completion done);
-  void pwrite(std::span<const std::byte> buffer, uint64_t offset, uint32_t flags, Completion done);
-  void zero(uint64_t count, uint64_t offset, uint32_t flags, Completion done);
-  void trim(uint64_t count, uint64_t offset, uint32_t flags, Completion done);
-  void flush(Completion done);
-  void block_status(uint64_t count, uint64_t offset, ExtentSink sink, Completion done);
+  // From any thread, also from Command::completed(). Does not block. (To wait for requests, see Batch.)
+  void submit(Command &command);
 
  private:
   class Impl;
   std::unique_ptr<Impl> impl_;
 };
-
-// Submits with `submit(completion)` and waits for it. Returns the errno. Not from a completion.
-int wait_for(const std::function<void(Completion)> &submit);
 
 }  // namespace nbd

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <deque>
-#include <future>
 
+#include "common/nbd/batch.hpp"
 #include "common/util/error.hpp"
 
 namespace nbd {
@@ -37,18 +37,17 @@ Connection &Pool::least_busy() {
 
 namespace {
 
-// One block-status request: what was asked, and what came of it. Shared with the connection, which
-// may still be at it when nobody waits any more.
-struct Question {
-  explicit Question(extents::Range r) : asked(r) {}
-  extents::Range asked;
+// One block-status request: what was asked, and the answer.
+struct MapRequest {
+  explicit MapRequest(extents::Range range) : asked(range) {}
+  const extents::Range asked;
   std::vector<extents::Extent> told;
-  std::promise<int> answered;
+  Batch batch;  // last: it waits before the rest goes
 };
 
 }  // namespace
 
-void Pool::read_map(const ExtentSink &add) {
+void Pool::read_map(const std::function<void(const extents::Extent &)> &add) {
   constexpr uint64_t step = 1u << 30;  // a block-status request's length is 32 bits
   constexpr size_t in_flight = 8;
   const uint64_t size = info().size;
@@ -57,44 +56,43 @@ void Pool::read_map(const ExtentSink &add) {
     return;
   }
   auto ask = [this](extents::Range range) {
-    auto q = std::make_shared<Question>(range);
-    least_busy().block_status(
-        range.length, range.offset, [q](const extents::Extent &e) { q->told.push_back(e); },
-        [q](int errnum) { q->answered.set_value(errnum); });
-    return q;
+    auto request = std::make_unique<MapRequest>(range);
+    request->batch.block_status(least_busy(), range, request->told);
+    return request;
   };
-  std::deque<std::shared_ptr<Question>> asked;
+  std::deque<std::unique_ptr<MapRequest>> asked;
   uint64_t done = 0;
   for (uint64_t next = 0; done < size;) {
     while (asked.size() < in_flight && next < size) {
       asked.push_back(ask({next, std::min(step, size - next)}));
       next = asked.back()->asked.end();
     }
-    auto q = std::move(asked.front());
+    auto request = std::move(asked.front());
     asked.pop_front();
-    if (int errnum = q->answered.get_future().get(); errnum != 0) {
-      util::fail_os(errnum, "{}: cannot read the map at offset {}", name(), q->asked.offset);
+    if (int errnum = request->batch.wait(); errnum != 0) {
+      util::fail_os(errnum, "{}: cannot read the map at offset {}", name(), request->asked.offset);
     }
-    for (const extents::Extent &e : q->told) {
-      extents::Range part = extents::intersect(e.range(), {done, q->asked.end() - done});
+    for (const extents::Extent &e : request->told) {
+      extents::Range part = extents::intersect(e.range(), {done, request->asked.end() - done});
       if (part.empty()) continue;
       if (part.offset != done) break;
       add({part.offset, part.length, e.type});
       done = part.end();
     }
-    if (done == q->asked.offset) {
+    if (done == request->asked.offset) {
       util::fail(EIO, "{}: the server sent an empty map at offset {}", name(), done);
     }
     // It may have told of a part only.
-    if (done < q->asked.end()) asked.push_front(ask({done, q->asked.end() - done}));
+    if (done < request->asked.end()) asked.push_front(ask({done, request->asked.end() - done}));
   }
 }
 
 void Pool::pread(std::span<std::byte> buffer, uint64_t offset) {
   while (!buffer.empty()) {
     auto piece = buffer.first(std::min<size_t>(buffer.size(), info().maximum_block));
-    int errnum =
-        wait_for([&](Completion done) { least_busy().pread(piece, offset, std::move(done)); });
+    Batch batch;
+    batch.read(least_busy(), piece, offset);
+    int errnum = batch.wait();
     if (errnum != 0) {
       util::fail_os(errnum, "{}: cannot read {} bytes at offset {}", name(), piece.size(), offset);
     }

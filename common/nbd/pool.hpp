@@ -30,13 +30,16 @@ class Pool {
   size_t connections() const { return connections_.size(); }
   bool dead() const;  // at least one of them
 
+  // On the least busy connection.
+  void submit(Command &command) { least_busy().submit(command); }
+
   // The connection with the fewest requests in flight.
   Connection &least_busy();
 
   // Calls add(extent) for the whole export, in order, as base:allocation tells it (Options::extents);
   // all data where the server does not offer it. Several requests are in flight, so that a far server
   // costs few round trips; what is not yet due is kept, at most 8 GiB of the disk. Throws util::Error.
-  void read_map(const ExtentSink &add);
+  void read_map(const std::function<void(const extents::Extent &)> &add);
 
   // Reads and waits, in pieces of at most maximum_block. Throws util::Error naming the server.
   void pread(std::span<std::byte> buffer, uint64_t offset);

@@ -2,9 +2,10 @@
 #include "common/nbd/uri.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <filesystem>
 #include <functional>
+
+#include "common/util/percent.hpp"
 
 namespace nbd {
 
@@ -14,20 +15,8 @@ bool is_path(std::string_view key) {
   return key == "socket" || key == "tls-certificates" || key == "tls-psk-file";
 }
 
-// RFC 3986: what may stand in a query as it is, "&" left out, for it ends a value.
-std::string escape(std::string_view path) {
-  constexpr char digits[] = "0123456789ABCDEF";
-  std::string out;
-  for (char c : path) {
-    auto byte = static_cast<unsigned char>(c);
-    if (std::isalnum(byte) != 0 || std::string_view("/-._~").find(c) != std::string_view::npos) {
-      out += c;
-    } else {
-      out += {'%', digits[byte >> 4], digits[byte & 15]};
-    }
-  }
-  return out;
-}
+// What may stand in the value of a query as it is: RFC 3986 without "&", which ends it.
+constexpr std::string_view path_marks = "/-._~";
 
 bool is_absolute(std::string_view value) {
   return value.starts_with("/") || value.starts_with("%2F") || value.starts_with("%2f");
@@ -60,7 +49,7 @@ std::string absolute_uri(std::string_view uri, std::string_view directory) {
     out += key;
     if (value.data() == nullptr) return;
     out += '=';
-    if (is_path(key) && !value.empty() && !is_absolute(value)) out += escape(directory) + '/';
+    if (is_path(key) && !value.empty() && !is_absolute(value)) out += util::percent_encode(directory, path_marks) + '/';
     out += value;
   });
   return out;

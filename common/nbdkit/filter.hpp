@@ -6,7 +6,8 @@
 //
 //   struct F {
 //     static constexpr const char *name, *longname, *description, *config_help;
-//     bool config(const std::string &key, const std::string &value);  // false: for the layers below
+//     bool config(const std::string &key, const std::string &value);  // false: for the layers below,
+//                                                                     // or unknown if it is NAME-...
 //     void config_complete();
 //     void get_ready(int thread_model);   // the model in force: NBDKIT_THREAD_MODEL_*
 //     void after_fork(Backend);  void cleanup(Backend);
@@ -34,6 +35,7 @@
 
 #include "common/nbdkit/error.hpp"
 #include "common/nbdkit/next.hpp"
+#include "common/nbdkit/params.hpp"
 #include "common/nbdkit/slot.hpp"
 #include "common/nbdkit/types.hpp"
 
@@ -120,7 +122,13 @@ class FilterBinding {
     f.unload = [] { guard(0, [] { return filter.reset(), 0; }); };
     f.config = [](nbdkit_next_config *next, nbdkit_backend *nxdata, const char *key,
                   const char *value) {
-      int ours = guard(-1, [&] { return filter->config(key, value) ? 1 : 0; });
+      int ours = guard(-1, [&] {
+        if (filter->config(key, value)) return 1;
+        if (std::string_view(key).starts_with(F::name + std::string("-"))) {
+          fail_unknown_parameter(key, F::name + std::string("-filter"));
+        }
+        return 0;
+      });
       if (ours != 0) return ours < 0 ? -1 : 0;
       return next(nxdata, key, value);
     };

@@ -35,6 +35,10 @@ using CString = std::unique_ptr<char, Free>;
 
 }  // namespace
 
+void fail_unknown_parameter(const std::string &key, const std::string &module) {
+  util::fail(EINVAL, "unknown parameter {}: see nbdkit-{}(1)", key, module);
+}
+
 uint64_t parse_size(const std::string &key, const std::string &value, uint64_t min, uint64_t max) {
   int64_t bytes = nbdkit_parse_size(value.c_str());
   if (bytes < 0 || static_cast<uint64_t>(bytes) < min || static_cast<uint64_t>(bytes) > max) {

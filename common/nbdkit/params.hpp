@@ -11,6 +11,9 @@
 
 namespace nbdkit {
 
+// Throws: the module has no such parameter. `module`: "qcow2-plugin", "apply-filter".
+[[noreturn]] void fail_unknown_parameter(const std::string &key, const std::string &module);
+
 // As nbdkit_parse_size: "64K", "1M", "4096"; bytes, between min and max.
 uint64_t parse_size(const std::string &key, const std::string &value, uint64_t min, uint64_t max);
 

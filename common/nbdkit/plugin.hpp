@@ -40,6 +40,7 @@
 #include <string>
 
 #include "common/nbdkit/error.hpp"
+#include "common/nbdkit/params.hpp"
 #include "common/nbdkit/slot.hpp"
 #include "common/nbdkit/types.hpp"
 #include "common/util/error.hpp"
@@ -84,7 +85,7 @@ class PluginBinding {
     p.config = [](const char *key, const char *value) {
       return run([&] {
         if (!plugin->config(key, value)) {
-          util::fail(EINVAL, "unknown parameter {}=: see nbdkit {} --help", key, P::name);
+          fail_unknown_parameter(key, P::name + std::string("-plugin"));
         }
       });
     };

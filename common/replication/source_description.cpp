@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "common/convention/description.hpp"
+#include "common/replication/source_description.hpp"
 
 #include <nlohmann/json.hpp>
 
-namespace convention {
+namespace replication {
 
-std::string format(const Description &d) {
+std::string format(const SourceDescription &d) {
   nlohmann::ordered_json line = {{"nbdkit-replicate", 1}, {"source", d.source}, {"vm", d.vm},
                                  {"disk", d.disk},        {"size", d.size},     {"mode", d.mode}};
   if (!d.since.empty()) line["since"] = d.since;
@@ -13,7 +13,7 @@ std::string format(const Description &d) {
   return line.dump(-1, ' ', /*ensure_ascii=*/true, nlohmann::json::error_handler_t::replace);
 }
 
-std::optional<Description> parse_description(std::string_view text) {
+std::optional<SourceDescription> parse_description(std::string_view text) {
   auto line = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!line.is_object() || line.value("nbdkit-replicate", nlohmann::json()) != 1)
     return std::nullopt;
@@ -22,7 +22,7 @@ std::optional<Description> parse_description(std::string_view text) {
     auto it = line.find(key);
     return it != line.end() && it->is_string() ? it->get<std::string>() : std::string();
   };
-  Description d;
+  SourceDescription d;
   d.source = text_of("source");
   d.vm = text_of("vm");
   d.mode = text_of("mode");
@@ -37,4 +37,4 @@ std::optional<Description> parse_description(std::string_view text) {
   return d;
 }
 
-}  // namespace convention
+}  // namespace replication

@@ -9,9 +9,9 @@
 #include <string>
 #include <string_view>
 
-namespace convention {
+namespace replication {
 
-struct Description {
+struct SourceDescription {
   std::string source;      // what kind of source: "vsphere"
   std::string vm;          // the VM's moref, or what names the machine elsewhere
   int64_t disk = 0;        // the disk's device key
@@ -21,14 +21,14 @@ struct Description {
   std::string checkpoint;  // what a destination holds once everything has been copied
 
   // The same disk, whatever the point in time.
-  bool same_disk(const Description &other) const {
+  bool same_disk(const SourceDescription &other) const {
     return source == other.source && vm == other.vm && disk == other.disk;
   }
 };
 
-std::string format(const Description &description);
+std::string format(const SourceDescription &description);
 
 // Nothing if the text is not such a line (another source's free text).
-std::optional<Description> parse_description(std::string_view text);
+std::optional<SourceDescription> parse_description(std::string_view text);
 
-}  // namespace convention
+}  // namespace replication

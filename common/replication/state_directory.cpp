@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "common/convention/states.hpp"
+#include "common/replication/state_directory.hpp"
 
 #include <cerrno>
 #include <charconv>
@@ -10,7 +10,7 @@
 
 #include "common/util/error.hpp"
 
-namespace convention {
+namespace replication {
 
 namespace fs = std::filesystem;
 
@@ -67,4 +67,4 @@ std::map<int64_t, State> load_states(const std::string &directory) {
   return states;
 }
 
-}  // namespace convention
+}  // namespace replication

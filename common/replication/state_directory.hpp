@@ -8,9 +8,9 @@
 #include <map>
 #include <string>
 
-#include "common/convention/state.hpp"
+#include "common/replication/state_file.hpp"
 
-namespace convention {
+namespace replication {
 
 // Whether a parameter that may name a state file names a directory of them: it is one, or ends in "/".
 bool names_directory(const std::string &path);
@@ -26,4 +26,4 @@ std::map<int64_t, State> load_states(const std::string &directory);
 // One of them; nothing if there is no such file. Throws the same.
 std::optional<State> load_state_of(const std::string &directory, int64_t disk);
 
-}  // namespace convention
+}  // namespace replication

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "common/convention/state.hpp"
+#include "common/replication/state_file.hpp"
 
 #include <cerrno>
 #include <cstddef>
@@ -11,7 +11,7 @@
 #include "common/util/file.hpp"
 #include "common/util/json_walk.hpp"
 
-namespace convention {
+namespace replication {
 
 namespace {
 
@@ -199,7 +199,7 @@ void save_state(const std::string &path, const State &state, const EachOwed &eac
   util::replace_file(path, [&](const util::Write &out) { write(state, each, out); });
 }
 
-void check_belongs(const State &state, const std::optional<Description> &source, uint64_t size,
+void check_belongs(const State &state, const std::optional<SourceDescription> &source, uint64_t size,
                    const std::string &parameter) {
   static constexpr const char *what_next =
       "give the destination's own state file, or remove it to start with a full copy";
@@ -237,4 +237,4 @@ State parse_state(const std::string &text, const std::string &origin) {
   return visitor.state();
 }
 
-}  // namespace convention
+}  // namespace replication

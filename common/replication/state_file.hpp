@@ -10,10 +10,10 @@
 #include <string>
 #include <vector>
 
-#include "common/convention/description.hpp"
+#include "common/replication/source_description.hpp"
 #include "common/extents/extent.hpp"
 
-namespace convention {
+namespace replication {
 
 struct State {
   std::string checkpoint;  // empty: nothing is known, a full copy is owed
@@ -43,10 +43,10 @@ void save_state(const std::string &path, const State &state, const EachOwed &eac
 // `source` describes (nothing: a source that does not say; then the size alone can be checked), and
 // what the source shows contains all that has changed since the state's checkpoint. `parameter` is
 // the one that named the state, as "key=FILE".
-void check_belongs(const State &state, const std::optional<Description> &source, uint64_t size,
+void check_belongs(const State &state, const std::optional<SourceDescription> &source, uint64_t size,
                    const std::string &parameter);
 
 std::string format(const State &state);
 State parse_state(const std::string &text, const std::string &origin);
 
-}  // namespace convention
+}  // namespace replication

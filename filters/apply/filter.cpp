@@ -165,8 +165,6 @@ class Filter {
       timeouts_.connect = seconds(key, value);
     } else if (key == "apply-timeout") {
       timeouts_.request = seconds(key, value);
-    } else if (key.starts_with("apply-")) {
-      util::fail(EINVAL, "unknown parameter {}: see nbdkit-apply-filter(1)", key);
     } else {
       return false;
     }

@@ -15,7 +15,7 @@ using extents::Range;
 
 namespace {
 
-void check_destination_name(const convention::State &old, const Settings &settings) {
+void check_destination_name(const replication::State &old, const Settings &settings) {
   if (old.destination.empty() || old.destination == settings.destination) return;
   std::string given = settings.destination.empty() ? "apply-destination= was not given"
                                                    : "apply-destination=" + settings.destination;
@@ -27,12 +27,12 @@ void check_destination_name(const convention::State &old, const Settings &settin
 
 // What the state will say, but for what is owed. Throws util::Error if what is there already
 // belongs to something else, or owes what the view does not show.
-convention::State next_state(const Settings &settings, const View &view, const util::Log &log) {
+replication::State next_state(const Settings &settings, const View &view, const util::Log &log) {
   const std::string &path = settings.state_path;
   const Mask &mask = view.mask;
   auto identity = view.identity();
-  auto old = convention::load_state(path);
-  convention::State next;
+  auto old = replication::load_state(path);
+  replication::State next;
   if (identity) {
     next = {identity->checkpoint, identity->source, identity->vm, identity->disk, 0, {}};
   } else if (old) {
@@ -50,7 +50,7 @@ convention::State next_state(const Settings &settings, const View &view, const u
     }
     return next;
   }
-  convention::check_belongs(*old, identity, mask.size(), "apply-state=" + path);
+  replication::check_belongs(*old, identity, mask.size(), "apply-state=" + path);
   check_destination_name(*old, settings);
   for (const Range &range : old->owed) {
     if (mask.delta_bytes(range) == range.length) continue;

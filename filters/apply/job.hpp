@@ -13,7 +13,7 @@
 #include <span>
 #include <string>
 
-#include "common/convention/state.hpp"
+#include "common/replication/state_file.hpp"
 #include "common/stats/stats_file.hpp"
 #include "common/util/fd.hpp"
 #include "common/util/log.hpp"

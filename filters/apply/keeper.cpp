@@ -32,7 +32,7 @@ util::Fd lock_state(const std::string &path) {
       path, lock_path);
 }
 
-Keeper::Keeper(std::string path, convention::State header, const Mask &mask,
+Keeper::Keeper(std::string path, replication::State header, const Mask &mask,
                const Coverage &coverage, util::Log log, Clock clock)
     : path_(std::move(path)),
       header_(std::move(header)),
@@ -80,10 +80,10 @@ void Keeper::condemn() {
 
 void Keeper::write_condemned() {
   if (saved_) return;
-  convention::State state = header_;
+  replication::State state = header_;
   state.checkpoint.clear();
   state.owed = {{0, mask_.size()}};
-  convention::save_state(path_, state);
+  replication::save_state(path_, state);
   saved_ = 0;
   std::lock_guard guard(lock_);
   claimed_ = DeltaSet(mask_);
@@ -102,7 +102,7 @@ void Keeper::write() {
   if (saved_ != now.changes) {
     saved_.reset();
     auto start = clock_();
-    convention::save_state(path_, header_,
+    replication::save_state(path_, header_,
                            [&](const auto &add) { now.settled.for_each_owed(add); });
     auto end = clock_();
     due_ =

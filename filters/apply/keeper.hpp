@@ -11,7 +11,7 @@
 #include <optional>
 #include <string>
 
-#include "common/convention/state.hpp"
+#include "common/replication/state_file.hpp"
 #include "common/util/fd.hpp"
 #include "common/util/log.hpp"
 #include "filters/apply/coverage.hpp"
@@ -31,7 +31,7 @@ class Keeper {
 
   // `header` is the state to be written, but for what is owed. `mask` and `coverage` must outlive
   // it.
-  Keeper(std::string path, convention::State header, const Mask &mask, const Coverage &coverage,
+  Keeper(std::string path, replication::State header, const Mask &mask, const Coverage &coverage,
          util::Log log, Clock clock = std::chrono::steady_clock::now);
 
   // Before the first change of the destination: {the new checkpoint, owed: the whole delta} is
@@ -59,7 +59,7 @@ class Keeper {
   void write_condemned();
 
   const std::string path_;
-  const convention::State header_;
+  const replication::State header_;
   const Mask &mask_;
   const Coverage &coverage_;
   const util::Log log_;

@@ -3,14 +3,13 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <condition_variable>
 #include <cstddef>
-#include <mutex>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "common/extents/extent.hpp"
+#include "common/nbd/batch.hpp"
 #include "common/nbd/uri.hpp"
 #include "common/util/error.hpp"
 
@@ -28,32 +27,6 @@ nbd::Options options_for(std::string uri, const Timeouts &timeouts) {
   return options;
 }
 
-// Counts requests under way, and keeps the first error.
-class Batch {
- public:
-  ~Batch() { wait(); }
-  nbd::Completion start() {
-    std::lock_guard guard(lock_);
-    ++left_;
-    return [this](int errnum) {
-      std::lock_guard guard(lock_);
-      if (errnum_ == 0) errnum_ = errnum;
-      if (--left_ == 0) done_.notify_all();
-    };
-  }
-  int wait() {
-    std::unique_lock guard(lock_);
-    done_.wait(guard, [&] { return left_ == 0; });
-    return errnum_;
-  }
-
- private:
-  std::mutex lock_;  // protects the two below
-  std::condition_variable done_;
-  size_t left_ = 0;
-  int errnum_ = 0;
-};
-
 // In whole blocks of the server. (A disk that ends within one does not keep its own rule: there the
 // end of the disk is the end.)
 extents::Range aligned(const Read &read, const nbd::Info &info) {
@@ -68,7 +41,7 @@ void read_all(nbd::Pool &pool, std::span<const Read> reads) {
   std::vector<std::vector<std::byte>> whole(reads.size());
   std::vector<extents::Range> ranges;
   {
-    Batch batch;
+    nbd::Batch batch;
     for (size_t i = 0; i < reads.size(); ++i) {
       std::span<std::byte> to = reads[i].buffer;
       ranges.push_back(aligned(reads[i], pool.info()));
@@ -78,7 +51,7 @@ void read_all(nbd::Pool &pool, std::span<const Read> reads) {
       }
       for (uint64_t at = ranges[i].offset; !to.empty();) {
         auto part = to.first(std::min<size_t>(to.size(), pool.info().maximum_block));
-        pool.least_busy().pread(part, at, batch.start());
+        batch.read(pool.least_busy(), part, at);
         at += part.size();
         to = to.subspan(part.size());
       }

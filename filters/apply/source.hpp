@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "common/convention/description.hpp"
+#include "common/replication/source_description.hpp"
 #include "common/extents/extent.hpp"
 #include "filters/apply/bytes.hpp"
 #include "filters/apply/link.hpp"
@@ -21,8 +21,8 @@ namespace apply {
 struct View {
   Mask mask;
   std::string description;  // the export's own words; often empty
-  std::optional<convention::Description> identity() const {
-    return convention::parse_description(description);
+  std::optional<replication::SourceDescription> identity() const {
+    return replication::parse_description(description);
   }
 };
 

@@ -9,8 +9,8 @@
 #include <optional>
 #include <string>
 
-#include "common/convention/description.hpp"
-#include "common/convention/state.hpp"
+#include "common/replication/source_description.hpp"
+#include "common/replication/state_file.hpp"
 #include "common/extents/range_set.hpp"
 
 namespace delta {
@@ -20,9 +20,9 @@ class Owed {
  public:
   Owed() = default;  // nothing
   // path is for messages; without a state nothing is owed.
-  Owed(std::optional<convention::State> state, const std::string &path);
+  Owed(std::optional<replication::State> state, const std::string &path);
 
-  // delta-owed=PATH: a state, or a directory with one for each disk (common/convention/states.hpp).
+  // delta-owed=PATH: a state, or a directory with one for each disk (common/replication/state_directory.hpp).
   // Throws util::Error.
   static Owed load(const std::string &path);
 
@@ -34,12 +34,12 @@ class Owed {
 
  private:
   struct OfOne {
-    convention::State state;  // its list moved to ranges
+    replication::State state;  // its list moved to ranges
     std::string path;
     std::shared_ptr<const extents::RangeSet> ranges;
   };
-  static OfOne of_one(convention::State state, const std::string &path);
-  const OfOne *find(const std::optional<convention::Description> &source) const;
+  static OfOne of_one(replication::State state, const std::string &path);
+  const OfOne *find(const std::optional<replication::SourceDescription> &source) const;
 
   std::optional<OfOne> only_;       // of a file
   std::map<int64_t, OfOne> disks_;  // of a directory

@@ -45,7 +45,7 @@ class Gather {
 
 // What went wrong with what one destination was sent: the first of it.
 struct Failure {
-  int errnum;  // as nbd::Completion has it
+  int errnum;  // as Completion has it
   std::string what;
 };
 

@@ -61,7 +61,7 @@ StateFile::StateFile(const std::string &directory, const std::string &destinatio
   }
   path_ = directory + "/" + state_file_name(destination);
   locked_ = lock(path_);
-  auto found = convention::load_state(path_);
+  auto found = replication::load_state(path_);
   if (!found) return;
   if (found->source != our_source || (found->destination != destination)) {
     util::fail(EINVAL,
@@ -167,7 +167,7 @@ void StateFile::replace(const AtRisk &at_risk, bool exactly) {
 }
 
 void StateFile::write(const DirtyMap &owed) {
-  convention::save_state(path_, state_, [&](const auto &add) {
+  replication::save_state(path_, state_, [&](const auto &add) {
     owed.for_each([&](Range range) {
       range = extents::intersect(range, {0, state_.size});
       if (!range.empty()) add(range);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // What a destination owes, in a file that is right at every instant: it may owe more than is missing,
-// never less of what was acknowledged. The form is that of convention::State.
+// never less of what was acknowledged. The form is that of replication::State.
 //
 // A destination that falls behind would have to have each block saved before it is. Instead the file
 // claims whole regions (a 256th of the disk, at least 16 MiB) before the first block of one becomes
@@ -13,7 +13,7 @@
 #include <optional>
 #include <string>
 
-#include "common/convention/state.hpp"
+#include "common/replication/state_file.hpp"
 #include "common/util/fd.hpp"
 #include "filters/fanout/dirty_map.hpp"
 
@@ -63,7 +63,7 @@ class StateFile {
 
   std::string path_;
   util::Fd locked_;
-  convention::State state_;
+  replication::State state_;
   const bool new_owes_all_;
   uint64_t region_ = 0;  // bytes
   bool written_ = false;

@@ -12,6 +12,23 @@ namespace fanout {
 
 namespace {
 
+class Request final : public nbd::Command {
+ public:
+  Request(nbd::Operation what, uint64_t at, uint64_t bytes, Completion done)
+      : done_(std::move(done)) {
+    operation = what;
+    offset = at;
+    count = bytes;
+  }
+
+ private:
+  void completed(int errnum) override {
+    std::unique_ptr<Request> self(this);
+    done_(errnum);
+  }
+  Completion done_;
+};
+
 class PoolTarget : public Target {
  public:
   PoolTarget(const nbd::Options &options, unsigned connections, const util::Log &log)
@@ -20,17 +37,26 @@ class PoolTarget : public Target {
   const nbd::Info &info() const override { return pool_.info(); }
   bool dead() const override { return pool_.dead(); }
   void pwrite(std::span<const std::byte> buffer, uint64_t offset, uint32_t flags,
-              nbd::Completion done) override {
-    pool_.least_busy().pwrite(buffer, offset, flags, std::move(done));
+              Completion done) override {
+    auto *r = new Request(nbd::Operation::write, offset, buffer.size(), std::move(done));
+    r->data = buffer.data();
+    r->flags = flags;
+    pool_.submit(*r);
   }
-  void pread(std::span<std::byte> buffer, uint64_t offset, nbd::Completion done) override {
-    pool_.least_busy().pread(buffer, offset, std::move(done));
+  void pread(std::span<std::byte> buffer, uint64_t offset, Completion done) override {
+    auto *r = new Request(nbd::Operation::read, offset, buffer.size(), std::move(done));
+    r->into = buffer.data();
+    pool_.submit(*r);
   }
-  void zero(uint64_t count, uint64_t offset, uint32_t flags, nbd::Completion done) override {
-    pool_.least_busy().zero(count, offset, flags, std::move(done));
+  void zero(uint64_t count, uint64_t offset, uint32_t flags, Completion done) override {
+    auto *r = new Request(nbd::Operation::zero, offset, count, std::move(done));
+    r->flags = flags;
+    pool_.submit(*r);
   }
   // On one of them: a server with multi-conn promises that it covers the others.
-  void flush(nbd::Completion done) override { pool_.least_busy().flush(std::move(done)); }
+  void flush(Completion done) override {
+    pool_.submit(*new Request(nbd::Operation::flush, 0, 0, std::move(done)));
+  }
 
  private:
   nbd::Pool pool_;

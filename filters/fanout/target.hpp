@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 
@@ -14,6 +15,8 @@
 
 namespace fanout {
 
+using Completion = std::function<void(int errnum)>;
+
 // As nbd::Connection: any thread may submit, buffers live until the completion.
 class Target {
  public:
@@ -21,10 +24,10 @@ class Target {
   virtual const nbd::Info &info() const = 0;
   virtual bool dead() const = 0;
   virtual void pwrite(std::span<const std::byte> buffer, uint64_t offset, uint32_t flags,
-                      nbd::Completion done) = 0;
-  virtual void pread(std::span<std::byte> buffer, uint64_t offset, nbd::Completion done) = 0;
-  virtual void zero(uint64_t count, uint64_t offset, uint32_t flags, nbd::Completion done) = 0;
-  virtual void flush(nbd::Completion done) = 0;
+                      Completion done) = 0;
+  virtual void pread(std::span<std::byte> buffer, uint64_t offset, Completion done) = 0;
+  virtual void zero(uint64_t count, uint64_t offset, uint32_t flags, Completion done) = 0;
+  virtual void flush(Completion done) = 0;
 };
 
 // Connects as the settings say; throws util::Error that names the destination.

@@ -41,7 +41,7 @@ class Connection {
   bool can_extents() { return true; }
   bool can_multi_conn() { return true; }  // nothing is ever written
   nbdkit::Cache can_cache() { return nbdkit::Cache::none; }
-  std::string export_description() { return convention::format(disk_.description); }
+  std::string export_description() { return replication::format(disk_.description); }
   // A request is a round trip to the server; change tracking knows blocks of 64 KiB.
   nbdkit::BlockSize block_size() { return {1, 64 << 10, 32 << 20}; }
 
@@ -106,7 +106,7 @@ class Plugin {
 
   void list_exports(bool, bool, nbdkit::ExportList &list) {
     for (const auto &disk : source_->disks()) {
-      list.add(disk.name, convention::format(disk.description));
+      list.add(disk.name, replication::format(disk.description));
     }
   }
 

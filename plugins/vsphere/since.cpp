@@ -3,7 +3,7 @@
 
 #include <cerrno>
 
-#include "common/convention/states.hpp"
+#include "common/replication/state_directory.hpp"
 #include "common/util/error.hpp"
 
 namespace vsphere {
@@ -18,14 +18,14 @@ bool names_states(const std::string &parameter) {
 
 bool is_of_one_disk(const std::string &parameter) {
   if (!names_states(parameter)) return !parameter.empty();
-  return !convention::names_directory(parameter.substr(1));
+  return !replication::names_directory(parameter.substr(1));
 }
 
 Since since_of(const std::string &parameter, const std::string &vm, int64_t disk) {
   if (!names_states(parameter)) return {parameter, std::nullopt, parameter};
   const std::string path = parameter.substr(1);
-  auto state = convention::names_directory(path) ? convention::load_state_of(path, disk)
-                                                 : convention::load_state(path);
+  auto state = replication::names_directory(path) ? replication::load_state_of(path, disk)
+                                                 : replication::load_state(path);
   if (!state) return {"", std::nullopt, parameter};
   if (state->source != "vsphere" || state->vm != vm || state->disk != disk) {
     util::fail(

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // since=: from when on a disk's changes are wanted. A changeId; @FILE, a state; or @DIRECTORY, with a
-// state for each disk (common/convention/states.hpp).
+// state for each disk (common/replication/state_directory.hpp).
 #pragma once
 
 #include <cstdint>

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "common/convention/description.hpp"
+#include "common/replication/source_description.hpp"
 #include "common/util/log.hpp"
 #include "plugins/vsphere/client.hpp"
 #include "plugins/vsphere/disk_map.hpp"
@@ -30,7 +30,7 @@ namespace vsphere {
 struct Disk {
   std::string name;  // of the export: the device key
   DiskInfo info;     // as in the snapshot
-  convention::Description description;
+  replication::SourceDescription description;
   DiskMap map;
   std::unique_ptr<DiskReader> reader;
 };

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // JSON that others wrote: maps, state files, export descriptions.
-#include "common/convention/description.hpp"
-#include "common/convention/state.hpp"
+#include "common/replication/source_description.hpp"
+#include "common/replication/state_file.hpp"
 #include "common/extents/map_json.hpp"
 #include "common/util/error.hpp"
 #include "tests/fuzz/fuzz.hpp"
 
-using convention::parse_description;
-using convention::parse_state;
+using replication::parse_description;
+using replication::parse_state;
 
 namespace {
 
@@ -20,7 +20,7 @@ void map_survives(const std::string &text) {
 
 void state_survives(const std::string &text) {
   auto state = parse_state(text, "fuzz");
-  auto again = parse_state(convention::format(state), "again");
+  auto again = parse_state(replication::format(state), "again");
   fuzz::require(again.owed == state.owed && again.size == state.size);
   fuzz::require(state.owed_bytes() <= state.size);
 }
@@ -31,6 +31,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   std::string text(reinterpret_cast<const char *>(data), size);
   fuzz::may_refuse([&] { map_survives(text); });
   fuzz::may_refuse([&] { state_survives(text); });
-  if (auto description = parse_description(text)) convention::format(*description);
+  if (auto description = parse_description(text)) replication::format(*description);
   return 0;
 }

@@ -55,14 +55,14 @@ struct Setup {
     client.write(std::span(disk.bytes).subspan(range.offset, range.length), range.offset, false);
   }
   bool settled() {
-    auto state = convention::load_state(path);
+    auto state = replication::load_state(path);
     return state && state->checkpoint == "c2" && state->owed.empty();
   }
-  Ranges owed() { return convention::load_state(path)->owed; }
+  Ranges owed() { return replication::load_state(path)->owed; }
 
   // What the file does not owe is at the destination, in whatever way a crash leaves it.
   bool file_is_true() {
-    auto state = convention::load_state(path);
+    auto state = replication::load_state(path);
     if (!state || state->checkpoint != "c2") {
       return destination.now == Content(destination.now.size(), old_byte);
     }
@@ -228,8 +228,8 @@ TEST_CASE("what does not fit together is refused before anything is written") {
   CHECK(large.destination.now[size] == old_byte);
 
   Setup s;
-  auto state = [&](const convention::State &old) {
-    convention::save_state(s.path, old);
+  auto state = [&](const replication::State &old) {
+    replication::save_state(s.path, old);
     s.job.reset();
     s.start();
   };
@@ -247,12 +247,12 @@ TEST_CASE("what does not fit together is refused before anything is written") {
 TEST_CASE("a source that does not say what it is leaves no checkpoint, but keeps a known disk") {
   Setup s;
   s.disk.description = "my disk";
-  convention::save_state(s.path, {"c1", "test", "v", 1, size, {}});
+  replication::save_state(s.path, {"c1", "test", "v", 1, size, {}});
   s.start();
   auto client = s.join();
   s.copy(*client, {0, size});
   client->finish();
-  auto state = convention::load_state(s.path);
+  auto state = replication::load_state(s.path);
   CHECK(state->checkpoint.empty());
   CHECK(state->vm == "v");
   CHECK(state->owed.empty());
@@ -376,7 +376,7 @@ TEST_CASE("a lying source is found out: no request is served, the state owes a f
     CHECK_THROWS_WITH(client->finish(),
                       Catch::Contains("differs from the source at offset " + std::to_string(at)) &&
                           Catch::Contains("run the same command again"));
-    auto state = convention::load_state(s.path);
+    auto state = replication::load_state(s.path);
     REQUIRE(state);
     CHECK(state->checkpoint.empty());
     CHECK(state->owed == Ranges{{0, size}});
@@ -419,7 +419,7 @@ TEST_CASE("beside the copy: a client that is still there is told") {
   }
   CHECK(told);
   CHECK_THROWS(client->finish());
-  CHECK(convention::load_state(s.path)->owed == Ranges{{0, size}});
+  CHECK(replication::load_state(s.path)->owed == Ranges{{0, size}});
 }
 
 TEST_CASE("an honest source passes, and what is in the delta is not compared") {
@@ -480,7 +480,7 @@ TEST_CASE("a copy that is not complete is not verified: it is run again anyhow")
   auto client = s.join();
   s.copy(*client, {5, 5});
   CHECK_THROWS_WITH(client->finish(), Catch::Contains("left before"));
-  CHECK(convention::load_state(s.path)->checkpoint == "c2");
+  CHECK(replication::load_state(s.path)->checkpoint == "c2");
 }
 
 // --- Names, sizes, numbers.
@@ -495,7 +495,7 @@ TEST_CASE("a state that has another destination's name is refused") {
     s.copy(*client, {0, size});
     client->finish();
     client.reset();
-    return convention::load_state(s.path)->destination;
+    return replication::load_state(s.path)->destination;
   };
   CHECK(with("").empty());
   CHECK(with("dr") == "dr");  // from now on

@@ -31,7 +31,7 @@ struct Setup {
     coverage.end_flush(coverage.begin_flush(stream), true);
   }
   Ranges saved() {
-    auto state = convention::load_state(path);
+    auto state = replication::load_state(path);
     REQUIRE(state);
     CHECK(state->checkpoint == "c2");
     return state->owed;
@@ -107,7 +107,7 @@ TEST_CASE("a destination that is not what was thought owes everything, whatever 
   s.keeper.save();
   s.keeper.condemn();
   auto condemned = [&] {
-    auto state = convention::load_state(s.path);
+    auto state = replication::load_state(s.path);
     return state && state->checkpoint.empty() && state->vm == "vm" &&
            state->owed == Ranges{{0, 100}};
   };
@@ -124,7 +124,7 @@ TEST_CASE("a destination that is not what was thought owes everything, whatever 
   CHECK_THROWS_AS(t.keeper.condemn(), util::Error);
   ::rmdir((t.path + ".tmp").c_str());
   t.keeper.save();
-  CHECK(convention::load_state(t.path)->checkpoint.empty());
+  CHECK(replication::load_state(t.path)->checkpoint.empty());
 }
 
 TEST_CASE("one server at a time holds the lock") {

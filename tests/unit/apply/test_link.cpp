@@ -6,7 +6,7 @@
 #include "common/util/error.hpp"
 #include "filters/apply/link.hpp"
 #include "filters/apply/source.hpp"
-#include "tests/unit/nbd/small_server.hpp"
+#include "tests/unit/common/nbd/small_server.hpp"
 
 using namespace apply;
 using Reply = SmallServer::Reply;

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <catch2/catch.hpp>
 
-#include "common/convention/states.hpp"
+#include "common/replication/state_directory.hpp"
 #include "common/util/error.hpp"
 #include "filters/delta/owed.hpp"
 #include "tests/unit/directory.hpp"
 
-using convention::State;
+using replication::State;
 using delta::Owed;
 
 namespace {
 
 std::string described(const char *vm, int64_t disk = 2000) {
-  return convention::format(convention::Description{"vsphere", vm, disk, 1000, "full", "", "c2"});
+  return replication::format(replication::SourceDescription{"vsphere", vm, disk, 1000, "full", "", "c2"});
 }
 
 }  // namespace
@@ -29,7 +29,7 @@ TEST_CASE("a state of another disk is refused, what is owed is taken from the ri
 TEST_CASE("a directory has a state for each disk") {
   testing::Directory directory;
   auto save = [&](int64_t disk, extents::Range owed) {
-    convention::save_state(convention::state_path(directory.path(), disk),
+    replication::save_state(replication::state_path(directory.path(), disk),
                            {"c", "vsphere", "vm-1", disk, 1000, {owed}});
   };
   save(2000, {0, 10});

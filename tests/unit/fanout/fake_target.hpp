@@ -31,21 +31,21 @@ class FakeTarget : public fanout::Target {
   const nbd::Info &info() const override { return information; }
   bool dead() const override { return is_dead; }
   void pwrite(std::span<const std::byte> buffer, uint64_t offset, uint32_t flags,
-              nbd::Completion done) override {
+              fanout::Completion done) override {
     answer({'w', offset, buffer.size(), flags}, std::move(done), [this, buffer, offset] {
       std::memcpy(content.data() + offset, buffer.data(), buffer.size());
     });
   }
-  void pread(std::span<std::byte> buffer, uint64_t offset, nbd::Completion done) override {
+  void pread(std::span<std::byte> buffer, uint64_t offset, fanout::Completion done) override {
     answer({'r', offset, buffer.size(), 0}, std::move(done), [this, buffer, offset] {
       std::memcpy(buffer.data(), content.data() + offset, buffer.size());
     });
   }
-  void zero(uint64_t count, uint64_t offset, uint32_t flags, nbd::Completion done) override {
+  void zero(uint64_t count, uint64_t offset, uint32_t flags, fanout::Completion done) override {
     answer({'z', offset, count, flags}, std::move(done),
            [this, count, offset] { std::memset(content.data() + offset, 0, count); });
   }
-  void flush(nbd::Completion done) override {
+  void flush(fanout::Completion done) override {
     answer({'f', 0, 0, 0}, std::move(done), [] {});
   }
 
@@ -83,7 +83,7 @@ class FakeTarget : public fanout::Target {
   std::vector<std::byte> content;
 
  private:
-  void answer(const Call &call, nbd::Completion done, std::function<void()> act) {
+  void answer(const Call &call, fanout::Completion done, std::function<void()> act) {
     auto finish = [done = std::move(done), act = std::move(act)](int e) {
       if (e == 0) act();
       done(e);

@@ -32,19 +32,19 @@ struct FakeServer {
     const nbd::Info &info() const override { return server_.target.info(); }
     bool dead() const override { return server_.generation != mine_ || server_.target.dead(); }
     void pwrite(std::span<const std::byte> buffer, uint64_t offset, uint32_t flags,
-                nbd::Completion done) override {
+                Completion done) override {
       if (dead()) return done(ENOTCONN);
       server_.target.pwrite(buffer, offset, flags, std::move(done));
     }
-    void pread(std::span<std::byte> buffer, uint64_t offset, nbd::Completion done) override {
+    void pread(std::span<std::byte> buffer, uint64_t offset, Completion done) override {
       if (dead()) return done(ENOTCONN);
       server_.target.pread(buffer, offset, std::move(done));
     }
-    void zero(uint64_t count, uint64_t offset, uint32_t flags, nbd::Completion done) override {
+    void zero(uint64_t count, uint64_t offset, uint32_t flags, Completion done) override {
       if (dead()) return done(ENOTCONN);
       server_.target.zero(count, offset, flags, std::move(done));
     }
-    void flush(nbd::Completion done) override {
+    void flush(Completion done) override {
       if (dead()) return done(ENOTCONN);
       server_.target.flush(std::move(done));
     }

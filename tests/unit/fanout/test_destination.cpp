@@ -6,7 +6,7 @@
 #include <random>
 #include <thread>
 
-#include "common/convention/state.hpp"
+#include "common/replication/state_file.hpp"
 #include "tests/unit/directory.hpp"
 #include "tests/unit/fanout/rig.hpp"
 
@@ -30,8 +30,8 @@ void detach(Settings &settings, size_t) {
 
 using testing::Directory;
 
-convention::State state_in(const Directory &directory, const std::string &name) {
-  return convention::load_state(directory.file(name + ".json")).value();
+replication::State state_in(const Directory &directory, const std::string &name) {
+  return replication::load_state(directory.file(name + ".json")).value();
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <optional>
 
-#include "common/convention/state.hpp"
+#include "common/replication/state_file.hpp"
 #include "common/util/error.hpp"
 #include "common/util/file.hpp"
 #include "filters/fanout/state_file.hpp"
@@ -20,8 +20,8 @@ constexpr uint64_t B = DirtyMap::block;
 
 using testing::Directory;
 
-convention::State content(const StateFile &file) {
-  return convention::load_state(file.path()).value();
+replication::State content(const StateFile &file) {
+  return replication::load_state(file.path()).value();
 }
 
 }  // namespace
@@ -92,13 +92,13 @@ TEST_CASE("what is claimed already is not written again") {
 
 TEST_CASE("a checkpoint that the file had stays in it") {
   Directory d;
-  convention::State state;
+  replication::State state;
   state.source = "nbdkit-fanout-filter";
   state.destination = "dr";
   state.checkpoint = "52 de/4";
   state.size = 32 * M;
   state.owed = {{0, M}};
-  convention::save_state(d.path() + "/dr.json", state);
+  replication::save_state(d.path() + "/dr.json", state);
   StateFile file(d.path(), "dr");
   CHECK(file.open(32 * M, "") == std::vector<Range>{{0, M}});
   file.set_exactly([] { return DirtyMap(); });
@@ -121,9 +121,9 @@ TEST_CASE("a state of another is refused, and so is one that another server has"
   }
   std::filesystem::copy(d.path() + "/dr.json", d.path() + "/cloud.json");
   CHECK_THROWS_WITH(StateFile(d.path(), "cloud"), Catch::Contains("destination \"dr\""));
-  convention::State applys;
+  replication::State applys;
   applys.source = "vsphere";
-  convention::save_state(d.path() + "/x.json", applys);
+  replication::save_state(d.path() + "/x.json", applys);
   CHECK_THROWS_WITH(StateFile(d.path(), "x"), Catch::Contains("vsphere"));
   util::replace_file(d.path() + "/y.json", "{}");
   CHECK_THROWS_AS(StateFile(d.path(), "y"), util::Error);

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <catch2/catch.hpp>
 
-#include "common/convention/states.hpp"
+#include "common/replication/state_directory.hpp"
 #include "common/util/error.hpp"
 #include "plugins/vsphere/since.hpp"
 #include "tests/unit/directory.hpp"
 
 using namespace vsphere;
-using convention::State;
+using replication::State;
 
 TEST_CASE("nothing is known without since, and a changeId is of one disk") {
   CHECK_FALSE(is_of_one_disk(""));
@@ -23,12 +23,12 @@ TEST_CASE("a state must be of this disk") {
   CHECK(is_of_one_disk(since));
   CHECK(since_of(since, "vm-1", 2000).change_id.empty());
 
-  convention::save_state(file, {"aa/2", "vsphere", "vm-1", 2000, 100, {}});
+  replication::save_state(file, {"aa/2", "vsphere", "vm-1", 2000, 100, {}});
   CHECK(since_of(since, "vm-1", 2000).change_id == "aa/2");
   CHECK(since_of(since, "vm-1", 2000).size == 100);
   CHECK_THROWS_WITH(since_of(since, "vm-2", 2000), Catch::Contains("vm-2"));
   CHECK_THROWS_WITH(since_of(since, "vm-1", 2001), Catch::Contains("2001"));
-  convention::save_state(file, {"aa/2", "other", "vm-1", 2000, 100, {}});
+  replication::save_state(file, {"aa/2", "other", "vm-1", 2000, 100, {}});
   CHECK_THROWS_WITH(since_of(since, "vm-1", 2000), Catch::Contains("remove it"));
 }
 
@@ -39,7 +39,7 @@ TEST_CASE("a directory has a state for each disk") {
   CHECK_FALSE(is_of_one_disk("@/none/"));
   CHECK(since_of("@/none/", "vm-1", 2000).change_id.empty());
   for (int64_t disk : {2000, 2001}) {
-    convention::save_state(convention::state_path(directory.path(), disk),
+    replication::save_state(replication::state_path(directory.path(), disk),
                            {"aa/" + std::to_string(disk), "vsphere", "vm-1", disk, 100, {}});
   }
   CHECK(since_of(since, "vm-1", 2000).change_id == "aa/2000");

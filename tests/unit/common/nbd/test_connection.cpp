@@ -2,12 +2,15 @@
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <cerrno>
+#include <functional>
+#include <memory>
 #include <thread>
 #include <vector>
 
+#include "common/nbd/batch.hpp"
 #include "common/nbd/pool.hpp"
 #include "common/util/error.hpp"
-#include "tests/unit/nbd/small_server.hpp"
+#include "tests/unit/common/nbd/small_server.hpp"
 
 using namespace std::chrono_literals;
 using Reply = SmallServer::Reply;
@@ -25,14 +28,42 @@ nbd::Options options(const SmallServer &server) {
   return o;
 }
 
-int flush(nbd::Connection &c) {
-  return nbd::wait_for([&](nbd::Completion done) { c.flush(std::move(done)); });
+// A request that calls a function and destroys itself when it is completed.
+class Request final : public nbd::Command {
+ public:
+  static void write(nbd::Connection &c, std::function<void(int)> done);
+  static void flush(nbd::Connection &c, std::function<void(int)> done) {
+    c.submit(*new Request(nbd::Operation::flush, std::move(done)));
+  }
+
+ private:
+  Request(nbd::Operation o, std::function<void(int)> done) : done_(std::move(done)) { operation = o; }
+  void completed(int errnum) override {
+    std::unique_ptr<Request> self(this);
+    done_(errnum);
+  }
+  std::function<void(int)> done_;
+};
+
+const std::vector<std::byte> payload(4096);
+
+void Request::write(nbd::Connection &c, std::function<void(int)> done) {
+  auto *request = new Request(nbd::Operation::write, std::move(done));
+  request->data = payload.data();
+  request->count = payload.size();
+  c.submit(*request);
 }
 
-const std::vector<std::byte> data(4096);
+int flush(nbd::Connection &c) {
+  nbd::Batch batch;
+  batch.flush(c);
+  return batch.wait();
+}
 
 int write(nbd::Connection &c) {
-  return nbd::wait_for([&](nbd::Completion done) { c.pwrite(data, 0, 0, std::move(done)); });
+  nbd::Batch batch;
+  batch.write(c, payload, 0, 0);
+  return batch.wait();
 }
 
 }  // namespace
@@ -61,7 +92,7 @@ TEST_CASE("a request that is never answered ends at its deadline although others
   std::atomic<bool> over = false;
   std::atomic<int> result = -1;
   auto begin = std::chrono::steady_clock::now();
-  c.pwrite(data, 0, 0, [&](int errnum) {
+  Request::write(c, [&](int errnum) {
     result = errnum;
     over = true;
   });
@@ -81,7 +112,7 @@ TEST_CASE("a lost connection is ENOTCONN to all that is in flight and all that c
   });
   nbd::Connection c(options(server));
   std::atomic<int> result = -1;
-  c.pwrite(data, 0, 0, [&](int errnum) { result = errnum; });
+  Request::write(c, [&](int errnum) { result = errnum; });
   CHECK(flush(c) == ENOTCONN);
   for (int i = 0; i < 500 && result == -1; ++i) std::this_thread::sleep_for(10ms);
   CHECK(result == ENOTCONN);
@@ -96,7 +127,7 @@ TEST_CASE("what is in flight when a connection is destroyed is completed first")
   {
     nbd::Connection c(options(server));
     for (int i = 0; i < 10; ++i)
-      c.pwrite(data, 0, 0, [&](int errnum) { results.push_back(errnum); });
+      Request::write(c, [&](int errnum) { results.push_back(errnum); });
   }
   CHECK(results == std::vector<int>(10, ENOTCONN));
 }
@@ -112,9 +143,9 @@ TEST_CASE("many threads, and completions that submit: each request completes onc
     for (int t = 0; t < threads; ++t) {
       all.emplace_back([&] {
         for (int i = 0; i < each; ++i) {
-          c.pwrite(data, 0, 0, [&](int errnum) {
+          Request::write(c, [&](int errnum) {
             completed += errnum == 0 ? 1 : 0;
-            c.flush([&](int e) { completed += e == 0 ? 1 : 0; });
+            Request::flush(c, [&](int e) { completed += e == 0 ? 1 : 0; });
           });
         }
       });
@@ -140,7 +171,7 @@ TEST_CASE("requests while the server hangs up: none is lost, none comes twice") 
     for (int t = 0; t < threads; ++t) {
       all.emplace_back([&] {
         for (int i = 0; i < each; ++i) {
-          c.pwrite(data, 0, 0, [&](int errnum) {
+          Request::write(c, [&](int errnum) {
             if (errnum != 0 && errnum != ENOTCONN) ++wrong;
             ++completed;
           });

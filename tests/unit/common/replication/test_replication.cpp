@@ -2,22 +2,22 @@
 #include <catch2/catch.hpp>
 #include <filesystem>
 
-#include "common/convention/description.hpp"
-#include "common/convention/state.hpp"
-#include "common/convention/states.hpp"
+#include "common/replication/source_description.hpp"
+#include "common/replication/state_file.hpp"
+#include "common/replication/state_directory.hpp"
 #include "common/util/error.hpp"
 #include "common/util/file.hpp"
 #include "tests/unit/directory.hpp"
 
-using convention::Description;
-using convention::State;
+using replication::SourceDescription;
+using replication::State;
 
 TEST_CASE("a description survives being written and read, in one short line") {
-  Description d{"vsphere", "vm-42", 2000, 1 << 30, "delta", "52 de/1", "52 de/2"};
-  std::string line = convention::format(d);
+  SourceDescription d{"vsphere", "vm-42", 2000, 1 << 30, "delta", "52 de/1", "52 de/2"};
+  std::string line = replication::format(d);
   CHECK(line.find('\n') == std::string::npos);
   CHECK(line.size() < 4096);
-  auto again = convention::parse_description(line);
+  auto again = replication::parse_description(line);
   REQUIRE(again);
   CHECK(again->source == "vsphere");
   CHECK(again->vm == "vm-42");
@@ -29,20 +29,20 @@ TEST_CASE("a description survives being written and read, in one short line") {
 }
 
 TEST_CASE("another source's description is none of ours") {
-  CHECK_FALSE(convention::parse_description(""));
-  CHECK_FALSE(convention::parse_description("my disk"));
-  CHECK_FALSE(convention::parse_description("{\"nbdkit-replicate\":2}"));
-  CHECK_FALSE(convention::parse_description("[1]"));
+  CHECK_FALSE(replication::parse_description(""));
+  CHECK_FALSE(replication::parse_description("my disk"));
+  CHECK_FALSE(replication::parse_description("{\"nbdkit-replicate\":2}"));
+  CHECK_FALSE(replication::parse_description("[1]"));
 }
 
 TEST_CASE("a state survives being saved and loaded") {
   testing::Directory directory;
   std::string path = directory.file("web1.state");
-  CHECK_FALSE(convention::load_state(path));
+  CHECK_FALSE(replication::load_state(path));
 
   State state{"52 de/2", "vsphere", "vm-42", 2000, 1 << 20, {{0, 512}, {65536, 131072}}};
-  convention::save_state(path, state);
-  auto again = convention::load_state(path);
+  replication::save_state(path, state);
+  auto again = replication::load_state(path);
   REQUIRE(again);
   CHECK(again->checkpoint == state.checkpoint);
   CHECK(again->disk == 2000);
@@ -52,7 +52,7 @@ TEST_CASE("a state survives being saved and loaded") {
 }
 
 TEST_CASE("what a state has besides is not looked at, and its fields stand in any order") {
-  State state = convention::parse_state(
+  State state = replication::parse_state(
       R"({"later":{"size":7,"owed":[[1,2]]},"owed":[[1,2],[5,5]],"more":[[{"vm":1}],null],"size":10,)"
       R"("disk":-3,"vm":"v","source":"s","checkpoint":"c","nbdkit-replicate":1,"x":1.5})",
       "f");
@@ -61,29 +61,29 @@ TEST_CASE("what a state has besides is not looked at, and its fields stand in an
   CHECK(state.disk == -3);
   CHECK(state.destination.empty());
   state.destination = "dr \"site\"";
-  CHECK(convention::parse_state(convention::format(state), "f").destination == state.destination);
+  CHECK(replication::parse_state(replication::format(state), "f").destination == state.destination);
 }
 
 TEST_CASE("a state that owes in a million places is written and read without being kept as text") {
   testing::Directory directory;
   std::string path = directory.file("web1.state");
   constexpr uint64_t count = 1'000'000;
-  convention::save_state(path, State{"c", "", "", 0, count * 131072, {}}, [&](const auto &add) {
+  replication::save_state(path, State{"c", "", "", 0, count * 131072, {}}, [&](const auto &add) {
     for (uint64_t i = 0; i < count; ++i) add({i * 131072, 65536});
   });
-  auto again = convention::load_state(path);
+  auto again = replication::load_state(path);
   REQUIRE(again);
   REQUIRE(again->owed.size() == count);
   CHECK(again->owed.back() == extents::Range{(count - 1) * 131072, 65536});
   CHECK(again->owed_bytes() == count * 65536);
   // Cut off: no state.
   std::filesystem::resize_file(path, std::filesystem::file_size(path) - 3);
-  CHECK_THROWS_WITH(convention::load_state(path), Catch::Contains("remove it"));
+  CHECK_THROWS_WITH(replication::load_state(path), Catch::Contains("remove it"));
 }
 
 TEST_CASE("a damaged state is refused, with the way to start anew") {
-  std::string good = convention::format(State{"c", "vsphere", "vm", 1, 1000, {{0, 10}}});
-  CHECK_NOTHROW(convention::parse_state(good, "f"));
+  std::string good = replication::format(State{"c", "vsphere", "vm", 1, 1000, {{0, 10}}});
+  CHECK_NOTHROW(replication::parse_state(good, "f"));
   auto with = [&](const std::string &from, const std::string &to) {
     std::string text = good;
     text.replace(text.find(from), from.size(), to);
@@ -111,20 +111,20 @@ TEST_CASE("a damaged state is refused, with the way to start anew") {
   };
   for (const auto &text : bad) {
     INFO(text);
-    CHECK_THROWS_WITH(convention::parse_state(text, "web1.state"),
+    CHECK_THROWS_WITH(replication::parse_state(text, "web1.state"),
                       Catch::Contains("web1.state") && Catch::Contains("remove it"));
   }
 }
 
 TEST_CASE("a state belongs to one disk, and to a source that shows all that changed since") {
   State state{"c1", "vsphere", "vm-1", 2000, 1000, {{0, 10}}};
-  auto check = [&](const Description &d, uint64_t size = 1000) {
-    convention::check_belongs(state, d, size, "key=f");
+  auto check = [&](const SourceDescription &d, uint64_t size = 1000) {
+    replication::check_belongs(state, d, size, "key=f");
   };
-  Description full{"vsphere", "vm-1", 2000, 1000, "full", "", "c2"};
+  SourceDescription full{"vsphere", "vm-1", 2000, 1000, "full", "", "c2"};
   CHECK_NOTHROW(check(full));
-  CHECK_NOTHROW(convention::check_belongs(state, std::nullopt, 1000, "key=f"));
-  CHECK_THROWS_WITH(convention::check_belongs(state, std::nullopt, 999, "key=f"),
+  CHECK_NOTHROW(replication::check_belongs(state, std::nullopt, 1000, "key=f"));
+  CHECK_THROWS_WITH(replication::check_belongs(state, std::nullopt, 999, "key=f"),
                     Catch::Contains("999") && Catch::Contains("1000") && Catch::Contains("remove"));
 
   auto other = full;
@@ -134,7 +134,7 @@ TEST_CASE("a state belongs to one disk, and to a source that shows all that chan
   other.disk = 2001;
   CHECK_THROWS_WITH(check(other), Catch::Contains("2001") && Catch::Contains("remove"));
 
-  Description delta{"vsphere", "vm-1", 2000, 1000, "delta", "c1", "c2"};
+  SourceDescription delta{"vsphere", "vm-1", 2000, 1000, "delta", "c1", "c2"};
   CHECK_NOTHROW(check(delta));
   delta.since = "c0";
   CHECK_THROWS_WITH(check(delta), Catch::Contains("since=@"));
@@ -149,34 +149,34 @@ TEST_CASE("a state belongs to one disk, and to a source that shows all that chan
 
 TEST_CASE("the states of several disks are a directory") {
   testing::Directory directory;
-  CHECK(convention::names_directory(directory.path()));
-  CHECK(convention::names_directory("/none/"));
-  CHECK_FALSE(convention::names_directory(directory.file("web1.state")));
-  CHECK(convention::load_states("/none/").empty());
-  CHECK(convention::load_states(directory.path()).empty());
+  CHECK(replication::names_directory(directory.path()));
+  CHECK(replication::names_directory("/none/"));
+  CHECK_FALSE(replication::names_directory(directory.file("web1.state")));
+  CHECK(replication::load_states("/none/").empty());
+  CHECK(replication::load_states(directory.path()).empty());
 
-  const std::string first = convention::state_path(directory.path(), 2000);
+  const std::string first = replication::state_path(directory.path(), 2000);
   CHECK(first == directory.file("2000.state"));
-  CHECK(convention::state_path(directory.path() + "/", 2000) == first);
-  CHECK_FALSE(convention::load_state_of(directory.path(), 2000));
-  convention::save_state(first, {"52 de/2", "vsphere", "vm-42", 2000, 1 << 20, {{0, 512}}});
+  CHECK(replication::state_path(directory.path() + "/", 2000) == first);
+  CHECK_FALSE(replication::load_state_of(directory.path(), 2000));
+  replication::save_state(first, {"52 de/2", "vsphere", "vm-42", 2000, 1 << 20, {{0, 512}}});
   // One whose source does not say which disk it is.
-  convention::save_state(directory.file("1.state"), {"", "", "", 0, 1 << 20, {}});
+  replication::save_state(directory.file("1.state"), {"", "", "", 0, 1 << 20, {}});
   for (const char *other : {"web1.state", "2001.state.lock", "x2.state", "2x.state", ".state"}) {
     util::replace_file(directory.file(other), "none of ours");
   }
-  auto states = convention::load_states(directory.path());
+  auto states = replication::load_states(directory.path());
   CHECK(states.size() == 2);
   CHECK(states.at(2000).checkpoint == "52 de/2");
   CHECK(states.at(2000).owed == std::vector<extents::Range>{{0, 512}});
 
   // Somebody has copied the one of another disk.
   std::filesystem::copy_file(first, directory.file("2002.state"));
-  CHECK_THROWS_WITH(convention::load_state_of(directory.path(), 2002),
+  CHECK_THROWS_WITH(replication::load_state_of(directory.path(), 2002),
                     Catch::Contains("2002.state") && Catch::Contains("of disk 2000") &&
                         Catch::Contains("remove it"));
-  CHECK_THROWS_AS(convention::load_states(directory.path()), util::Error);
+  CHECK_THROWS_AS(replication::load_states(directory.path()), util::Error);
   util::replace_file(directory.file("2002.state"), "{");
-  CHECK_THROWS_WITH(convention::load_states(directory.path()), Catch::Contains("2002.state"));
-  CHECK_THROWS_AS(convention::load_states(first), util::Error);  // no directory
+  CHECK_THROWS_WITH(replication::load_states(directory.path()), Catch::Contains("2002.state"));
+  CHECK_THROWS_AS(replication::load_states(first), util::Error);  // no directory
 }
