@@ -8,8 +8,8 @@
 #include "common/nbd/uri.hpp"
 #include "common/nbdkit/params.hpp"
 #include "common/util/error.hpp"
-#include "plugins/vsphere/cbt.hpp"
-#include "plugins/vsphere/thumbprint.hpp"
+#include "plugins/vsphere/changes/changed_areas.hpp"
+#include "plugins/vsphere/http/thumbprint.hpp"
 
 namespace vsphere {
 

@@ -13,11 +13,11 @@
 #include <optional>
 #include <string>
 
-#include "plugins/vsphere/abort_watch.hpp"
-#include "plugins/vsphere/last_will.hpp"
 #include "plugins/vsphere/parameters.hpp"
-#include "plugins/vsphere/source.hpp"
-#include "plugins/vsphere/vddk/find.hpp"
+#include "plugins/vsphere/snapshot/abort_cleanup.hpp"
+#include "plugins/vsphere/snapshot/exit_cleanup.hpp"
+#include "plugins/vsphere/transport/vddk/find.hpp"
+#include "plugins/vsphere/vm_session.hpp"
 
 namespace vsphere {
 

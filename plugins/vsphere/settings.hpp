@@ -7,9 +7,9 @@
 #include <string>
 
 #include "plugins/vsphere/counters.hpp"
-#include "plugins/vsphere/http.hpp"
-#include "plugins/vsphere/retry.hpp"
-#include "plugins/vsphere/transport_settings.hpp"
+#include "plugins/vsphere/http/connection.hpp"
+#include "plugins/vsphere/http/retry.hpp"
+#include "plugins/vsphere/transport/settings.hpp"
 
 namespace vsphere {
 

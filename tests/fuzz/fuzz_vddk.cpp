@@ -4,8 +4,8 @@
 #include <cstring>
 #include <vector>
 
-#include "plugins/vsphere/vddk/blocks.hpp"
-#include "plugins/vsphere/vddk/protocol.hpp"
+#include "plugins/vsphere/transport/vddk/blocks.hpp"
+#include "plugins/vsphere/transport/vddk/protocol.hpp"
 #include "tests/fuzz/fuzz.hpp"
 
 using namespace vsphere::vddk;

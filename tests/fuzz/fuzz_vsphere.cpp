@@ -4,13 +4,13 @@
 #include <algorithm>
 #include <array>
 
-#include "plugins/vsphere/cbt.hpp"
-#include "plugins/vsphere/descriptor.hpp"
-#include "plugins/vsphere/fault.hpp"
-#include "plugins/vsphere/folder.hpp"
-#include "plugins/vsphere/http_answer.hpp"
-#include "plugins/vsphere/inventory.hpp"
-#include "plugins/vsphere/soap.hpp"
+#include "plugins/vsphere/api/fault.hpp"
+#include "plugins/vsphere/api/inventory.hpp"
+#include "plugins/vsphere/api/soap.hpp"
+#include "plugins/vsphere/changes/changed_areas.hpp"
+#include "plugins/vsphere/http/response.hpp"
+#include "plugins/vsphere/transport/https/folder_url.hpp"
+#include "plugins/vsphere/transport/https/vmdk_descriptor.hpp"
 #include "tests/fuzz/fuzz.hpp"
 
 namespace {

@@ -37,7 +37,7 @@
 #include <thread>
 #include <vector>
 
-#include "plugins/vsphere/vddk/abi.hpp"
+#include "plugins/vsphere/transport/vddk/abi.hpp"
 
 using namespace vsphere::vddk;
 

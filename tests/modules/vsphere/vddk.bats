@@ -154,7 +154,7 @@ orderly() {
     tr '\0' '\n' < "/proc/$pid/environ" > environment.log
     tr '\0' '\n' < "/proc/$pid/cmdline" > arguments.log
     grep -q "^LD_LIBRARY_PATH=$PWD/sdk/lib64" environment.log
-    [ "$(cat arguments.log)" = "$BUILD/plugins/vsphere/vddk/helper/nbdkit-vsphere-vddk" ]
+    [ "$(cat arguments.log)" = "$BUILD/plugins/vsphere/transport/vddk/helper/nbdkit-vsphere-vddk" ]
     [ "$(ls standin/access)" = "nbdkit-replicate on $(hostname) vm-42 2000" ]
     grep -q 'VDDK: connecting as administrator@vsphere.local with \*\*\*\*\*\*\*\*' src.log
     grep -q 'transport vddk 8.0.9 (nbdssl), 16 requests at once' src.log
@@ -476,7 +476,7 @@ Exit" ]
     grep -qx 'vddk_version=8.0.9' dump
     grep -qx 'transports=vddk,https,nbd' dump
     local helper
-    helper=$(realpath "$BUILD")/plugins/vsphere/vddk/helper/nbdkit-vsphere-vddk
+    helper=$(realpath "$BUILD")/plugins/vsphere/transport/vddk/helper/nbdkit-vsphere-vddk
     grep -qx "vddk_helper=$helper" dump
     # It is beside the plugin, not beside what leads there.
     ln -s "$VSPHERE" linked.so

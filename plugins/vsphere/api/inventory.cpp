@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "plugins/vsphere/api/inventory.hpp"
+
+#include <cerrno>
+#include <string_view>
+
+#include "common/util/error.hpp"
+
+namespace vsphere {
+
+namespace {
+
+// No inventory is deeper; a server that answers in circles is not followed.
+constexpr int max_depth = 64;
+
+bool is_true(const std::string &text) {
+  return text == "true" || text == "1";
+}
+
+void collect_snapshots(pugi::xml_node parent, const char *list, int depth,
+                       std::vector<SnapshotInfo> &found) {
+  if (depth > max_depth) return;
+  for (pugi::xml_node tree : soap::children(parent, list)) {
+    found.push_back({soap::ref(soap::child(tree, "snapshot")), soap::text(tree, "name")});
+    collect_snapshots(tree, "childSnapshotList", depth + 1, found);
+  }
+}
+
+struct Ancestor {
+  Ref ref;
+  std::string name;
+};
+
+// The object and what it is in, innermost first, without the root folder.
+std::vector<Ancestor> ancestors(Client &client, Ref object) {
+  std::vector<Ancestor> chain;
+  for (int depth = 0; depth < max_depth && !object.empty(); ++depth) {
+    if (object == client.content().root_folder) break;
+    std::vector<std::string> paths{"name", "parent"};
+    if (object.type == "VirtualMachine") paths.push_back("parentVApp");
+    Contents keep;
+    ObjectContent content = client.properties(object, paths, keep);
+    chain.push_back({object, content.text("name")});
+    Ref parent = soap::ref(content.property("parent"));
+    object = parent.empty() ? soap::ref(content.property("parentVApp")) : parent;
+  }
+  return chain;
+}
+
+std::string path_of(const std::vector<Ancestor> &chain, size_t from) {
+  std::string path;
+  for (size_t i = chain.size(); i > from; --i) {
+    path += (path.empty() ? "" : "/") + chain[i - 1].name;
+  }
+  return path;
+}
+
+Ref find_by_name(Client &client, const std::string &name) {
+  Contents all = client.virtual_machines();
+  std::vector<Ref> found;
+  for (const auto &vm : all.objects) {
+    if (vm.text("name") == name) found.push_back(vm.object);
+  }
+  if (found.size() < 2) return found.empty() ? Ref{} : found.front();
+  std::string list;
+  for (const auto &vm : found) {
+    list += fmt::format("{}/{} (moref={})", list.empty() ? "" : ", ", inventory_path(client, vm),
+                        vm.value);
+  }
+  util::fail(EINVAL, "vm={}: {} virtual machines have that name: {}; give the path or the moref",
+             name, found.size(), list);
+}
+
+}  // namespace
+
+Ref find_vm(Client &client, const std::string &wanted) {
+  constexpr std::string_view moref = "moref=";
+  constexpr std::string_view uuid = "uuid=";
+  Ref found;
+  if (wanted.starts_with(moref)) {
+    return {"VirtualMachine", wanted.substr(moref.size())};  // looked at by describe_vm
+  }
+  if (wanted.starts_with(uuid)) {
+    found = client.find_by_uuid(wanted.substr(uuid.size()));
+  } else if (wanted.find('/') != std::string::npos) {
+    found = client.find_by_inventory_path(wanted);
+    if (!found.empty() && found.type != "VirtualMachine") {
+      util::fail(EINVAL, "vm={}: that is a {}, not a virtual machine", wanted, found.type);
+    }
+  } else {
+    found = find_by_name(client, wanted);
+  }
+  if (found.empty()) {
+    util::fail(ENOENT,
+               "vm={}: there is no such virtual machine, or this user may not see it; an inventory "
+               "path looks like /Datacenter/vm/Folder/Name",
+               wanted);
+  }
+  return found;
+}
+
+VmInfo describe_vm(Client &client, const Ref &vm) {
+  Contents keep;
+  ObjectContent content =
+      client.properties(vm,
+                        {"name", "config.template", "config.changeTrackingEnabled",
+                         "capability.changeTrackingSupported", "config.hardware.device", "snapshot",
+                         "runtime.consolidationNeeded"},
+                        keep);
+  VmInfo info;
+  info.ref = vm;
+  info.name = content.text("name");
+  info.is_template = is_true(content.text("config.template"));
+  info.tracking_enabled = is_true(content.text("config.changeTrackingEnabled"));
+  info.tracking_supported = is_true(content.text("capability.changeTrackingSupported"));
+  info.needs_consolidation = is_true(content.text("runtime.consolidationNeeded"));
+  info.snapshots = parse_snapshots(content.property("snapshot"));
+  info.current_snapshot = soap::ref(soap::child(content.property("snapshot"), "currentSnapshot"));
+  info.disks = parse_disks(content.property("config.hardware.device"));
+  return info;
+}
+
+std::vector<DiskInfo> snapshot_disks(Client &client, const Ref &snapshot) {
+  Contents keep;
+  ObjectContent content = client.properties(snapshot, {"config.hardware.device"}, keep);
+  return parse_disks(content.property("config.hardware.device"));
+}
+
+std::string inventory_path(Client &client, const Ref &object) {
+  return path_of(ancestors(client, object), 0);
+}
+
+std::string datacenter_path(Client &client, const Ref &object) {
+  std::vector<Ancestor> chain = ancestors(client, object);
+  for (size_t i = 0; i < chain.size(); ++i) {
+    if (chain[i].ref.type == "Datacenter") return path_of(chain, i);
+  }
+  util::fail(EPROTO, "the server names no datacenter that {} is in: the user may lack System.View",
+             object.value);
+}
+
+const DiskInfo &choose_disk(const VmInfo &vm, const std::string &wanted) {
+  for (const auto &disk : vm.disks) {
+    if (std::to_string(disk.key) == wanted || disk.label == wanted) return disk;
+  }
+  for (size_t i = 0; i < vm.disks.size(); ++i) {
+    if (std::to_string(i) == wanted) return vm.disks[i];
+  }
+  std::string list;
+  for (const auto &disk : vm.disks) {
+    list += fmt::format("{}{} (\"{}\")", list.empty() ? "" : ", ", disk.key, disk.label);
+  }
+  util::fail(ENOENT, "disk={}: virtual machine {} has no such disk; it has {}", wanted, vm.name,
+             list.empty() ? "none" : list);
+}
+
+std::vector<SnapshotInfo> parse_snapshots(pugi::xml_node info) {
+  std::vector<SnapshotInfo> found;
+  collect_snapshots(info, "rootSnapshotList", 0, found);
+  return found;
+}
+
+}  // namespace vsphere

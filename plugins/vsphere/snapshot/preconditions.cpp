@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "plugins/vsphere/snapshot/preconditions.hpp"
+
+#include <cerrno>
+
+#include "common/util/error.hpp"
+#include "plugins/vsphere/changes/since.hpp"
+
+namespace vsphere {
+
+namespace {
+
+std::string names_of(const std::vector<SnapshotInfo> &snapshots) {
+  std::string list;
+  for (const auto &snapshot : snapshots) {
+    list += fmt::format("{}\"{}\"", list.empty() ? "" : ", ", snapshot.name);
+  }
+  return list;
+}
+
+}  // namespace
+
+std::vector<DiskInfo> choose_disks(const VmInfo &vm, const std::string &wanted,
+                                   const util::Log &log) {
+  if (!wanted.empty()) {
+    const DiskInfo &disk = choose_disk(vm, wanted);
+    if (std::string why = unreadable_because(disk); !why.empty()) {
+      util::fail(ENOTSUP, "disk {} (\"{}\") of virtual machine {} cannot be read: {}", disk.key,
+                 disk.label, vm.name, why);
+    }
+    return {disk};
+  }
+  std::vector<DiskInfo> chosen;
+  std::string reasons;
+  for (const auto &disk : vm.disks) {
+    std::string why = unreadable_because(disk);
+    if (why.empty()) {
+      chosen.push_back(disk);
+      continue;
+    }
+    log.warning("disk {} (\"{}\") of virtual machine {} is left out: {}", disk.key, disk.label,
+                vm.name, why);
+    reasons = why;
+  }
+  if (chosen.empty()) {
+    util::fail(ENOTSUP, "virtual machine {} has no disk that can be read{}{}", vm.name,
+               reasons.empty() ? "" : ": ", reasons);
+  }
+  return chosen;
+}
+
+void check_machine(const VmInfo &vm, const std::vector<DiskInfo> &chosen,
+                   const Settings &settings) {
+  if (vm.is_template) {
+    util::fail(
+        ENOTSUP,
+        "virtual machine {} is a template, of which no snapshot can be made: convert it to a "
+        "virtual machine first",
+        vm.name);
+  }
+  if (!vm.tracking_supported) {
+    util::fail(ENOTSUP,
+               "virtual machine {} does not support changed block tracking: it needs hardware "
+               "version 7 or later",
+               vm.name);
+  }
+  if (!vm.tracking_enabled && !settings.enable_tracking) {
+    util::fail(EINVAL,
+               "changed block tracking is off for virtual machine {}: enable-cbt=yes turns it on",
+               vm.name);
+  }
+  if (chosen.size() > 1 && is_of_one_disk(settings.since)) {
+    util::fail(
+        EINVAL,
+        "since={}: virtual machine {} has {} disks, each with its own changes; say which with "
+        "disk=, or give @DIRECTORY, with a state file for each",
+        settings.since, vm.name, chosen.size());
+  }
+}
+
+void check_snapshots(const VmInfo &vm, bool chains) {
+  if (!vm.snapshots.empty() && (!chains || !vm.tracking_enabled)) {
+    util::fail(EBUSY, "virtual machine {} has snapshots ({}): {}", vm.name, names_of(vm.snapshots),
+               chains
+                   ? "change tracking is not turned on while there are some; remove them first"
+                   : "its disks are chains of files then, which cannot be read over HTTPS; remove "
+                     "them first, or read one of them: snapshot=current");
+  }
+}
+
+// With an older snapshot, tracking would miss what that one holds.
+void check_tracking_can_begin(const VmInfo &vm) {
+  if (!vm.snapshots.empty()) {
+    util::fail(EBUSY,
+               "changed block tracking cannot be turned on while virtual machine {} has snapshots "
+               "({}): remove them first",
+               vm.name, names_of(vm.snapshots));
+  }
+}
+
+void check_chains(const VmInfo &vm, const std::vector<DiskInfo> &disks, bool chains, bool ours) {
+  if (chains) return;
+  for (const auto &disk : disks) {
+    if (!disk.has_parent) continue;
+    util::fail(ENOTSUP,
+               "disk {} of virtual machine {} is a chain of files, which cannot be read over "
+               "HTTPS: {}",
+               disk.key, vm.name,
+               vm.needs_consolidation ? "its disks need consolidation (in vSphere: Snapshots, "
+                                        "Consolidate)"
+               : ours                 ? "it is a linked clone, or its disks need consolidation"
+                                      : "only the machine's oldest snapshot can be read");
+  }
+}
+
+}  // namespace vsphere

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "plugins/vsphere/transport/https/vmdk_descriptor.hpp"
+
+#include <cctype>
+#include <cerrno>
+#include <charconv>
+#include <map>
+#include <vector>
+
+#include "common/util/error.hpp"
+#include "plugins/vsphere/transport/sector.hpp"
+
+namespace vsphere {
+
+namespace {
+
+struct ExtentLine {
+  uint64_t sectors = 0;
+  std::string kind;  // "VMFS", "VMFSSPARSE", "SESPARSE", "VMFSRDM" ...
+  std::string file;
+};
+
+struct Lines {
+  std::map<std::string, std::string> values;  // lower-case key -> value without quotes
+  std::vector<ExtentLine> extents;
+};
+
+std::string_view trim(std::string_view text) {
+  auto blank = [](char c) { return std::isspace(static_cast<unsigned char>(c)) != 0; };
+  while (!text.empty() && blank(text.front())) text.remove_prefix(1);
+  while (!text.empty() && blank(text.back())) text.remove_suffix(1);
+  return text;
+}
+
+std::string_view take_word(std::string_view &line) {
+  line = trim(line);
+  auto end = line.find_first_of(" \t");
+  std::string_view word = line.substr(0, end);
+  line.remove_prefix(word.size());
+  return word;
+}
+
+std::string_view unquote(std::string_view text) {
+  text = trim(text);
+  if (text.size() >= 2 && text.front() == '"' && text.back() == '"') {
+    return text.substr(1, text.size() - 2);
+  }
+  return text;
+}
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char &c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return out;
+}
+
+// RW 131072 VMFS "disk-flat.vmdk"
+bool parse_extent(std::string_view line, ExtentLine &extent) {
+  std::string_view access = take_word(line);
+  if (access != "RW" && access != "RDONLY" && access != "NOACCESS") return false;
+  std::string_view sectors = take_word(line);
+  auto [end, error] =
+      std::from_chars(sectors.data(), sectors.data() + sectors.size(), extent.sectors);
+  if (error != std::errc() || end != sectors.data() + sectors.size()) return false;
+  extent.kind = take_word(line);
+  line = trim(line);
+  if (line.empty() || line.front() != '"') return false;
+  auto close = line.find('"', 1);
+  if (close == std::string_view::npos) return false;
+  extent.file = line.substr(1, close - 1);  // an offset may follow
+  return true;
+}
+
+Lines parse_lines(std::string_view text) {
+  Lines lines;
+  while (!text.empty()) {
+    auto newline = text.find('\n');
+    std::string_view line = trim(text.substr(0, newline));
+    text.remove_prefix(newline == std::string_view::npos ? text.size() : newline + 1);
+    ExtentLine extent;
+    if (line.empty() || line.front() == '#') continue;
+    if (parse_extent(line, extent)) {
+      lines.extents.push_back(extent);
+    } else if (auto equals = line.find('='); equals != std::string_view::npos) {
+      lines.values[lower(trim(line.substr(0, equals)))] = unquote(line.substr(equals + 1));
+    }
+  }
+  return lines;
+}
+
+}  // namespace
+
+FlatExtent parse_descriptor(std::string_view text, const std::string &origin) {
+  if (text.find("# Disk DescriptorFile") == std::string_view::npos) {
+    util::fail(EINVAL, "{} is not a VMDK descriptor", origin);
+  }
+  Lines lines = parse_lines(text);
+  std::string parent = lower(lines.values["parentcid"]);
+  std::string type = lines.values["createtype"];
+  if (parent != "ffffffff") {
+    util::fail(ENOTSUP,
+               "{} is one of a chain of files (its parent is {}), which cannot be read over HTTPS: "
+               "remove the virtual machine's snapshots, or consolidate its disks",
+               origin, parent.empty() ? "not told" : parent);
+  }
+  if (type != "vmfs" || lines.extents.size() != 1 || lines.extents[0].kind != "VMFS") {
+    util::fail(
+        ENOTSUP,
+        "{} is a disk of type \"{}\" with {} extent(s){}: only one flat file can be read over "
+        "HTTPS",
+        origin, type, lines.extents.size(),
+        lines.extents.empty() ? "" : " of kind " + lines.extents[0].kind);
+  }
+  const ExtentLine &extent = lines.extents[0];
+  // An object of vSAN or vVols ("vsan://..."), or a file that is none of this disk's.
+  if (extent.file.empty() || extent.file.find('/') != std::string::npos) {
+    util::fail(ENOTSUP,
+               "{} keeps its data in \"{}\", not in a file beside it: it cannot be read over HTTPS",
+               origin, extent.file);
+  }
+  if (extent.sectors > INT64_MAX / sector_size) {
+    util::fail(EINVAL, "{}: {} sectors are more than a disk has", origin, extent.sectors);
+  }
+  return {extent.file, extent.sectors * sector_size};
+}
+
+}  // namespace vsphere

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "plugins/vsphere/transport/nbd.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <mutex>
+#include <utility>
+
+#include "common/nbd/pool.hpp"
+#include "common/nbd/uri.hpp"
+#include "plugins/vsphere/transport/sector.hpp"
+
+namespace vsphere {
+
+namespace {
+
+nbd::Options options_for(const std::string &uri, std::chrono::seconds timeout) {
+  nbd::Options options;
+  options.uri = uri;
+  options.name = nbd::name_of_uri(uri);
+  options.request_timeout = timeout;
+  options.connect_timeout = std::min<std::chrono::milliseconds>(options.connect_timeout, timeout);
+  return options;
+}
+
+// What the server says about the request itself will not change.
+bool is_passing(int errnum) {
+  return errnum != EINVAL && errnum != EPERM && errnum != EOVERFLOW && errnum != ENOTSUP;
+}
+
+class NbdDisk : public DiskReader {
+ public:
+  NbdDisk(const nbd::Options &options, unsigned connections, const RetryPolicy &policy,
+          const util::Log &log, uint64_t capacity)
+      : options_(options),
+        connections_(connections),
+        policy_(policy),
+        log_(log),
+        capacity_(capacity) {}
+
+  uint64_t size() const override { return capacity_; }
+
+  void read(std::span<std::byte> buffer, uint64_t offset) override {
+    auto what = fmt::format("reading {} bytes at offset {} over nbd", buffer.size(), offset);
+    with_retries(policy_, log_, what, [&] { read_once(buffer, offset); });
+  }
+
+  void read_once(std::span<std::byte> buffer, uint64_t offset) {
+    try {
+      pool()->pread(buffer, offset);
+    } catch (const TransportError &) {
+      throw;
+    } catch (const util::Error &e) {
+      throw TransportError(e.errnum(), fmt::format("transport nbd: {}", e.what()),
+                           is_passing(e.errnum()), /*connected=*/true);
+    }
+  }
+
+  void disconnect() noexcept override {
+    std::shared_ptr<nbd::Pool> gone;
+    std::lock_guard lock(mutex_);
+    gone.swap(pool_);
+  }
+
+ private:
+  std::shared_ptr<nbd::Pool> current() {
+    std::lock_guard lock(mutex_);
+    return pool_ && !pool_->dead() ? pool_ : nullptr;
+  }
+
+  std::shared_ptr<nbd::Pool> pool() {
+    if (auto pool = current()) return pool;
+    std::lock_guard connecting(connecting_);
+    if (auto pool = current()) return pool;  // another thread has connected meanwhile
+    auto pool = std::make_shared<nbd::Pool>(options_, connections_, log_);
+    if (pool->info().size != capacity_) {
+      throw TransportError(
+          EINVAL,
+          fmt::format("nbd-uri={}: that server's disk has {} bytes, but the virtual machine's has "
+                      "{}: it is another disk, or not as it is in the snapshot",
+                      options_.name, pool->info().size, capacity_),
+          /*retryable=*/false, /*connected=*/true);
+    }
+    std::lock_guard lock(mutex_);
+    pool_ = pool;
+    return pool;
+  }
+
+  const nbd::Options options_;
+  const unsigned connections_;
+  const RetryPolicy policy_;
+  const util::Log log_;
+  const uint64_t capacity_;  // bytes
+
+  std::mutex connecting_;            // one thread connects, which has a deadline; the others wait
+  std::mutex mutex_;                 // protects pool_
+  std::shared_ptr<nbd::Pool> pool_;  // null or dead: to be made anew
+};
+
+}  // namespace
+
+NbdTransport::NbdTransport(const std::string &uri, unsigned connections,
+                           std::chrono::seconds timeout, const RetryPolicy &policy,
+                           const util::Log &log)
+    : options_(options_for(uri, timeout)), connections_(connections), policy_(policy), log_(log) {}
+
+std::unique_ptr<DiskReader> NbdTransport::open(const DiskPlace &place) {
+  if (place.info.capacity < sector_size) util::fail(EIO, "disk {} has no sector", place.info.key);
+  auto disk = std::make_unique<NbdDisk>(options_, connections_, policy_, log_, place.info.capacity);
+  std::array<std::byte, sector_size> last;
+  disk->read_once(last, place.info.capacity - sector_size);
+  return disk;
+}
+
+std::string NbdTransport::description() const {
+  return fmt::format("nbd ({}), up to {} connections", options_.name, connections_);
+}
+
+}  // namespace vsphere

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "plugins/vsphere/snapshot/abort_cleanup.hpp"
+#include "plugins/vsphere/snapshot/exit_cleanup.hpp"
+
+using namespace vsphere;
+using namespace std::chrono_literals;
+
+namespace {
+
+// What a child has said before it ended by SIGABRT.
+std::string aborted(const std::function<void(const std::function<void(const char *)> &say)> &f) {
+  int pipe_fds[2];
+  REQUIRE(pipe(pipe_fds) == 0);
+  pid_t pid = fork();
+  if (pid == 0) {
+    std::signal(SIGABRT, SIG_DFL);  // and not as Catch2 has it
+    rlimit no_core = {0, 0};
+    setrlimit(RLIMIT_CORE, &no_core);
+    f([&](const char *text) { [[maybe_unused]] ssize_t n = write(pipe_fds[1], text, 1); });
+    _exit(0);
+  }
+  close(pipe_fds[1]);
+  std::string said;
+  for (char c; read(pipe_fds[0], &c, 1) == 1;) said += c;
+  close(pipe_fds[0]);
+  int status = 0;
+  REQUIRE(waitpid(pid, &status, 0) == pid);
+  REQUIRE(WIFSIGNALED(status));
+  CHECK(WTERMSIG(status) == SIGABRT);
+  return said;
+}
+
+}  // namespace
+
+TEST_CASE("what has to be done is done before an abort ends the process") {
+  CHECK(aborted([](auto &say) {
+          AbortWatch watch(
+              [&] {
+                std::this_thread::sleep_for(50ms);
+                say("x");
+              },
+              60s);
+          std::abort();
+        }) == "x");
+  // From outside too, and on a thread that knows of nothing.
+  CHECK(aborted([](auto &say) {
+          AbortWatch watch([&] { say("x"); }, 60s);
+          std::thread([] { kill(getpid(), SIGABRT); }).join();
+          for (;;) pause();
+        }) == "x");
+}
+
+TEST_CASE("several threads that abort wait for the same") {
+  CHECK(aborted([](auto &say) {
+          AbortWatch watch(
+              [&] {
+                std::this_thread::sleep_for(100ms);
+                say("x");
+              },
+              60s);
+          std::thread other([] { std::abort(); });
+          std::abort();
+        }) == "x");
+}
+
+TEST_CASE("an abort is not waited for for ever, and one that nobody watches not at all") {
+  std::mutex never;
+  CHECK(aborted([&](auto &say) {
+          never.lock();
+          AbortWatch watch(
+              [&] {
+                std::lock_guard wait(never);
+                say("x");
+              },
+              100ms);
+          std::abort();
+        }) == "");
+  CHECK(aborted([](auto &say) {
+          {
+            AbortWatch watch([&] { say("x"); }, 60s);
+          }
+          std::abort();
+        }) == "");
+}
+
+TEST_CASE("an abort waits for a will that is being executed") {
+  CHECK(aborted([](auto &say) {
+          LastWill will([&] {
+            say("a");
+            std::this_thread::sleep_for(200ms);
+            say("b");
+          });
+          AbortWatch watch([&] { will.execute(); }, 60s);
+          std::thread other([] {
+            std::this_thread::sleep_for(50ms);
+            std::abort();
+          });
+          will.execute();
+          for (;;) pause();
+        }) == "ab");
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What goes between the plugin and its VDDK helper, and what comes of what is no message.
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <cerrno>
+#include <random>
+
+#include "common/util/error.hpp"
+#include "plugins/vsphere/transport/vddk/blocks.hpp"
+#include "plugins/vsphere/transport/vddk/channel.hpp"
+#include "plugins/vsphere/transport/vddk/protocol.hpp"
+
+using namespace vsphere::vddk;
+using extents::Range;
+using vsphere::Secret;
+
+namespace {
+
+Start start() {
+  Start s;
+  s.library = "/l/libvixDiskLib.so.8";
+  s.directory = "/l";
+  s.config = "";
+  s.server = "vc";
+  s.port = 8443;
+  s.user = "me";
+  s.password = Secret(std::string("a secret"));
+  s.thumbprint = "AA:BB";
+  s.vm = "vm-1";
+  s.snapshot = "snapshot-2";
+  s.path = "[ds] a/a.vmdk";
+  s.transports = "nbdssl:nbd";
+  s.identity = "us";
+  s.open_flags = 36;
+  s.slots = 16;
+  return s;
+}
+
+std::vector<std::string> one_of_each() {
+  return {encode(start()),
+          encode(Read{1, 2, 3, 4}),
+          encode(Query{1, 2, 3, 4, 128}),
+          encode(Stop{}),
+          encode(Started{99, "nbdssl", true}),
+          encode(Failed{"VixDiskLib_Open", 1, "Unknown error"}),
+          encode(Done{7, 13, 5, "no"}),
+          encode(Log{Log::Level::ours, "line"})};
+}
+
+int errnum_of(std::string_view packet) {
+  try {
+    decode(packet);
+    return 0;
+  } catch (const util::Error &e) {
+    return e.errnum();
+  }
+}
+
+}  // namespace
+
+TEST_CASE("every message arrives as it was sent") {
+  auto s = std::get<Start>(decode(encode(start())));
+  CHECK(s.library == "/l/libvixDiskLib.so.8");
+  CHECK(s.config.empty());
+  CHECK(s.port == 8443);
+  CHECK(s.password.get() == "a secret");
+  CHECK(s.identity == "us");
+  CHECK(s.open_flags == 36);
+  CHECK(s.slots == 16);
+  auto query = std::get<Query>(decode(encode(Query{1, 2, uint64_t{1} << 50, 4, 128})));
+  CHECK(query.sector == uint64_t{1} << 50);
+  CHECK(query.chunk == 128);
+  CHECK(std::get<Read>(decode(encode(Read{5, 6, 7, 8}))).count == 8);
+  CHECK(std::get<Started>(decode(encode(Started{99, "nbd", true}))).can_query);
+  CHECK(std::get<Failed>(decode(encode(Failed{"x", 3, "y"}))).code == 3);
+  CHECK(std::get<Done>(decode(encode(Done{7, 13, 5, "no"}))).text == "no");
+  CHECK(std::get<Log>(decode(encode(Log{Log::Level::warning, "line"}))).level ==
+        Log::Level::warning);
+  CHECK(std::holds_alternative<Stop>(decode(encode(Stop{}))));
+}
+
+TEST_CASE("a message cut anywhere, or longer than it says, is refused") {
+  for (const std::string &whole : one_of_each()) {
+    CHECK(errnum_of(whole) == 0);
+    for (size_t length = 0; length < whole.size(); ++length) {
+      CHECK(errnum_of(std::string_view(whole).substr(0, length)) == EPROTO);
+    }
+    CHECK(errnum_of(whole + "x") == EPROTO);
+  }
+}
+
+TEST_CASE("another version, an unknown kind, wild lengths and random bytes are refused") {
+  std::string stop = encode(Stop{});
+  std::string other = stop;
+  other[0] ^= 2;
+  CHECK(errnum_of(other) == EPROTO);
+  other = stop;
+  other[4] = 100;
+  CHECK(errnum_of(other) == EPROTO);
+  std::string log = encode(Log{Log::Level::debug, "line"});
+  for (size_t at = 8; at < 16; ++at) {  // the level, and the length of the text
+    other = log;
+    other[at] = static_cast<char>(0xff);
+    CHECK(errnum_of(other) == EPROTO);
+  }
+  std::mt19937 random(1);
+  for (int i = 0; i < 20'000; ++i) {
+    std::string wild = one_of_each()[random() % 8].substr(0, 8);
+    wild.resize(8 + random() % 64);
+    for (size_t at = 8; at < wild.size(); ++at) wild[at] = static_cast<char>(random());
+    int errnum = errnum_of(wild);
+    CHECK((errnum == 0 || errnum == EPROTO));
+  }
+}
+
+TEST_CASE("a text that may be cut is cut, a parameter that is too long is refused") {
+  auto done = std::get<Done>(decode(encode(Done{1, 1, 0, std::string(100'000, 'x')})));
+  CHECK(done.text.size() == 4096);
+  Start s = start();
+  s.user = std::string(max_message, 'x');
+  CHECK_THROWS_AS(encode(std::move(s)), util::Error);
+}
+
+TEST_CASE("a channel carries packets and a file descriptor, and knows its deadline and its end") {
+  auto [a, b] = Channel::make_pair();
+  int raw = b.get();
+  Channel left(std::move(a));
+  std::optional<Channel> right(std::move(b));
+  util::Fd attached;
+  left.send(start(), STDERR_FILENO);
+  REQUIRE(std::holds_alternative<Start>(right->receive(std::nullopt, &attached).value()));
+  CHECK(attached.get() > STDERR_FILENO);
+  left.send(Stop{});
+  REQUIRE(right->receive(std::nullopt, &attached).has_value());
+  CHECK(!attached);
+
+  auto soon = [] { return std::chrono::steady_clock::now() + std::chrono::milliseconds(20); };
+  auto errnum = [&] {
+    try {
+      left.receive(soon());
+      return 0;
+    } catch (const util::Error &e) {
+      return e.errnum();
+    }
+  };
+  CHECK(errnum() == ETIMEDOUT);
+  std::string large(max_message + 1, 'x');
+  REQUIRE(::send(raw, large.data(), large.size(), 0) > 0);
+  CHECK(errnum() == EPROTO);
+  // What finds no room is dropped, and does not wait.
+  for (int i = 0; i < 10'000; ++i) right->send_if_room(Log{Log::Level::debug, "line"});
+  int arrived = 0;
+  while (errnum() == 0) ++arrived;
+  CHECK(arrived > 0);
+  CHECK(arrived < 10'000);
+  right.reset();
+  CHECK(!left.receive(soon()).has_value());
+  CHECK_THROWS_AS(left.send(Stop{}), util::Error);
+}
+
+TEST_CASE("what is allocated is asked for in whole chunks within the disk; the tail is by itself") {
+  auto same = [](const Block &a, const Block &b) {
+    return a.offset == b.offset && a.length == b.length;
+  };
+  Questions q = questions(1000, 128, 2);
+  REQUIRE(q.calls.size() == 4);
+  CHECK(same(q.calls[0], {0, 256}));
+  CHECK(same(q.calls[2], {512, 256}));
+  CHECK(same(q.calls[3], {768, 128}));
+  CHECK(same(q.tail, {896, 104}));
+  q = questions(1024, 128, 100);
+  REQUIRE(q.calls.size() == 1);
+  CHECK(same(q.calls[0], {0, 1024}));
+  CHECK(q.tail.length == 0);
+  q = questions(100, 128, 100);
+  CHECK(q.calls.empty());
+  CHECK(same(q.tail, {0, 100}));
+}
+
+TEST_CASE("blocks become bytes, joined where they touch; nonsense is refused") {
+  std::vector<Range> ranges;
+  add_blocks(ranges, std::vector<Block>{{0, 128}, {256, 128}}, {0, 384});
+  add_blocks(ranges, std::vector<Block>{{384, 128}}, {384, 384});
+  CHECK(ranges == std::vector<Range>{{0, 65536}, {131072, 131072}});
+  add_blocks(ranges, {}, {768, 128});
+  constexpr uint64_t huge = ~uint64_t{0};
+  for (const auto &bad : std::vector<std::vector<Block>>{{{0, 128}},
+                                                         {{1024, 0}},
+                                                         {{1024, 129}},
+                                                         {{1152, 1}},
+                                                         {{1088, 64}, {1024, 64}},
+                                                         {{1024, 64}, {1024, 64}},
+                                                         {{1025, huge}},
+                                                         {{huge, 2}}}) {
+    CHECK_THROWS_AS(add_blocks(ranges, bad, {1024, 128}), util::Error);
+  }
+}
