@@ -39,6 +39,7 @@ class Command {
 
  private:
   friend class Connection;
+  friend struct CommandAccess;  // see issued_commands.cpp
 
   // Called once for each submission, from the connection's thread, or from the submitting thread if the
   // connection is dead already; must not block or throw. errnum: 0, the server's answer, ETIMEDOUT (the

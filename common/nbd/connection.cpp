@@ -6,30 +6,17 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <deque>
-#include <string_view>
 #include <thread>
 
 #include "common/nbd/handshake.hpp"
+#include "common/nbd/issued_commands.hpp"
 #include "common/util/fd.hpp"
 #include "common/util/mutex.hpp"
 #include "common/util/priority.hpp"
 
 namespace nbd {
-
-namespace {
-
-using Clock = std::chrono::steady_clock;
-
-uint32_t to_libnbd(uint32_t flags) {
-  return ((flags & fua) != 0 ? LIBNBD_CMD_FLAG_FUA : 0) |
-         ((flags & no_hole) != 0 ? LIBNBD_CMD_FLAG_NO_HOLE : 0);
-}
-
-}  // namespace
 
 class Connection::Impl {
  public:
@@ -50,7 +37,7 @@ class Connection::Impl {
   }
 
   void submit(Command &command) {
-    command.deadline_ = Clock::now() + request_timeout_;
+    command.deadline_ = std::chrono::steady_clock::now() + request_timeout_;
     command.answered_ = false;
     command.errnum_ = 0;
     ++in_flight_;
@@ -76,8 +63,6 @@ class Connection::Impl {
   size_t in_flight() const { return in_flight_; }
 
  private:
-  using Commands = std::deque<Command *>;
-
   void kick() {
     uint64_t one = 1;
     [[maybe_unused]] ssize_t n = ::write(wake_.get(), &one, sizeof one);  // full still wakes
@@ -96,7 +81,7 @@ class Connection::Impl {
       failure = wait();
       complete_answered();
       // Whether or not other requests are answered meanwhile.
-      if (failure == 0 && milliseconds_to_deadline() == 0) failure = ETIMEDOUT;
+      if (failure == 0 && issued_.milliseconds_to_deadline() == 0) failure = ETIMEDOUT;
     }
     if (failure == 0 && issued_.empty()) nbd_aio_disconnect(handle_.get(), 0);  // a polite end
     give_up(failure != 0 ? failure : ENOTCONN);
@@ -108,91 +93,24 @@ class Connection::Impl {
       util::MutexLock lock(mutex_);
       commands.swap(submitted_);
     }
-    for (Command *command : commands) {
-      issued_.push_back(command);
-      if (issue(*command) < 0 && !command->answered_) {
-        command->answered_ = true;
-        command->errnum_ = at_end() ? ENOTCONN : nbd_get_errno() != 0 ? nbd_get_errno() : EIO;
-      }
-    }
+    for (Command *command : commands) issued_.issue(handle_.get(), *command);
   }
 
-  // Negative if libnbd refuses it.
-  int64_t issue(Command &c) {
-    nbd_handle *h = handle_.get();
-    nbd_completion_callback done = answer_to(c);
-    switch (c.operation) {
-      case Operation::read:
-        return nbd_aio_pread(h, c.into, c.count, c.offset, done, 0);
-      case Operation::write:
-        return nbd_aio_pwrite(h, c.data, c.count, c.offset, done, to_libnbd(c.flags));
-      case Operation::zero:
-        return nbd_aio_zero(h, c.count, c.offset, done, to_libnbd(c.flags));
-      case Operation::trim:
-        return nbd_aio_trim(h, c.count, c.offset, done, to_libnbd(c.flags));
-      case Operation::flush:
-        return nbd_aio_flush(h, done, 0);
-      case Operation::block_status:
-        return nbd_aio_block_status(h, c.count, c.offset, extents_to(c), done, 0);
-    }
-    return -1;
-  }
-
-  static nbd_completion_callback answer_to(Command &command) {
-    return {.callback =
-                [](void *data, int *error) {
-                  auto *c = static_cast<Command *>(data);
-                  c->answered_ = true;
-                  c->errnum_ = *error;
-                  return 1;  // libnbd may forget it
-                },
-            .user_data = &command,
-            .free = nullptr};
-  }
-
-  // base:allocation as pairs of {length, flags}.
-  static nbd_extent_callback extents_to(Command &command) {
-    return {.callback =
-                [](void *data, const char *context, uint64_t offset, uint32_t *entries, size_t n,
-                   int *) {
-                  if (std::string_view(context) != LIBNBD_CONTEXT_BASE_ALLOCATION) return 0;
-                  auto *c = static_cast<Command *>(data);
-                  for (size_t i = 0; i + 1 < n; i += 2) {
-                    c->add_extent(
-                        {offset, entries[i], entries[i + 1] & (extents::hole | extents::zero)});
-                    offset += entries[i];
-                  }
-                  return 0;
-                },
-            .user_data = &command,
-            .free = nullptr};
-  }
-
-  // In the order of their submission. What completes may be destroyed, and may submit again.
+  // A command that completes may be destroyed, and may submit others.
   void complete_answered() {
-    Commands answered;
-    std::erase_if(issued_, [&](Command *c) {
-      if (c->answered_) answered.push_back(c);
-      return c->answered_;
-    });
-    for (Command *c : answered) complete(*c, c->errnum_);
-  }
-
-  // libnbd answers EINVAL to whatever is asked of a handle that has lost its server.
-  bool at_end() const {
-    return nbd_aio_is_dead(handle_.get()) == 1 || nbd_aio_is_closed(handle_.get()) == 1;
+    for (auto [command, errnum] : issued_.take_answered()) complete(*command, errnum);
   }
 
   // Waits for the server, a submission or the first deadline; 0, or why the connection is at an end.
   int wait() {
     nbd_handle *h = handle_.get();
-    if (at_end()) return ENOTCONN;
+    if (has_ended(h)) return ENOTCONN;
     unsigned direction = nbd_aio_get_direction(h);
     short events = 0;
     if ((direction & LIBNBD_AIO_DIRECTION_READ) != 0) events |= POLLIN;
     if ((direction & LIBNBD_AIO_DIRECTION_WRITE) != 0) events |= POLLOUT;
     pollfd fds[2] = {{nbd_aio_get_fd(h), events, 0}, {wake_.get(), POLLIN, 0}};
-    int n = ::poll(fds, 2, milliseconds_to_deadline());
+    int n = ::poll(fds, 2, issued_.milliseconds_to_deadline());
     if (n < 0) return errno == EINTR ? 0 : errno;
 
     if ((fds[1].revents & POLLIN) != 0) {
@@ -207,26 +125,17 @@ class Connection::Impl {
     return 0;
   }
 
-  // Requests are issued in the order of their deadlines. -1: nothing is awaited.
-  int milliseconds_to_deadline() const {
-    if (issued_.empty()) return -1;
-    auto left =
-        std::chrono::ceil<std::chrono::milliseconds>(issued_.front()->deadline_ - Clock::now());
-    return static_cast<int>(std::max<int64_t>(left.count(), 0));
-  }
-
   // The handle goes first: after that no buffer of a request is touched any more.
   void give_up(int errnum) {
+    Commands never_issued;
     {
       util::MutexLock lock(mutex_);
       dead_ = true;
-      issued_.insert(issued_.end(), submitted_.begin(), submitted_.end());
-      submitted_.clear();
+      never_issued.swap(submitted_);
     }
     handle_.reset();
-    Commands left;
-    left.swap(issued_);
-    for (Command *c : left) complete(*c, errnum);
+    for (Command *c : issued_.take_all()) complete(*c, errnum);
+    for (Command *c : never_issued) complete(*c, errnum);
   }
 
   std::string name_;
@@ -240,8 +149,8 @@ class Connection::Impl {
   std::atomic<bool> dead_ = false;  // set under mutex_, so that it is not set during a submission
 
   std::atomic<size_t> in_flight_ = 0;
-  Commands issued_;      // the loop's alone
-  std::jthread thread_;  // last: it uses all of the above, and joins first
+  IssuedCommands issued_;  // the loop's alone
+  std::jthread thread_;    // last: it uses all of the above, and joins first
 };
 
 Connection::Connection(const Options &options) : impl_(std::make_unique<Impl>(options)) {}

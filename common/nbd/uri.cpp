@@ -49,7 +49,8 @@ std::string absolute_uri(std::string_view uri, std::string_view directory) {
     out += key;
     if (value.data() == nullptr) return;
     out += '=';
-    if (is_path(key) && !value.empty() && !is_absolute(value)) out += util::percent_encode(directory, path_marks) + '/';
+    if (is_path(key) && !value.empty() && !is_absolute(value))
+      out += util::percent_encode(directory, path_marks) + '/';
     out += value;
   });
   return out;

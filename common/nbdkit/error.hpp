@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The border: exceptions end here, as one nbdkit_error and an errno. (A C++ exception that left a
-// callback would end the whole server.)
+// Turns exceptions into one nbdkit_error() and an errno at the border to nbdkit. (An exception that left
+// a callback would end the whole server.)
 #pragma once
 
 #include <cerrno>
@@ -12,7 +12,7 @@
 
 namespace nbdkit {
 
-// Thrown where the layer below has failed: it has said why already, only its errno goes on.
+// The layer below has failed. It has reported the reason already; only the errno is passed on.
 struct Reported {
   int errnum;
 };

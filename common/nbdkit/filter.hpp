@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A filter as a class, as plugin.hpp does for plugins. What differs: open() is handed the means to
-// open the layer below, and each method of the connection gets that layer first. A callback that is
-// absent is passed on by nbdkit unchanged.
+// A filter as a class, as plugin.hpp does for plugins, with two differences: open() gets an Opener for
+// the layer below, and each method of the connection gets that layer as its first argument. nbdkit passes
+// on a callback that is absent.
 //
 //   struct F {
 //     static constexpr const char *name, *longname, *description, *config_help;
-//     bool config(const std::string &key, const std::string &value);  // false: for the layers below,
-//                                                                     // or unknown if it is NAME-...
+//     bool config(const std::string &key, const std::string &value);  // false: not this filter's
 //     void config_complete();
 //     void get_ready(int thread_model);   // the model in force: NBDKIT_THREAD_MODEL_*
 //     void after_fork(Backend);  void cleanup(Backend);
@@ -35,54 +34,12 @@
 
 #include "common/nbdkit/error.hpp"
 #include "common/nbdkit/next.hpp"
+#include "common/nbdkit/opening.hpp"
 #include "common/nbdkit/params.hpp"
 #include "common/nbdkit/slot.hpp"
 #include "common/nbdkit/types.hpp"
 
 namespace nbdkit {
-
-// Opens the layer below for a connection; open() of the filter calls next() exactly once.
-class Opener {
- public:
-  Opener(nbdkit_next_open *open, nbdkit_context *context) : open_(open), context_(context) {}
-  void next(bool readonly, const std::string &export_name) {
-    if (open_(context_, readonly, export_name.c_str()) < 0) throw Reported{EIO};
-  }
-  Backend backend() { return Backend(nbdkit_context_get_backend(context_)); }
-
- private:
-  nbdkit_next_open *open_;
-  nbdkit_context *context_;
-};
-
-// The exports of the layer below.
-class LowerExports {
- public:
-  LowerExports(nbdkit_next_list_exports *next, nbdkit_backend *backend, int readonly)
-      : next_(next), backend_(backend), readonly_(readonly) {}
-  struct Export {
-    std::string name;
-    std::string description;
-  };
-  std::vector<Export> list() const {
-    struct Free {
-      void operator()(nbdkit_exports *list) const { nbdkit_exports_free(list); }
-    };
-    std::unique_ptr<nbdkit_exports, Free> exports(nbdkit_exports_new());
-    if (!exports || next_(backend_, readonly_, exports.get()) < 0) throw Reported{EIO};
-    std::vector<Export> result;
-    for (size_t i = 0; i < nbdkit_exports_count(exports.get()); ++i) {
-      nbdkit_export e = nbdkit_get_export(exports.get(), i);
-      result.push_back({e.name, e.description == nullptr ? "" : e.description});
-    }
-    return result;
-  }
-
- private:
-  nbdkit_next_list_exports *next_;
-  nbdkit_backend *backend_;
-  int readonly_;
-};
 
 template <typename F>
 class FilterBinding {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The NBD protocol has few error numbers, and nbdkit tells the client EINVAL for all others. A
-// connection that was lost is no invalid argument.
+// The NBD protocol has few error numbers, and nbdkit sends EINVAL for every other one. To a client, EINVAL
+// means that its request was wrong; a lost connection to a source or destination is EIO.
 #pragma once
 
 #include <cerrno>

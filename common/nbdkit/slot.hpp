@@ -6,10 +6,9 @@
 
 namespace nbdkit {
 
-// Where the module's one object lives, from load to unload and no longer nor shorter. A static
-// unique_ptr would be destroyed once more: nbdkit forks after get_ready (a daemon, --run), and the
-// parent, which serves nobody, leaves by exit(). Its copy must not tidy up what the child works
-// with.
+// Holds the module's object from load to unload. Unlike a static std::unique_ptr it is not destroyed at
+// exit(): nbdkit forks after get_ready (as a daemon, and with --run), and the parent, which serves no
+// client, ends by exit(). Destroying the parent's copy would remove what the child uses.
 template <typename T>
 class Slot {
  public:
@@ -19,7 +18,7 @@ class Slot {
   void reset() { kept_.object.reset(); }
 
  private:
-  union Kept {  // a union does not destroy its member
+  union Kept {  // a union does not destroy its members
     constexpr Kept() : object() {}
     ~Kept() {}  // NOLINT: on purpose
     std::unique_ptr<T> object;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What plugins and filters share: the lists that nbdkit fills by asking us, and capabilities.
+// Types that plugins and filters share: capabilities, and the lists of extents and exports.
 #pragma once
 
 #include <nbdkit-common.h>

@@ -199,8 +199,8 @@ void save_state(const std::string &path, const State &state, const EachOwed &eac
   util::replace_file(path, [&](const util::Write &out) { write(state, each, out); });
 }
 
-void check_belongs(const State &state, const std::optional<SourceDescription> &source, uint64_t size,
-                   const std::string &parameter) {
+void check_belongs(const State &state, const std::optional<SourceDescription> &source,
+                   uint64_t size, const std::string &parameter) {
   static constexpr const char *what_next =
       "give the destination's own state file, or remove it to start with a full copy";
   if (state.size != size) {

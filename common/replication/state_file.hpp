@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "common/replication/source_description.hpp"
 #include "common/extents/extent.hpp"
+#include "common/replication/source_description.hpp"
 
 namespace replication {
 
@@ -43,8 +43,8 @@ void save_state(const std::string &path, const State &state, const EachOwed &eac
 // `source` describes (nothing: a source that does not say; then the size alone can be checked), and
 // what the source shows contains all that has changed since the state's checkpoint. `parameter` is
 // the one that named the state, as "key=FILE".
-void check_belongs(const State &state, const std::optional<SourceDescription> &source, uint64_t size,
-                   const std::string &parameter);
+void check_belongs(const State &state, const std::optional<SourceDescription> &source,
+                   uint64_t size, const std::string &parameter);
 
 std::string format(const State &state);
 State parse_state(const std::string &text, const std::string &origin);

@@ -28,7 +28,7 @@ void StatsFile::try_write_locked() noexcept {
 
 void StatsFile::write() {
   if (path_.empty()) return;
-  std::lock_guard guard(lock_);
+  util::MutexLock lock(mutex_);
   try {
     write_locked();
   } catch (const util::Error &e) {
@@ -38,13 +38,14 @@ void StatsFile::write() {
 
 void StatsFile::write_if_due() noexcept {
   if (path_.empty()) return;
-  std::unique_lock guard(lock_, std::try_to_lock);
-  if (guard.owns_lock() && Clock::now() >= due_) try_write_locked();
+  if (!mutex_.try_lock()) return;
+  if (Clock::now() >= due_) try_write_locked();
+  mutex_.unlock();
 }
 
 void StatsFile::write_anyway() noexcept {
   if (path_.empty()) return;
-  std::lock_guard guard(lock_);
+  util::MutexLock lock(mutex_);
   try_write_locked();
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The one exception that rooms throw on purpose: a sentence for a person and an errno for the client.
+// The exception that all rooms throw: a message for the user and an errno for the NBD client.
 #pragma once
 
 #include <fmt/format.h>

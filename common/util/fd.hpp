@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A file descriptor that closes itself, and the loops around the calls that may do less than asked.
+// A file descriptor that closes itself, and complete reads and writes.
 #pragma once
 
 #include <sys/types.h>

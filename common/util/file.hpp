@@ -19,8 +19,8 @@ std::optional<std::string> read_file(const std::string &path, size_t max_bytes =
 // there, whole: PATH.tmp is written and synced, renamed over PATH, the directory synced.
 void replace_file(const std::string &path, std::string_view content);
 
-// The same for a content that is not kept in memory: content(write) calls write(part) for one part
-// after the other; they may be short. If it throws, the file stays as it was.
+// The same for a content that is produced in parts: content(write) calls write(part) for each part in
+// order; parts may be short. If it throws, the file is unchanged.
 using Write = std::function<void(std::string_view part)>;
 void replace_file(const std::string &path, const std::function<void(const Write &write)> &content);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// JSON documents that are too long to be kept: told token by token, in little memory.
+// A streaming JSON parser, for documents that are too long to be kept in memory.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,8 @@
 
 namespace util {
 
-// What stands in a document, in order. What a visitor throws ends the walk and goes on to the caller.
+// Receives the tokens of a document in order. An exception of the visitor ends the walk and is passed on
+// to the caller.
 class JsonVisitor {
  public:
   virtual ~JsonVisitor() = default;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// How rooms speak without knowing nbdkit. The door gives them nbdkit::log(); a test gives them a
-// lambda that collects lines, or a Log made with no sink, which says nothing.
+// Logging for code that does not know nbdkit. A module's door passes nbdkit::log(); a test passes a
+// lambda that collects the lines. A Log without a sink discards everything.
 #pragma once
 
 #include <fmt/format.h>
@@ -14,8 +14,8 @@ namespace util {
 
 enum class Level {
   error,    // a request or the run has failed
-  warning,  // it goes on, but a person should know
-  info,     // what was found, what is in force, progress: shown with nbdkit -v
+  warning,  // the run continues, but an administrator should know
+  info,     // what was found, the settings in force, progress: shown with nbdkit -v
   debug,    // for developers: shown with nbdkit -v
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A share of all blocks, chosen by chance: what apply-verify and fanout-verify look at.
+// A random sample of the blocks of a disk: those that apply-verify and fanout-verify compare.
 #pragma once
 
 #include <cstdint>
@@ -13,12 +13,13 @@ namespace util {
 // parameter.
 double parse_percent(const std::string &key, const std::string &value);
 
-// Each block, by itself, with the probability `share`. So if k blocks differ, one of them is found
-// with the probability 1-(1-share)^k.
+// Each block is in the sample with the probability `share`, independently of the others. If k blocks of
+// a disk differ, at least one of them is in the sample with the probability 1-(1-share)^k.
 class Choice {
  public:
   Choice(double share, uint64_t seed) : share_(share), random_(seed) {}
-  // The first chosen block at or after `block`. Ask in ascending order, beyond the last answer.
+  // The first block of the sample at or after `block`. Each call must pass a larger number than the
+  // last call returned.
   uint64_t next(uint64_t block);
 
  private:
