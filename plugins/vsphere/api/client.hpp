@@ -131,7 +131,7 @@ class Client {
   const Credentials &credentials_;
   const RetryPolicy policy_;
   const util::Log log_;
-  std::optional<Http> http_;  // made when it is needed
+  std::optional<HttpConnection> http_;  // made when it is needed
   std::string cookie_;        // the session; empty: none
   bool reached_ = false;      // the server has answered before: it is worth trying again
   ServiceContent content_;

@@ -5,21 +5,22 @@
 
 namespace vsphere {
 
-TicketOffice::TicketOffice(const Endpoint &endpoint, const Credentials &credentials,
-                           const RetryPolicy &policy, Datastore &datastore, const util::Log &log)
-    : client_(endpoint, credentials, policy, log), datastore_(datastore) {}
+ServiceTickets::ServiceTickets(const Endpoint &endpoint, const Credentials &credentials,
+                               const RetryPolicy &policy, SharedSession &shared,
+                               const util::Log &log)
+    : client_(endpoint, credentials, policy, log), shared_(shared) {}
 
 template <typename Call>
-auto TicketOffice::in_turn(Call &&call) {
+auto ServiceTickets::exclusively(Call &&call) {
   {
     std::unique_lock lock(mutex_);
     free_.wait(lock, [&] { return !busy_; });  // ends: every call has a deadline
     busy_ = true;
   }
-  std::string session = datastore_.session();
+  std::string session = shared_.session();
   // At the end of the turn, however it ends.
   auto end = [&](void *) {
-    if (client_.session() != session && !datastore_.replace_session(session, client_.session())) {
+    if (client_.session() != session && !shared_.replace_session(session, client_.session())) {
       try {
         client_.logout("");            // the datastore has one of its own meanwhile
       } catch (const util::Error &) {  // it expires
@@ -29,7 +30,7 @@ auto TicketOffice::in_turn(Call &&call) {
     busy_ = false;
     free_.notify_one();
   };
-  std::unique_ptr<TicketOffice, decltype(end)> turn(this, end);
+  std::unique_ptr<ServiceTickets, decltype(end)> turn(this, end);
   if (connected_) {
     client_.use_session(session);
   } else {
@@ -39,8 +40,8 @@ auto TicketOffice::in_turn(Call &&call) {
   return call();
 }
 
-std::optional<std::string> TicketOffice::host_of(const std::string &vm) {
-  return in_turn([&]() -> std::optional<std::string> {
+std::optional<std::string> ServiceTickets::host_of(const std::string &vm) {
+  return exclusively([&]() -> std::optional<std::string> {
     if (client_.content().api_type != "VirtualCenter") return std::nullopt;
     Contents keep;
     Ref host = soap::ref(client_.properties({"VirtualMachine", vm}, {"runtime.host"}, keep)
@@ -52,9 +53,9 @@ std::optional<std::string> TicketOffice::host_of(const std::string &vm) {
   });
 }
 
-std::vector<std::string> TicketOffice::datastore_names(const std::string &vm,
-                                                       const Ref &datastore) {
-  return in_turn([&] {
+std::vector<std::string> ServiceTickets::datastore_names(const std::string &vm,
+                                                         const Ref &datastore) {
+  return exclusively([&] {
     Contents keep;
     std::vector<Ref> datastores;
     if (datastore.empty()) {
@@ -74,11 +75,11 @@ std::vector<std::string> TicketOffice::datastore_names(const std::string &vm,
   });
 }
 
-Ticket TicketOffice::acquire(const std::string &url) {
-  return in_turn([&] { return client_.acquire_ticket(url); });
+Ticket ServiceTickets::acquire(const std::string &url) {
+  return exclusively([&] { return client_.acquire_ticket(url); });
 }
 
-void TicketOffice::disconnect() {
+void ServiceTickets::disconnect() {
   std::lock_guard lock(mutex_);
   if (!busy_) client_.disconnect();
 }

@@ -11,17 +11,25 @@
 #include <vector>
 
 #include "plugins/vsphere/api/client.hpp"
-#include "plugins/vsphere/transport/https/datastore.hpp"
 
 namespace vsphere {
 
+// A session of the server, a cookie, that several users of the server share. Any thread may call these.
+class SharedSession {
+ public:
+  virtual ~SharedSession() = default;
+  virtual std::string session() const = 0;  // empty: none
+  // Puts `session` in place of `old`. Returns false if `old` is not the session any more.
+  virtual bool replace_session(const std::string &old, const std::string &session) = 0;
+};
+
 // Used by any number of threads; they take turns. It speaks to the API with the session that the
 // datastore has, so that there is one to log out of, and gives the datastore a new one it may get.
-class TicketOffice {
+class ServiceTickets {
  public:
   // The credentials and the datastore must outlive it.
-  TicketOffice(const Endpoint &endpoint, const Credentials &credentials, const RetryPolicy &policy,
-               Datastore &datastore, const util::Log &log);
+  ServiceTickets(const Endpoint &endpoint, const Credentials &credentials,
+                 const RetryPolicy &policy, SharedSession &shared, const util::Log &log);
 
   // The name of the ESXi host that a virtual machine (a moref) runs on. Nothing, if the server is no
   // vCenter Server: then it is the host. Throws util::Error.
@@ -39,10 +47,10 @@ class TicketOffice {
 
  private:
   template <typename Call>
-  auto in_turn(Call &&call);
+  auto exclusively(Call &&call);
 
   Client client_;  // of the one whose turn it is
-  Datastore &datastore_;
+  SharedSession &shared_;
   bool connected_ = false;  // as client_
 
   std::mutex mutex_;  // protects busy_

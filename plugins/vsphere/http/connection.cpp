@@ -36,7 +36,7 @@ HeaderList header_list(const std::vector<std::string> &headers) {
 
 }  // namespace
 
-class Http::Impl {
+class HttpConnection::Impl {
  public:
   explicit Impl(const Endpoint &endpoint) : endpoint_(endpoint), curl_(curl_easy_init()) {
     if (!curl_) throw std::bad_alloc();
@@ -193,12 +193,13 @@ class Http::Impl {
   std::string seen_;  // thumbprint of the certificate shown, if it was looked at
 };
 
-Http::Http(const Endpoint &endpoint) : impl_(std::make_unique<Impl>(endpoint)) {}
-Http::~Http() = default;
-Http::Http(Http &&) noexcept = default;
-Http &Http::operator=(Http &&) noexcept = default;
+HttpConnection::HttpConnection(const Endpoint &endpoint)
+    : impl_(std::make_unique<Impl>(endpoint)) {}
+HttpConnection::~HttpConnection() = default;
+HttpConnection::HttpConnection(HttpConnection &&) noexcept = default;
+HttpConnection &HttpConnection::operator=(HttpConnection &&) noexcept = default;
 
-HttpResponse Http::send(const HttpRequest &request) {
+HttpResponse HttpConnection::send(const HttpRequest &request) {
   return impl_->send(request);
 }
 

@@ -67,12 +67,12 @@ struct HttpResponse {
 };
 
 // Not synchronised: one thread at a time. Must not be used in a process forked after it was made.
-class Http {
+class HttpConnection {
  public:
-  explicit Http(const Endpoint &endpoint);
-  ~Http();
-  Http(Http &&) noexcept;
-  Http &operator=(Http &&) noexcept;
+  explicit HttpConnection(const Endpoint &endpoint);
+  ~HttpConnection();
+  HttpConnection(HttpConnection &&) noexcept;
+  HttpConnection &operator=(HttpConnection &&) noexcept;
 
   // The server's answer, whatever its status. A body of status 200 where a range was asked for is
   // not received. Ends a request that moves next to nothing for the stall timeout. Throws

@@ -32,8 +32,8 @@ HttpPool::Lease::~Lease() {
   pool_.freed_.notify_one();
 }
 
-Http &HttpPool::Lease::http() {
-  if (!http_) http_ = std::make_unique<Http>(pool_.endpoint_);
+HttpConnection &HttpPool::Lease::http() {
+  if (!http_) http_ = std::make_unique<HttpConnection>(pool_.endpoint_);
   return *http_;
 }
 

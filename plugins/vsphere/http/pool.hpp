@@ -31,11 +31,11 @@ class HttpPool {
     Lease(const Lease &) = delete;
     Lease &operator=(const Lease &) = delete;
 
-    Http &http();
+    HttpConnection &http();
 
    private:
     HttpPool &pool_;
-    std::unique_ptr<Http> http_;
+    std::unique_ptr<HttpConnection> http_;
   };
 
  private:
@@ -44,7 +44,7 @@ class HttpPool {
 
   std::mutex mutex_;  // protects what follows; never held while data moves
   std::condition_variable freed_;
-  std::vector<std::unique_ptr<Http>> idle_;
+  std::vector<std::unique_ptr<HttpConnection>> idle_;
   unsigned in_use_ = 0;
 };
 
