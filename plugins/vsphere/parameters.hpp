@@ -33,7 +33,7 @@ struct Parameters {
       "                           How the data is read (default: auto).\n"
       "libdir=<DIR>               vddk: directory of VMware's VDDK.\n"
       "compression=none|zlib|fastlz|skipz\n"
-      "                           vddk: compression of the network transfer (default: none).\n"
+      "                           vddk: compression of the transfer (default: none).\n"
       "vddk-transports=<MODES>    vddk: VDDK's own transports (default: nbdssl:nbd).\n"
       "vddk-config=<FILE>         vddk: configuration file for VDDK.\n"
       "nbd-uri=<URI>              nbd: NBD server that has the disk.\n"

@@ -77,8 +77,8 @@ class VmSession {
   TaskRunner tasks_;
   const std::unique_ptr<Transport> transport_;
   std::optional<StartupSignals> signals_;  // from the login to the end of start()
-  std::optional<RunLock> lock_;            // while there may be a snapshot of ours
-  std::optional<Snapshot> snapshot_;       // if it is ours
+  std::optional<RunLock> lock_;            // while a snapshot of this run may exist
+  std::optional<Snapshot> snapshot_;       // if this run created it
   Ref snapshot_ref_;                       // of the snapshot that is read
   std::map<int64_t, Since> since_;         // by device key
   std::vector<Disk> disks_;

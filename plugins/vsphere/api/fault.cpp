@@ -11,7 +11,7 @@ namespace vsphere {
 namespace {
 
 // The part that both shapes of a fault have: <XxxFault xsi:type="Xxx">...</XxxFault>. Without an
-// xsi:type the element's name tells the type.
+// xsi:type the type is in the element's name.
 Fault parse_detail(pugi::xml_node detail, std::string message) {
   Fault fault;
   fault.kind = soap::xsi_type(detail);

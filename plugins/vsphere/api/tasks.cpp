@@ -15,7 +15,7 @@ namespace {
 using clock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds create_deadline{900};  // quiescing waits for the guest
-// Merging the files copies what was written meanwhile. The server continues after the deadline.
+// Removing a snapshot copies what was written since. The server continues after the deadline.
 constexpr std::chrono::seconds remove_deadline{600};
 constexpr std::chrono::seconds reconfigure_deadline{300};
 

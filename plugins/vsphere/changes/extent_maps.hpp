@@ -23,7 +23,7 @@ using Allocated = std::optional<std::vector<extents::Range>>;
 extents::FrozenMap full_map(uint64_t capacity, const Allocated &allocated);
 
 // What has changed is data if it is allocated, else a hole that reads as zeroes. What has not changed
-// is a hole whose content is not told: "not in this layer". If the allocation is not known everything
+// is a hole that is not said to be zero: "not in this layer". If the allocation is not known everything
 // that has changed is data.
 extents::FrozenMap delta_map(uint64_t capacity, const std::vector<extents::Range> &changed,
                              const Allocated &allocated);

@@ -19,7 +19,7 @@ class ResponseReceiver {
   void on_header(std::string_view line);
 
   // A piece of the body of an answer with this status. Returns how many bytes were taken: all of them;
-  // or 0 if the transfer is to end, and then cut() is true. It ends if more bytes come than the range
+  // or 0 to end the transfer, and then cut() is true. It ends if more bytes come than the range
   // or max_body allows, or if the answer to a range has status 200: that is the whole file.
   size_t on_body(long status, std::string_view data);
 
