@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The parameters of the plugin, checked and read.
+// What the plugin's parameters come to.
 #pragma once
 
 #include <memory>
@@ -18,11 +18,11 @@ struct Settings {
   Credentials credentials;
   std::string vm;
   std::string disk;   // empty: all
-  std::string since;  // see since.hpp
+  std::string since;  // see changes/since.hpp; its path is absolute
   bool fail_on_reset = false;
   bool enable_tracking = false;
   bool quiesce = false;
-  std::string snapshot;  // of somebody else, to read: "current" or its moref; empty: make one
+  std::string snapshot;  // "current" or a moref; empty: create one
   TransportSettings transport;
   unsigned connections = 4;
   RetryPolicy retry;

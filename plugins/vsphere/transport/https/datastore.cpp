@@ -70,7 +70,7 @@ HttpResponse Datastore::send_once(const HttpRequest &request) {
 
 // If name and password are refused now, and were accepted before, then it is the server's passing
 // trouble, or the password was changed: a retry tells, but not many, for they may lock the account.
-HttpResponse Datastore::log_in(Http &http, HttpRequest request) {
+HttpResponse Datastore::log_in(HttpConnection &http, HttpRequest request) {
   request.basic = &credentials_;
   auto end_turn = [this](const HttpResponse *response) {
     std::lock_guard lock(mutex_);

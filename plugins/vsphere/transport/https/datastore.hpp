@@ -11,6 +11,7 @@
 #include <string>
 
 #include "common/util/log.hpp"
+#include "plugins/vsphere/api/service_tickets.hpp"
 #include "plugins/vsphere/http/pool.hpp"
 #include "plugins/vsphere/http/retry.hpp"
 #include "plugins/vsphere/transport/https/folder_url.hpp"
@@ -19,7 +20,7 @@ namespace vsphere {
 
 // Used by any number of threads. Reads are retried as the policy says: broken connections, timeouts,
 // server errors, sessions that have expired.
-class Datastore {
+class Datastore : public SharedSession {
  public:
   // The credentials must outlive it.
   Datastore(const Endpoint &endpoint, const Credentials &credentials, const RetryPolicy &policy,
@@ -36,16 +37,16 @@ class Datastore {
 
   // The session that the server gave us for these reads, as a cookie to log out with, or to speak to
   // its API with; empty if none.
-  std::string session() const;
+  std::string session() const override;
   // Takes over one that its API gave us, in place of `old`. False if that is not the session any more.
-  bool replace_session(const std::string &old, const std::string &cookie);
+  bool replace_session(const std::string &old, const std::string &cookie) override;
 
  private:
   HttpResponse get(const DatastoreFile &file, HttpRequest request);
   HttpResponse send_once(const HttpRequest &request);
   std::string session_or_turn();
   void forget(const std::string &cookie);
-  HttpResponse log_in(Http &http, HttpRequest request);
+  HttpResponse log_in(HttpConnection &http, HttpRequest request);
 
   const Credentials &credentials_;
   const RetryPolicy policy_;

@@ -26,10 +26,10 @@ std::string host_url(const std::string &host, const DatastoreFile &file) {
   return "https://" + host + path_on_host(file);
 }
 
-HostFile::HostFile(HttpPool &pool, TicketOffice &office, const DatastoreFile &file,
+HostFile::HostFile(HttpPool &pool, ServiceTickets &tickets, const DatastoreFile &file,
                    const Ticket &ticket, const RetryPolicy &policy, const util::Log &log)
     : pool_(pool),
-      office_(office),
+      tickets_(tickets),
       file_(file),
       url_(host_url(pool.endpoint().host, file)),
       policy_(policy),
@@ -62,7 +62,7 @@ uint64_t HostFile::probe(std::span<std::byte> buffer, uint64_t offset) {
   uint64_t size = checked(send_with(ticket_, request), request);
   HttpResponse again = send_with(ticket_, request);
   one_each_ = is_refusal(again);
-  if (one_each_) again = send_with(office_.acquire(url_).id, request);
+  if (one_each_) again = send_with(tickets_.acquire(url_).id, request);
   checked(again, request);
   return size;
 }
@@ -75,7 +75,7 @@ void HostFile::read(std::span<std::byte> buffer, uint64_t offset) {
 }
 
 HttpResponse HostFile::send_once(const HttpRequest &request) {
-  if (one_each_) return send_with(office_.acquire(url_).id, request);
+  if (one_each_) return send_with(tickets_.acquire(url_).id, request);
   std::string ticket = ticket_other_than("");
   HttpResponse response = send_with(ticket, request);
   if (is_refusal(response)) response = send_with(ticket_other_than(ticket), request);
@@ -88,7 +88,7 @@ std::string HostFile::ticket_other_than(const std::string &refused) {
     std::lock_guard lock(mutex_);
     if (ticket_ != refused) return ticket_;
   }
-  Ticket ticket = office_.acquire(url_);  // others may do so as well: any of them will do
+  Ticket ticket = tickets_.acquire(url_);  // others may do so as well: any of them will do
   std::lock_guard lock(mutex_);
   return ticket_ = ticket.id;
 }

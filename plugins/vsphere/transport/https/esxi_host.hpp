@@ -23,8 +23,8 @@ std::string host_url(const std::string &host, const DatastoreFile &file);
 // more often are asked for more with it, until they refuse it.
 class HostFile {
  public:
-  // The pool (of connections to that host) and the office must outlive it. `ticket` is for host_url().
-  HostFile(HttpPool &pool, TicketOffice &office, const DatastoreFile &file, const Ticket &ticket,
+  // The pool (of connections to that host) and the tickets must outlive it. `ticket` is for host_url().
+  HostFile(HttpPool &pool, ServiceTickets &tickets, const DatastoreFile &file, const Ticket &ticket,
            const RetryPolicy &policy, const util::Log &log);
 
   void disconnect() { pool_.disconnect(); }  // closes idle connections, for a fork
@@ -45,7 +45,7 @@ class HostFile {
   std::string ticket_other_than(const std::string &refused);
 
   HttpPool &pool_;
-  TicketOffice &office_;
+  ServiceTickets &tickets_;
   const DatastoreFile file_;
   const std::string url_;
   const RetryPolicy policy_;

@@ -16,7 +16,7 @@ std::string describe(const std::string &host, std::span<std::byte> buffer, uint6
 
 }  // namespace
 
-FlatFile::FlatFile(Routes routes, TicketOffice &tickets, const DatastoreFile &file, uint64_t size,
+FlatFile::FlatFile(Routes routes, ServiceTickets &tickets, const DatastoreFile &file, uint64_t size,
                    const util::Log &log)
     : routes_(std::move(routes)),
       tickets_(tickets),

@@ -24,8 +24,8 @@ class FlatFile : public DiskReader {
     std::unique_ptr<HostFile> host;  // null: there is no way past the server
   };
 
-  // The datastore and the office must outlive it.
-  FlatFile(Routes routes, TicketOffice &tickets, const DatastoreFile &file, uint64_t size,
+  // The datastore and the tickets must outlive it.
+  FlatFile(Routes routes, ServiceTickets &tickets, const DatastoreFile &file, uint64_t size,
            const util::Log &log);
 
   uint64_t size() const override { return size_; }
@@ -39,7 +39,7 @@ class FlatFile : public DiskReader {
   bool read_from_host(std::span<std::byte> buffer, uint64_t offset);
 
   const Routes routes_;
-  TicketOffice &tickets_;
+  ServiceTickets &tickets_;
   const DatastoreFile file_;
   const uint64_t size_;
   const util::Log log_;

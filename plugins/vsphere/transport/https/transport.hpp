@@ -40,7 +40,7 @@ class HttpsTransport : public Transport {
   const unsigned connections_;
   const util::Log log_;
   Datastore datastore_;
-  TicketOffice tickets_;
+  ServiceTickets tickets_;
   std::list<HttpPool> host_pools_;  // a machine may move to another host between two disks
   std::string unreachable_;         // a host that the other disks need not wait for
   std::string route_;               // of the last disk opened, for the log
