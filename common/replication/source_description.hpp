@@ -20,6 +20,10 @@ struct SourceDescription {
   std::string since;       // the checkpoint that a delta starts from; empty for "full"
   std::string checkpoint;  // what a destination holds once everything has been copied
 
+  // The source accepts a new connection only while it still shows this instant, so that one confirms all
+  // that was read before it was asked for. JSON: "confirm":"connection". False: the source cannot say.
+  bool confirm_by_connection = false;
+
   // The same disk, whatever the point in time.
   bool same_disk(const SourceDescription &other) const {
     return source == other.source && vm == other.vm && disk == other.disk;

@@ -3,8 +3,8 @@
 #include <filesystem>
 
 #include "common/replication/source_description.hpp"
-#include "common/replication/state_file.hpp"
 #include "common/replication/state_directory.hpp"
+#include "common/replication/state_file.hpp"
 #include "common/util/error.hpp"
 #include "common/util/file.hpp"
 #include "tests/unit/directory.hpp"
@@ -26,6 +26,19 @@ TEST_CASE("a description survives being written and read, in one short line") {
   CHECK(again->mode == "delta");
   CHECK(again->since == "52 de/1");
   CHECK(again->checkpoint == "52 de/2");
+  CHECK_FALSE(again->confirm_by_connection);
+  CHECK(line.find("confirm") == std::string::npos);
+
+  d.confirm_by_connection = true;
+  again = replication::parse_description(replication::format(d));
+  REQUIRE(again);
+  CHECK(again->confirm_by_connection);
+  for (const char *other : {"true", "\"ask\"", "1"}) {
+    again = replication::parse_description(
+        fmt::format("{{\"nbdkit-replicate\":1,\"confirm\":{}}}", other));
+    REQUIRE(again);
+    CHECK_FALSE(again->confirm_by_connection);
+  }
 }
 
 TEST_CASE("another source's description is none of ours") {
