@@ -42,7 +42,11 @@ class Call:
         order = self.service.orders.due(self.method)
         if order and order.kind == UNAVAILABLE:
             raise Unavailable
-        if order:
+        if order and order.kind == "huge":
+            return "<a/>" * (int(order.seconds) << 18)
+        if order and order.kind == "stall":
+            self.service.closing.wait(order.seconds)
+        elif order:
             raise order.fault()
         if self.session is None and not self._allowed_without_session():
             raise Fault("NotAuthenticated", "The session is not authenticated.",
