@@ -5,7 +5,7 @@
 #
 # VCENTER=python|vcsim: which simulator (tests/vcenter).
 
-load ../lib
+load ../../lib
 
 USER_NAME=administrator@vsphere.local
 SIZE=$((48 * 1024 * 1024 + 1536))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # nbdkit-replicate with a directory of states: all the disks of a machine by one command.
-load job
+load ../job
 load replicate
 
 # machine [SIMULATOR-ARGUMENTS...]: web1 with three disks, live.img, two.img and three.img.

@@ -2,7 +2,7 @@
 #
 # An increment is right with every client and every option, also those with which it is wrong without
 # delta and apply.
-load job
+load ../job
 
 @test "nbdcopy" { whole_then_increment nbdcopy; }
 @test "nbdcopy --destination-is-zero" { whole_then_increment nbdcopy --destination-is-zero; }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # FANOUT_ROUNDS=100 for the long one, FANOUT_SEED to see one again.
-load ../lib
+load ../../lib
 
 # counter NAME: of the async destination.
 counter() {
@@ -9,7 +9,7 @@ counter() {
 }
 
 @test "destinations killed and back again under fio: after the drain all are the primary" {
-    timeout 1500 "$SOURCE/tests/system/fanout_kill.py" "${FANOUT_ROUNDS:-10}" "${FANOUT_SEED:-$RANDOM}" > out 2>&1 ||
+    timeout 1500 "$SOURCE/tests/system/durability/fanout_kill.py" "${FANOUT_ROUNDS:-10}" "${FANOUT_SEED:-$RANDOM}" > out 2>&1 ||
         { cat out; grep -h 'error:\|warning:' fanout.log | tail -n 20; false; }
     cat out
     grep -q 'all equal at the end' out

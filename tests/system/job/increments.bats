@@ -3,7 +3,7 @@
 # Every client, with changes that are aligned to nothing and that end in a part of a sector, to every
 # kind of destination, from a source that costs little: the destination is equal, the state settled,
 # and the source was not read more than the delta wants.
-load ../lib
+load ../../lib
 
 SIZE=$((6 * 1024 * 1024 + 777))
 SECTORS=$(((SIZE + 511) / 512 * 512))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # Many replications: one after the other, each from where the one before ended, and several at once.
-load job
+load ../job
 
 MEMORY=$((96 * 1024)) # KiB that no server may exceed
 

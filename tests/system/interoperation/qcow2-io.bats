@@ -2,7 +2,7 @@
 #
 # Other people's testers on our images: fio with checksums, and thousands of operations of qemu-io,
 # compared with a raw file.
-load ../lib
+load ../../lib
 
 @test "fio: random writes of 512 bytes to 1 MiB, verified, then over it trims and zeroes" {
     for cluster in 512 64K 2M; do

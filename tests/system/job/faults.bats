@@ -2,7 +2,7 @@
 #
 # What goes wrong on the way: one line that says what to do, nothing left behind, and the same command
 # run again finishes the work.
-load job
+load ../job
 
 # source_refused TEXT [ARGUMENTS...]: the source server ends with one line that holds TEXT, and the
 # simulator has no snapshot.

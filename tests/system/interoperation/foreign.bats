@@ -2,7 +2,7 @@
 #
 # A source that is not ours: the script of nbdkit-replicate-delta(7), taken from that page, and the
 # commands around it.
-load ../lib
+load ../../lib
 
 prepare() {
     # The first paragraph of the page that is a shell script.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # nbdkit-replicate: the whole job by one command, and what may end it early.
-load job
+load ../job
 load replicate
 
 OPTIONS+=(--state web1.state)

@@ -2,7 +2,7 @@
 #
 # The Debian package: what it says of itself, what is in it, and that all of it works where it is
 # unpacked.
-load job
+load ../job
 
 setup_file() {
     cd "$BATS_FILE_TMPDIR"

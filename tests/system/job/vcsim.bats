@@ -2,7 +2,7 @@
 #
 # The whole job once more, from VMware's own simulator: what it understands of our requests was not
 # written by us. Skipped where it cannot be built (tests/vcenter/vcsim/build).
-load job
+load ../job
 
 VCENTER=vcsim
 

@@ -2,7 +2,7 @@
 #
 # The demonstration, over a small disk that is given to it; with a file system of its own making it is
 # run by hand.
-load ../lib
+load ../../lib
 
 @test "scripts/demo replicates an image, whole and then incrementally, and leaves nothing behind" {
     random_file disk.img 24M
