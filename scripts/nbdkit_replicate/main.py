@@ -5,12 +5,12 @@ import shlex
 import sys
 
 from . import ME, Failure, say
-from .checks import check_copy, check_names, check_no_secret
-from .commands import Job
-from .dry_run import Lines
-from .replica import TROUBLE
-from .run import Run
-from .server import ask_password
+from .plan.checks import check_copy, check_names, check_no_secret
+from .plan.commands import Job
+from .plan.shell import Lines
+from .run.disk import TROUBLE
+from .run.machine import Run
+from .programs.server import ask_password
 
 
 def positive(text):

@@ -79,9 +79,7 @@ fits() {
         echo "-rwxr-xr-x /usr/bin/nbdkit-replicate"
         echo "-rw-r--r-- /usr/share/man/man1/nbdkit-replicate.1.gz"
         echo "-rw-r--r-- /usr/share/man/man7/nbdkit-replicate-delta.7.gz"
-        for file in "$SOURCE"/scripts/nbdkit_replicate/*.py; do
-            echo "-rw-r--r-- /usr/share/nbdkit-replicate/nbdkit_replicate/$(basename "$file")"
-        done
+        (cd "$SOURCE/scripts" && find nbdkit_replicate -name '*.py' -printf '-rw-r--r-- /usr/share/nbdkit-replicate/%p\n')
         echo "-rw-r--r-- /usr/lib/systemd/system/nbdkit-replicate@.service"
         echo "-rw-r--r-- /usr/lib/systemd/system/nbdkit-replicate@.timer"
         for name in changelog.gz copyright; do

@@ -4,10 +4,10 @@ import json
 import os
 import re
 
-from . import Failure, say
+from .. import Failure, say
 from .commands import DISK
-from .facts import mib
-from .parameters import destination_name, has, image_file
+from ..programs.source import mib
+from ..parameters import destination_name, has, image_file
 
 # What is one disk's own.
 OF_ONE_DISK = ("file", "apply-stats", "fanout-state", "fanout-stats")

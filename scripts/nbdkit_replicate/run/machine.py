@@ -9,12 +9,12 @@ import signal
 import tempfile
 import time
 
-from . import ME, Failure, say
-from .facts import disks_of
-from .parameters import has
+from .. import ME, Failure, say
+from ..programs.source import disks_of
+from ..parameters import has
 from .progress import Progress
-from .replica import Replica
-from .server import Server
+from .disk import Replica
+from ..programs.server import Server
 
 PAUSE = 0.05  # seconds between two looks
 

@@ -6,7 +6,7 @@ import subprocess
 
 import nbd
 
-from . import Failure
+from .. import Failure
 
 
 def mib(count):

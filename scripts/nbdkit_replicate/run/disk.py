@@ -6,11 +6,11 @@ import subprocess
 
 import nbd
 
-from . import Failure, say
-from .checks import check_copy, check_state, late_destinations
-from .facts import Facts
-from .parameters import value
-from .server import Server, outcome
+from .. import Failure, say
+from ..plan.checks import check_copy, check_state, late_destinations
+from ..programs.source import Facts
+from ..parameters import value
+from ..programs.server import Server, outcome
 
 # Beside Failure: what the system and the other programs may do to us.
 TROUBLE = (OSError, ValueError, KeyError, nbd.Error, subprocess.CalledProcessError)

@@ -3,7 +3,7 @@
 import os
 import urllib.parse
 
-from .parameters import add_default, creates_image, destination_name, has, value
+from ..parameters import add_default, creates_image, destination_name, has, value
 
 DISK = "{disk}"  # in a parameter of a destination: the name of the disk
 

@@ -7,8 +7,8 @@ import signal
 import subprocess
 import sys
 
-from . import Failure, say
-from .commands import uri_of
+from .. import Failure, say
+from ..plan.commands import uri_of
 
 ASK = "password=-"
 
