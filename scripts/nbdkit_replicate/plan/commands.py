@@ -1,108 +1,83 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The command lines of the programs, without what tells the servers where to listen."""
-import os
+"""The command lines of a run, without the options that tell a server where to listen."""
 import urllib.parse
+from dataclasses import dataclass
 
-from ..parameters import add_default, creates_image, destination_name, has, value
+from ..contract import BACKING, apply_parameters, destination_name, image_size, module, source_parameters
+from ..parameters import add_default, has
+from .replication import DiskCopy, Module, Replication
 
-DISK = "{disk}"  # in a parameter of a destination: the name of the disk
 
-
-def uri_of(socket, export=""):
+def uri_of(socket: str, export: str = "") -> str:
     return f"nbd+unix:///{urllib.parse.quote(export)}?socket={socket}"
 
 
-class Job:
-    """What the command line asks for."""
+@dataclass(frozen=True)
+class Circumstances:
+    """What a target's parameters depend on and only a run knows. The words may be a shell's, see shell.py."""
 
-    def __init__(self, given):
-        self.given = given
-        # A directory of states is for all the disks of the source; else there is one disk.
-        self.several = given.state.endswith("/") or os.path.isdir(given.state)
-        self.state = os.path.join(given.state, "") if self.several else given.state
-        self.progress = given.progress
-        self.at_once = given.at_once
+    size: str | None  # of the image that the target creates; None: it creates none
+    fanout_new: str | None  # a parameter for destinations that are added; None: they equal the primary
+    lacks_backing: bool
 
-    def copy(self, disk=None):
-        return Copy(self, disk)
-
-    def disks_with_state(self):
-        """Those that an earlier run knew; None is the only one."""
-        if not self.several:
-            return [None]
-        files = sorted(os.listdir(self.state)) if os.path.isdir(self.state) else []
-        return [file.removesuffix(".state") for file in files if file.endswith(".state")]
-
-    def source(self):
-        plugin, *parameters = self.given.source
-        if plugin == "vsphere":
-            add_default(parameters, "since", f"@{self.state}")
-        parameters.append(f"delta-owed={self.state}")
-        return ["nbdkit", *self.nbdkit(["delta", "coalesce"], plugin, parameters)]
-
-    def nbdkit(self, filters, plugin, parameters):
-        filters = [f"--filter={self.module('filter', name)}" for name in filters]
-        verbose = ["-v"] if self.given.verbose else []
-        return [*verbose, *filters, self.module("plugin", plugin), *parameters]
-
-    def module(self, kind, name):
-        """The path of a module in a build tree that is not installed; else its name, for nbdkit to find."""
-        build = self.given.build
-        path = os.path.join(build or "", f"{kind}s", name, f"nbdkit-{name}-{kind}.so")
-        return os.path.abspath(path) if build and os.path.exists(path) else name
+    @classmethod
+    def of(cls, disk: DiskCopy, size: int) -> "Circumstances":
+        """As things are now. size: of the disk."""
+        return cls(
+            size=str(image_size(size)) if disk.creates_image() else None,
+            # A destination that is added later has none of what earlier runs have copied.
+            fanout_new="fanout-new=owed" if disk.has_state() else None,
+            lacks_backing=disk.lacks_backing())
 
 
-class Copy:
-    """The copy of one disk: its state, its destinations, and the client that feeds them."""
+def source_command(replication: Replication) -> list[str]:
+    plugin = replication.source.plugin
+    parameters = source_parameters(plugin, replication.source.parameters, replication.state)
+    return ["nbdkit", *_nbdkit(replication, ["delta", "coalesce"], Module(plugin, tuple(parameters)))]
 
-    def __init__(self, job, disk):
-        def named(words):
-            return [word.replace(DISK, disk) for word in words] if job.several else list(words)
 
-        self.job = job
-        self.disk = disk
-        self.export = disk or ""
-        self.state = f"{job.state}{disk}.state" if job.several else job.state
-        self.plugin, *self.parameters = named(job.given.target)
-        self.also = [named(words) for words in job.given.also]
+def target_command(disk: DiskCopy, source_uri: str, now: Circumstances, stats: str | None = None) -> list[str]:
+    """stats: a file for fanout's counters, unless the user has named one."""
+    parameters = list(disk.target.parameters)
+    if now.lacks_backing:
+        parameters = [p for p in parameters if not p.startswith(BACKING)]
+    if now.size is not None:
+        add_default(parameters, "size", now.size)
+    parameters += apply_parameters(source_uri, disk.state)
+    filters = ["apply"]
+    if disk.also:
+        filters.append("fanout")
+        parameters = _with_fanout(disk, parameters, now, stats)
+    replication = disk.replication
+    threads = ["-t", str(replication.threads)] if replication.threads else []
+    return ["nbdkit", *threads, *_nbdkit(replication, filters, Module(disk.target.plugin, tuple(parameters)))]
 
-    def creates_image(self):
-        return creates_image(self.plugin, self.parameters)
 
-    def fanout_new(self):
-        """What a destination that is added to a replication is owed."""
-        # An increment is not enough for one that has not had the rest.
-        return ["fanout-new=owed"] if os.path.exists(self.state) else []
+def client_command(source_uri: str, target_uri: str, progress: str | None = None) -> list[str]:
+    """progress: an option of nbdcopy."""
+    return ["nbdcopy", "--flush", *([progress] if progress else []), source_uri, target_uri]
 
-    def target(self, source_uri, size, stats=None):
-        """size: in bytes, or the text of a command that prints it. stats: a file for fanout's counters."""
-        parameters = self.without_missing_backing()
-        if self.creates_image():
-            add_default(parameters, "size", size)
-        parameters += [f"apply-from={source_uri}", f"apply-state={self.state}"]
-        filters = ["apply"]
-        if self.also:
-            filters.append("fanout")
-            add_default(parameters, "fanout-state", self.fanout_directory())
-            if not has(parameters, "fanout-new"):
-                parameters += self.fanout_new()
-            if stats:
-                add_default(parameters, "fanout-stats", stats)
-        for uri, *options in self.also:
-            add_default(options, "fanout-name", destination_name(uri, options))
-            parameters += [f"fanout-dest={uri}", *options]
-        threads = ["-t", str(self.job.given.threads)] if self.job.given.threads else []
-        return ["nbdkit", *threads, *self.job.nbdkit(filters, self.plugin, parameters)]
 
-    def without_missing_backing(self):
-        """A disk that comes later than the others has no image of an earlier run. It is copied whole."""
-        backing = value(self.parameters, "backing")
-        late = self.job.several and backing is not None and not (os.path.exists(self.state) or os.path.exists(backing))
-        return [p for p in self.parameters if not (late and p.startswith(("backing=", "backing-format=")))]
+def _with_fanout(disk: DiskCopy, parameters: list[str], now: Circumstances, stats: str | None) -> list[str]:
+    """What is for all destinations, then what is for each: fanout-dest= begins the parameters of one."""
+    result = list(parameters)
+    add_default(result, "fanout-state", disk.fanout_state)
+    if now.fanout_new and not has(result, "fanout-new"):
+        result.append(now.fanout_new)
+    if stats:
+        add_default(result, "fanout-stats", stats)
+    for destination in disk.also:
+        own = list(destination.parameters)
+        add_default(own, "fanout-name", destination_name(destination.uri, own))
+        result += [f"fanout-dest={destination.uri}", *own]
+    return result
 
-    def fanout_directory(self):
-        return value(self.parameters, "fanout-state") or self.state + ".fanout"
 
-    def client(self, source_uri, target_uri, progress=None):
-        """progress: an option of nbdcopy."""
-        return ["nbdcopy", "--flush", *([progress] if progress else []), source_uri, target_uri]
+def _nbdkit(replication: Replication, filters: list[str], plugin: Module) -> list[str]:
+    build = replication.build
+    return [
+        *(["-v"] if replication.verbose else []),
+        *(f"--filter={module('filter', name, build)}" for name in filters),
+        module("plugin", plugin.plugin, build),
+        *plugin.parameters,
+    ]

@@ -1,76 +1,63 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The servers that a run starts."""
-import getpass
+"""An nbdkit server on a Unix socket."""
+import asyncio
 import os
-import re
-import signal
-import subprocess
-import sys
+from collections.abc import Sequence
 
-from .. import Failure, say
+from ..contract import inherited_descriptors
+from ..messages import Failure, say
 from ..plan.commands import uri_of
+from .password import passed_by_descriptor
+from .process import Process, outcome
 
-ASK = "password=-"
-
-
-def ask_password(parameters):
-    """It is asked for here, for the servers have no terminal, and is handed on by a descriptor."""
-    if ASK not in parameters:
-        return None
-    return getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
-
-
-def outcome(status):
-    return f"signal {-status}" if status < 0 else f"status {status}"
+POLL = 0.05  # seconds between two looks for the file that says that the server is ready
 
 
 class Server:
-    """An nbdkit with a socket of its own; it ends when we do, however that happens."""
+    """It ends when nbdkit-replicate ends, also if that is killed."""
 
-    def __init__(self, name, command, socket, password=None):
-        """password: for a parameter that asks for one."""
-        self.name = name
-        self.socket = socket
-        self.started = False
-        self.ready = socket + ".pid"
-        command = [command[0], "-f", "--exit-with-parent", "-U", self.socket, "-P", self.ready, *command[1:]]
-        reading = None
-        if password is not None:
-            reading, writing = os.pipe()
-            os.write(writing, password.encode())
-            os.close(writing)
-            command = [f"password=-{reading}" if word == ASK else word for word in command]
-        inherited = [int(match[1]) for word in command if (match := re.fullmatch(r"password=-(\d+)", word))]
-        # Out of the terminal's group: its Ctrl-C would end the source before the destination.
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=inherited, process_group=0)
-        if reading is not None:
-            os.close(reading)
+    def __init__(self, name: str, socket: str, process: Process) -> None:
+        self._name = name
+        self._socket = socket
+        self._process = process
+        self._started = False  # it accepts connections, or has done so
 
-    def uri(self, export=""):
-        return uri_of(self.socket, export)
+    @classmethod
+    async def start(cls, name: str, command: Sequence[str], socket: str, password: str | None = None) -> "Server":
+        """name: for messages. password: for a parameter that asks for one. Must not be cancelled, which would kill
+        the server (Process.start): a source that is killed leaves its snapshot behind."""
+        program, *arguments = command
+        options = ["-f", "--exit-with-parent", "-U", socket, "-P", _ready_file(socket)]
+        with passed_by_descriptor([program, *options, *arguments], password) as words:
+            return cls(name, socket, await Process.start(words, inherited_descriptors(words)))
 
-    def is_ready(self):
-        return os.path.exists(self.ready) and os.path.getsize(self.ready) > 0
+    def uri(self, export: str = "") -> str:
+        return uri_of(self._socket, export)
 
-    def wait_ready(self, check):
-        """Steps (run.py). check(): throws when it is to be given up."""
-        while not self.is_ready():
-            check()
-            if self.process.poll() is not None:
-                raise Failure(f"the {self.name} server did not start, see above")
-            yield
-        self.started = True
+    async def wait_ready(self) -> None:
+        """Until it accepts connections. There is no limit: a source may have to wait for its snapshot."""
+        ready = _ready_file(self._socket)
+        while not (os.path.exists(ready) and os.path.getsize(ready) > 0):
+            if not self._process.running:
+                raise Failure(f"the {self._name} server did not start, see above")
+            await asyncio.sleep(POLL)
+        self._started = True
 
-    def kill(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGKILL)
+    def kill(self) -> None:
+        self._process.kill()
 
-    def stop(self):
-        """Steps (run.py) that return whether it ended as it should."""
-        if self.process.poll() is None:
-            self.process.terminate()
-        while (status := self.process.poll()) is None:
-            yield
-        if status != 0 and self.started:
-            say(f"the {self.name} server ended with {outcome(status)}, see above")
+    async def stop(self) -> bool:
+        """Ends it, and waits until it has: a target completes what is missing, a source removes its snapshot.
+
+        Returns whether it succeeded in that.
+        """
+        self._process.terminate()
+        status = await self._process.wait()
+        if status != 0 and self._started:
+            say(f"the {self._name} server ended with {outcome(status)}, see above")
         return status == 0
+
+
+def _ready_file(socket: str) -> str:
+    """nbdkit's PID file, which it writes when it accepts connections."""
+    return socket + ".pid"

@@ -1,90 +1,92 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One disk's part of a run: its destination server, nbdcopy, and what the state says in the end."""
+"""The run of one disk: its target server, nbdcopy, and the check of the result."""
 import os
-import signal
-import subprocess
 
-import nbd
-
-from .. import Failure, say
-from ..plan.checks import check_copy, check_state, late_destinations
-from ..programs.source import Facts
+from ..messages import RUN_AGAIN, Failure, say
 from ..parameters import value
-from ..programs.server import Server, outcome
+from ..plan.checks import check_disk
+from ..plan.commands import Circumstances, target_command
+from ..plan.replication import DiskCopy
+from ..programs.client import Client
+from ..programs.process import outcome
+from ..programs.server import Server
+from ..programs.source import DiskFacts, ask_disk
+from .context import RunContext
+from .result import check_destinations, check_state
 
-# Beside Failure: what the system and the other programs may do to us.
-TROUBLE = (OSError, ValueError, KeyError, nbd.Error, subprocess.CalledProcessError)
+# What a disk may fail with while the others go on. All else is a bug.
+EXPECTED = (Failure, OSError, ValueError)
 
 
-class Replica:
-    def __init__(self, copy, run):
-        self.copy = copy
-        self.run = run
-        self.target = None  # its server
-        self.client = None  # nbdcopy
-        self.complete = False
+class DiskRun:
+    def __init__(self, disk: DiskCopy, number: int, context: RunContext) -> None:
+        """number: of the disk in this run, for the names of its temporary files."""
+        self._disk = disk
+        self._context = context
+        self._source_uri = context.source.uri(disk.export)
+        self._socket = context.file(f"{number}.sock")
+        self._stats = value(disk.target.parameters, "fanout-stats") or context.file(f"{number}.stats")
 
-    def say(self, text):
-        say(f"disk {self.copy.disk}: {text}" if self.copy.disk else text)
-
-    def interrupt(self, number):
-        """The client ends; who waits for it ends the server. By SIGKILL both are ended: what is owed is known
-        at every instant."""
-        if self.client and self.client.poll() is None:
-            self.client.send_signal(number)
-        if self.target and number == signal.SIGKILL:
-            self.target.kill()
-
-    def steps(self, source, place):
-        """All of it (run.py). place: the beginning of the names of temporary files."""
+    async def run(self) -> bool:
+        """Returns whether the copy is complete. What is not, and why, has been said."""
         try:
-            yield from self.replicate(source, place)
-            self.complete = True
-        except Failure as e:
-            self.say(str(e))
-        except TROUBLE as e:
-            self.say(f"{e}")
+            await self._replicate()
+        except EXPECTED as e:
+            self._say(str(e))
+            return False
+        return True
 
-    def replicate(self, source, place):
-        copy = self.copy
-        self.run.check()
-        check_copy(copy)  # of those with a state it is known; the source has told of the others
-        facts = Facts(source.uri(copy.export))
-        self.say(facts.told())
-        stats = value(copy.parameters, "fanout-stats") or place + ".stats"
-        if copy.also:
-            os.makedirs(copy.fanout_directory(), exist_ok=True)
-        command = copy.target(source.uri(copy.export), facts.sectors(), stats)
-        self.target = Server("destination", command, place + ".sock", self.run.target_password)
-        sound = True
+    async def _replicate(self) -> None:
+        with self._context.interruption.scope():
+            check_disk(self._disk)  # only now is it known which disks without a state there are
+            facts = await ask_disk(self._source_uri)
+        self._say(facts.summary())
+        if not await self._copy(facts):
+            raise Failure(f"the copy is not complete; {RUN_AGAIN}")
+        check_state(self._disk.state, facts)
+        if self._disk.also:
+            check_destinations(self._stats)
+
+    async def _copy(self, facts: DiskFacts) -> bool:
+        """Returns whether nbdcopy and the target have succeeded."""
+        if self._disk.also:
+            os.makedirs(self._disk.fanout_state, exist_ok=True)
+        now = Circumstances.of(self._disk, facts.size)
+        command = target_command(self._disk, self._source_uri, now, self._stats)
+        target = await Server.start("destination", command, self._socket, self._context.target_password)
+        copied = False
+        with self._context.interruption.expendable(target):
+            try:
+                with self._context.interruption.scope():
+                    await target.wait_ready()
+                copied = await self._run_client(target)
+            finally:
+                # It completes what nbdcopy has left out, for as long as that takes.
+                completed = await target.stop()
+        return copied and completed
+
+    async def _run_client(self, target: Server) -> bool:
+        """Returns whether nbdcopy has succeeded. It has ended in any case, as the target must end after it."""
+        client = await self._start_client(target)
+        with self._context.interruption.expendable(client):
+            try:
+                with self._context.interruption.scope():
+                    status = await client.wait()
+            finally:
+                await client.stop()
+        if status != 0:
+            self._say(f"nbdcopy ended with {outcome(status)}, see above")
+        return status == 0
+
+    async def _start_client(self, target: Server) -> Client:
+        progress, replication = self._context.progress, self._disk.replication
+        if progress is None or self._disk.name is None:
+            return await Client.start(self._source_uri, target.uri(), bar=replication.progress)
+        pipe = progress.open(self._disk.name)
         try:
-            yield from self.target.wait_ready(self.run.check)
-            self.run.check()
-            self.start_client(source)
-            while (status := self.client.poll()) is None:
-                yield
-            self.run.check()
-            if status != 0:
-                self.say(f"nbdcopy ended with {outcome(status)}, see above")
-                sound = False
+            return await Client.start(self._source_uri, target.uri(), percent_to=pipe)
         finally:
-            sound = (yield from self.target.stop()) and sound
-        if not sound:
-            raise Failure("the copy is not complete; run the same again to go on")
-        check_state(copy.state, facts)
-        if copy.also and (late := late_destinations(stats)):
-            raise Failure("; ".join(late) + "; see above, and run the same again")
-
-    def start_client(self, source):
-        progress, pipe = None, None
-        if self.run.progress:
-            pipe = self.run.progress.pipe_for(self.copy.disk)
-            progress = f"--progress={pipe}"
-        elif self.copy.job.progress:
-            progress = "--progress"
-        command = self.copy.client(source.uri(self.copy.export), self.target.uri(), progress)
-        self.client = subprocess.Popen(command, process_group=0, pass_fds=[pipe] if pipe else [])
-        if pipe:
             os.close(pipe)
-        if self.run.signal is not None:  # it came a moment ago
-            self.client.terminate()
+
+    def _say(self, text: str) -> None:
+        say(f"disk {self._disk.name}: {text}" if self._disk.name else text)

@@ -1,103 +1,87 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One run: the source, and the replicas of its disks, several at once.
-
-What takes its time is a generator that yields while it waits, here called steps: so one thread, which
-signals can interrupt, follows all of it.
-"""
+"""The run of all disks of a source. One source server serves them all, so they are of one instant."""
+import asyncio
 import os
-import signal
 import tempfile
-import time
 
-from .. import ME, Failure, say
-from ..programs.source import disks_of
+from .. import PROGRAM
+from ..messages import RUN_AGAIN, Failure, say
 from ..parameters import has
-from .progress import Progress
-from .disk import Replica
+from ..plan.commands import source_command
+from ..plan.replication import Replication
 from ..programs.server import Server
-
-PAUSE = 0.05  # seconds between two looks
-
-
-def follow(steps):
-    """To their end; returns what they return."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
-        time.sleep(PAUSE)
+from ..programs.source import list_disks
+from .context import RunContext
+from .disk import DiskRun
+from .interruption import Interruption
+from .progress import Progress
 
 
-def follow_all(waiting, at_once, tick):
-    """Each to its end, so many at once. tick(): called now and then."""
-    waiting, begun = list(waiting), []
-    while waiting or begun:
-        while waiting and len(begun) < at_once:
-            begun.append(waiting.pop(0))
-        done = object()
-        begun = [steps for steps in begun if next(steps, done) is not done]
-        tick()
-        if begun:
-            time.sleep(PAUSE)
+class MachineRun:
+    def __init__(self, replication: Replication, source_password: str | None, target_password: str | None) -> None:
+        self._replication = replication
+        self._source_password = source_password
+        self._target_password = target_password
+        self._interruption = Interruption()
 
-
-class Run:
-    def __init__(self, job, source_password, target_password):
-        self.job = job
-        self.source_password = source_password
-        self.target_password = target_password
-        self.signal = None
-        self.replicas = []
-        self.progress = Progress() if job.progress and job.several else None
-        for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
-            signal.signal(number, self.interrupt)
-
-    def interrupt(self, number, _frame):
-        """The second time the destinations are not waited for. The source is, for its snapshot's sake."""
-        if self.signal is None:
-            say(f"{signal.Signals(number).name}: ending, which saves what is owed and removes the snapshot; "
-                "once more, and the destination is not waited for")
-            with_what = signal.SIGTERM
-        else:
-            with_what = signal.SIGKILL
-        self.signal = number
-        for replica in self.replicas:
-            replica.interrupt(with_what)
-
-    def check(self):
-        if self.signal is not None:
-            raise Failure("interrupted; run the same again to go on")
-
-    def run(self):
-        """Returns whether everything has been copied."""
-        with tempfile.TemporaryDirectory(prefix=ME + ".") as directory:
-            source = Server("source", self.job.source(), os.path.join(directory, "source.sock"), self.source_password)
-            sound = False
+    async def run(self) -> bool:
+        """Returns whether everything has been copied. The order of the end: nbdcopy, targets, source, directory."""
+        self._interruption.handle_signals()
+        if self._replication.several:
+            os.makedirs(self._replication.state, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=PROGRAM + ".") as directory:
+            command = source_command(self._replication)
+            source = await Server.start("source", command, os.path.join(directory, "source.sock"),
+                                        self._source_password)
             try:
-                follow(source.wait_ready(self.check))
-                complete = self.with_source(source, directory)
+                with self._interruption.scope():
+                    await source.wait_ready()
+                complete = await self._copy_disks(source, directory)
             finally:
-                sound = follow(source.stop())
-        if not sound and complete:
-            raise Failure("the copy is not complete; run the same again to go on")
-        return sound and complete
+                ended_well = await source.stop()
+        if complete and not ended_well:
+            raise Failure(f"the copy is not complete; {RUN_AGAIN}")
+        return complete and ended_well
 
-    def with_source(self, source, directory):
-        disks = disks_of(source.uri()) if self.job.several else [None]
-        gone = [disk for disk in self.job.disks_with_state() if disk not in disks]
-        if has(self.job.given.source, "disk"):  # which leaves the others out
-            gone = []
-        self.replicas = [Replica(self.job.copy(disk), self) for disk in disks]
-        follow_all([replica.steps(source, os.path.join(directory, str(number)))
-                    for number, replica in enumerate(self.replicas)],
-                   self.job.at_once, self.progress.update if self.progress else lambda: None)
-        if self.progress:
-            self.progress.end()
-        for disk in gone:
-            say(f"disk {disk}: the source does not have it any more; if that is right, remove "
-                f"{self.job.copy(disk).state}")
-        late = sum(not replica.complete for replica in self.replicas)
-        if late and self.job.several:
+    async def _copy_disks(self, source: Server, directory: str) -> bool:
+        with self._interruption.scope():
+            disks = await self._disks(source)
+        progress = Progress() if self._replication.progress and self._replication.several else None
+        context = RunContext(source, directory, self._interruption, progress, self._target_password)
+        runs = [DiskRun(self._replication.disk(name), number, context) for number, name in enumerate(disks)]
+        try:
+            complete = await self._run_all(runs)
+        finally:
+            if progress:
+                progress.end()
+        return self._report(disks, complete)
+
+    async def _disks(self, source: Server) -> list[str | None]:
+        return [*await list_disks(source.uri())] if self._replication.several else [None]
+
+    async def _run_all(self, runs: list[DiskRun]) -> list[bool]:
+        """In their order, at_once at the same time. A bug in one does not keep the others from ending in order."""
+        slots = asyncio.Semaphore(self._replication.at_once)
+
+        async def run(disk: DiskRun) -> bool:
+            async with slots:
+                return await disk.run()
+
+        results = await asyncio.gather(*map(run, runs), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return [result is True for result in results]
+
+    def _report(self, disks: list[str | None], complete: list[bool]) -> bool:
+        """Says what is missing of the whole. Returns whether nothing is."""
+        missing = [name for name in self._replication.known_disks() if name not in disks]
+        if has(self._replication.source.parameters, "disk"):  # which leaves the others out
+            missing = []
+        for name in missing:
+            say(f"disk {name}: the source no longer has this disk; if that is intended, remove "
+                f"{self._replication.disk(name).state}")
+        late = complete.count(False)
+        if late and self._replication.several:
             say(f"{late} of {len(disks)} disks are not complete, see above")
-        return not late and not gone
+        return not late and not missing

@@ -1,38 +1,53 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One line for the progress of several copies, made of what nbdcopy --progress=FD tells of each."""
-import contextlib
+"""One line on the terminal with the progress of several copies."""
+import asyncio
 import os
 import sys
 
 
 class Progress:
-    def __init__(self):
-        self.pipes = {}  # disk -> where its nbdcopy writes "45/100" lines
-        self.percent = {}
-        self.shown = ""
+    """Each nbdcopy writes lines of N/100 into a pipe of its own."""
 
-    def pipe_for(self, disk):
-        """For one nbdcopy, which inherits it; to be closed here when that has been started."""
+    def __init__(self) -> None:
+        self._pipes: dict[str, int] = {}  # disk -> the end that is read; until the nbdcopy has closed its own
+        self._percent: dict[str, str] = {}
+        self._shown = ""
+
+    def open(self, disk: str) -> int:
+        """Returns the end for an nbdcopy to write to. The caller closes it once nbdcopy has inherited it."""
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
-        self.pipes[disk] = reading
-        self.percent[disk] = "0"
+        self._pipes[disk] = reading
+        self._percent[disk] = "0"
+        asyncio.get_running_loop().add_reader(reading, self._read, disk)
+        self._show()
         return writing
 
-    def update(self):
-        for disk, pipe in self.pipes.items():
-            with contextlib.suppress(BlockingIOError):
-                lines = os.read(pipe, 65536).decode().splitlines()
-                if lines:
-                    self.percent[disk] = lines[-1].partition("/")[0]
-        line = "  ".join(f"{disk}: {percent}%" for disk, percent in self.percent.items())
-        if line != self.shown:
-            print(f"\r{line}", end="", file=sys.stderr, flush=True)
-            self.shown = line
-
-    def end(self):
-        if self.shown:
+    def end(self) -> None:
+        """All nbdcopys have ended: shows what they have written last, and ends the line."""
+        for disk in list(self._pipes):
+            while self._read(disk):
+                pass
+        if self._shown:
             print(file=sys.stderr)
-        for pipe in self.pipes.values():
-            os.close(pipe)
-        self.pipes.clear()
+
+    def _read(self, disk: str) -> bool:
+        """Returns False once all has been read."""
+        pipe = self._pipes[disk]
+        try:
+            lines = os.read(pipe, 65536).decode().splitlines()
+        except BlockingIOError:
+            return False
+        if not lines:
+            asyncio.get_running_loop().remove_reader(pipe)
+            os.close(self._pipes.pop(disk))
+            return False
+        self._percent[disk] = lines[-1].partition("/")[0]
+        self._show()
+        return True
+
+    def _show(self) -> None:
+        line = "  ".join(f"{disk}: {percent}%" for disk, percent in self._percent.items())
+        if line != self._shown:
+            print(f"\r{line}", end="", file=sys.stderr, flush=True)
+            self._shown = line

@@ -133,7 +133,7 @@ data_in() { qemu-img map --output=json -f qcow2 "$1" | jq '[.[] | select(.depth 
     [ "$status" = 1 ]
     [[ "$output" == *"disk 2002: the whole disk is copied"* ]]
     [[ "$output" == *"disk 2000: "*" have changed since"* ]]
-    [[ "$output" == *"disk 2003: the source does not have it any more"*"remove states/2003.state"* ]]
+    [[ "$output" == *"disk 2003: the source no longer has this disk"*"remove states/2003.state"* ]]
     all_copied
     # The one that is asked for is there.
     replicate_now --state states/ "${FROM[@]}" disk=2001 "${TO[@]}"

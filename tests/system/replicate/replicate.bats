@@ -233,7 +233,7 @@ JOB
         --also "$(uri dr)" fanout-name=dr fanout-mode=async fanout-rate=64K
     until_true 60 grep -q '"owed":\[\]' web1.state
     kill -TERM "$run"
-    until_true 10 grep -q 'once more' run.log
+    until_true 10 grep -q 'a second signal' run.log
     gone "$run" && return 1
     kill -TERM "$run"
     local status=0
