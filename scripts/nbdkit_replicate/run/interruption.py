@@ -14,6 +14,9 @@ from typing import Any, Protocol
 from ..messages import RUN_AGAIN, Failure, say
 
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 class Killable(Protocol):
     def kill(self) -> None: ...
 
@@ -24,11 +27,19 @@ class Interruption:
         self._tasks: set[asyncio.Task[Any]] = set()  # which are in a scope
         self._expendable: set[Killable] = set()
 
-    def handle_signals(self) -> None:
-        """From now on, until the event loop is closed."""
+    @contextlib.contextmanager
+    def handle_signals(self) -> Iterator[None]:
+        """A block in which signals have the effects above. They have none after it: the result of the run stands, and
+        is still to become the exit status."""
         loop = asyncio.get_running_loop()
-        for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
+        for number in SIGNALS:
             loop.add_signal_handler(number, self._handle, number)
+        try:
+            yield
+        finally:
+            for number in SIGNALS:
+                loop.remove_signal_handler(number)
+                signal.signal(number, signal.SIG_IGN)
 
     @contextlib.contextmanager
     def scope(self) -> Iterator[None]:

@@ -26,22 +26,23 @@ class MachineRun:
 
     async def run(self) -> bool:
         """Returns whether everything has been copied. The order of the end: nbdcopy, targets, source, directory."""
-        self._interruption.handle_signals()
-        if self._replication.several:
-            os.makedirs(self._replication.state, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=PROGRAM + ".") as directory:
-            command = source_command(self._replication)
-            source = await Server.start("source", command, os.path.join(directory, "source.sock"),
-                                        self._source_password)
-            try:
-                with self._interruption.scope():
-                    await source.wait_ready()
-                complete = await self._copy_disks(source, directory)
-            finally:
-                ended_well = await source.stop()
+        with self._interruption.handle_signals(), tempfile.TemporaryDirectory(prefix=PROGRAM + ".") as directory:
+            if self._replication.several:
+                os.makedirs(self._replication.state, exist_ok=True)
+            return await self._with_source(directory)
+
+    async def _with_source(self, directory: str) -> bool:
+        command = source_command(self._replication)
+        source = await Server.start("source", command, os.path.join(directory, "source.sock"), self._source_password)
+        try:
+            with self._interruption.scope():
+                await source.wait_ready()
+            complete = await self._copy_disks(source, directory)
+        finally:
+            ended_well = await source.stop()
         if complete and not ended_well:
             raise Failure(f"the copy is not complete; {RUN_AGAIN}")
-        return complete and ended_well
+        return complete
 
     async def _copy_disks(self, source: Server, directory: str) -> bool:
         with self._interruption.scope():
