@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# The demonstration, over a small disk that is given to it; with a file system of its own making it is
-# run by hand.
+# The demonstration with a small disk as its IMAGE argument. Its default, a disk with a file system, takes too long here.
 load ../../lib
 
 @test "scripts/demo replicates an image, whole and then incrementally, and leaves nothing behind" {
@@ -10,7 +9,7 @@ load ../../lib
     REPLICATE_BUILD=$BUILD TMPDIR=$PWD timeout 300 "$SOURCE/scripts/demo" disk.img > demo.log 2>&1 || { cat demo.log; false; }
     [ "$(grep -c 'equals the source (' demo.log)" = 6 ]
     [ "$(grep -c 'is sound' demo.log)" = 2 ]
-    # The table: mon and tue, eight numbers each, and the increment is smaller than the disk.
+    # The table has a row of eight numbers for each run, and the increment is smaller than the disk.
     awk '$1 == "mon" && $2 == "80.0" && NF == 9 { whole = $4 }
          $1 == "tue" && $2 == "80.0" && NF == 9 { delta = $3; written = $5 }
          END { exit !(whole >= 24 && delta > 0 && delta < 60 && written > 0) }' demo.log

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# The Debian package: what it says of itself, what is in it, and that all of it works where it is
-# unpacked.
+# The Debian package: its fields and its files are right, and the modules and the command in it work.
 load ../job
 
 setup_file() {
@@ -22,7 +21,7 @@ field() { dpkg-deb -f "$DEB" "$1"; }
 plugin() { echo "$ROOT$MODULES/plugins/nbdkit-$1-plugin.so"; }
 filter() { echo "$ROOT$MODULES/filters/nbdkit-$1-filter.so"; }
 
-@test "it says what it is, and its name says it too" {
+@test "its name and its fields describe it" {
     version=$(meson introspect --projectinfo "$BUILD" | jq -r .version)
     [ "$(basename "$DEB")" = "nbdkit-replicate_${version}_$(dpkg --print-architecture).deb" ]
     [ "$(field Package)" = nbdkit-replicate ]
@@ -32,13 +31,13 @@ filter() { echo "$ROOT$MODULES/filters/nbdkit-$1-filter.so"; }
     for module in vsphere qcow2 coalesce delta apply fanout; do
         grep -q "the \(plugin\|filter\) $module " <(field Description)
     done
-    # In KiB, and of what is in it.
+    # In KiB, about the size of the files in it.
     size=$(du -sk --apparent-size "$ROOT" | cut -f1)
     [ "$(field Installed-Size)" -gt $((size * 8 / 10)) ]
     [ "$(field Installed-Size)" -lt $((size * 12 / 10 + 100)) ]
 }
 
-# fits VERSION: whether it is one that the package goes with.
+# fits VERSION: the package can be installed with this version of nbdkit.
 fits() {
     local relations
     relations=$(field Depends | tr ',' '\n' | sed -n 's/^ *nbdkit (\(.*\))$/\1/p')
@@ -48,7 +47,7 @@ fits() {
     done <<< "$relations"
 }
 
-@test "it goes with the version of nbdkit that it was built for, whatever Debian's revision, and no other" {
+@test "it needs the version of nbdkit that it was built for, of any Debian revision" {
     fits "$(dpkg-query -W -f '${Version}' nbdkit)"
     for revision in 0ubuntu1 1~bpo12+1 1+deb12u1 1+b1 99; do fits "$NBDKIT-$revision"; done
     next=${NBDKIT%.*}.$((${NBDKIT##*.} + 1))
@@ -57,7 +56,7 @@ fits() {
     done
 }
 
-@test "it depends on what its programs are linked with and what its script calls" {
+@test "it depends on the libraries and the programs that it uses" {
     field Depends
     dpkg-checkbuilddeps -d "$(field Depends)" /dev/null
     for package in libnbd0 libnbd-bin python3-libnbd python3 libstdc++6 libcurl4 libroaring0; do
@@ -65,7 +64,7 @@ fits() {
     done
 }
 
-@test "it has the modules, their pages and the command in their places, and nothing else" {
+@test "it contains the modules, their manual pages and the command in their directories, and nothing else" {
     {
         for name in vsphere qcow2; do
             echo "-rw-r--r-- $MODULES/plugins/nbdkit-$name-plugin.so"
@@ -99,7 +98,7 @@ fits() {
     while read -r program; do nm "$program" 2>&1 | grep -q 'no symbols'; done < <(find "$ROOT$MODULES" -type f)
 }
 
-@test "its documents can be read" {
+@test "its manual pages, copyright and changelog are valid" {
     for page in "$ROOT"/usr/share/man/man?/*.gz; do
         MANPAGER=cat MANWIDTH=80 man "$page" > page 2> warnings
         [ ! -s warnings ]
@@ -107,15 +106,15 @@ fits() {
         grep -q "^ *${name%.*} - " page
         grep -q '^DESCRIPTION' page
     done
-    # The licence, word for word.
-    sed -e '1,/^License:/d' -e 's/^ //' -e 's/^\.$//' "$ROOT/usr/share/doc/nbdkit-replicate/copyright" > licence
-    diff <(tail -n "$(wc -l < licence)" "$SOURCE/LICENSE") licence
-    [ "$(wc -l < licence)" -gt 20 ]
+    # The license is that of the source tree.
+    sed -e '1,/^License:/d' -e 's/^ //' -e 's/^\.$//' "$ROOT/usr/share/doc/nbdkit-replicate/copyright" > license
+    diff <(tail -n "$(wc -l < license)" "$SOURCE/LICENSE") license
+    [ "$(wc -l < license)" -gt 20 ]
     zcat "$ROOT/usr/share/doc/nbdkit-replicate/changelog.gz" > changelog
     [ "$(dpkg-parsechangelog -l changelog -S Version)" = "$(field Version)" ]
 }
 
-@test "two packages of one build are the same, whoever makes them" {
+@test "two packages of one build are identical, in any environment" {
     mkdir again other
     (umask 077 && TZ=Asia/Tokyo LANG=C TMPDIR=$PWD package again)
     cmp "$DEB" again/*.deb
@@ -126,11 +125,11 @@ fits() {
     [ "$(TZ=UTC dpkg-deb -c other/*.deb | awk '{ print $4 }' | sort -u)" = 2001-09-09 ]
 }
 
-@test "what makes no sense is refused, and no package made" {
+@test "invalid arguments are refused, and no package is made" {
     mkdir out
     meson setup -Dtests=false tree "$SOURCE" > setup.log
     refuses "tree is not compiled: ninja -C tree" "$SOURCE/scripts/packaging/deb" --build tree out
-    refuses "is no build directory" "$SOURCE/scripts/packaging/deb" --build out out
+    refuses "is not a build directory" "$SOURCE/scripts/packaging/deb" --build out out
     refuses "nowhere" package nowhere
     refuses "unknown option --fast" package --fast out
     refuses "more than one" package out tree
@@ -154,7 +153,7 @@ fits() {
     done
 }
 
-# vddk: what serves the disk as VMware's library would, to the helper process.
+# vddk: sets up a stand-in for VMware's library, which serves live.img to the helper process.
 vddk() {
     mkdir -p standin/access standin/faults sdk/lib64
     ln -s ../live.img standin/disk
@@ -164,7 +163,7 @@ vddk() {
     export VDDK_STANDIN=$PWD/standin
 }
 
-# replicate_now TRANSPORT...: the command of the package, with the modules of the package.
+# replicate_now PARAMETERS...: one run of the command in the package, with the modules in it. PARAMETERS: of vsphere.
 replicate_now() {
     timeout 120 "$ROOT/usr/bin/nbdkit-replicate" --build modules --state web1.state \
         --from "$(plugin vsphere)" server="$SERVER" user=$USER_NAME password=+vc.pass cafile="$CA" \
@@ -172,8 +171,8 @@ replicate_now() {
         --to qcow2 file=web1.qcow2 --also "$(uri dr)" fanout-name=dr --also "$(uri cloud)" fanout-name=cloud
 }
 
-@test "all of it does the whole job: a disk, and what changes on it" {
-    # As a build tree has them.
+@test "the command and the modules in it replicate a disk, and what changes on it" {
+    # The layout of a build tree.
     mkdir -p modules/plugins/qcow2 modules/filters/{delta,coalesce,apply,fanout}
     ln -s "$(plugin qcow2)" modules/plugins/qcow2/
     for name in delta coalesce apply fanout; do ln -s "$(filter $name)" modules/filters/$name/; done
@@ -192,7 +191,7 @@ replicate_now() {
     replicate_now transport=vddk libdir="$PWD/sdk"
     all_equal web1.qcow2
     guest_writes
-    # Its one program: the helper that loads VMware's library.
+    # The helper program in the package has loaded the library.
     grep -q ' InitEx ' standin/log
     must_fail grep VIOLATION standin/log
     replicate_now transport=https
