@@ -1,11 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# crash.py PLUGIN DIRECTORY ROUNDS [COMPRESS [SEED]]: kills the server again and again while it writes, and looks
-# whether everything that was flushed is there: after qemu-img check -r all, and after the plugin has
-# repaired the image itself. The image of one round is the start of the next; from time to time a new
-# one is begun, of another cluster size, alone or over a backing file. COMPRESS is none or compress,
-# which is zlib or zstd at random.
+# crash.py PLUGIN DIRECTORY ROUNDS [COMPRESS [SEED]]: in each round, kills the server while it writes and checks that
+# everything that was flushed is there: after qemu-img check -r all, and after the plugin has repaired the image. The
+# next round continues with that image. Every five rounds a new image is created, with a random cluster size, and with
+# or without a backing file. COMPRESS is none, or compress for zlib or zstd at random.
 import os
 import random
 import shutil
@@ -28,13 +27,13 @@ CONNECTIONS = 2
 
 
 class Piece:
-    """A range of the disk: its content if that is certain, or None."""
+    """A range of the disk, and what is known about its content."""
 
     def __init__(self, offset, content):
         self.offset, self.length = offset, len(content)
-        self.flushed = content     # what a flush has promised
-        self.current = content     # what the last finished request has written, or None
-        self.touched = False       # written to since the flush began that has promised it
+        self.flushed = content     # as of the last flush that has succeeded
+        self.current = content     # as of the last request that has succeeded; None: one is in flight
+        self.touched = False       # a write has been sent since that flush
 
 
 def pieces(content):
@@ -59,19 +58,19 @@ def serve(*arguments):
             return server, h
         except nbd.Error:
             if server.poll() is not None or time.monotonic() > deadline:
-                sys.exit(f"the server does not start: {open('log').read()}")
+                sys.exit(f"the server did not start: {open('log').read()}")
             time.sleep(0.01)
 
 
 def some_bytes(r, length):
-    """Noise; with compress also what gets shorter, more or less."""
+    """Random bytes; with compress also some that compress well or a little."""
     noise = r.randbytes(length)
     letters = r.choice((256, 16, 2)) if compress else 256
     return noise if letters == 256 else noise.translate(bytes(97 + b % letters for b in range(256)))
 
 
 def load(h, mine, stop_after):
-    """Writes, zeroes and flushes until the server is gone."""
+    """Writes, zeroes and flushes until the server has been killed."""
     r = random.Random(rng.random())
     try:
         while not stop_after.is_set():
@@ -95,8 +94,8 @@ def load(h, mine, stop_after):
             while h.aio_in_flight() > 0:
                 h.poll(-1)
             if r.random() < 0.6:
-                # A flush promises what was finished before it, on this connection and the others;
-                # only our own is certain here.
+                # A flush makes durable what has completed before it on all connections. Only this one's requests
+                # are known to have.
                 h.flush()
                 for p in mine:
                     if p.touched and p.current is not None:
@@ -115,7 +114,7 @@ def verify(read, all_pieces, who):
                      f"({options}, round {number}, seed {seed})")
 
 
-def by_qemu(all_pieces):
+def check_repaired_by_qemu(all_pieces):
     shutil.copy("image", "repaired")
     run = subprocess.run(["qemu-img", "check", "-r", "all", "repaired"], capture_output=True, text=True)
     again = subprocess.run(["qemu-img", "check", "repaired"], capture_output=True, text=True)
@@ -126,17 +125,17 @@ def by_qemu(all_pieces):
         verify(lambda at, n: (f.seek(at), f.read(n))[1], all_pieces, "after qemu-img check -r all")
 
 
-def by_ourselves(all_pieces):
+def check_repaired_by_plugin(all_pieces):
     server, h = serve("image", "backing=auto")
     content = bytearray()
     while len(content) < SIZE:
         content += h.pread(min(1 << 20, SIZE - len(content)), len(content))
-    verify(lambda at, n: bytes(content[at:at + n]), all_pieces, "after our own repair")
+    verify(lambda at, n: bytes(content[at:at + n]), all_pieces, "after the plugin's repair")
     h.shutdown()
     server.send_signal(signal.SIGTERM)
     server.wait(30)
     subprocess.run(["qemu-img", "check", "-q", "image"], check=True)
-    # What is there now is what the next round builds on.
+    # The next round continues with the content of the image.
     for p in all_pieces:
         p.flushed = p.current = bytes(content[p.offset:p.offset + p.length])
         p.touched = False
@@ -180,6 +179,6 @@ for number in range(rounds):
         t.join()
     if subprocess.run(["qemu-img", "check", "-q", "image"], capture_output=True).returncode != 0:
         dirty += 1
-    by_qemu(all_pieces)
-    by_ourselves(all_pieces)
-print(f"{rounds} times killed, {dirty} images in need of repair, nothing flushed was lost")
+    check_repaired_by_qemu(all_pieces)
+    check_repaired_by_plugin(all_pieces)
+print(f"killed {rounds} times, {dirty} images needed repair, nothing that was flushed was lost")

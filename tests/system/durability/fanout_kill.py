@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# fanout_kill.py ROUNDS SEED: fio writes at random through a fanout filter; at random instants one of its
-# destinations is killed with -9 and comes back a moment later. After every ten of them fio has ended, and
-# what is owed has been drained: every destination is the primary, byte by byte.
+# fanout_kill.py ROUNDS SEED: fio writes at random through a fanout filter. In each round one or two of its
+# destinations are killed with SIGKILL and restarted a moment later. After every ten rounds fio is stopped and the server
+# drains what is owed: then every destination must equal the primary.
 import os
 import random
 import signal
@@ -58,7 +58,7 @@ def same(name, size=SIZE):
 
 
 def group(rounds, destinations, chance):
-    """fio from the first to the last of so many kills."""
+    """Runs fio and the server for so many rounds."""
     arguments = []
     for d, mode in zip(destinations, ("sync", "sync", "async", "sync")):
         arguments += [f"fanout-dest={d.uri()}", f"fanout-name={d.name}", f"fanout-mode={mode}"]
@@ -66,7 +66,7 @@ def group(rounds, destinations, chance):
                     "fanout-on-error=detach", "fanout-retries=2", "fanout-retry-delay=0.1",
                     "fanout-retry-max=0.3", "fanout-connections=2", "fanout-state=state", "fanout-stats=stats",
                     *arguments)
-    # Small writes anywhere, and large ones of whole blocks: an async destination takes those along.
+    # Small writes anywhere, and large ones of whole blocks, which an async destination keeps for sending.
     jobs = [arg for name, sizes in (("small", ["--bsrange=512-96k"]), ("large", ["--bs=256k", "--blockalign=64k"]))
             for arg in (f"--name={name}", "--ioengine=nbd", f"--uri={fanout.uri()}", "--rw=randwrite", *sizes,
                         f"--size={SIZE}", "--iodepth=8", "--norandommap=1", "--time_based=1", "--runtime=3600",
@@ -83,7 +83,7 @@ def group(rounds, destinations, chance):
     time.sleep(0.2)
     fio.send_signal(signal.SIGINT)
     fio.wait(60)
-    fanout.stop()  # it drains first
+    fanout.stop()  # drains what is owed
     if fio.returncode not in (0, 128):
         sys.exit(f"fio failed with {fio.returncode}")
 

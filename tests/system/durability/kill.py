@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# kill.py ROUNDS SEED, in a directory of its own: rounds of {the guest writes, a copy, in the middle of
-# it the client, the source's server or the destination's is killed}. After every round what the state
-# does not owe must be at the destination, byte by byte; after the last one, which nobody disturbs, the
-# destination is the source.
+# kill.py ROUNDS SEED, run in an empty directory. In each round the guest writes, a copy begins, and during it the
+# client, the source server or the destination server is killed. After each round, every byte that the state file does
+# not owe must be at the destination. After the last round, in which nothing is killed, the destination must equal the
+# source.
 import json
 import os
 import random
@@ -17,7 +17,7 @@ BUILD = os.environ["BUILD"]
 DELTA = f"{BUILD}/filters/delta/nbdkit-delta-filter.so"
 APPLY = f"{BUILD}/filters/apply/nbdkit-apply-filter.so"
 HERE = os.getcwd()
-SIZE = 3 * 1024 * 1024 + 777  # the last sector is a part of one
+SIZE = 3 * 1024 * 1024 + 777  # the last sector is not whole
 KILL, TERM = signal.SIGKILL, signal.SIGTERM
 
 
@@ -56,13 +56,13 @@ class Server:
 
 
 class Guest:
-    """The disk, what it was at each checkpoint that still matters, and what changed since."""
+    """The disk, its content at each checkpoint that is still needed, and what has changed since."""
 
     def __init__(self, chance):
         self.chance = chance
         self.disk = bytearray(chance.randbytes(SIZE))
         self.past = {}      # checkpoint -> content
-        self.changes = []   # (checkpoint after which, offset, length, kind)
+        self.changes = []   # (number of the checkpoint before, offset, length)
         self.number = 0
 
     def write(self):
@@ -84,7 +84,7 @@ class Guest:
         return f"c{self.number}"
 
     def extents(self, since):
-        """What an honest source says at the last snapshot: lines for nbdkit-extentlist-filter."""
+        """The extents of what has changed up to the last snapshot: lines for nbdkit-extentlist-filter."""
         changed = bytearray(SIZE)
         after = int(since[1:])
         for number, offset, length in self.changes:
@@ -119,7 +119,7 @@ def state():
 
 
 def check(guest, what):
-    """What the state does not owe is there."""
+    """The destination holds everything that the state file does not owe."""
     now = state()
     if now is None:
         return
@@ -135,12 +135,12 @@ def check(guest, what):
             continue
         for i in range(len(a)):
             if a[i] != b[i] and not may_differ[at + i]:
-                raise SystemExit(f"{what}: byte {at + i} is missing, and the state does not owe it: "
+                raise SystemExit(f"{what}: byte {at + i} is wrong, and the state file does not owe it: "
                                  f"checkpoint {now['checkpoint']}, owed {now['owed'][:20]}")
 
 
 def servers(guest, chance, slow):
-    """The source at a new snapshot, and the destination."""
+    """Starts the source, with a new snapshot, and the destination."""
     old = state()
     checkpoint = guest.snapshot()
     with open("disk.raw", "wb") as f:
@@ -173,9 +173,11 @@ def servers(guest, chance, slow):
     return source, target
 
 
-# qemu-img writes whole sectors, and so cannot write the end of this disk if it has changed, not to
-# nbdkit's file plugin alone either ("No space left on device"): it may not be the one to finish.
 def client(chance, finishes):
+    """Starts nbdcopy or qemu-img with random options. finishes: it must be able to write the whole disk.
+
+    qemu-img is not: it writes whole sectors, and this disk does not end at one ("No space left on device").
+    """
     copy = ["nbdcopy", f"--request-size={chance.choice([4096, 32768, 262144])}",
             f"--connections={chance.choice([1, 2, 4])}"]
     for option in ("--flush", "--destination-is-zero", "--sparse=0", "--allocated", "--synchronous"):
@@ -192,9 +194,9 @@ def client(chance, finishes):
 
 
 def one_round(guest, chance, victims):
-    """Returns whether the state is settled when it ends."""
-    # nbdkit's delay filter fails when the client has gone, and what is completed then with it: so the
-    # last round is without.
+    """Returns whether nothing is owed at the end."""
+    # nbdkit's delay filter fails once the client has disconnected, and then so does what apply completes: the last
+    # round is without it.
     source, target = servers(guest, chance, slow=bool(victims))
     copying = client(chance, finishes=not victims)
     if victims:
@@ -236,12 +238,12 @@ def main():
         except SystemExit as e:
             raise SystemExit(f"round {number}: {e}")
     guest.write()
-    # Whatever has been: once undisturbed.
+    # Whatever has happened, a round without kills completes the copy.
     if not one_round(guest, chance, []):
-        raise SystemExit("the last round left something owed:\n" + open("dst.log").read()[-2000:])
+        raise SystemExit("something is owed after the last round:\n" + open("dst.log").read()[-2000:])
     if open("dst.raw", "rb").read() != guest.disk:
-        raise SystemExit("the destination is not the source")
-    print(f"{rounds} rounds, {settled} of them settled in spite of all; equal at the end")
+        raise SystemExit("the destination differs from the source")
+    print(f"{rounds} rounds, {settled} of them completed the copy nevertheless; equal at the end")
 
 
 main()

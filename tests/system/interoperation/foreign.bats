@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# A source that is not ours: the script of nbdkit-replicate-delta(7), taken from that page, and the
-# commands around it.
+# A source that is not part of this project: the script in nbdkit-replicate-delta(7), as it is in that page, and the
+# commands that the page shows with it.
 load ../../lib
 
 prepare() {
-    # The first paragraph of the page that is a shell script.
+    # The first verbatim paragraph of the page that is a shell script.
     awk '/^ #!\/bin\/sh$/ { on = 1 } on && !/^ / { exit } on { print substr($0, 2) }' \
         "$SOURCE/man/nbdkit-replicate-delta.pod" > source.sh
     chmod +x source.sh
@@ -26,18 +26,18 @@ PY
     truncate -s 4M web1.raw
 }
 
-# source_at DAY SINCE [ARGUMENTS...]
+# source_at DAY SINCE [ARGUMENTS...]: starts the source with the disk of that day.
 source_at() {
     DISK=$1.img CHECKPOINT=$1 SINCE=$2 CHANGED=changed \
         start src --filter="$DELTA" sh source.sh delta-owed=web1.state "${@:3}"
 }
-# destination [ARGUMENTS...]: as the page has it.
+# destination [PARAMETERS...]: runs the target server and nbdcopy as the page does.
 destination() {
     timeout 100 nbdkit -U - --filter="$APPLY" file web1.raw apply-from="$(uri src)" \
         apply-state=web1.state "$@" --run "nbdcopy --flush '$(uri src)' \"\$uri\""
 }
 
-@test "the worked example: monday in full, tuesday what has changed, verified" {
+@test "the example of the page: a full copy, then an increment, which is verified" {
     source_at monday ""
     destination
     same monday.img web1.raw
@@ -45,13 +45,13 @@ destination() {
     source_at tuesday "$(jq -r .checkpoint web1.state)"
     destination apply-verify=100
     same tuesday.img web1.raw
-    # The state that the page shows.
+    # The state file is the one that the page shows.
     grep -Fx -- " $(cat web1.state)" "$SOURCE/man/nbdkit-replicate-delta.pod"
     read=$(awk '/sh: pread count=/ { split($0, a, "count="); sum += a[2] } END { print sum + 0 }' src.log)
     [ "$read" -gt 0 ]
 }
 
-@test "the maps that the page shows" {
+@test "nbdinfo prints the maps that the page shows" {
     echo "1048576 65536" > changed
     source_at tuesday monday
     for export in "" honest; do
@@ -63,16 +63,16 @@ destination() {
     done
 }
 
-@test "qemu-img convert -B of the honest export, as the page has it" {
+@test "qemu-img convert -B of the honest export, as the page shows it" {
     source_at tuesday monday
     timeout 100 qemu-img convert -f raw -O qcow2 -B "$PWD/monday.img" -F raw "$(uri src honest)" tuesday.qcow2
     sound tuesday.qcow2
     timeout 60 qemu-img compare -f raw -F qcow2 tuesday.img tuesday.qcow2
-    # No more than clusters that touch a change.
+    # Only clusters that overlap a change are allocated.
     [ "$(qemu-img map --output=json tuesday.qcow2 | jq '[.[] | select(.depth == 0) | .length] | add')" -le $((7 * 65536)) ]
 }
 
-@test "killed on the way, and finished by the script's next checkpoint" {
+@test "a copy that was interrupted is completed from the next checkpoint" {
     cp monday.img web1.raw
     echo '{"nbdkit-replicate":1,"checkpoint":"monday","source":"example","vm":"web1","disk":1,"size":4194304,"owed":[[2097152,4096]]}' > web1.state
     printf 'lost' | dd of=web1.raw bs=1 seek=2097160 conv=notrunc status=none
@@ -81,7 +81,7 @@ destination() {
     same tuesday.img web1.raw
 }
 
-@test "a source that lies is found out, and the next run is a full copy" {
+@test "a source that leaves out a change is detected, and the next run is a full copy" {
     cp monday.img web1.raw
     echo '{"nbdkit-replicate":1,"checkpoint":"monday","source":"example","vm":"web1","disk":1,"size":4194304,"owed":[]}' > web1.state
     sed -i '/1048576/d' changed
@@ -96,7 +96,7 @@ destination() {
     [ "$(jq -c '[.checkpoint, .owed]' web1.state)" = '["tuesday",[]]' ]
 }
 
-@test "a source that says nothing of itself: an eval plugin with extents" {
+@test "a source without a description: the eval plugin with extents" {
     start src --filter="$DELTA" eval get_size="stat -c %s $PWD/tuesday.img" \
         pread="dd if=$PWD/tuesday.img skip=\$4 count=\$3 iflag=skip_bytes,count_bytes status=none" \
         can_extents="exit 0" \

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Other people's testers on our images: fio with checksums, and thousands of operations of qemu-io,
-# compared with a raw file.
+# Other projects' test programs on images of the qcow2 plugin: fio with checksums, and thousands of qemu-io operations
+# whose result is compared with a raw file.
 load ../../lib
 
-@test "fio: random writes of 512 bytes to 1 MiB, verified, then over it trims and zeroes" {
+@test "fio: random writes of 512 bytes to 1 MiB are verified, also after trims and overwrites" {
     for cluster in 512 64K 2M; do
         start "q$cluster" "$QCOW2" "$cluster.qcow2" size=96M cluster-size=$cluster l2-cache=1M
         common=(--ioengine=nbd --uri="$(uri "q$cluster")" --size=96M --iodepth=32 --randrepeat=1
@@ -23,7 +23,7 @@ load ../../lib
     done
 }
 
-# operations SEED: lines for qemu-io on 24 MiB; the same done to the file "model".
+# operations SEED: prints commands for qemu-io on 24 MiB, and does the same to the file "model".
 operations() {
     /usr/bin/python3 - "$1" <<'PY'
 import random, sys
@@ -50,7 +50,7 @@ print("quit")
 PY
 }
 
-@test "qemu-io: thousands of operations, through our server and then on the image itself" {
+@test "qemu-io: thousands of operations, through the server and on the image itself" {
     random_file base 12M
     for how in alone over; do
         for cluster in 512 4K 64K 1M; do
@@ -70,7 +70,7 @@ PY
             stop "$how$cluster"
             sound image.qcow2
             qemu-img compare -f raw -F qcow2 model image.qcow2
-            # Then QEMU writes to it, then we again.
+            # Then QEMU writes to the image, then the plugin again.
             operations 2 > commands
             timeout 120 qemu-io image.qcow2 < commands > io.log
             start "again$how$cluster" "$QCOW2" image.qcow2 backing=auto

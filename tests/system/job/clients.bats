@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# An increment is right with every client and every option, also those with which it is wrong without
-# delta and apply.
+# Each client copies the whole disk and two increments correctly, also with the options with which it would not
+# do so without delta and apply.
 load ../job
 
 @test "nbdcopy" { whole_then_increment nbdcopy; }

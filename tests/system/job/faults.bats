@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# What goes wrong on the way: one line that says what to do, nothing left behind, and the same command
-# run again finishes the work.
+# Errors before and during a copy: the message says what to do, no snapshot is left behind, and the same command, run
+# again, completes the copy.
 load ../job
 
-# source_refused TEXT [ARGUMENTS...]: the source server ends with one line that holds TEXT, and the
-# simulator has no snapshot.
+# source_refused TEXT [ARGUMENTS...]: the source server does not start. It prints one error, which contains TEXT, and
+# leaves no snapshot.
 source_refused() {
     local text=$1
     shift
@@ -14,8 +14,8 @@ source_refused() {
     if [ -e vcenter.pid ]; then [ "$(snapshots)" = 0 ]; fi
 }
 
-# in_the_middle: a slow first copy to mon.qcow2 is under way, by the process $client, and has written
-# something. It takes 20 ms for each 64 KiB.
+# in_the_middle: starts a slow full copy to mon.qcow2 (20 ms for each 64 KiB) by the process $client, and returns when
+# something has been written.
 in_the_middle() {
     vcenter --delay-ms 20
     destinations
@@ -26,38 +26,38 @@ in_the_middle() {
     until_true 30 grep -q pwrite target.log
 }
 
-# finished: the same command run again, after the guest has written, leaves nothing to wish.
+# finished: after the guest has written, the same command completes the copy.
 finished() {
     guest_writes
     replicate mon.qcow2 size="$SIZE" -- nbdcopy
     all_equal mon.qcow2
 }
 
-@test "a wrong password" {
+@test "a wrong password is refused, and is not shown" {
     vcenter
     printf letmein7 > wrong.pass
     source_refused "password" server="$SERVER" user=$USER_NAME password=+wrong.pass vm=/DC0/vm/web1
     [[ "$output" != *letmein7* ]]
 }
 
-@test "an unknown VM" {
+@test "an unknown VM is refused" {
     vcenter
     source_refused "/DC0/vm/nobody" server="$SERVER" user=$USER_NAME password=+vc.pass vm=/DC0/vm/nobody
 }
 
-@test "CBT off" {
+@test "if CBT is off, the message names enable-cbt=yes" {
     vcenter --no-cbt
     source_refused "enable-cbt=yes" server="$SERVER" user=$USER_NAME password=+vc.pass vm=/DC0/vm/web1
 }
 
-@test "a host that is not there" {
+@test "a vCenter that does not answer is named" {
     vcenter
     stop vcenter
     source_refused "$SERVER" server="$SERVER" user=$USER_NAME password=+vc.pass vm=/DC0/vm/web1 \
         retries=1 retry-delay=0.1
 }
 
-@test "an unknown parameter" {
+@test "an unknown parameter is refused before a snapshot is taken" {
     vcenter
     refuses "colour" nbdkit -f -U s.sock "$VSPHERE" server="$SERVER" user=$USER_NAME \
         password=+vc.pass vm=/DC0/vm/web1 colour=red
@@ -66,14 +66,14 @@ finished() {
     [ "$(snapshots)" = 0 ]
 }
 
-@test "a destination that is too small" {
+@test "a destination that is too small is refused before anything is written" {
     vcenter
     destinations
     stop dr
     truncate -s 1M dr.raw
     start dr file dr.raw
     source_server
-    # Said at start-up or when the client connects, in either case with its name, and before any byte.
+    # The error is reported at start-up or when the client connects; in both cases it names the destination.
     run bash -c "$(declare -f); $(declare -p BUILD SOURCE APPLY FANOUT QCOW2 SIZE); cd '$PWD'; target_server mon.qcow2 size=$SIZE && copy nbdcopy"
     [ "$status" -ne 0 ]
     grep -h 'error:.*dr' target.log
@@ -102,7 +102,7 @@ finished() {
     finished
 }
 
-@test "the source server is killed: its snapshot goes with the next run" {
+@test "the source server is killed: the next run removes its snapshot" {
     in_the_middle
     stop source KILL
     must_fail wait $client
@@ -111,7 +111,7 @@ finished() {
     finished
 }
 
-@test "the session expires on the way" {
+@test "a session that expires during the copy is renewed" {
     vcenter
     destinations
     source_server
@@ -123,7 +123,7 @@ finished() {
     all_equal mon.qcow2
 }
 
-@test "CBT was reset: the whole disk, with a warning" {
+@test "after a reset of CBT the whole disk is copied, with a warning" {
     vcenter
     destinations
     replicate mon.qcow2 size="$SIZE" -- nbdcopy
@@ -134,12 +134,12 @@ finished() {
     all_equal tue.qcow2
 }
 
-@test "a destination without a free client slot" {
+@test "a destination that accepts no further client is named, with --shared" {
     vcenter
     destinations
     stop cloud
     start_qemu cloud --shared=1 -f qcow2 cloud.qcow2
-    # A client that stays.
+    # A client that stays connected.
     /usr/bin/python3 -c 'import nbd, sys, time
 h = nbd.NBD()
 h.connect_uri(sys.argv[1])
@@ -150,7 +150,8 @@ time.sleep(60)' "$(uri cloud)" > in.log 3>&- &
     source_server
     run timeout 60 nbdkit -f -U target.sock --filter="$FANOUT" "$QCOW2" file=mon.qcow2 size="$SIZE" \
         fanout-connect-timeout=1 fanout-dest="$(uri cloud)" fanout-name=cloud
-    [ "$status" -ne 0 ] && [ "$status" -ne 124 ]
+    [ "$status" -ne 0 ]
+    [ "$status" -ne 124 ]
     [[ "$output" == *"cloud"*"--shared"* ]]
     stop source
 }

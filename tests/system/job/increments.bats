@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Every client, with changes that are aligned to nothing and that end in a part of a sector, to every
-# kind of destination, from a source that costs little: the destination is equal, the state settled,
-# and the source was not read more than the delta wants.
+# An increment by each client to each kind of target, with unaligned changes and a last sector that is not whole. The
+# target equals the source, nothing is owed, and not much more than the delta has been read from the source.
+# The source is nbdkit's file plugin, which is fast.
 load ../../lib
 
 SIZE=$((6 * 1024 * 1024 + 777))
 SECTORS=$(((SIZE + 511) / 512 * 512))
 
-# base.raw is yesterday's disk and disk.raw today's; `honest` is what an honest source says of it,
-# `whole` what it says when everything has changed.
+# base.raw is the disk at the previous run, disk.raw the disk now. `honest` has the extents of what has changed,
+# `whole` those of a source that reports everything as changed.
 prepare() {
     random_file base.raw $SIZE 1
     PYTHONPATH=$SOURCE/tests /usr/bin/python3 -B - <<'PY'
@@ -22,15 +22,15 @@ disk.data(300 * K + 77, 513)
 disk.data(1024 * K, 300 * K)
 disk.zeroes(1500 * K + 5, 70 * K, "")            # data that reads as zeroes
 disk.zeroes(2048 * K, 256 * K, "zero")
-disk.zeroes(3072 * K + 513, 100 * K, "hole,zero")  # a hole now
+disk.zeroes(3072 * K + 513, 100 * K, "hole,zero")  # has become a hole
 disk.zeroes(4096 * K, 512 * K, "hole,zero")
-disk.data(5120 * K, 600 * K)                     # with zeroes within
+disk.data(5120 * K, 600 * K)                     # contains zeroes
 disk.bytes[5200 * K:5264 * K] = bytes(64 * K)
-disk.data(size - 777, 777)                       # a part of a sector, the last
+disk.data(size - 777, 777)                       # the last sector, which is not whole
 disk.save()
 open("whole", "w").write(f"0 {size}\n")
-# How much a client may read: the steps of 256 KiB that touch the delta, and for what it leaves out
-# apply once the delta.
+# The most that may be read: by the client, blocks of 256 KiB that overlap the delta; by apply, for what the client
+# leaves out, the delta once.
 def most(changes):
     steps = {s for o, l, k in changes for s in range(o // (256 * K), (o + l - 1) // (256 * K) + 1)}
     return len(steps) * 256 * K + sum(l for o, l, k in changes)
@@ -42,14 +42,14 @@ description='{"nbdkit-replicate":1,"source":"test","vm":"vm-1","disk":2000,"size
 
 settled() { grep -q '"checkpoint":"c2".*"owed":\[\]' web1.state 2> /dev/null; }
 
-# equal FILE: to the disk, and nothing but zeroes beyond it.
+# equal FILE: it equals the disk, and all that follows in it is zero.
 equal() {
     cmp -n $SIZE disk.raw "$1"
     [ "$(tail -c +$((SIZE + 1)) "$1" | tr -d '\0' | wc -c)" = 0 ]
 }
 
-# increment EXTENTS TARGET CLIENT...: one copy. TARGET: raw, qcow2 or fanout. $verify, if it is set, is
-# for apply-verify=.
+# increment EXTENTS TARGET CLIENT [OPTIONS...]: one copy. TARGET: raw, qcow2 or fanout. $verify, if set, is the value
+# of apply-verify=.
 increment() {
     local extents=$1 target=$2
     shift 2
@@ -58,7 +58,7 @@ increment() {
         extentlist="$extents" exportname-list=keep exportdesc=fixed:"$description"
     local apply=(apply-from="$(uri src)" apply-state=web1.state ${verify:+apply-verify="$verify"})
     cp --sparse=never base.raw dst.raw
-    # qemu-img writes whole sectors, so it wants a destination that has room for the last one.
+    # qemu-img writes whole sectors, so the target needs space for the last one.
     if [ "$1" = qemu-img ]; then truncate -s $SECTORS dst.raw; fi
     case "$target" in
         raw) start dst --filter="$APPLY" file dst.raw "${apply[@]}" ;;
@@ -99,10 +99,11 @@ increment() {
     read=$(awk '/file: pread count=/ { split($0, a, "count="); sum += a[2] } END { print sum + 0 }' src.log)
     most=$(cut -d' ' -f"$([ "$extents" = whole ] && echo 2 || echo 1)" most)
     echo "$extents to $target: $read bytes were read, at most $most"
-    [ "$read" -gt 0 ] && [ "$read" -le "$most" ]
+    [ "$read" -gt 0 ]
+    [ "$read" -le "$most" ]
 }
 
-# everywhere CLIENT...
+# everywhere CLIENT [OPTIONS...]: increments to each kind of target.
 everywhere() {
     local target
     for target in raw qcow2 fanout; do increment honest $target "$@"; done
@@ -121,7 +122,7 @@ everywhere() {
 @test "qemu-img convert -n -W -m 16" { everywhere qemu-img -W -m 16; }
 @test "qemu-img convert -n --target-is-zero -W -m 16" { everywhere qemu-img --target-is-zero -W -m 16; }
 
-@test "verified, whatever the destination is" {
+@test "apply-verify=100 finds each kind of target equal" {
     verify=100
     for target in raw qcow2 fanout; do
         increment honest $target nbdcopy

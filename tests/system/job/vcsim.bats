@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# The whole job once more, from VMware's own simulator: what it understands of our requests was not
-# written by us. Skipped where it cannot be built (tests/vcenter/vcsim/build).
+# Replications from vcsim, VMware's own simulator, whose understanding of the requests is independent of this project.
+# Skipped if it cannot be built (tests/vcenter/vcsim/build).
 load ../job
 
 VCENTER=vcsim
@@ -24,7 +24,7 @@ prepare() {
 @test "from vcsim: nbdcopy" { whole_then_increment nbdcopy; }
 @test "from vcsim: qemu-img convert -n" { whole_then_increment qemu-img; }
 
-@test "from vcsim: a wrong password, an unknown VM" {
+@test "from vcsim: a wrong password and an unknown VM are refused" {
     vcenter
     printf wrong > wrong.pass
     refuses "password" timeout 60 nbdkit -f -U s.sock "$VSPHERE" cafile="$CA" server="$SERVER" \

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Many replications: one after the other, each from where the one before ended, and several at once.
+# Many replications: one after the other, each continuing where the previous one ended, and several at once.
 load ../job
 
-MEMORY=$((96 * 1024)) # KiB that no server may exceed
+MEMORY=$((96 * 1024)) # KiB: the limit for each server
 
-# below_limit NAME...: the most memory that the servers have had.
+# below_limit NAME...: the peak memory of each of these servers is below MEMORY.
 below_limit() {
     local name peak
     for name in "$@"; do
@@ -15,7 +15,7 @@ below_limit() {
     done
 }
 
-# Nothing is left in the simulator, whatever happened.
+# After each test, also one that has failed, no snapshot exists.
 teardown() {
     local pid_file status=0
     for pid_file in *.pid; do
@@ -49,14 +49,14 @@ teardown() {
         all_equal "$run.qcow2"
         [ "$(control state | jq .sessions)" = 0 ]
     done
-    # Each was an increment of the one before, not a whole copy.
+    # Each is an increment, not a full copy.
     for run in 1 5 9; do
         [ "$(qemu-img map --output=json -f qcow2 "$run.qcow2" |
             jq '[.[] | select(.depth == 0 and .data) | .length] | add')" -lt $((16 << 20)) ]
     done
 }
 
-# one_of_five N ARGUMENTS...: the replication of machine N, from start to end.
+# one_of_five N PARAMETERS...: one run of the replication of machine N. PARAMETERS: of qcow2.
 one_of_five() {
     local n=$1
     shift
@@ -73,7 +73,7 @@ one_of_five() {
     return $status
 }
 
-# five ROUND: all at once; every image is its disk.
+# five ROUND: runs the replications of five machines at the same time. Each image equals its disk.
 five() {
     local n pids=()
     for n in 1 2 3 4 5; do
@@ -96,8 +96,8 @@ five() {
 }
 
 @test "five machines at once, three times" {
-    local n machines=() SIZE=$((160 << 20)) # more than anybody may keep in memory
-    truncate -s "$SIZE" live.img # of the machine that the helper makes: nobody copies it
+    local n machines=() SIZE=$((160 << 20)) # more than MEMORY
+    truncate -s "$SIZE" live.img # the disk of the machine that vcenter() adds; it is not copied
     for n in 1 2 3 4 5; do
         truncate -s "$SIZE" "live$n.img"
         random_file part 120M "$n"

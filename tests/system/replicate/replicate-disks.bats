@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# nbdkit-replicate with a directory of states: all the disks of a machine by one command.
+# nbdkit-replicate with a directory of state files: all disks of a machine by one command.
 load ../job
 load replicate
 
-# machine [SIMULATOR-ARGUMENTS...]: web1 with three disks, live.img, two.img and three.img.
+# machine [SIMULATOR-ARGUMENTS...]: starts the simulator; web1 has three disks, live.img, two.img and three.img.
 machine() {
     truncate -s 8M two.img
     random_file part 3M 21
@@ -16,7 +16,7 @@ machine() {
 }
 declare -A DISKS
 
-# everywhere: an NBD server for each disk, and the run that writes to all of them.
+# everywhere: starts an NBD server for each disk, and sets RUN to the options of a run that writes to all of them.
 everywhere() {
     local disk
     for disk in "${!DISKS[@]}"; do
@@ -28,7 +28,7 @@ everywhere() {
     RUN=(--state states/ "${FROM[@]}" "${TO[@]}")
 }
 
-# writes SEED: what the guest does to each disk.
+# writes SEED: the guest writes to each disk.
 writes() {
     guest_writes "$1"
     random_file news 200K "$1"
@@ -37,8 +37,8 @@ writes() {
     control "write?disk=2002&offset=7&length=5000&byte=$1"
 }
 
-# copied PATTERN [DISK...]: the images whose names PATTERN gives with DISK in it are the disks, and nothing is
-# owed.
+# copied PATTERN [DISK...]: the images equal the disks, and nothing is owed. PATTERN: the name of an image with DISK
+# for the name of its disk.
 copied() {
     local pattern=$1 disk
     shift
@@ -55,10 +55,10 @@ all_copied() {
     for disk in "${!DISKS[@]}"; do same "${DISKS[$disk]}" "dr$disk.raw"; done
 }
 
-# data_in IMAGE: bytes of its own layer.
+# data_in IMAGE: the bytes of data that are not in a backing file.
 data_in() { qemu-img map --output=json -f qcow2 "$1" | jq '[.[] | select(.depth == 0 and .data) | .length] | add // 0'; }
 
-@test "three disks, and what changes on them, to images and servers; of one snapshot" {
+@test "three disks, and what changes on them, to images and servers, from one snapshot" {
     machine
     everywhere
     run replicate_now "${RUN[@]}"
@@ -70,7 +70,7 @@ data_in() { qemu-img map --output=json -f qcow2 "$1" | jq '[.[] | select(.depth 
     done
     all_copied
     writes 5
-    # As the manual's example for systemd has it.
+    # Arguments in a file, as in the example for systemd in the manual page.
     { printf '%q ' "${FROM[@]}"; echo; echo "--state states/"; echo "${TO[@]}"; } > job
     run replicate_now @job
     echo "$output"
@@ -81,7 +81,7 @@ data_in() { qemu-img map --output=json -f qcow2 "$1" | jq '[.[] | select(.depth 
     [ -z "$(ls tmp)" ]
 }
 
-@test "an image for each day of each disk, one disk after the other" {
+@test "increments to images over those of the previous run, one disk at a time" {
     machine
     RUN=(--state states --at-once 1 "${FROM[@]}")
     mkdir states
@@ -97,14 +97,14 @@ data_in() { qemu-img map --output=json -f qcow2 "$1" | jq '[.[] | select(.depth 
     rm states/2002.state 2002-*.qcow2
     replicate_now "${RUN[@]}" --to qcow2 '{disk}-wed.qcow2' backing='{disk}-tue.qcow2' backing-format=qcow2
     copied DISK-wed.qcow2
-    # One whose image is missing although there is a state is not begun anew.
+    # A disk that has a state file but no image is not copied from the beginning.
     rm 2002-wed.qcow2
     refuses "2002-wed.qcow2" replicate_now "${RUN[@]}" \
         --to qcow2 '{disk}-thu.qcow2' backing='{disk}-wed.qcow2' backing-format=qcow2
     [[ "$output" == *"1 of 3 disks are not complete"* ]]
 }
 
-@test "the lines of a dry run do the same" {
+@test "the output of a dry run, given to a shell, does the same" {
     machine
     everywhere
     for round in 1 2; do
@@ -118,7 +118,7 @@ data_in() { qemu-img map --output=json -f qcow2 "$1" | jq '[.[] | select(.depth 
     grep -q "^for disk in " lines
 }
 
-@test "a disk that is new is copied whole, of one that is gone it is told" {
+@test "a disk that was added is copied whole, and one that was removed is reported" {
     machine
     everywhere
     replicate_now "${RUN[@]}"
@@ -135,13 +135,13 @@ data_in() { qemu-img map --output=json -f qcow2 "$1" | jq '[.[] | select(.depth 
     [[ "$output" == *"disk 2000: "*" have changed since"* ]]
     [[ "$output" == *"disk 2003: the source no longer has this disk"*"remove states/2003.state"* ]]
     all_copied
-    # The one that is asked for is there.
+    # With disk=, the other disks are not missing.
     replicate_now --state states/ "${FROM[@]}" disk=2001 "${TO[@]}"
     rm states/2003.state
     replicate_now "${RUN[@]}"
 }
 
-@test "where one disk cannot be written the others are, and the next run brings the rest" {
+@test "if one disk cannot be written, the others are copied, and the next run copies the rest" {
     machine
     everywhere
     mkdir web1-2001.qcow2
@@ -161,7 +161,7 @@ data_in() { qemu-img map --output=json -f qcow2 "$1" | jq '[.[] | select(.depth 
     all_copied
 }
 
-# in_the_middle OPTIONS...: a run that takes its time has written something and is still at it.
+# in_the_middle OPTIONS...: begins a slow run, and returns when it has written something and is still running.
 in_the_middle() {
     machine --delay-ms 20
     FROM+=(connections=1 coalesce-prefetch=off coalesce-chunk=64K)
@@ -170,7 +170,7 @@ in_the_middle() {
     midway web1-2000.qcow2
 }
 
-@test "SIGTERM: ended in order, and gone on with" {
+@test "SIGTERM: the run ends in order, and the next one continues" {
     in_the_middle --at-once 2
     [ ${#servers[@]} -ge 3 ]
     ended_in_order TERM
@@ -181,7 +181,7 @@ in_the_middle() {
     all_copied
 }
 
-@test "kill -9: the servers end by themselves, and it is gone on with" {
+@test "kill -9: the servers exit by themselves, and the next run continues" {
     in_the_middle
     kill -KILL "$run"
     until_true 60 all_gone "${servers[@]}"
@@ -191,31 +191,32 @@ in_the_middle() {
     all_copied
 }
 
-@test "a plugin that knows of no changes, and progress in one line" {
+@test "a plugin that does not report changes, with the progress of all disks in one line" {
     mkdir disks
     random_file disks/a.img 3M 31
     random_file disks/b.img 2M 32
     run replicate_now --progress --state states/ --from file dir=disks --to qcow2 'copy-{disk}.qcow2'
     echo "$output"
     [ "$status" = 0 ]
-    [[ "$output" == *"a.img: 100%"* && "$output" == *"b.img: 100%"* ]]
+    [[ "$output" == *"a.img: 100%"* ]]
+    [[ "$output" == *"b.img: 100%"* ]]
     for disk in a.img b.img; do
         qemu-img compare -f raw -F qcow2 "disks/$disk" "copy-$disk.qcow2"
         [ "$(jq -c .owed "states/$disk.state")" = '[]' ]
     done
 }
 
-@test "what would mix the disks up is refused before anything is begun" {
+@test "options by which disks would share a file or a server are refused before anything is started" {
     truncate -s 1M disk.img
-    local several=(--state states/ --from vsphere server=127.0.0.1 user=u password=+none vm=x)
-    refuses "put {disk}" replicate_now "${several[@]}" --to qcow2 file=web1.qcow2
-    refuses "put {disk}" replicate_now "${several[@]}" --to qcow2 web1.qcow2
-    refuses "nbd://dr/web1: several disks" replicate_now "${several[@]}" --to qcow2 '{disk}.qcow2' --also nbd://dr/web1
-    refuses "fanout-stats=stats: several disks" replicate_now "${several[@]}" \
+    local options=(--state states/ --from vsphere server=127.0.0.1 user=u password=+none vm=x)
+    refuses "put {disk}" replicate_now "${options[@]}" --to qcow2 file=web1.qcow2
+    refuses "put {disk}" replicate_now "${options[@]}" --to qcow2 web1.qcow2
+    refuses "nbd://dr/web1: several disks" replicate_now "${options[@]}" --to qcow2 '{disk}.qcow2' --also nbd://dr/web1
+    refuses "fanout-stats=stats: several disks" replicate_now "${options[@]}" \
         --to qcow2 '{disk}.qcow2' fanout-stats=stats --also 'nbd://dr/{disk}'
     refuses "--state must be a directory" replicate_now --state web1.state --from file disk.img \
         --to qcow2 '{disk}.qcow2'
-    refuses "--at-once" replicate_now --at-once 0 "${several[@]}" --to qcow2 '{disk}.qcow2'
+    refuses "--at-once" replicate_now --at-once 0 "${options[@]}" --to qcow2 '{disk}.qcow2'
     [ ! -e states ]
     refuses "with a file for --state" replicate_now --state states/ --from file disk.img --to qcow2 '{disk}.qcow2'
     [ -z "$(ls ./*.qcow2 states/* tmp/* 2> /dev/null)" ]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# nbdkit-replicate: the whole job by one command, and what may end it early.
+# nbdkit-replicate with one disk: runs that succeed, runs that are refused, fail or are interrupted.
 load ../job
 load replicate
 
@@ -16,7 +16,7 @@ also() {
         --also "$(uri cloud)" fanout-name=cloud fanout-concurrency=2)
 }
 
-# in_the_middle OPTIONS...: a run that takes its time has written something and is still at it.
+# in_the_middle: begins a slow run, and returns when it has written something and is still running.
 in_the_middle() {
     vcenter --delay-ms 60
     destinations
@@ -27,14 +27,14 @@ in_the_middle() {
     [ ${#servers[@]} = 3 ]
 }
 
-# finished: the same again, after the guest has written, leaves nothing to wish.
+# finished: after the guest has written, the same command completes the copy.
 finished() {
     guest_writes
     replicate_now "${FROM[@]}" --to qcow2 file=web1.qcow2 "${ALSO[@]}"
     all_equal web1.qcow2
 }
 
-# one_run_says PATTERN: a run that is whole, and says that before it says that it is.
+# one_run_says PATTERN: a run completes the copy, and its messages match PATTERN before the one that says so.
 one_run_says() {
     run replicate_now "${FROM[@]}" --to qcow2 file=web1.qcow2 "${ALSO[@]}"
     echo "$output"
@@ -55,7 +55,7 @@ one_run_says() {
     one_run_says "0.0 MiB of *have changed since"
 }
 
-@test "an image for each day" {
+@test "an increment to an image over the image of the previous run" {
     vcenter
     from
     replicate_now "${FROM[@]}" --threads 4 --to qcow2 mon.qcow2 compress=zstd
@@ -69,7 +69,8 @@ one_run_says() {
     [ "$(snapshots)" = 0 ]
 }
 
-lines_do_it() {
+# printed_lines_copy: the output of a dry run, given to a shell, completes the copy.
+printed_lines_copy() {
     replicate_now --dry-run "${FROM[@]}" --to qcow2 file='the image' "${ALSO[@]}" > lines
     cat lines
     [ ! -e src.sock ]
@@ -77,19 +78,19 @@ lines_do_it() {
     all_equal 'the image'
 }
 
-@test "the lines of a dry run do the same" {
+@test "the output of a dry run, given to a shell, does the same" {
     vcenter
     destinations
     from
     also
-    lines_do_it
+    printed_lines_copy
     grep -q 'size=.*nbdinfo --size' lines
     guest_writes
-    lines_do_it
+    printed_lines_copy
     must_fail grep -q 'size=' lines
 }
 
-@test "a plugin that knows of no changes" {
+@test "a plugin that does not report changes: the whole disk is copied" {
     truncate -s 1000001 disk.img
     random_file part 200K
     dd if=part of=disk.img conv=notrunc bs=64K seek=3 status=none
@@ -127,7 +128,7 @@ JOB
     refuses "password=+FILE" replicate_now --to qcow2 new.qcow2 --from vsphere @job
 }
 
-@test "what makes no sense is refused before anything is begun" {
+@test "invalid options are refused before anything is started" {
     truncate -s 1M disk.img
     refuses "password=+FILE" replicate_now --from vsphere server=localhost user=u password=s3cret vm=x \
         --to qcow2 new.qcow2
@@ -141,11 +142,12 @@ JOB
     cp web1.state before.state
     refuses "add backing=FILE" replicate_now --from file disk.img --to qcow2 file=tue.qcow2
     refuses "add backing=FILE" replicate_now --from file disk.img --to qcow2 file=mon.qcow2 create=always
-    [ ! -e new.qcow2 ] && [ ! -e tue.qcow2 ]
+    [ ! -e new.qcow2 ]
+    [ ! -e tue.qcow2 ]
     cmp before.state web1.state
 }
 
-@test "a server that does not start: its message, and nothing is left" {
+@test "a server does not start: its error is shown, and nothing is left behind" {
     truncate -s 1M disk.img
     refuses "the source server did not start" replicate_now --from file nothing.img --to qcow2 new.qcow2
     [[ "$output" == *nothing.img* ]]
@@ -158,7 +160,7 @@ JOB
     [ -z "$(ls -d "${TMPDIR:-/tmp}"/nbdkit-replicate.* 2> /dev/null)" ]
 }
 
-@test "a password that is asked for is in no command line" {
+@test "a password that is asked for is not on any command line" {
     vcenter --delay-ms 60
     from connections=1 coalesce-prefetch=off coalesce-chunk=64K
     begin "${FROM[@]/password=+vc.pass/password=-}" --to qcow2 file=web1.qcow2 < vc.pass
@@ -172,7 +174,7 @@ JOB
     qemu-img compare -f raw -F qcow2 live.img web1.qcow2
 }
 
-@test "SIGINT: ended in order, and gone on with" {
+@test "SIGINT: the run ends in order, and the next one continues" {
     in_the_middle
     ended_in_order INT
     [ "$(jq '.owed | length' web1.state)" -gt 0 ]
@@ -180,7 +182,7 @@ JOB
     finished
 }
 
-@test "kill -9: the servers end by themselves, and it is gone on with" {
+@test "kill -9: the servers exit by themselves, and the next run continues" {
     in_the_middle
     kill -KILL "$run"
     until_true 60 all_gone "${servers[@]}"
@@ -189,7 +191,7 @@ JOB
     finished
 }
 
-@test "a destination that is away is told, and brought up by the next run" {
+@test "a destination that cannot be reached is reported, and the next run sends what it is owed" {
     vcenter
     destinations
     from
@@ -204,7 +206,7 @@ JOB
     finished
 }
 
-@test "a destination that comes later is given everything, and none is left out unseen" {
+@test "a destination that is added receives the whole disk, and leaving one out is refused" {
     vcenter
     destinations
     from
@@ -216,7 +218,7 @@ JOB
     replicate_now "${FROM[@]}" --to qcow2 file=web1.qcow2 --also "$(uri cloud)" --also "$(uri dr)"
     all_equal web1.qcow2
 
-    # Given up, and back again.
+    # Given up, and added again later.
     rm web1.state.fanout/*dr.sock.json
     guest_writes 12
     replicate_now "${FROM[@]}" --to qcow2 file=web1.qcow2 --also "$(uri cloud)"
@@ -225,7 +227,7 @@ JOB
     all_equal web1.qcow2
 }
 
-@test "interrupted twice: what a slow destination is owed is not waited for, and not forgotten" {
+@test "a second signal: a slow destination is not waited for, and what it is owed is kept" {
     vcenter
     destinations
     from
@@ -234,7 +236,7 @@ JOB
     until_true 60 grep -q '"owed":\[\]' web1.state
     kill -TERM "$run"
     until_true 10 grep -q 'a second signal' run.log
-    gone "$run" && return 1
+    must_fail gone "$run"
     kill -TERM "$run"
     local status=0
     wait "$run" || status=$?
