@@ -129,7 +129,8 @@ def apply_parameters(source_uri: str, state: str) -> list[str]:
 def destination_name(uri: str, parameters: Sequence[str]) -> str:
     """How messages and files call a destination: fanout-name=, or the URI without what may be secret.
 
-    As name_of_uri() in common/nbd, but the socket's path is decoded.
+    Like name_of_uri() in common/nbd, except that the socket's path is decoded and nbd+unix:/// becomes nbd+unix:/. The
+    filter is always told this name (fanout-name=), so it never uses the other one.
     """
     parts = urllib.parse.urlsplit(uri)
     socket = urllib.parse.parse_qs(parts.query).get("socket")
