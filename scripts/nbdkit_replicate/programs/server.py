@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""An nbdkit server on a Unix socket."""
+import asyncio
+import os
+from collections.abc import Sequence
+
+from ..contract import inherited_descriptors
+from ..messages import Failure, say
+from ..plan.commands import uri_of
+from .password import passed_by_descriptor
+from .process import Process, outcome
+
+POLL = 0.05  # seconds between two looks for the file that says that the server is ready
+
+
+class Server:
+    """It ends when nbdkit-replicate ends, also if that is killed."""
+
+    def __init__(self, name: str, socket: str, process: Process) -> None:
+        self._name = name
+        self._socket = socket
+        self._process = process
+        self._started = False  # it accepts connections, or has done so
+
+    @classmethod
+    async def start(cls, name: str, command: Sequence[str], socket: str, password: str | None = None) -> "Server":
+        """name: for messages. password: for a parameter that asks for one. Must not be cancelled, which would kill
+        the server (Process.start): a source that is killed leaves its snapshot behind."""
+        program, *arguments = command
+        options = ["-f", "--exit-with-parent", "-U", socket, "-P", _ready_file(socket)]
+        with passed_by_descriptor([program, *options, *arguments], password) as words:
+            return cls(name, socket, await Process.start(words, inherited_descriptors(words)))
+
+    def uri(self, export: str = "") -> str:
+        return uri_of(self._socket, export)
+
+    async def wait_ready(self) -> None:
+        """Until it accepts connections. There is no limit: a source may have to wait for its snapshot."""
+        ready = _ready_file(self._socket)
+        while not (os.path.exists(ready) and os.path.getsize(ready) > 0):
+            if not self._process.running:
+                raise Failure(f"the {self._name} server did not start, see above")
+            await asyncio.sleep(POLL)
+        self._started = True
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    async def stop(self) -> bool:
+        """Ends it, and waits until it has: a target completes what is missing, a source removes its snapshot.
+
+        Returns whether it succeeded in that.
+        """
+        self._process.terminate()
+        status = await self._process.wait()
+        if status != 0 and self._started:
+            say(f"the {self._name} server ended with {outcome(status)}, see above")
+        return status == 0
+
+
+def _ready_file(socket: str) -> str:
+    """nbdkit's PID file, which it writes when it accepts connections."""
+    return socket + ".pid"
