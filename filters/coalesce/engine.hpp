@@ -15,14 +15,14 @@
 
 #include "common/extents/range_set.hpp"
 #include "common/util/log.hpp"
-#include "filters/coalesce/chunks.hpp"
+#include "filters/coalesce/cache/chunk_map.hpp"
 #include "filters/coalesce/counters.hpp"
-#include "filters/coalesce/depth.hpp"
-#include "filters/coalesce/disk_map.hpp"
-#include "filters/coalesce/pace.hpp"
-#include "filters/coalesce/planner.hpp"
-#include "filters/coalesce/reader.hpp"
-#include "filters/coalesce/streams.hpp"
+#include "filters/coalesce/plan/window.hpp"
+#include "filters/coalesce/plan/known_extents.hpp"
+#include "filters/coalesce/plan/slow_read_detector.hpp"
+#include "filters/coalesce/plan/planner.hpp"
+#include "filters/coalesce/lower_connection.hpp"
+#include "filters/coalesce/stream/stream_table.hpp"
 
 namespace coalesce {
 

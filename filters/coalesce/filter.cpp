@@ -8,8 +8,8 @@
 #include <string>
 
 #include "common/stats/stats_file.hpp"
-#include "filters/coalesce/exports.hpp"
-#include "filters/coalesce/lower_reader.hpp"
+#include "filters/coalesce/shared_engines.hpp"
+#include "filters/coalesce/next_connection.hpp"
 #include "filters/coalesce/parameters.hpp"
 
 namespace coalesce {

@@ -13,7 +13,7 @@
 
 #include "common/extents/extent_map.hpp"
 #include "common/extents/range_set.hpp"
-#include "filters/coalesce/reader.hpp"
+#include "filters/coalesce/lower_connection.hpp"
 
 namespace coalesce {
 

@@ -5,7 +5,7 @@
 #include <random>
 
 #include "filters/coalesce/engine.hpp"
-#include "filters/coalesce/exports.hpp"
+#include "filters/coalesce/shared_engines.hpp"
 #include "tests/unit/coalesce/fake_source.hpp"
 
 using namespace coalesce;

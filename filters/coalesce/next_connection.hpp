@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "common/nbdkit/filter.hpp"
-#include "filters/coalesce/reader.hpp"
+#include "filters/coalesce/lower_connection.hpp"
 
 namespace coalesce {
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "filters/coalesce/buffer.hpp"
+#include "filters/coalesce/cache/buffer.hpp"
 #include "filters/coalesce/engine.hpp"
 
 namespace coalesce {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "filters/coalesce/buffer.hpp"
+#include "filters/coalesce/cache/buffer.hpp"
 
 #include <sys/mman.h>
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <random>
 
-#include "filters/coalesce/planner.hpp"
+#include "filters/coalesce/plan/planner.hpp"
 
 using namespace coalesce;
 using extents::Extent, extents::Range;

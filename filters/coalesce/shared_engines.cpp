@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "filters/coalesce/exports.hpp"
+#include "filters/coalesce/shared_engines.hpp"
 
 namespace coalesce {
 

@@ -8,7 +8,7 @@
 #include <list>
 
 #include "common/extents/extent.hpp"
-#include "filters/coalesce/depth.hpp"
+#include "filters/coalesce/plan/window.hpp"
 
 namespace coalesce {
 

@@ -11,7 +11,7 @@
 
 #include "common/extents/extent.hpp"
 #include "common/extents/range_set.hpp"
-#include "filters/coalesce/buffer.hpp"
+#include "filters/coalesce/cache/buffer.hpp"
 
 namespace coalesce {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "filters/coalesce/disk_map.hpp"
+#include "filters/coalesce/plan/known_extents.hpp"
 
 namespace coalesce {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "filters/coalesce/streams.hpp"
+#include "filters/coalesce/stream/stream_table.hpp"
 
 #include <algorithm>
 #include <vector>

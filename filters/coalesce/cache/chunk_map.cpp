@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "filters/coalesce/chunks.hpp"
+#include "filters/coalesce/cache/chunk_map.hpp"
 
 #include <iterator>
 #include <stdexcept>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "filters/coalesce/planner.hpp"
+#include "filters/coalesce/plan/planner.hpp"
 
 #include <algorithm>
 
