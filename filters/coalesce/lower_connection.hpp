@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What the engine reads from: one connection to the layer below.
+// One connection to the layer below.
 #pragma once
 
 #include <cstddef>
@@ -12,15 +12,16 @@
 
 namespace coalesce {
 
-// Where the layer below is parallel, called from several threads at once. Both methods may throw
-// anything; what a request of the client caused goes on to it, what was read ahead is forgotten.
-class Reader {
+// Called from several threads at once if the layer below is parallel. Both methods may throw anything.
+// An exception reaches the client if it comes from a read that is part of a client's request; an
+// exception during read-ahead is dropped.
+class LowerConnection {
  public:
-  virtual ~Reader() = default;
-  // Fills the buffer (never empty) from the offset in bytes.
+  virtual ~LowerConnection() = default;
+  // Fills the buffer, which is never empty, from the offset in bytes.
   virtual void pread(std::span<std::byte> buffer, uint64_t offset) = 0;
-  // What the range (below 4 GiB) is, in order, clipped to it. May stop early, but says something of
-  // the first byte.
+  // The extents of the range (below 4 GiB), in order, clipped to it. The list may end early, but
+  // covers at least the first byte.
   virtual std::vector<extents::Extent> extents(extents::Range range) = 0;
 };
 

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The layer below, as the engine sees it. A part of the door.
+// Connections to nbdkit's next layer. A part of the door.
 #pragma once
 
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -12,10 +11,10 @@
 
 namespace coalesce {
 
-// A connection's own.
-class LowerReader : public Reader {
+// The one that belongs to a client's connection.
+class NextConnection : public LowerConnection {
  public:
-  LowerReader(nbdkit::Next next, bool can_extents) : next_(next), can_extents_(can_extents) {}
+  NextConnection(nbdkit::Next next, bool can_extents) : next_(next), can_extents_(can_extents) {}
   void pread(std::span<std::byte> buffer, uint64_t offset) override { next_.pread(buffer, offset); }
   std::vector<extents::Extent> extents(extents::Range range) override {
     if (!can_extents_) return {{range.offset, range.length, extents::data}};
@@ -27,22 +26,22 @@ class LowerReader : public Reader {
   bool can_extents_;
 };
 
-// One that is opened for a worker.
-class WorkerReader : public Reader {
+// One that a worker opens for itself, to the default export.
+class WorkerConnection : public LowerConnection {
  public:
-  explicit WorkerReader(nbdkit::Backend backend)
+  explicit WorkerConnection(nbdkit::Backend backend)
       : background_(backend, true, ""),
-        reader_(background_.next(), background_.next().can_extents()) {}
+        connection_(background_.next(), background_.next().can_extents()) {}
   void pread(std::span<std::byte> buffer, uint64_t offset) override {
-    reader_.pread(buffer, offset);
+    connection_.pread(buffer, offset);
   }
   std::vector<extents::Extent> extents(extents::Range range) override {
-    return reader_.extents(range);
+    return connection_.extents(range);
   }
 
  private:
   nbdkit::BackgroundNext background_;
-  LowerReader reader_;
+  NextConnection connection_;
 };
 
 }  // namespace coalesce

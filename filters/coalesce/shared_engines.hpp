@@ -3,36 +3,39 @@
 // Which connections share an engine.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
-#include "filters/coalesce/cache/buffer.hpp"
+#include "common/util/mutex.hpp"
+#include "filters/coalesce/cache/memory_budget.hpp"
+#include "filters/coalesce/counters.hpp"
 #include "filters/coalesce/engine.hpp"
 
 namespace coalesce {
 
-// The engines alive, by export. May be used by any thread. An engine lives as long as one of the
-// connections that hold it.
-class Exports {
+// The engines of the server, by export. Each has an equal share of the memory. An engine lives until
+// the last connection that holds it has left. Any thread may call any method.
+class SharedEngines {
  public:
-  // `memory`: for all engines together, in bytes; each has an equal share.
-  explicit Exports(uint64_t memory) : budget_(memory) {}
+  // memory: for all engines together, in bytes.
+  explicit SharedEngines(uint64_t memory) : budget_(memory) {}
 
-  const Budget &budget() const { return budget_; }
+  const MemoryBudget &budget() const { return budget_; }
   const Counters &counters() const { return counters_; }  // of all engines
 
-  using Make = std::function<std::shared_ptr<Engine>(Budget &, Counters &)>;
-  // The engine of an export. `shared`: other connections see the same disk, so one that is there
-  // and of the same size is taken.
+  using Make = std::function<std::shared_ptr<Engine>(MemoryBudget &, Counters &)>;
+  // The engine of an export. `shared`: all connections to the export see the same disk, so an existing
+  // engine for a disk of this size is used.
   std::shared_ptr<Engine> join(const std::string &name, uint64_t size, bool shared,
                                const Make &make);
-  // Gives the engine up; if nobody else has it, it is gone when this returns.
+  // Resets the pointer. If no other connection holds the engine, it has ended when this returns. When
+  // no engine is left, memory kept for later buffers goes back to the system.
   void leave(std::shared_ptr<Engine> &engine);
 
-  // Something was written to the export: see Engine::invalidate().
+  // The export was written to: see Engine::invalidate().
   void invalidate(const std::string &name, extents::Range range);
 
  private:
@@ -41,12 +44,13 @@ class Exports {
     bool shared;
     std::weak_ptr<Engine> engine;
   };
-  void share_out();  // with the lock held
+  void update_shares() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  Budget budget_;
+  MemoryBudget budget_;
   Counters counters_;
-  std::mutex mutex_;  // protects entries_
-  std::vector<Entry> entries_;
+  // Taken before the lock of an engine (ReadAhead::mutex) and that of the budget.
+  util::Mutex mutex_;
+  std::vector<Entry> entries_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace coalesce

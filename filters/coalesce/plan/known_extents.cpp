@@ -3,23 +3,23 @@
 
 namespace coalesce {
 
-void DiskMap::learn(uint64_t generation, const std::vector<extents::Extent> &list) {
+void KnownExtents::learn(uint64_t generation, const std::vector<extents::Extent> &list) {
   if (generation != generation_) return;
-  if (map_.count() > most) map_.set({0, size()}, unknown);
+  if (map_.count() > max_extents) map_.set({0, size()}, unknown);
   for (const auto &e : list) map_.set(e.range(), e.type);
 }
 
-void DiskMap::forget() {
+void KnownExtents::forget() {
   ++generation_;
   map_.set({0, size()}, unknown);
 }
 
-std::vector<extents::Extent> DiskMap::known(extents::Range range, size_t most) const {
+std::vector<extents::Extent> KnownExtents::known(extents::Range range, size_t count) const {
   std::vector<extents::Extent> list;
   map_.for_each(range, [&](const extents::Extent &e) {
     if (e.type == unknown) return false;
     list.push_back(e);
-    return list.size() < most;
+    return list.size() < count;
   });
   return list;
 }

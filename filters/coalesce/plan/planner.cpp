@@ -11,11 +11,11 @@ uint64_t round_up(uint64_t n, uint64_t align) {
   return round_down(n + (align - 1), align);
 }
 
-// What is wanted, in order, none touching the next.
-std::vector<extents::Range> wanted_ranges(std::span<const extents::Extent> extents) {
+// The ranges of data, in order, none touching the next.
+std::vector<extents::Range> data_ranges(std::span<const extents::Extent> extents) {
   std::vector<extents::Range> list;
   for (const auto &e : extents) {
-    if (wanted(e.type) && e.length > 0) list.push_back(e.range());
+    if (is_data(e.type) && e.length > 0) list.push_back(e.range());
   }
   auto before = [](const auto &a, const auto &b) { return a.offset < b.offset; };
   if (!std::is_sorted(list.begin(), list.end(), before)) {
@@ -36,8 +36,8 @@ std::vector<extents::Range> wanted_ranges(std::span<const extents::Extent> exten
 
 }  // namespace
 
-std::vector<extents::Range> plan(std::span<const extents::Extent> extents, const Shape &shape,
-                                 uint64_t position) {
+std::vector<extents::Range> plan_pieces(std::span<const extents::Extent> extents,
+                                        const PlanLimits &limits, uint64_t position) {
   std::vector<extents::Range> pieces;
   if (extents.empty()) return pieces;
   uint64_t begin = extents.front().offset, limit = 0;
@@ -47,16 +47,16 @@ std::vector<extents::Range> plan(std::span<const extents::Extent> extents, const
   }
   uint64_t first = std::max(position, begin);
 
-  for (const auto &extent : wanted_ranges(extents)) {
+  for (const auto &extent : data_ranges(extents)) {
     if (extent.end() <= first) continue;
-    // `first` is also the end of the last piece, which an aligned start must not go behind.
-    uint64_t start = std::max(first, round_down(extent.offset, shape.align));
-    uint64_t end = std::min(limit, round_up(extent.end(), shape.align));
+    // `first` is also the end of the last piece: rounding down must not go below it.
+    uint64_t start = std::max(first, round_down(extent.offset, limits.align));
+    uint64_t end = std::min(limit, round_up(extent.end(), limits.align));
     while (start < end) {
-      uint64_t cell = round_down(start, shape.chunk);
-      uint64_t stop = std::min(end, cell + shape.chunk);
-      bool joins = !pieces.empty() && pieces.back().offset >= cell &&
-                   start - pieces.back().end() <= shape.gap;
+      uint64_t chunk_start = round_down(start, limits.chunk);
+      uint64_t stop = std::min(end, chunk_start + limits.chunk);
+      bool joins = !pieces.empty() && pieces.back().offset >= chunk_start &&
+                   start - pieces.back().end() <= limits.gap;
       if (joins) {
         pieces.back().length = stop - pieces.back().offset;
       } else {
@@ -67,24 +67,6 @@ std::vector<extents::Range> plan(std::span<const extents::Extent> extents, const
     first = std::max(first, end);
   }
   return pieces;
-}
-
-std::vector<extents::Extent> merge_gaps(std::span<const extents::Extent> extents, uint64_t gap) {
-  std::vector<extents::Extent> list;
-  for (const auto &e : extents) {
-    size_t n = list.size();
-    bool closes_gap = n >= 2 && e.type == extents::data && list[n - 2].type == extents::data &&
-                      list[n - 1].length <= gap;
-    if (closes_gap) {
-      list.pop_back();
-      list.back().length = e.end() - list.back().offset;
-    } else if (n >= 1 && list.back().type == e.type) {
-      list.back().length += e.length;
-    } else {
-      list.push_back(e);
-    }
-  }
-  return list;
 }
 
 }  // namespace coalesce

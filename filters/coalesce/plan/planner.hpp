@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What to read in one piece.
+// Which ranges to read from the layer below for given extents.
 #pragma once
 
 #include <cstdint>
@@ -11,16 +11,17 @@
 
 namespace coalesce {
 
-// All in bytes.
-struct Shape {
-  uint64_t gap = 0;    // what is not wanted is read along if it is no longer than this
-  uint64_t chunk = 0;  // no piece is longer; pieces also end at its multiples
+// In bytes.
+struct PlanLimits {
+  uint64_t gap = 0;    // a gap between data of at most this length is read with the data
+  uint64_t chunk = 0;  // no piece is longer, and none crosses a multiple of it
   uint64_t align = 1;  // a power of two: pieces begin and end at its multiples
 };
 
-// Whether a client will read such an extent. A hole is not wanted even if its content is not known
-// to be zero: so a source that knows what has changed shows the rest of the disk.
-constexpr bool wanted(extents::Type type) {
+// Whether clients are expected to read such an extent. They are not expected to read a hole even if
+// its content is not known to be zero: a source that knows what has changed shows the rest of the disk
+// so.
+constexpr bool is_data(extents::Type type) {
   return type == extents::data;
 }
 
@@ -28,15 +29,11 @@ constexpr uint64_t round_down(uint64_t n, uint64_t align) {
   return n - n % align;
 }
 
-// The pieces that cover every wanted byte from `position` on, each once, in order. The extents may
-// come in any order and touch or overlap each other; what none of them says anything of is a gap, and
-// nothing before the first or after the last is planned. Pieces end at multiples of Shape::chunk,
-// whatever the position, so that two readers get to the same ones.
-std::vector<extents::Range> plan(std::span<const extents::Extent> extents, const Shape &shape,
-                                 uint64_t position);
-
-// The extents (in order, each where the last one ends) with every hole that is no longer than `gap`
-// and has data on both sides made a part of that data.
-std::vector<extents::Extent> merge_gaps(std::span<const extents::Extent> extents, uint64_t gap);
+// The pieces that cover each byte of data from `position` on once, in order. The extents may come in
+// any order, touch and overlap. A range that none of them covers is a gap; nothing before the first or
+// after the last extent is planned. As pieces end at multiples of PlanLimits::chunk wherever they
+// begin, two streams at different positions arrive at the same pieces.
+std::vector<extents::Range> plan_pieces(std::span<const extents::Extent> extents,
+                                        const PlanLimits &limits, uint64_t position);
 
 }  // namespace coalesce

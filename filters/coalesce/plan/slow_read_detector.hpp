@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Whether reading ahead can gain anything.
+// Decides whether the layer below is slow enough for read-ahead to pay.
 #pragma once
 
 #include <sys/resource.h>
@@ -11,49 +11,49 @@
 
 namespace coalesce {
 
-// Judges the layer below by the small reads that go straight to it. One that answers out of memory
-// is best left alone: every byte read ahead is copied once more. Not synchronised.
-class Pace {
+// Fed with the small reads that go straight to the layer below. A layer that answers from memory is
+// better left alone, as everything read ahead is copied once more. Not synchronised.
+class SlowReadDetector {
  public:
-  // `fast`: below this a read is not worth hiding; 0: every read is.
-  explicit Pace(std::chrono::microseconds fast) : fast_(fast) {}
+  // A read that takes no longer than this is fast. 0: every read is slow.
+  explicit SlowReadDetector(std::chrono::microseconds fast_read) : fast_read_(fast_read) {}
 
-  // One read that took `wall` in all; `slept`: its thread has waited for something.
-  void sample(std::chrono::nanoseconds wall, bool slept) {
-    bool slow = slept && wall > fast_;
+  // One read took `elapsed`; `slept`: its thread was blocked meanwhile.
+  void add(std::chrono::nanoseconds elapsed, bool slept) {
+    bool slow = slept && elapsed > fast_read_;
     history_ = (history_ << 1 | (slow ? 1u : 0u)) & 0xffu;
     if (count_ < 8) ++count_;
   }
 
-  // Most of the last reads were slow. A thread that had to wait for a processor now and then is no
-  // evidence, so three are needed at least.
+  // Most of the last eight reads were slow. At least three are needed, since a thread may also have
+  // waited for a processor.
   bool slow() const {
-    if (fast_.count() == 0) return true;
+    if (fast_read_.count() == 0) return true;
     int slow = __builtin_popcount(history_);
     return count_ >= 3 && slow * 4 > count_ * 3;
   }
 
  private:
-  const std::chrono::nanoseconds fast_;
-  unsigned history_ = 0;  // a bit a read, the last one lowest: 1 = slow
+  const std::chrono::nanoseconds fast_read_;
+  unsigned history_ = 0;  // a bit for each read, the latest in bit 0: 1 = slow
   int count_ = 0;
 };
 
 // Measures one read of the calling thread.
-class Stopwatch {
+class ReadTimer {
  public:
-  Stopwatch() : start_(std::chrono::steady_clock::now()), sleeps_(sleeps()) {}
-  std::chrono::nanoseconds wall() const { return std::chrono::steady_clock::now() - start_; }
-  bool slept() const { return sleeps() != sleeps_; }
+  ReadTimer() : start_(std::chrono::steady_clock::now()), switches_(voluntary_switches()) {}
+  std::chrono::nanoseconds elapsed() const { return std::chrono::steady_clock::now() - start_; }
+  bool slept() const { return voluntary_switches() != switches_; }
 
  private:
-  static long sleeps() {
+  static long voluntary_switches() {
     struct rusage usage = {};
     getrusage(RUSAGE_THREAD, &usage);
     return usage.ru_nvcsw;
   }
   std::chrono::steady_clock::time_point start_;
-  long sleeps_;
+  long switches_;
 };
 
 }  // namespace coalesce

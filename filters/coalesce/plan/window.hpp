@@ -1,57 +1,42 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// How far ahead of a reader it pays to read.
+// The size of the read-ahead window: how much is read ahead of a stream.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 
+#include "filters/coalesce/settings.hpp"
+#include "filters/coalesce/stream/stream.hpp"
+
 namespace coalesce {
 
-// What a reader consumes while a fetch is on its way must have been fetched before: its bandwidth
-// times the latency of a fetch. Twice that, for a reader that was short of data has shown less than
-// it can do. Not synchronised.
-class Depth {
+// The data that a client reads while a fetch is under way must have been fetched before: its bandwidth
+// times the latency of a fetch. The window is twice that, since a client that had to wait for data has
+// not shown its full bandwidth. Not synchronised.
+class ReadAheadWindow {
  public:
-  using Time = std::chrono::steady_clock::time_point;
+  // The smallest window, and the smallest chunk where there is a choice; bytes.
+  static constexpr uint64_t smallest = 64u << 10;
 
-  // The bandwidth of one reader, over the last tenths of a second.
-  class Rate {
-   public:
-    // `read`: bytes so far.
-    void observe(uint64_t read, Time now) {
-      if (since_ == Time{}) {
-        since_ = now;
-        read_then_ = read;
-        return;
-      }
-      std::chrono::duration<double> span = now - since_;
-      if (span < std::chrono::milliseconds(100)) return;
-      bytes_a_second_ = static_cast<double>(read - read_then_) / span.count();
-      since_ = now;
-      read_then_ = read;
-    }
-    double bytes_a_second() const { return bytes_a_second_; }
+  explicit ReadAheadWindow(const Settings &settings)
+      : all_busy_(settings.chunk * (settings.workers + 1)) {}
 
-   private:
-    Time since_{};
-    uint64_t read_then_ = 0;
-    double bytes_a_second_ = 0;
-  };
+  // The fetch of a chunk took so long.
+  void fetched(std::chrono::nanoseconds took);
 
-  // One chunk has come after so long.
-  void fetched(std::chrono::nanoseconds took) {
-    std::chrono::duration<double> seconds = took;
-    latency_ = latency_ == 0 ? seconds.count() : latency_ + (seconds.count() - latency_) / 8;
-  }
+  // The window of a stream that may use so much memory, in bytes. It grows with what the stream has
+  // read, so that little is wasted on a short one, to twice the product of bandwidth and latency, but
+  // at least to one chunk for each worker and one for the client. Until the product is known, it
+  // grows to twice the latter.
+  uint64_t bytes(const Stream &stream, uint64_t memory) const;
 
-  // Bytes; 0 as long as nothing is known.
-  uint64_t bytes(const Rate &rate) const {
-    return static_cast<uint64_t>(2 * rate.bytes_a_second() * latency_);
-  }
+  // Twice the product of bandwidth and latency, in bytes; 0 until both are known.
+  uint64_t bandwidth_delay(const ReadBandwidth &bandwidth) const;
 
  private:
-  double latency_ = 0;  // seconds, the average of about the last eight
+  const uint64_t all_busy_;  // bytes
+  double latency_ = 0;       // seconds; a moving average over about eight fetches
 };
 
 }  // namespace coalesce

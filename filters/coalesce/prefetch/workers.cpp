@@ -1,119 +1,98 @@
 // SPDX-License-Identifier: BSD-3-Clause
-//
-// The engine's threads, and what they do without the lock.
-#include <algorithm>
-#include <system_error>
+#include "filters/coalesce/prefetch/workers.hpp"
 
-#include "filters/coalesce/engine.hpp"
+#include <optional>
+#include <system_error>
+#include <utility>
 
 namespace coalesce {
 
-void Engine::fetch(Reader &reader, const ChunkPtr &chunk) noexcept {
-  bool good = true;
-  ++counters_.plugin_requests;
-  counters_.plugin_bytes += chunk->range.length;
-  const auto begin = std::chrono::steady_clock::now();
-  try {
-    reader.pread(chunk->buffer.bytes(), chunk->range.offset);
-  } catch (...) {
-    good = false;  // whoever needs it reads it again and is told
-  }
-  const auto took = std::chrono::steady_clock::now() - begin;
-  Lock lock(mutex_);
-  if (good) depth_.fetched(took);
-  if (chunk->state == Chunk::State::in_flight) {
-    chunk->state = good ? Chunk::State::ready : Chunk::State::gone;
-    if (!good) {
-      failed_.add(chunk->range);
-      drop(chunk);
-    } else if (chunk->unread.empty()) {
-      // Its reader did not wait for it.
-      drop(chunk);
-    }
-  }
-  chunk->settled.notify_all();
-}
+Workers::Workers(const Settings &settings, ReadAhead &read_ahead, Fetcher &fetcher, util::Log log,
+                 Connect connect)
+    : settings_(settings),
+      read_ahead_(read_ahead),
+      fetcher_(fetcher),
+      log_(std::move(log)),
+      connect_(std::move(connect)) {}
 
-void Engine::survey(Reader &reader, const Job &job) noexcept {
-  uint64_t generation;
+Workers::~Workers() {
   {
-    Lock lock(mutex_);
-    generation = map_.generation();
+    util::MutexLock lock(read_ahead_.mutex);
+    stop_ = true;
   }
-  std::vector<extents::Extent> list;
-  try {
-    list = reader.extents(job.survey);
-  } catch (...) {
-    // Then nothing is read ahead; the client may ask itself.
-  }
-  Lock lock(mutex_);
-  map_.learn(generation, list);
-  Stream *stream = streams_.find(job.stream);
-  if (stream == nullptr) return;
-  stream->surveying = false;
-  // It begins anew after some more reads.
-  if (list.empty()) streams_.erase(job.stream);
+  work_.notify_all();
+  for (auto &thread : threads_) thread.join();
 }
 
-void Engine::start_workers() {
-  if (!threads_.empty()) return;
+void Workers::attach(LowerConnection &connection) {
+  {
+    util::MutexLock lock(read_ahead_.mutex);
+    connections_.add(connection);
+  }
+  if (settings_.priority.empty()) {
+    work_.notify_one();
+  } else {
+    wake();
+  }
+}
+
+void Workers::detach(LowerConnection &connection) noexcept {
+  util::MutexLock lock(read_ahead_.mutex);
+  connections_.retire(connection);
+  while (connections_.in_use(connection)) released_.wait(lock);
+  connections_.remove(connection);
+}
+
+void Workers::wake() {
+  if (settings_.workers == 0) return;
+  std::call_once(started_, [this] { start(); });
+  work_.notify_one();
+}
+
+void Workers::start() {
   try {
-    while (threads_.size() < settings_.workers) threads_.emplace_back([this] { work(); });
+    while (threads_.size() < settings_.workers) threads_.emplace_back([this] { run(); });
   } catch (const std::system_error &e) {
-    workers_ = static_cast<unsigned>(threads_.size());
-    log_.warning("coalesce: only {} of {} workers could be started: {}", workers_,
+    log_.warning("coalesce: only {} of {} workers could be started: {}", threads_.size(),
                  settings_.workers, e.what());
   }
 }
 
-void Engine::work() noexcept {
-  std::unique_ptr<Reader> mine;
-  if (make_reader_) {
+void Workers::run() noexcept {
+  std::unique_ptr<LowerConnection> own;
+  if (connect_) {
     try {
-      mine = make_reader_();
+      own = connect_();
     } catch (...) {
-      // It has said why.
+      // connect_() has logged the reason.
     }
-    if (!mine) {
-      Lock lock(mutex_);
-      log_.debug("coalesce: a worker has no connection of its own, and ends");
-      --workers_;
+    if (!own) {
+      log_.debug("coalesce: a worker ends, as it could not open a connection of its own");
       return;
     }
   }
-  Lock lock(mutex_);
-  while (!stop_) work_with(lock, mine.get());
+  do_jobs(own.get());
 }
 
-void Engine::work_with(Lock &lock, Reader *mine) {
-  Reader *reader = mine;
-  if (reader == nullptr) {
-    auto lent = std::min_element(readers_.begin(), readers_.end(),
-                                 [](auto &a, auto &b) { return a.users < b.users; });
-    if (lent != readers_.end() && lent->users < leaving) reader = lent->reader;
-  }
-  std::optional<Job> job;
-  if (reader != nullptr) job = next_job();
-  if (!job) {
-    work_.wait(lock);
-    return;
-  }
-  auto use = [&](auto change) {
-    for (Lent &lent : readers_) {
-      if (lent.reader == reader) change(lent.users);
+void Workers::do_jobs(LowerConnection *own) {
+  util::MutexLock lock(read_ahead_.mutex);
+  while (!stop_) {
+    LowerConnection *const connection = own != nullptr ? own : connections_.least_busy();
+    std::optional<Job> job;
+    if (connection != nullptr) job = read_ahead_.next_job();
+    if (!job) {
+      work_.wait(lock);
+      continue;
     }
-  };
-  if (mine == nullptr) use([](unsigned &users) { ++users; });
-  work_.notify_one();  // there may be more to do
-  lock.unlock();
-  if (job->chunk) {
-    fetch(*reader, job->chunk);
-  } else {
-    survey(*reader, *job);
+    if (own == nullptr) connections_.acquire(*connection);
+    work_.notify_one();  // there may be another job
+    lock.unlock();
+    fetcher_.run(*connection, *job);
+    job.reset();  // the chunk's memory is given back without the lock
+    lock.lock();
+    if (own == nullptr) connections_.release(*connection);
+    released_.notify_all();
   }
-  lock.lock();
-  if (mine == nullptr) use([](unsigned &users) { --users; });
-  returned_.notify_all();
 }
 
 }  // namespace coalesce

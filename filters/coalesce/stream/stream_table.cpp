@@ -6,13 +6,13 @@
 
 namespace coalesce {
 
-Stream *Streams::match(extents::Range read, const Between &between) {
+Stream *StreamTable::match(extents::Range read, const DataBetween &data_between) {
   Stream *best = nullptr;
   uint64_t best_distance = 0;
-  Stream *below = nullptr;  // the one whose head is the nearest at or before the read
+  Stream *below = nullptr;  // the one with the nearest head at or before the read
   for (Stream &s : streams_) {
     uint64_t distance = read.offset > s.head ? read.offset - s.head : s.head - read.offset;
-    // The second read of a stream must follow the first exactly: random reads often are just near.
+    // The second read of a stream must follow the first exactly: random reads are often near.
     bool near = s.sequential() ? distance <= slack_ : distance == 0;
     if (near && (best == nullptr || distance < best_distance)) {
       best = &s;
@@ -21,58 +21,59 @@ Stream *Streams::match(extents::Range read, const Between &between) {
     if (s.head <= read.offset && (below == nullptr || s.head > below->head)) below = &s;
   }
   if (best == nullptr && below != nullptr) {
-    uint64_t skipped = between(below->head, read.offset);
+    uint64_t skipped = data_between(below->head, read.offset);
     if (skipped <= (below->sequential() ? slack_ : 0)) best = below;
   }
   return best;
 }
 
-Stream *Streams::add(extents::Range read) {
-  if (streams_.size() >= most) {
+Stream *StreamTable::add(extents::Range read) {
+  if (streams_.size() >= max_streams) {
     auto oldest =
         std::min_element(streams_.begin(), streams_.end(), [](const auto &a, const auto &b) {
           if (a.sequential() != b.sequential()) return !a.sequential();
-          return a.last < b.last;
+          return a.last_read < b.last_read;
         });
     if (oldest->sequential() && !stale(*oldest)) return nullptr;
     streams_.erase(oldest);
   }
   Stream &s = streams_.emplace_front();
   s.id = next_id_++;
-  s.head = s.fetched = read.end();
+  s.head = s.next_fetch = read.end();
   return &s;
 }
 
-Stream *Streams::observe(extents::Range read, bool expected, const Between &between) {
+Stream *StreamTable::observe(extents::Range read, bool prefetched,
+                             const DataBetween &data_between) {
   ++now_;
-  Stream *s = match(read, between);
+  Stream *s = match(read, data_between);
   if (s == nullptr) s = add(read);
   if (s == nullptr) return nullptr;
   bool was_sequential = s->sequential();
   ++s->reads;
-  if (expected && !s->sequential()) s->reads = 2;
+  if (prefetched && !s->sequential()) s->reads = 2;
   s->head = std::max(s->head, read.end());
-  s->read += read.length;
-  s->last = now_;
-  if (!was_sequential) s->fetched = read.offset;
+  s->bytes_read += read.length;
+  s->last_read = now_;
+  if (!was_sequential) s->next_fetch = read.offset;
   return s;
 }
 
-void Streams::pin(extents::Range range) {
+void StreamTable::pin(extents::Range range) {
   Stream &s = pinned_.emplace_back();
   s.id = next_id_++;
   s.pinned = true;
-  s.fetched = range.offset;
+  s.next_fetch = range.offset;
   s.head = s.end = range.end();
 }
 
-void Streams::serve_pinned(const std::function<bool(Stream &)> &f) {
+void StreamTable::serve_pinned(const std::function<bool(Stream &)> &f) {
   for (Stream &s : pinned_) {
     if (f(s)) return;
   }
 }
 
-Stream *Streams::find(uint64_t id) {
+Stream *StreamTable::find(uint64_t id) {
   for (auto *list : {&streams_, &pinned_}) {
     for (Stream &s : *list) {
       if (s.id == id) return &s;
@@ -81,24 +82,25 @@ Stream *Streams::find(uint64_t id) {
   return nullptr;
 }
 
-void Streams::erase(uint64_t id) {
+void StreamTable::erase(uint64_t id) {
   for (auto *list : {&streams_, &pinned_}) {
     std::erase_if(*list, [&](const auto &s) { return s.id == id; });
   }
 }
 
-uint64_t Streams::active() const {
+uint64_t StreamTable::active() const {
   auto active = [&](const auto &s) { return s.sequential() && !stale(s); };
   return static_cast<uint64_t>(std::count_if(streams_.begin(), streams_.end(), active));
 }
 
-void Streams::serve(const std::function<bool(Stream &)> &f) {
-  std::vector<std::list<Stream>::iterator> needy;
+void StreamTable::serve(const std::function<bool(Stream &)> &f) {
+  std::vector<std::list<Stream>::iterator> candidates;
   for (auto it = streams_.begin(); it != streams_.end(); ++it) {
-    if (it->sequential() && !stale(*it)) needy.push_back(it);
+    if (it->sequential() && !stale(*it)) candidates.push_back(it);
   }
-  std::stable_sort(needy.begin(), needy.end(), [](auto a, auto b) { return a->ahead < b->ahead; });
-  for (auto it : needy) {
+  std::stable_sort(candidates.begin(), candidates.end(),
+                   [](auto a, auto b) { return a->cached < b->cached; });
+  for (auto it : candidates) {
     if (f(*it)) {
       streams_.splice(streams_.end(), streams_, it);
       return;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Which of the clients' reads follow each other.
+// Finds out which of the clients' reads follow each other.
 #pragma once
 
 #include <cstdint>
@@ -8,50 +8,35 @@
 #include <list>
 
 #include "common/extents/extent.hpp"
-#include "filters/coalesce/plan/window.hpp"
+#include "filters/coalesce/stream/stream.hpp"
 
 namespace coalesce {
 
-// One sequence of reads, of one client or of one of its threads. All in bytes.
-struct Stream {
-  uint64_t id = 0;
-  uint64_t head = 0;     // the end of the furthest read
-  uint64_t read = 0;     // how much was read
-  uint64_t fetched = 0;  // where reading ahead goes on
-  uint64_t ahead = 0;    // how much is held or being fetched for it
-  uint64_t step = 1;     // the client reads whole multiples of this, also of what is not wanted
-  uint64_t last = 0;     // the number of its last read, see Streams::now()
-  uint64_t end = ~uint64_t{0};  // reading ahead stops here
-  unsigned reads = 0;
-  Depth::Rate rate;        // of `read`
-  bool surveying = false;  // somebody is asking for the extents at `fetched`
-  bool again = false;      // it reads what has been read before
-  bool pinned = false;     // see Streams::pin()
-
-  // One read follows another: worth reading ahead for.
-  bool sequential() const { return pinned || reads >= 2; }
-};
-
-// Not synchronised.
-class Streams {
+// The streams of one export. Not synchronised.
+class StreamTable {
  public:
-  // How many wanted bytes are between two places; anything above `slack` if that is not known.
-  using Between = std::function<uint64_t(uint64_t from, uint64_t to)>;
+  // Returns how many bytes of data lie between two offsets, or more than slack() if that is not known.
+  using DataBetween = std::function<uint64_t(uint64_t from, uint64_t to)>;
 
-  // Requests of one stream may arrive out of order by this much.
-  explicit Streams(uint64_t slack) : slack_(slack) {}
+  // slack: how far the requests of one stream may arrive out of order, in bytes.
+  explicit StreamTable(uint64_t slack) : slack_(slack) {}
 
-  // Takes note of a read and returns its stream, or nullptr if there are too many to follow. A read
-  // of what was read ahead for another stream (`expected`) is sequential at once. What the client
-  // skips because it is not wanted does not break a stream. The pointer is valid until the next
-  // observe() or erase().
-  Stream *observe(extents::Range read, bool expected, const Between &between);
+  // Records a read and returns its stream, or nullptr if there are too many to follow. A read of what
+  // was read ahead for another stream (`prefetched`) is sequential at once. A stream continues across
+  // a gap that holds no data. The pointer is valid until the next observe() or erase().
+  Stream *observe(extents::Range read, bool prefetched, const DataBetween &data_between);
 
-  // A stream that no client reads: what is fetched for it is there for whoever comes. It is served
-  // before all others, those pinned earlier first.
+  // Adds a stream that belongs to no client: any client may read what is fetched for it. It never
+  // becomes stale, and has no reads.
   void pin(extents::Range range);
-  // Calls f(stream) for each pinned stream, in order, until f returns true.
+
+  // Calls f(stream) for each pinned stream, in the order in which they were pinned, until f returns
+  // true.
   void serve_pinned(const std::function<bool(Stream &)> &f);
+  // Calls f(stream) for each sequential stream that is not stale, the most urgent one first, until f
+  // returns true: that with the least data cached ahead of it, among equals that for which f returned
+  // true the longest time ago.
+  void serve(const std::function<bool(Stream &)> &f);
 
   Stream *find(uint64_t id);
   void erase(uint64_t id);
@@ -59,23 +44,20 @@ class Streams {
   uint64_t now() const { return now_; }  // reads observed
   uint64_t slack() const { return slack_; }
 
-  // Not read any more, as far as can be told.
-  bool stale(const Stream &stream) const { return !stream.pinned && now_ - stream.last > patience; }
-  uint64_t active() const;  // sequential streams that are not stale
-
-  // Calls f(stream) for each sequential one that is not stale, in the order of need, until f returns
-  // true: the one for which the least is fetched ahead first, and of equal ones the one served
-  // longest ago.
-  void serve(const std::function<bool(Stream &)> &f);
+  // Other streams were read many times since its last read.
+  bool stale(const Stream &stream) const {
+    return !stream.pinned && now_ - stream.last_read > stale_after;
+  }
+  uint64_t active() const;  // sequential streams that are not stale, without the pinned ones
 
  private:
-  static constexpr size_t most = 64;
-  static constexpr uint64_t patience = 256;
+  static constexpr size_t max_streams = 64;
+  static constexpr uint64_t stale_after = 256;  // reads
 
-  Stream *match(extents::Range read, const Between &between);
+  Stream *match(extents::Range read, const DataBetween &data_between);
   Stream *add(extents::Range read);
 
-  std::list<Stream> streams_;  // in the order of service
+  std::list<Stream> streams_;  // the one served last at the end
   std::list<Stream> pinned_;
   const uint64_t slack_;
   uint64_t now_ = 0;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <random>
+#include <vector>
 
 #include "filters/coalesce/plan/planner.hpp"
 
@@ -30,76 +31,67 @@ std::vector<Extent> random_extents(std::mt19937 &random, uint64_t offset) {
 TEST_CASE("data is joined across gaps up to the limit, not across longer ones") {
   std::vector<Extent> e{
       {0, 100, data}, {100, 50, hole}, {150, 10, data}, {160, 51, hole | zero}, {211, 9, data}};
-  CHECK(plan(e, {50, 1000}, 0) == Ranges{{0, 160}, {211, 9}});
-  CHECK(plan(e, {51, 1000}, 0) == Ranges{{0, 220}});
-  CHECK(plan(e, {0, 1000}, 0) == Ranges{{0, 100}, {150, 10}, {211, 9}});
+  CHECK(plan_pieces(e, {50, 1000}, 0) == Ranges{{0, 160}, {211, 9}});
+  CHECK(plan_pieces(e, {51, 1000}, 0) == Ranges{{0, 220}});
+  CHECK(plan_pieces(e, {0, 1000}, 0) == Ranges{{0, 100}, {150, 10}, {211, 9}});
 }
 
-TEST_CASE("a hole is not wanted, known to be zero or not; neither is what is zero") {
-  CHECK(plan(std::vector<Extent>{{0, 100, hole}, {100, 100, zero}, {200, 100, hole | zero}},
-             {1000, 1000}, 0)
+TEST_CASE("holes are not planned, known to be zero or not; neither are zeroes") {
+  CHECK(plan_pieces(std::vector<Extent>{{0, 100, hole}, {100, 100, zero}, {200, 100, hole | zero}},
+                    {1000, 1000}, 0)
             .empty());
-  CHECK(plan({}, {1000, 1000}, 0).empty());
+  CHECK(plan_pieces({}, {1000, 1000}, 0).empty());
 }
 
 TEST_CASE("pieces end at the multiples of a chunk, wherever they begin") {
   std::vector<Extent> e{{0, 350, data}};
-  CHECK(plan(e, {0, 100}, 0) == Ranges{{0, 100}, {100, 100}, {200, 100}, {300, 50}});
-  CHECK(plan(e, {0, 100}, 130) == Ranges{{130, 70}, {200, 100}, {300, 50}});
-  CHECK(plan(e, {0, 100}, 350).empty());
+  CHECK(plan_pieces(e, {0, 100}, 0) == Ranges{{0, 100}, {100, 100}, {200, 100}, {300, 50}});
+  CHECK(plan_pieces(e, {0, 100}, 130) == Ranges{{130, 70}, {200, 100}, {300, 50}});
+  CHECK(plan_pieces(e, {0, 100}, 350).empty());
 }
 
 TEST_CASE("pieces are widened to the alignment, but not out of what is known") {
   std::vector<Extent> e{
       {0, 10, hole}, {10, 20, data}, {30, 80, hole}, {110, 5, data}, {115, 5, hole}};
-  CHECK(plan(e, {0, 128, 8}, 0) == Ranges{{8, 24}, {104, 16}});
-  CHECK(plan(e, {0, 128, 64}, 0) == Ranges{{0, 120}});
-  CHECK(plan(e, {0, 128, 64}, 5) == Ranges{{5, 115}});
+  CHECK(plan_pieces(e, {0, 128, 8}, 0) == Ranges{{8, 24}, {104, 16}});
+  CHECK(plan_pieces(e, {0, 128, 64}, 0) == Ranges{{0, 120}});
+  CHECK(plan_pieces(e, {0, 128, 64}, 5) == Ranges{{5, 115}});
 }
 
 TEST_CASE("extents in any order, touching or overlapping, are planned as one list") {
   std::vector<Extent> e{{150, 50, data}, {0, 100, data},  {90, 20, data}, {110, 40, hole},
                         {100, 10, data}, {200, 30, data}, {400, 5, data}};
-  CHECK(plan(e, {10, 1000}, 0) == Ranges{{0, 110}, {150, 80}, {400, 5}});
+  CHECK(plan_pieces(e, {10, 1000}, 0) == Ranges{{0, 110}, {150, 80}, {400, 5}});
   std::mt19937 random(2);
   for (int round = 0; round < 500; ++round) {
     auto sorted = random_extents(random, 0);
     auto shuffled = sorted;
     std::shuffle(shuffled.begin(), shuffled.end(), random);
-    Shape shape{random() % 200, uint64_t{64} * (1 + random() % 10), uint64_t{1} << random() % 6};
-    REQUIRE(plan(shuffled, shape, 0) == plan(sorted, shape, 0));
+    PlanLimits limits{random() % 200, uint64_t{64} * (1 + random() % 10),
+                      uint64_t{1} << random() % 6};
+    REQUIRE(plan_pieces(shuffled, limits, 0) == plan_pieces(sorted, limits, 0));
   }
 }
 
-TEST_CASE("gaps are merged up to the limit, and only between data") {
-  std::vector<Extent> e{{0, 10, hole},  {10, 5, data},  {15, 10, hole | zero},
-                        {25, 5, data},  {30, 10, zero}, {40, 5, data},
-                        {45, 11, hole}, {56, 4, data},  {60, 2, hole}};
-  CHECK(merge_gaps(e, 10) ==
-        std::vector<Extent>{
-            {0, 10, hole}, {10, 35, data}, {45, 11, hole}, {56, 4, data}, {60, 2, hole}});
-  CHECK(merge_gaps(e, 0) == e);
-  CHECK(merge_gaps({}, 10).empty());
-}
-
-TEST_CASE("disks of many TiB are no different") {
+TEST_CASE("offsets of 2^62 are planned like small ones") {
   uint64_t base = uint64_t{1} << 62;
   std::vector<Extent> e{{base - 100, 200, data},
                         {base + 100, uint64_t{1} << 40, hole},
                         {base + 100 + (uint64_t{1} << 40), 10, data}};
-  CHECK(plan(e, {1u << 20, 4u << 20}, 0) ==
+  CHECK(plan_pieces(e, {1u << 20, 4u << 20}, 0) ==
         Ranges{{base - 100, 100}, {base, 100}, {base + 100 + (uint64_t{1} << 40), 10}});
 }
 
-TEST_CASE("every data byte is in one piece, in order, within the limits") {
+TEST_CASE("each byte of data is in one piece, in order, within the limits") {
   std::mt19937 random(1);
   for (int round = 0; round < 3000; ++round) {
     uint64_t base = round % 3 == 0 ? (uint64_t{1} << 40) : 0;
     auto e = random_extents(random, base + random() % 50);
-    Shape shape{random() % 200, uint64_t{64} * (1 + random() % 10), uint64_t{1} << random() % 6};
+    PlanLimits limits{random() % 200, uint64_t{64} * (1 + random() % 10),
+                      uint64_t{1} << random() % 6};
     uint64_t start = e.front().offset, end = e.back().end();
     uint64_t position = start + random() % (end - start);
-    auto pieces = plan(e, shape, position);
+    auto pieces = plan_pieces(e, limits, position);
 
     std::vector<int> covered(end - start), is_data(end - start);
     for (const auto &x : e) {
@@ -111,12 +103,12 @@ TEST_CASE("every data byte is in one piece, in order, within the limits") {
       REQUIRE(p.offset >= last);
       REQUIRE(p.length > 0);
       REQUIRE(p.end() <= end);
-      REQUIRE(p.offset / shape.chunk == (p.end() - 1) / shape.chunk);
+      REQUIRE(p.offset / limits.chunk == (p.end() - 1) / limits.chunk);
       uint64_t gap = 0;
       for (uint64_t i = p.offset; i < p.end(); ++i) {
         ++covered[i - start];
         gap = is_data[i - start] ? 0 : gap + 1;
-        good = good && gap <= shape.gap + 2 * (shape.align - 1);
+        good = good && gap <= limits.gap + 2 * (limits.align - 1);
       }
       last = p.end();
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A slow disk that keeps account of what is asked of it.
+// A simulated disk that records the requests it gets.
 #pragma once
 
 #include <chrono>
@@ -17,9 +17,9 @@
 
 namespace coalesce {
 
-class FakeSource {
+class FakeDisk {
  public:
-  FakeSource(uint64_t size, std::chrono::microseconds delay)
+  FakeDisk(uint64_t size, std::chrono::microseconds delay)
       : bytes(size), map(size), bad(size), delay_(delay) {
     for (uint64_t i = 0; i < size; ++i) bytes[i] = std::byte(i * 7 + (i >> 8) * 31 + (i >> 16));
   }
@@ -34,7 +34,7 @@ class FakeSource {
       list.push_back({offset, buffer.size()});
     }
     {
-      // As a disk does, it reads first and is long about handing it over.
+      // The content is read at once and returned after the delay, as by a disk.
       std::shared_lock lock(content_);
       std::memcpy(buffer.data(), bytes.data() + offset, buffer.size());
     }
@@ -49,11 +49,11 @@ class FakeSource {
   }
   std::vector<extents::Extent> extents(extents::Range range) {
     std::lock_guard lock(mutex_);
-    ++surveys;
+    ++queries;
     if (extents_fail) throw std::runtime_error("no extents");
     return map.slice(range);
   }
-  // Whether there have been so many reads, at the latest after ten seconds.
+  // Waits for so many reads; false after ten seconds.
   bool wait_for_reads(uint64_t count) {
     for (int i = 0; i < 10000; ++i) {
       {
@@ -64,9 +64,9 @@ class FakeSource {
     }
     return false;
   }
-  void forget_counts() {
+  void reset_counters() {
     std::lock_guard lock(mutex_);
-    reads = read_bytes = longest = surveys = 0;
+    reads = read_bytes = longest = queries = 0;
     list.clear();
   }
 
@@ -74,7 +74,7 @@ class FakeSource {
   extents::ExtentMap map;
   extents::RangeSet bad;  // reads that touch it fail
   bool extents_fail = false;
-  uint64_t reads = 0, read_bytes = 0, longest = 0, surveys = 0;
+  uint64_t reads = 0, read_bytes = 0, longest = 0, queries = 0;
   unsigned most_at_once = 0;
   std::vector<extents::Range> list;  // of reads
 
@@ -85,19 +85,16 @@ class FakeSource {
   const std::chrono::microseconds delay_;
 };
 
-// A connection to it.
-class FakeReader : public Reader {
+class FakeConnection : public LowerConnection {
  public:
-  explicit FakeReader(FakeSource &source) : source_(source) {}
-  void pread(std::span<std::byte> buffer, uint64_t offset) override {
-    source_.read(buffer, offset);
-  }
+  explicit FakeConnection(FakeDisk &disk) : disk_(disk) {}
+  void pread(std::span<std::byte> buffer, uint64_t offset) override { disk_.read(buffer, offset); }
   std::vector<extents::Extent> extents(extents::Range range) override {
-    return source_.extents(range);
+    return disk_.extents(range);
   }
 
  private:
-  FakeSource &source_;
+  FakeDisk &disk_;
 };
 
 }  // namespace coalesce
