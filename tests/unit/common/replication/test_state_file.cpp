@@ -4,38 +4,13 @@
 
 #include "common/replication/source_description.hpp"
 #include "common/replication/state_file.hpp"
-#include "common/replication/state_directory.hpp"
 #include "common/util/error.hpp"
-#include "common/util/file.hpp"
 #include "tests/unit/directory.hpp"
 
 using replication::SourceDescription;
 using replication::State;
 
-TEST_CASE("a description survives being written and read, in one short line") {
-  SourceDescription d{"vsphere", "vm-42", 2000, 1 << 30, "delta", "52 de/1", "52 de/2"};
-  std::string line = replication::format(d);
-  CHECK(line.find('\n') == std::string::npos);
-  CHECK(line.size() < 4096);
-  auto again = replication::parse_description(line);
-  REQUIRE(again);
-  CHECK(again->source == "vsphere");
-  CHECK(again->vm == "vm-42");
-  CHECK(again->disk == 2000);
-  CHECK(again->size == 1 << 30);
-  CHECK(again->mode == "delta");
-  CHECK(again->since == "52 de/1");
-  CHECK(again->checkpoint == "52 de/2");
-}
-
-TEST_CASE("another source's description is none of ours") {
-  CHECK_FALSE(replication::parse_description(""));
-  CHECK_FALSE(replication::parse_description("my disk"));
-  CHECK_FALSE(replication::parse_description("{\"nbdkit-replicate\":2}"));
-  CHECK_FALSE(replication::parse_description("[1]"));
-}
-
-TEST_CASE("a state survives being saved and loaded") {
+TEST_CASE("a state is the same after it is saved and loaded") {
   testing::Directory directory;
   std::string path = directory.file("web1.state");
   CHECK_FALSE(replication::load_state(path));
@@ -51,7 +26,7 @@ TEST_CASE("a state survives being saved and loaded") {
   CHECK_FALSE(std::filesystem::exists(path + ".tmp"));
 }
 
-TEST_CASE("what a state has besides is not looked at, and its fields stand in any order") {
+TEST_CASE("other members of a state are ignored, and its members may be in any order") {
   State state = replication::parse_state(
       R"({"later":{"size":7,"owed":[[1,2]]},"owed":[[1,2],[5,5]],"more":[[{"vm":1}],null],"size":10,)"
       R"("disk":-3,"vm":"v","source":"s","checkpoint":"c","nbdkit-replicate":1,"x":1.5})",
@@ -64,7 +39,7 @@ TEST_CASE("what a state has besides is not looked at, and its fields stand in an
   CHECK(replication::parse_state(replication::format(state), "f").destination == state.destination);
 }
 
-TEST_CASE("a state that owes in a million places is written and read without being kept as text") {
+TEST_CASE("a state with a million owed ranges is saved and loaded") {
   testing::Directory directory;
   std::string path = directory.file("web1.state");
   constexpr uint64_t count = 1'000'000;
@@ -81,7 +56,7 @@ TEST_CASE("a state that owes in a million places is written and read without bei
   CHECK_THROWS_WITH(replication::load_state(path), Catch::Contains("remove it"));
 }
 
-TEST_CASE("a damaged state is refused, with the way to start anew") {
+TEST_CASE("a damaged state is refused, and the message says how to start again") {
   std::string good = replication::format(State{"c", "vsphere", "vm", 1, 1000, {{0, 10}}});
   CHECK_NOTHROW(replication::parse_state(good, "f"));
   auto with = [&](const std::string &from, const std::string &to) {
@@ -116,7 +91,8 @@ TEST_CASE("a damaged state is refused, with the way to start anew") {
   }
 }
 
-TEST_CASE("a state belongs to one disk, and to a source that shows all that changed since") {
+TEST_CASE(
+    "a state belongs to one disk, and to a source that shows all changes since its checkpoint") {
   State state{"c1", "vsphere", "vm-1", 2000, 1000, {{0, 10}}};
   auto check = [&](const SourceDescription &d, uint64_t size = 1000) {
     replication::check_belongs(state, d, size, "key=f");
@@ -145,38 +121,4 @@ TEST_CASE("a state belongs to one disk, and to a source that shows all that chan
   CHECK_NOTHROW(check(full));
   state.source = state.vm = "";
   CHECK_NOTHROW(check(full));
-}
-
-TEST_CASE("the states of several disks are a directory") {
-  testing::Directory directory;
-  CHECK(replication::names_directory(directory.path()));
-  CHECK(replication::names_directory("/none/"));
-  CHECK_FALSE(replication::names_directory(directory.file("web1.state")));
-  CHECK(replication::load_states("/none/").empty());
-  CHECK(replication::load_states(directory.path()).empty());
-
-  const std::string first = replication::state_path(directory.path(), 2000);
-  CHECK(first == directory.file("2000.state"));
-  CHECK(replication::state_path(directory.path() + "/", 2000) == first);
-  CHECK_FALSE(replication::load_state_of(directory.path(), 2000));
-  replication::save_state(first, {"52 de/2", "vsphere", "vm-42", 2000, 1 << 20, {{0, 512}}});
-  // One whose source does not say which disk it is.
-  replication::save_state(directory.file("1.state"), {"", "", "", 0, 1 << 20, {}});
-  for (const char *other : {"web1.state", "2001.state.lock", "x2.state", "2x.state", ".state"}) {
-    util::replace_file(directory.file(other), "none of ours");
-  }
-  auto states = replication::load_states(directory.path());
-  CHECK(states.size() == 2);
-  CHECK(states.at(2000).checkpoint == "52 de/2");
-  CHECK(states.at(2000).owed == std::vector<extents::Range>{{0, 512}});
-
-  // Somebody has copied the one of another disk.
-  std::filesystem::copy_file(first, directory.file("2002.state"));
-  CHECK_THROWS_WITH(replication::load_state_of(directory.path(), 2002),
-                    Catch::Contains("2002.state") && Catch::Contains("of disk 2000") &&
-                        Catch::Contains("remove it"));
-  CHECK_THROWS_AS(replication::load_states(directory.path()), util::Error);
-  util::replace_file(directory.file("2002.state"), "{");
-  CHECK_THROWS_WITH(replication::load_states(directory.path()), Catch::Contains("2002.state"));
-  CHECK_THROWS_AS(replication::load_states(first), util::Error);  // no directory
 }
