@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// nbdkit-coalesce-filter: reads ahead of clients, in few large parallel reads.
+// nbdkit-coalesce-filter: turns many small reads into few large parallel ones, ahead of the client.
 #include "common/nbdkit/filter.hpp"
 
-#include <bit>
 #include <optional>
 #include <string>
 
@@ -95,18 +94,8 @@ class Connection {
   }
 
   Settings settings(nbdkit::Next next, bool shared) const {
-    Settings s;
-    s.size = next.get_size();
-    s.gap = parameters_.gap;
-    nbdkit::BlockSize block = next.block_size();
-    s.block = std::bit_floor(std::max(block.minimum, 1u));
-    s.chunk = parameters_.chunk;
-    if (block.maximum != 0) s.chunk = std::min<uint64_t>(s.chunk, block.maximum);
-    s.chunk = std::max(s.chunk - s.chunk % s.block, s.block);
     bool background = thread_model_ == NBDKIT_THREAD_MODEL_PARALLEL || own_connections(shared);
-    s.workers = parameters_.prefetch && background ? parameters_.workers : 0;
-    s.priority = parameters_.priority;
-    return s;
+    return parameters_.settings(next.get_size(), next.block_size(), background);
   }
 
   void leave() {
@@ -130,7 +119,7 @@ class Filter {
  public:
   static constexpr const char *name = "coalesce";
   static constexpr const char *longname = "nbdkit coalesce filter";
-  static constexpr const char *description = "read ahead of clients in few large parallel reads";
+  static constexpr const char *description = "turn many small reads into few large parallel ones";
   static constexpr const char *config_help = Parameters::help;
 
   bool config(const std::string &key, const std::string &value) {

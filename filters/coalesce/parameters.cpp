@@ -2,8 +2,10 @@
 #include "filters/coalesce/parameters.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 
+#include "common/nbdkit/filter.hpp"
 #include "common/nbdkit/params.hpp"
 #include "common/util/error.hpp"
 
@@ -76,6 +78,20 @@ void Parameters::complete() const {
                "coalesce-memory, which is {} bytes",
                pinned, memory / 2);
   }
+}
+
+Settings Parameters::settings(uint64_t size, const nbdkit::BlockSize &block,
+                              bool background) const {
+  Settings s;
+  s.size = size;
+  s.gap = gap;
+  s.block = std::bit_floor(std::max(block.minimum, 1u));
+  s.chunk = chunk;
+  if (block.maximum != 0) s.chunk = std::min<uint64_t>(s.chunk, block.maximum);
+  s.chunk = std::max(s.chunk - s.chunk % s.block, s.block);
+  s.workers = prefetch && background ? workers : 0;
+  s.priority = priority;
+  return s;
 }
 
 }  // namespace coalesce

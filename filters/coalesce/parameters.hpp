@@ -8,6 +8,11 @@
 #include <vector>
 
 #include "common/extents/extent.hpp"
+#include "filters/coalesce/settings.hpp"
+
+namespace nbdkit {
+struct BlockSize;
+}
 
 namespace coalesce {
 
@@ -36,6 +41,9 @@ struct Parameters {
   bool set(const std::string &key, const std::string &value);
   // Checks that the parameters fit together. Throws util::Error EINVAL.
   void complete() const;
+
+  // For an export of so many bytes. background: workers can read it.
+  Settings settings(uint64_t size, const nbdkit::BlockSize &block, bool background) const;
 };
 
 }  // namespace coalesce
