@@ -75,10 +75,10 @@ import threading
 sys.dont_write_bytecode = True  # the sources stand in a source tree
 
 # pylint: disable=wrong-import-position
-import certificate  # noqa: E402
-from inventory import Inventory  # noqa: E402
-from service import Service  # noqa: E402
-from web import Server  # noqa: E402
+from simulator.http import certificate  # noqa: E402
+from simulator.model.inventory import Inventory  # noqa: E402
+from simulator.service import Service  # noqa: E402
+from simulator.http.server import Server  # noqa: E402
 
 
 @dataclasses.dataclass

@@ -6,7 +6,7 @@ load ../../lib
 load ../../vcenter/vcenter
 
 suite() { # the unit tests of one file
-    timeout 300 /usr/bin/python3 -B -m unittest discover --start-directory "$SOURCE/tests/vcenter" \
+    timeout 300 /usr/bin/python3 -B -m unittest discover --start-directory "$SOURCE/tests/vcenter/unit" --top-level-directory "$SOURCE/tests/vcenter" \
         --pattern "$1" > unittest.log 2>&1 || { cat unittest.log; return 1; }
     grep -q '^Ran [1-9]' unittest.log && grep -q '^OK' unittest.log
 }

@@ -7,7 +7,7 @@ collector leaves out of its answer. A path that is not there at all is an Invali
 
 import threading
 
-from values import Reference, References, boolean, leaf, string
+from simulator.api.values import Reference, References, boolean, leaf, string
 
 
 class ManagedObject:

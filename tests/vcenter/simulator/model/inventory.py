@@ -6,9 +6,9 @@ import os
 import re
 import threading
 
-from disk import Disk
-from machine import VirtualMachine
-from objects import Datacenter, Datastore, Folder, HostSystem, ServiceObject, SessionManager
+from simulator.model.disk import Disk
+from simulator.model.machine import VirtualMachine
+from simulator.model.objects import Datacenter, Datastore, Folder, HostSystem, ServiceObject, SessionManager
 
 
 def spelled(path):

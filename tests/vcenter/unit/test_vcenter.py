@@ -6,7 +6,7 @@ import os
 import unittest
 from urllib.parse import quote
 
-from case import BASIC, FLAT, K64, SIZE, VM, Case
+from unit.case import BASIC, FLAT, K64, SIZE, VM, Case
 
 
 class Sessions(Case):

@@ -28,7 +28,7 @@ class Simulator:
 
     def __init__(self, directory, *arguments):
         ready = os.path.join(directory, "ready")
-        program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "vcenter.py")
+        program = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "vcenter.py")
         self.process = subprocess.Popen([sys.executable, program, "--directory", directory,
                                          "--ready", ready, *arguments])
         wait_for(lambda: os.path.exists(ready) or self.process.poll() is not None)

@@ -6,7 +6,7 @@ import ssl
 import time
 import unittest
 
-from case import BASIC, FLAT, SIZE, VM, Case
+from unit.case import BASIC, FLAT, SIZE, VM, Case
 
 
 class SoapFaults(Case):

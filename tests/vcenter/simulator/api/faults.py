@@ -3,7 +3,7 @@
 
 import threading
 
-from values import leaf, tag
+from simulator.api.values import leaf, tag
 from xml.sax.saxutils import escape
 
 CBT_KEY = "vim.hostd.vmsvc.cbt."

@@ -7,10 +7,10 @@ import threading
 import time
 import traceback
 
-from faults import Orders
-from sessions import Sessions
-from tasks import Tasks
-from tickets import Tickets
+from simulator.api.faults import Orders
+from simulator.api.sessions import Sessions
+from simulator.model.tasks import Tasks
+from simulator.http.tickets import Tickets
 
 
 class Service:

@@ -7,7 +7,7 @@ import hmac
 import secrets
 import threading
 
-from values import Value, leaf, now
+from simulator.api.values import Value, leaf, now
 
 COOKIE = "vmware_soap_session"
 

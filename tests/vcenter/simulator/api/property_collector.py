@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The property collector: which objects a PropertyFilterSpec selects, and their properties as XML."""
 
-from faults import Fault, invalid_argument, not_found
-from values import Reference, Value, leaf, tag
+from simulator.api.faults import Fault, invalid_argument, not_found
+from simulator.api.values import Reference, Value, leaf, tag
 
 
 def local(element):

@@ -6,8 +6,8 @@ import random
 import tempfile
 import unittest
 
-from areas import BLOCK, areas_of
-from disk import Disk, UnknownChange
+from simulator.model.areas import BLOCK, areas_of
+from simulator.model.disk import Disk, UnknownChange
 
 SIZE = 20 * BLOCK + 512  # the last block is a part only
 

@@ -9,9 +9,9 @@ import struct
 import sys
 from urllib.parse import parse_qsl, urlsplit
 
-import folder
-import soap
-from control import CONTROLS, Arguments
+from simulator.http import datastore as folder
+from simulator.api import soap
+from simulator.control.controls import CONTROLS, Arguments
 
 MOST_SOAP = 16 << 20  # bytes of a request
 

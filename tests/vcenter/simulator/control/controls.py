@@ -3,8 +3,8 @@
 
 import threading
 
-from faults import UNAVAILABLE, Ordered
-from methods import METHODS
+from simulator.api.faults import UNAVAILABLE, Ordered
+from simulator.api.methods import METHODS
 
 FOLDER_KINDS = ("401", "403", "404", "500", "503", "reset", "stall", "ignore-range", "short")
 DISK_MODES = ("persistent", "nonpersistent", "independent_persistent", "independent_nonpersistent")

@@ -3,12 +3,12 @@
 
 import uuid
 
-from areas import areas_of
-from collector import child, children, collect, text, true
-from disk import UnknownChange
-from faults import CBT_KEY, Fault, file_fault, invalid_argument, not_found
-from objects import ContainerView
-from values import Reference, leaf, tag
+from simulator.model.areas import areas_of
+from simulator.api.property_collector import child, children, collect, text, true
+from simulator.model.disk import UnknownChange
+from simulator.api.faults import CBT_KEY, Fault, file_fault, invalid_argument, not_found
+from simulator.model.objects import ContainerView
+from simulator.api.values import Reference, leaf, tag
 
 MOST_AREAS = 2000  # in one answer, as vCenters have been seen to do
 WITHOUT_SESSION = {"RetrieveServiceContent", "Login"}

@@ -6,7 +6,7 @@ import os
 import tempfile
 import unittest
 
-from client import FaultSeen, Simulator
+from unit.client import FaultSeen, Simulator
 
 K64 = 65536
 SIZE = 64 << 20

@@ -3,9 +3,9 @@
 
 import threading
 
-from faults import Fault
-from objects import ManagedObject
-from values import Reference, Value, boolean, enumeration, integer, now, string
+from simulator.api.faults import Fault
+from simulator.model.objects import ManagedObject
+from simulator.api.values import Reference, Value, boolean, enumeration, integer, now, string
 
 
 class Task(ManagedObject):

@@ -3,10 +3,10 @@
 
 import xml.etree.ElementTree as ElementTree
 
-from collector import child, local, text
-from faults import UNAVAILABLE, Fault, not_found
-from methods import METHODS, WITHOUT_SESSION
-from values import leaf, tag
+from simulator.api.property_collector import child, local, text
+from simulator.api.faults import UNAVAILABLE, Fault, not_found
+from simulator.api.methods import METHODS, WITHOUT_SESSION
+from simulator.api.values import leaf, tag
 
 _OPEN = ('<?xml version="1.0" encoding="UTF-8"?>\n'
          '<soapenv:Envelope xmlns:soapenc="http://schemas.xmlsoap.org/soap/encoding/" '

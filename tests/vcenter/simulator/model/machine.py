@@ -5,8 +5,8 @@ import contextlib
 import threading
 import uuid
 
-from objects import Entity, ManagedObject, description
-from values import Array, Reference, References, Value, boolean, enumeration, leaf, now, string, tag
+from simulator.model.objects import Entity, ManagedObject, description
+from simulator.api.values import Array, Reference, References, Value, boolean, enumeration, leaf, now, string, tag
 
 
 class Snapshot(ManagedObject):

@@ -5,8 +5,8 @@ import os
 import tempfile
 import unittest
 
-from case import BASIC, K64, SIZE, VM, Case
-from client import FaultSeen, Simulator
+from unit.case import BASIC, K64, SIZE, VM, Case
+from unit.client import FaultSeen, Simulator
 
 
 class ChangeTracking(Case):

@@ -15,8 +15,8 @@ import secrets
 import threading
 from bisect import bisect_left
 
-from areas import BLOCK, BlockMap, blocks_of
-from sparse import data_ranges, is_zero, make_zero, read_all, write_all
+from simulator.model.areas import BLOCK, BlockMap, blocks_of
+from simulator.model.sparse import data_ranges, is_zero, make_zero, read_all, write_all
 
 
 class UnknownChange(Exception):
