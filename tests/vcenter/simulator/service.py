@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the parts of the simulator share: inventory, sessions, tasks, ordered faults, counters, log."""
+"""The state of the simulator: inventory, sessions, tasks, injected faults, counters, log."""
 
 import collections
 import contextlib
@@ -7,7 +7,7 @@ import threading
 import time
 import traceback
 
-from simulator.api.faults import Orders
+from simulator.api.injected_faults import InjectedFaults
 from simulator.api.sessions import Sessions
 from simulator.model.tasks import Tasks
 from simulator.http.tickets import Tickets
@@ -22,9 +22,9 @@ class Service:
         self.tickets = Tickets()
         self.tasks = Tasks(inventory, task_ms)
         self.closing = self.tasks.closing
-        self.orders = Orders()
-        self.retrievals = {}  # token -> what ContinueRetrievePropertiesEx has still to tell
-        self.lock = threading.Lock()  # of the counters and the log
+        self.injected_faults = InjectedFaults()
+        self.retrievals = {}  # token -> the rest, for ContinueRetrievePropertiesEx
+        self.lock = threading.Lock()  # protects the counters and the log
         self.counts = collections.Counter()  # SOAP method -> calls
         self.host_requests = 0  # of those, answered by the ESXi host
         self.folder = {"requests": 0, "bytes": 0, "at_once": 0, "most_at_once": 0}
@@ -42,7 +42,7 @@ class Service:
 
     @contextlib.contextmanager
     def in_folder(self):
-        """Around a /folder request: tells how many there were at the same time."""
+        """Counts the /folder requests that run at the same time."""
         with self.lock:
             self.folder["at_once"] += 1
             self.folder["most_at_once"] = max(self.folder["most_at_once"],

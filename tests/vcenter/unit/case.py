@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the tests of the simulator share: one with a VM in a folder of a datacenter in a folder."""
+"""The base of the tests over HTTPS: a VM in a folder, and its datacenter in another folder."""
 
 import base64
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A small client of the simulator for its own tests. Knows nothing of the simulator's code."""
+"""A small client of the simulator, independent of its code."""
 
 import http.client
 import json
@@ -42,7 +42,7 @@ class Simulator:
         return http.client.HTTPSConnection(self.facts["host"], context=context, timeout=20)
 
     def close(self):
-        """Ends it; returns its exit status."""
+        """Ends the simulator; returns its exit status."""
         self.connection.close()
         self.process.terminate()
         return self.process.wait(20)
@@ -54,12 +54,12 @@ class Simulator:
         return response.status, response.headers, response.read()
 
     def control(self, name, body=None, **arguments):
-        status, _, said = self.request("POST", f"/_test/{name}?{urlencode(arguments)}", body)
-        assert status == 200, said
-        return json.loads(said)
+        status, _, answer = self.request("POST", f"/_test/{name}?{urlencode(arguments)}", body)
+        assert status == 200, answer
+        return json.loads(answer)
 
     def call(self, method, kind, moref, inner=""):
-        """The response element without namespaces; FaultSeen for a fault."""
+        """Returns the response element without namespaces. Raises FaultSeen for a fault."""
         headers = {"Cookie": self.cookie} if self.cookie else {}
         status, got, body = self.request("POST", "/sdk", _ENVELOPE.format(method, kind, moref, inner),
                                          headers)
@@ -77,15 +77,15 @@ class Simulator:
                          f"<userName>{user}</userName><password>{password}</password>")
 
     def properties(self, kind, moref, *paths):
-        """path -> <val> element; what is not set is not in it."""
-        wanted = "".join(f"<pathSet>{path}</pathSet>" for path in paths)
+        """Returns path -> <val> element, for the properties that are set."""
+        path_sets = "".join(f"<pathSet>{path}</pathSet>" for path in paths)
         answer = self.call("RetrievePropertiesEx", "PropertyCollector", "propertyCollector",
-                           f"<specSet><propSet><type>{kind}</type>{wanted}</propSet><objectSet>"
+                           f"<specSet><propSet><type>{kind}</type>{path_sets}</propSet><objectSet>"
                            f'<obj type="{kind}">{moref}</obj></objectSet></specSet><options/>')
         return {one.findtext("name"): one.find("val") for one in answer.iter("propSet")}
 
     def task(self, *call):
-        """Runs a method that gives a task to its end: (state, result or error)."""
+        """Calls a method that starts a task, and waits for its end: (state, result or error)."""
         moref = self.call(*call).findtext("returnval")
         states = []
 
@@ -117,7 +117,7 @@ class Simulator:
                     one.findtext("key") == str(key))
 
     def page(self, vm, snapshot, change_id, start, key=2000):
-        """(length, [(start, length)]) of one answer."""
+        """One answer of QueryChangedDiskAreas: (length, [(start, length)])."""
         which = f'<snapshot type="VirtualMachineSnapshot">{snapshot}</snapshot>' if snapshot else ""
         answer = self.call("QueryChangedDiskAreas", "VirtualMachine", vm,
                            f"{which}<deviceKey>{key}</deviceKey><startOffset>{start}</startOffset>"
@@ -139,5 +139,5 @@ def wait_for(condition, seconds=20):
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError("waited in vain")
+            raise TimeoutError("the condition did not become true")
         time.sleep(0.01)

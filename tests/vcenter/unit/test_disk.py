@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The model of a disk, against a plain one that keeps whole copies and compares them."""
+"""The model of a disk, compared with whole copies of its content."""
 
 import os
 import random
@@ -7,9 +7,10 @@ import tempfile
 import unittest
 
 from simulator.model.areas import BLOCK, areas_of
-from simulator.model.disk import Disk, UnknownChange
+from simulator.model.change_tracking import UnknownChange
+from simulator.model.disk import Disk
 
-SIZE = 20 * BLOCK + 512  # the last block is a part only
+SIZE = 20 * BLOCK + 512  # the last block is short
 
 
 class DiskCase(unittest.TestCase):
@@ -28,14 +29,14 @@ class DiskCase(unittest.TestCase):
             return file.read()
 
 
-class Random(DiskCase):
-    """Any order of writes, trims, snapshots and removals."""
+class RandomOperations(DiskCase):
+    """Writes, trims, snapshots and removals in random order."""
 
     def setUp(self):
         super().setUp()
         self.dice = random.Random(self.id())
-        self.views = []  # (Frozen, bytes, changed since each older changeId: {id: set of blocks})
-        self.history = {}  # changeId -> blocks touched since
+        self.views = []  # (DiskSnapshot, bytes, {older changeId: blocks changed since})
+        self.history = {}  # changeId -> blocks changed since
 
     def guest(self):
         offset = self.dice.randrange(SIZE)
@@ -50,30 +51,30 @@ class Random(DiskCase):
             blocks |= touched
 
     def take(self):
-        frozen = self.disk.freeze()
-        self.history[frozen.change_id] = set()
-        self.views.append((frozen, self.live(),
+        snapshot = self.disk.take_snapshot()
+        self.history[snapshot.change_id] = set()
+        self.views.append((snapshot, self.live(),
                            {one: set(blocks) for one, blocks in self.history.items()}))
 
     def remove(self):
         if self.views:
             view = self.views.pop(self.dice.randrange(len(self.views)))
-            self.disk.thaw(view[0])
+            self.disk.remove_snapshot(view[0])
 
     def check(self):
-        for frozen, content, changed in self.views:
-            self.assertEqual(self.disk.read(frozen, 0, SIZE), content)
+        for snapshot, content, changed in self.views:
+            self.assertEqual(self.disk.read(snapshot, 0, SIZE), content)
             offset = self.dice.randrange(SIZE)
             length = self.dice.randrange(SIZE - offset)
-            self.assertEqual(self.disk.read(frozen, offset, length), content[offset:offset + length])
+            self.assertEqual(self.disk.read(snapshot, offset, length), content[offset:offset + length])
             for change_id, blocks in changed.items():
-                self.assertEqual(self.disk.changes(change_id, frozen, 0, SIZE), sorted(blocks))
-            allocated = set(self.disk.changes("*", frozen, 0, SIZE))
+                self.assertEqual(self.disk.changes(change_id, snapshot, 0, SIZE), sorted(blocks))
+            allocated = set(self.disk.changes("*", snapshot, 0, SIZE))
             for block in range(21):
                 if block not in allocated:
                     self.assertFalse(any(content[block * BLOCK:(block + 1) * BLOCK]), block)
 
-    def test_against_whole_copies(self):
+    def test_snapshots_and_changes_agree_with_whole_copies(self):
         for _ in range(400):
             self.dice.choices((self.guest, self.take, self.remove), (6, 1, 1))[0]()
             self.check()
@@ -81,7 +82,7 @@ class Random(DiskCase):
 
 
 class Details(DiskCase):
-    def test_written_zeroes_are_not_allocated_at_first(self):
+    def test_zero_blocks_are_not_allocated_at_the_start(self):
         self.assertEqual(list(self.disk.allocated.blocks(0, SIZE)), [1])
 
     def test_a_trim_frees_whole_blocks_only(self):
@@ -90,10 +91,10 @@ class Details(DiskCase):
         self.assertNotIn(1, self.disk.allocated.blocks(0, SIZE))
         self.assertIn(0, self.disk.allocated.blocks(0, SIZE))
         self.assertIn(2, self.disk.allocated.blocks(0, SIZE))
-        self.disk.unmap(20 * BLOCK, 512)  # the last one is whole although it is short
+        self.disk.unmap(20 * BLOCK, 512)  # the last block is whole although it is short
         self.assertNotIn(20, self.disk.allocated.blocks(0, SIZE))
 
-    def test_outside(self):
+    def test_a_write_outside_the_disk_is_refused(self):
         for offset, length in ((SIZE, 1), (-1, 2), (0, SIZE + 1)):
             with self.assertRaises(ValueError):
                 self.disk.write(offset, bytes(length))
@@ -108,17 +109,17 @@ class Details(DiskCase):
         self.assertEqual(areas_of(self.disk.allocated.blocks(19 * BLOCK, SIZE), 0, SIZE),
                          [(20 * BLOCK, 512)])
 
-    def test_a_view_ends_with_its_snapshot(self):
-        frozen = self.disk.freeze()
-        self.disk.thaw(frozen)
+    def test_a_removed_snapshot_cannot_be_read(self):
+        snapshot = self.disk.take_snapshot()
+        self.disk.remove_snapshot(snapshot)
         with self.assertRaises(FileNotFoundError):
-            self.disk.read(frozen, 0, 1)
+            self.disk.read(snapshot, 0, 1)
 
-    def test_tracking_begun_late(self):
+    def test_snapshots_before_tracking_have_no_change_id(self):
         self.disk.track(False)
-        before = self.disk.freeze()
+        before = self.disk.take_snapshot()
         self.disk.track(True)
-        after = self.disk.freeze()
+        after = self.disk.take_snapshot()
         self.assertIsNone(before.change_id)
         with self.assertRaisesRegex(UnknownChange, "noTrack"):
             self.disk.changes(after.change_id, before, 0, SIZE)
@@ -128,7 +129,7 @@ class Details(DiskCase):
         with open(self.path + "2", "wb") as file:
             file.truncate(SIZE + 512)
         with self.assertRaises(ValueError):
-            self.disk.take_over(self.path + "2")
+            self.disk.import_file(self.path + "2")
 
 
 if __name__ == "__main__":

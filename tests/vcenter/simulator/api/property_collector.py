@@ -1,40 +1,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The property collector: which objects a PropertyFilterSpec selects, and their properties as XML."""
+"""The property collector: the objects that a PropertyFilterSpec selects, and their properties as XML."""
 
+from simulator.api.elements import child, children, local, text, true
 from simulator.api.faults import Fault, invalid_argument, not_found
 from simulator.api.values import Reference, Value, leaf, tag
-
-
-def local(element):
-    """The name of an element without its namespace."""
-    return element.tag.rpartition("}")[2]
-
-
-def child(element, name):
-    return next((one for one in element if local(one) == name), None)
-
-
-def children(element, name):
-    return [one for one in element if local(one) == name]
-
-
-def text(element, name, default=None):
-    found = child(element, name) if element is not None else None
-    return default if found is None else (found.text or "")
-
-
-def true(element, name, default=False):
-    return text(element, name, "true" if default else "false") in ("true", "1")
 
 
 def collect(inventory, specs):
     """The <objects> elements for all the specSet elements of a call."""
     answer = []
     for spec in specs:
-        wanted = {text(one, "type"): one for one in children(spec, "propSet")}
+        prop_sets = {text(one, "type"): one for one in children(spec, "propSet")}
         for object_set in children(spec, "objectSet"):
             for one in _select(inventory, object_set):
-                prop_set = next((wanted[kind] for kind in wanted if one.is_a(kind)), None)
+                prop_set = next((prop_sets[kind] for kind in prop_sets if one.is_a(kind)), None)
                 if prop_set is not None:
                     answer.append(_object(one, prop_set))
     return answer

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Logins and the cookies that stand for them."""
+"""Sessions: logins, cookies, and basic authentication."""
 
 import base64
 import binascii
@@ -27,21 +27,21 @@ class Session:
         return Value("UserSession", self.inner())
 
     def set_cookie(self):
-        """Quoted, as a vCenter does it: clients have to send the quotes back."""
+        """Quoted, as by a vCenter: clients must send the quotes back."""
         return f'{COOKIE}="{self.key}"; Path=/; HttpOnly; Secure'
 
 
 class Sessions:
     def __init__(self, user, password):
         self.user, self.password = user, password
-        self.lock = threading.Lock()  # of all below
+        self.lock = threading.Lock()  # protects all below
         self.open = {}  # key -> Session
         self.logins = 0
 
     def login(self, user, password):
         """A new session, or None."""
-        right = hmac.compare_digest(user.encode(), self.user.encode())
-        if not (hmac.compare_digest(password.encode(), self.password.encode()) and right):
+        right_user = hmac.compare_digest(user.encode(), self.user.encode())
+        if not (hmac.compare_digest(password.encode(), self.password.encode()) and right_user):
             return None
         session = Session(user)
         with self.lock:
@@ -71,7 +71,7 @@ class Sessions:
         return None
 
     def by_basic(self, header):
-        """A new session for a right Authorization header, or None."""
+        """A new session for a valid Authorization header, or None."""
         scheme, _, coded = (header or "").partition(" ")
         if scheme.lower() != "basic":
             return None

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Envelopes: what a request asks for, and how answers and faults are sent."""
+"""SOAP envelopes: decodes requests, runs methods, and encodes answers and faults."""
 
 import xml.etree.ElementTree as ElementTree
 
-from simulator.api.property_collector import child, local, text
-from simulator.api.faults import UNAVAILABLE, Fault, not_found
+from simulator.api.elements import child, local, text
+from simulator.api.faults import Fault, not_found
+from simulator.api.injected_faults import UNAVAILABLE
 from simulator.api.methods import METHODS, WITHOUT_SESSION
 from simulator.api.values import leaf, tag
 
@@ -17,7 +18,7 @@ _CLOSE = "\n</soapenv:Body>\n</soapenv:Envelope>"
 
 
 class Unavailable(Exception):
-    """As a proxy before a vCenter that is being restarted says it: no SOAP, only the status."""
+    """An HTTP status without SOAP, as of a proxy in front of a vCenter that restarts."""
 
 
 class Call:
@@ -28,7 +29,7 @@ class Call:
         self.arguments = element
         self.method = local(element)
         self.session = session
-        self.new_session = None  # what a Login opened
+        self.new_session = None  # opened by Login
         this = child(element, "_this")
         self.this_moref = (this.text or "") if this is not None else ""
         self.this_kind = this.get("type", "") if this is not None else ""
@@ -39,11 +40,11 @@ class Call:
 
     def run(self):
         """The inside of the response element."""
-        order = self.service.orders.due(self.method)
-        if order and order.kind == UNAVAILABLE:
+        injected = self.service.injected_faults.take(self.method)
+        if injected and injected.kind == UNAVAILABLE:
             raise Unavailable
-        if order:
-            raise order.fault()
+        if injected:
+            raise injected.fault()
         if self.session is None and not self._allowed_without_session():
             raise Fault("NotAuthenticated", "The session is not authenticated.",
                         tag("object", self.this_moref, ref=self.this_kind) +
@@ -59,7 +60,7 @@ class Call:
         return function(self)
 
     def _allowed_without_session(self):
-        """Besides the two methods: reading who is logged in, which then is nobody."""
+        """Besides the two methods: reading the current session, which is not set then."""
         if self.method in WITHOUT_SESSION:
             return True
         asked = [one.text for one in self.arguments.iter() if local(one) == "obj"]
@@ -68,7 +69,7 @@ class Call:
 
 
 def answer(service, body, session):
-    """(HTTP status, reply, new Session or None, what to log) for the bytes of a request."""
+    """(HTTP status, reply, new Session or None, text for the log) for the bytes of a request."""
     try:
         envelope = ElementTree.fromstring(body)
         soap_body = child(envelope, "Body")
@@ -80,7 +81,7 @@ def answer(service, body, session):
         return 500, _fault(fault), None, "not SOAP"
     call = Call(service, element, session)
     service.count(call.method)
-    service.inventory.session_manager.current_of(session)
+    service.inventory.session_manager.set_current(session)
     try:
         inner = call.run()
     except Unavailable:

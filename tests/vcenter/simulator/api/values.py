@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""XML as a vCenter writes it: values with their xsi:type, references with their type."""
+"""XML in the form that a vCenter writes: values with their xsi:type, references with their type."""
 
 from datetime import datetime, timezone
 from xml.sax.saxutils import escape
 
 
 def tag(name, inner="", xsi=None, ref=None):
-    """One element; inner is XML already."""
+    """An element. inner: XML."""
     attributes = (f' type="{ref}"' if ref else "") + (f' xsi:type="{xsi}"' if xsi else "")
     return f"<{name}{attributes}>{inner}</{name}>"
 
@@ -19,7 +19,7 @@ def leaf(name, value):
 
 
 class Value:
-    """A property: as <val> of a property collector, and as a field within a larger data object."""
+    """A property, which becomes the <val> of a property collector or a field of a data object."""
 
     def __init__(self, xsi, inner, polymorphic=False):
         self.xsi, self.inner, self.polymorphic = xsi, inner, polymorphic

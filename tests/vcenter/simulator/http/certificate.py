@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A certificate authority and a server certificate, made by openssl for this run."""
+"""Makes a certificate authority and a server certificate with openssl."""
 
 import hashlib
 import os

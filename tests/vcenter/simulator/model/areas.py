@@ -5,7 +5,7 @@ BLOCK = 64 * 1024
 
 
 def blocks_of(offset, length):
-    """The numbers of the blocks that [offset, offset+length) touches."""
+    """The numbers of the blocks that [offset, offset+length) overlaps."""
     if length <= 0:
         return range(0)
     return range(offset // BLOCK, (offset + length - 1) // BLOCK + 1)
@@ -26,7 +26,7 @@ def areas_of(blocks, start, end):
 
 
 class BlockMap:
-    """One bit of truth a block: here, which blocks of a disk are allocated."""
+    """A flag for each block of a disk: which ones are allocated."""
 
     def __init__(self, size, flags=None):
         count = (size + BLOCK - 1) // BLOCK
@@ -41,9 +41,9 @@ class BlockMap:
         return BlockMap(0, self.flags)
 
     def blocks(self, start, end):
-        """The blocks set that touch [start, end), in order."""
-        wanted = blocks_of(start, end - start)
-        block = self.flags.find(1, wanted.start, wanted.stop)
+        """The numbers of the blocks that are set and overlap [start, end), in order."""
+        overlapping = blocks_of(start, end - start)
+        block = self.flags.find(1, overlapping.start, overlapping.stop)
         while block >= 0:
             yield block
-            block = self.flags.find(1, block + 1, wanted.stop)
+            block = self.flags.find(1, block + 1, overlapping.stop)

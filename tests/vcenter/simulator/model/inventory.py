@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""All managed objects by their reference, and the ways to find one."""
+"""All managed objects by their references, paths, UUIDs and files."""
 
 import itertools
 import os
@@ -11,19 +11,19 @@ from simulator.model.machine import VirtualMachine
 from simulator.model.objects import Datacenter, Datastore, Folder, HostSystem, ServiceObject, SessionManager
 
 
-def spelled(path):
-    """An inventory path as a list of names; in names %2f, %5c and %25 stay as they are."""
+def split_path(path):
+    """The names in an inventory path. In names %2f, %5c and %25 stay encoded."""
     return [re.sub("%[0-9A-F]{2}", lambda found: found.group().lower(), name)
             for name in path.split("/") if name]
 
 
 class Inventory:
     def __init__(self, scratch, datastore="datastore1", esxi=False):
-        """esxi: the managed objects of the service are called as on an ESXi host."""
+        """esxi: the managed objects of the service have the references of an ESXi host."""
         self.scratch, self.datastore_name = scratch, datastore
         self.objects = {}
         self.numbers = itertools.count(1)
-        self.lock = threading.Lock()  # of objects and numbers
+        self.lock = threading.Lock()  # protects objects and numbers
         self.esxi = esxi
         root, sessions, search, collector = (
             ("ha-folder-root", "ha-sessionmgr", "ha-searchindex", "ha-property-collector") if esxi else
@@ -61,9 +61,9 @@ class Inventory:
     # --- building
 
     def add_machine(self, path, moref, disks, cbt, datastore=None, directory=None):
-        """path such as /folder/DC0/vm/folder/web1; what stands before "vm" is the datacenter. The files
-        are on the usual datastore, in a directory that is called as the machine, unless these are told."""
-        names = spelled(path)
+        """path: such as /folder/DC0/vm/folder/web1, where the part before "vm" is the datacenter. By default
+        the files are on the datastore of the inventory, in a directory with the name of the VM."""
+        names = split_path(path)
         if "vm" not in names[1:-1]:
             raise ValueError(f"--vm {path}: needs the form /DATACENTER/vm/NAME")
         at = names.index("vm", 1)
@@ -106,7 +106,7 @@ class Inventory:
         return self.add(one)
 
     def add_host(self, name):
-        """All machines run on it."""
+        """All VMs run on it."""
         host = self.add(HostSystem("host-9", name, self.root))
         for vm in self.machines():
             vm.host = host
@@ -115,7 +115,7 @@ class Inventory:
 
     def by_path(self, path):
         one = self.root
-        for name in spelled(path):
+        for name in split_path(path):
             one = one.child(name) if hasattr(one, "child") else None
             if one is None:
                 return None
@@ -128,8 +128,8 @@ class Inventory:
         return None
 
     def file(self, center_path, datastore, path):
-        """Who has the file PATH on a datastore: (vm, disk), or None. PATH is that of a VMDK, with the
-        -flat or -000001 that its name may have. A host does not know datacenters: None is any."""
+        """The (vm, disk) that a file on a datastore belongs to, or None. path: of a VMDK, with -flat or
+        -000001 in its name. center_path: None for any datacenter, as an ESXi host has none."""
         stem = re.sub(r"(-\d{6})?(-flat|-delta)?\.vmdk$", "", path)
         for vm in self.machines():
             if center_path is not None and vm.datacenter().path() != center_path.strip("/"):

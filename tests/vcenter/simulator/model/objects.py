@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The managed objects of the inventory: what they are called and which properties they have.
+"""The managed objects of the inventory and their properties.
 
-properties() gives path -> Value; None is a property that exists but is not set, which a property
-collector leaves out of its answer. A path that is not there at all is an InvalidProperty.
+properties() returns path -> Value. None is a property that exists but is not set: a property collector
+omits it. A path that is missing is an InvalidProperty.
 """
 
 import threading
@@ -11,7 +11,7 @@ from simulator.api.values import Reference, References, boolean, leaf, string
 
 
 class ManagedObject:
-    kinds = ()  # what a TypeSpec may call it besides its own kind
+    kinds = ()  # the base types
 
     def __init__(self, kind, moref):
         self.kind, self.moref = kind, moref
@@ -23,7 +23,7 @@ class ManagedObject:
         return {}
 
     def composite(self, path):
-        """The xsi:type of the data object at path, for those who ask for more than one leaf."""
+        """The xsi:type of the data object at a path that is not a leaf."""
         return {"config": "VirtualMachineConfigInfo", "config.hardware": "VirtualHardware",
                 "config.files": "VirtualMachineFileInfo", "capability": "VirtualMachineCapability",
                 "runtime": "VirtualMachineRuntimeInfo", "summary": "DatastoreSummary",
@@ -61,7 +61,7 @@ class Folder(Entity):
 
 
 class Datacenter(Entity):
-    """Its children on an inventory path are its four folders; we have two."""
+    """On an inventory path its children are its folders, of which two are simulated."""
 
     def __init__(self, moref, name, parent, vm_folder, datastore_folder):
         super().__init__("Datacenter", moref, name, parent)
@@ -76,7 +76,7 @@ class Datacenter(Entity):
         return next((one for one in self.children if one.name == name), None)
 
     def path(self):
-        """The inventory path as dcPath has it: with the folders above, without the root."""
+        """The inventory path as in dcPath: with the folders above it, without the root."""
         return "/".join(reversed([one.name for one in self.ancestors() if one.parent is not None]))
 
     def properties(self):
@@ -113,11 +113,11 @@ class ContainerView(ManagedObject):
 
     def __init__(self, moref, container, kinds, recursive):
         super().__init__("ContainerView", moref)
-        self.container, self.wanted, self.recursive = container, kinds, recursive
+        self.container, self.types, self.recursive = container, kinds, recursive
 
     def view(self):
         return [one for one in _below(self.container, self.recursive)
-                if not self.wanted or any(one.is_a(kind) for kind in self.wanted)]
+                if not self.types or any(one.is_a(kind) for kind in self.types)]
 
     def properties(self):
         return {"container": Reference(self.container), "view": References(self.view())}
@@ -133,18 +133,18 @@ def _below(one, recursive):
 class SessionManager(ManagedObject):
     def __init__(self, moref):
         super().__init__("SessionManager", moref)
-        self.answered = threading.local()  # .session: of the call that this thread answers
+        self.current = threading.local()  # .session: of the call that this thread answers
 
-    def current_of(self, session):
-        self.answered.session = session
+    def set_current(self, session):
+        self.current.session = session
 
     def properties(self):
-        session = getattr(self.answered, "session", None)
+        session = getattr(self.current, "session", None)
         return {"currentSession": session.value() if session else None}
 
 
 class ServiceObject(ManagedObject):
-    """SearchIndex, PropertyCollector ...: objects that have methods and no properties of interest."""
+    """SearchIndex, PropertyCollector and so on: methods, and no simulated properties."""
 
 
 def description(label, summary):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Holes in files: where they are, and making them."""
+"""I/O on raw files with holes."""
 
 import ctypes
 import errno
@@ -11,7 +11,7 @@ _KEEP_SIZE, _PUNCH_HOLE = 1, 2
 
 
 def data_ranges(fd, size):
-    """Yields [start, end) of what is not a hole."""
+    """Yields [start, end) of each range that is not a hole."""
     position = 0
     while position < size:
         try:
@@ -25,7 +25,7 @@ def data_ranges(fd, size):
 
 
 def make_zero(fd, offset, length):
-    """The range reads as zeroes afterwards; a hole where the filesystem can."""
+    """Makes the range zeroes, as a hole if the file system supports it."""
     if length <= 0 or _libc.fallocate(fd, _KEEP_SIZE | _PUNCH_HOLE, offset, length) == 0:
         return
     while length > 0:
@@ -46,7 +46,7 @@ def write_all(fd, data, offset):
 
 
 def read_all(fd, length, offset):
-    """Exactly length bytes; what lies beyond the end of the file is zero."""
+    """Returns length bytes, with zeroes for what lies beyond the end of the file."""
     data = os.pread(fd, length, offset)
     while len(data) < length:
         more = os.pread(fd, length - len(data), offset + len(data))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Tasks: queued, running with progress, and only then success or error, so they must be polled."""
+"""Tasks: queued, running with progress, and then success or error, so that clients must poll them."""
 
 import threading
 
@@ -12,7 +12,7 @@ class Task(ManagedObject):
     def __init__(self, moref, name, entity):
         super().__init__("Task", moref)
         self.name, self.entity = name, entity
-        self.lock = threading.Lock()  # of all below
+        self.lock = threading.Lock()  # protects all below
         self.state, self.progress, self.result, self.error = "queued", None, None, None
         self.queued, self.started, self.completed = now(), None, None
 
@@ -44,26 +44,26 @@ class Task(ManagedObject):
 class Tasks:
     def __init__(self, inventory, milliseconds):
         self.inventory, self.seconds = inventory, milliseconds / 1000
-        self.closing = threading.Event()  # cuts the waiting short
+        self.closing = threading.Event()  # ends all waiting
 
-    def start(self, name, vm, work, order=None):
-        """Begins a task on a VM; work() returns its result. order: how a test wants it to fail. A VM
-        has one task at a time."""
+    def start(self, name, vm, work, injected=None):
+        """Starts a task on a VM, which runs one at a time. work() returns its result. injected: the fault
+        with which it fails instead."""
         if not vm.busy.acquire(blocking=False):
             raise Fault("TaskInProgress", "Another task is already in progress.")
         task = self.inventory.add(Task(self.inventory.new_moref("task"), name, vm))
-        threading.Thread(target=self._run, args=(task, vm, work, order), daemon=True).start()
+        threading.Thread(target=self._run, args=(task, vm, work, injected), daemon=True).start()
         return task
 
-    def _run(self, task, vm, work, order):
+    def _run(self, task, vm, work, injected):
         outcome = {"state": "error", "error": Fault("SystemError", "the simulator failed")}
         try:
             self.closing.wait(self.seconds / 4)
             for progress in (5, 40, 80):
                 task.step("running", progress)
                 self.closing.wait(self.seconds / 4)
-            if order:
-                raise order.fault()
+            if injected:
+                raise injected.fault()
             outcome = {"state": "success", "result": work()}
         except Fault as fault:
             outcome = {"state": "error", "error": fault}
