@@ -70,7 +70,7 @@ change_id() {
     control vc 'write?offset=3000000' --data-binary @data
     control vc 'unmap?offset=1048576&length=65536'
     vcenter vc "$FLAT" -u "$USER_PASSWORD" -f -o copy.img
-    same copy.img before.img # frozen
+    same copy.img before.img # as of the snapshot
     soap_remove vc "$snapshot"
     [ "$(control vc state | grep -c '"snapshots": \[\]')" -eq 1 ]
 

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// frozen is a disk as it was when a snapshot was taken: the blocks kept when they were overwritten; for
-// the others the next newer snapshot has to be asked, and in the end the live disk.
-type frozen struct {
+// diskSnapshot is the snapshot of one disk. It has the old content of the blocks that were written after
+// it. The other blocks are those of the next newer snapshot, or in the end of the live disk.
+type diskSnapshot struct {
 	size      int64
 	allocated map[int64]bool
 	uuid      string // empty: change tracking was off
@@ -18,18 +18,18 @@ type frozen struct {
 	kept      map[int64][]byte
 }
 
-func (f *frozen) changeID() string {
+func (f *diskSnapshot) changeID() string {
 	if f.uuid == "" {
 		return ""
 	}
 	return fmt.Sprintf("%s/%d", f.uuid, f.epoch)
 }
 
-func (d *disk) freeze() *frozen {
+func (d *disk) takeSnapshot() *diskSnapshot {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.epoch++
-	f := &frozen{size: d.size, allocated: map[int64]bool{}, uuid: d.uuid, epoch: d.epoch,
+	f := &diskSnapshot{size: d.size, allocated: map[int64]bool{}, uuid: d.uuid, epoch: d.epoch,
 		fileName: d.fileName, kept: map[int64][]byte{}}
 	for b := range d.allocated {
 		f.allocated[b] = true
@@ -45,9 +45,9 @@ func (d *disk) freeze() *frozen {
 	return f
 }
 
-// thaw removes a snapshot: the older one gets the blocks it needs, the newer one (or the live disk) the
-// VMDK.
-func (d *disk) thaw(f *frozen) {
+// removeSnapshot gives the next older snapshot the blocks that it needs, and the next newer one, or the
+// live disk, the VMDK.
+func (d *disk) removeSnapshot(f *diskSnapshot) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for i, one := range d.snapshots {
@@ -72,8 +72,8 @@ func (d *disk) thaw(f *frozen) {
 	}
 }
 
-// chain lists the VMDKs below a snapshot, or, if that is nil, below the live disk, oldest first.
-func (d *disk) chain(of *frozen) []*frozen {
+// chain returns the snapshots older than one, or all if that is nil, oldest first.
+func (d *disk) chain(of *diskSnapshot) []*diskSnapshot {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for i, one := range d.snapshots {
@@ -81,25 +81,25 @@ func (d *disk) chain(of *frozen) []*frozen {
 			return d.snapshots[:i:i]
 		}
 	}
-	return append([]*frozen(nil), d.snapshots...)
+	return append([]*diskSnapshot(nil), d.snapshots...)
 }
 
-// view reads the frozen content of a snapshot or, for nil, the live content.
+// view reads the content of a snapshot or, if that is nil, of the live disk.
 type view struct {
 	d *disk
-	f *frozen
+	f *diskSnapshot
 }
 
 func (v view) ReadAt(p []byte, offset int64) (int, error) {
 	v.d.mu.Lock()
 	defer v.d.mu.Unlock()
 	n, err := v.d.live.ReadAt(p, offset)
-	asked := false
+	inView := false
 	for _, one := range v.d.snapshots {
-		asked = asked || one == v.f
-		for b := offset / block; asked && b*block < offset+int64(n); b++ {
+		inView = inView || one == v.f
+		for b := offset / block; inView && b*block < offset+int64(n); b++ {
 			data, has := one.kept[b]
-			if !has || v.claimed(b, one) {
+			if !has || v.keptEarlier(b, one) {
 				continue
 			}
 			from := max(offset, b*block)
@@ -109,15 +109,15 @@ func (v view) ReadAt(p []byte, offset int64) (int, error) {
 	return n, err
 }
 
-// claimed: an older snapshot, no older than the view's, has kept the block already.
-func (v view) claimed(b int64, before *frozen) bool {
-	asked := false
+// keptEarlier tells whether an older snapshot, but not older than that of the view, has the block.
+func (v view) keptEarlier(b int64, before *diskSnapshot) bool {
+	inView := false
 	for _, one := range v.d.snapshots {
 		if one == before {
 			return false
 		}
-		asked = asked || one == v.f
-		if _, has := one.kept[b]; asked && has {
+		inView = inView || one == v.f
+		if _, has := one.kept[b]; inView && has {
 			return true
 		}
 	}
