@@ -31,26 +31,22 @@ void Engine::set_share(uint64_t bytes) {
 
 Engine::Lookup Engine::look_up(LowerConnection &connection, extents::Range request) {
   Lookup lookup;
-  bool wake = false;
-  {
-    util::MutexLock lock(read_ahead_.mutex);
-    Stream *stream = read_ahead_.observe(request);
-    if (stream != nullptr) {
-      if (auto query = read_ahead_.query_for(*stream, request)) {
-        lock.unlock();
-        fetcher_.query(connection, *query);
-        lock.lock();
-        stream = read_ahead_.find_stream(query->stream);
-      }
+  util::MutexLock lock(read_ahead_.mutex);
+  Stream *stream = read_ahead_.observe(request);
+  if (stream != nullptr) {
+    if (auto query = read_ahead_.query_for(*stream, request)) {
+      lock.unlock();
+      fetcher_.query(connection, *query);
+      lock.lock();
+      stream = read_ahead_.find_stream(query->stream);
     }
-    if (stream != nullptr) {
-      lookup.claimed = read_ahead_.claim(*stream, request);
-      wake = true;
-    }
-    lookup.parts = read_ahead_.cache().split(request);
-    count_hit(lookup);
   }
-  if (wake) workers_.wake();
+  if (stream != nullptr) {
+    lookup.claimed = read_ahead_.claim(*stream, request);
+    workers_.wake();
+  }
+  lookup.parts = read_ahead_.cache().split(request);
+  count_hit(lookup);
   return lookup;
 }
 
@@ -118,12 +114,8 @@ bool Engine::copy(const ChunkMap::Part &part, std::span<std::byte> to) {
 }
 
 void Engine::mark_read(const ChunkMap::Part &part) {
-  bool freed;
-  {
-    util::MutexLock lock(read_ahead_.mutex);
-    freed = read_ahead_.cache().mark_read(part.chunk, part.range);
-  }
-  if (freed) workers_.wake();
+  util::MutexLock lock(read_ahead_.mutex);
+  if (read_ahead_.cache().mark_read(part.chunk, part.range)) workers_.wake();
 }
 
 std::vector<extents::Extent> Engine::extents(LowerConnection &connection, extents::Range range,

@@ -25,10 +25,8 @@ Workers::~Workers() {
 }
 
 void Workers::attach(LowerConnection &connection) {
-  {
-    util::MutexLock lock(read_ahead_.mutex);
-    connections_.add(connection);
-  }
+  util::MutexLock lock(read_ahead_.mutex);
+  connections_.add(connection);
   if (settings_.priority.empty()) {
     work_.notify_one();
   } else {

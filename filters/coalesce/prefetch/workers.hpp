@@ -40,7 +40,8 @@ class Workers {
   void attach(LowerConnection &connection) ABSL_LOCKS_EXCLUDED(read_ahead_.mutex);
   void detach(LowerConnection &connection) noexcept ABSL_LOCKS_EXCLUDED(read_ahead_.mutex);
 
-  // There may be a job. Starts the threads if that has not been done.
+  // There may be a job. Starts the threads if that has not been done. May be called with the lock held,
+  // which was measured to cost less than a wake-up after it is released.
   void wake();
 
  private:
