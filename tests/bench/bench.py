@@ -180,14 +180,14 @@ class Table:
         print("| case | against | ours | theirs | ratio | range | goal | |")
         print("|---|---|---|---|---|---|---|---|", flush=True)
 
-    def wanted(self, case):
+    def selected(self, case):
         return self.options.only in case
 
     def compare(self, case, against, ours, theirs, at_most=None, at_least=None, faster=False,
                 warm_up=False):
         """ours() and theirs() return seconds, or another number of which less is better. faster: the
         ratio is theirs / ours, "how many times faster". warm_up: a first pair is not counted."""
-        if not self.wanted(case):
+        if not self.selected(case):
             return None
         if warm_up:
             ours(), theirs()

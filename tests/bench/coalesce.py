@@ -117,7 +117,7 @@ with Directory() as d:
     for name, disk in (("64 KiB", vast), ("512 KiB", medium), ("4 MiB", large)):
         for how, client in (("one request at a time", one), ("nbdcopy", nbdcopy())):
             case = f"{name} extents, VDDK-like, {how}: MB/s of data"
-            if not table.wanted(case):
+            if not table.selected(case):
                 continue
             speed = {}
             for label, filters in (("ours", [COALESCE]), ("without", [])):
@@ -128,7 +128,7 @@ with Directory() as d:
                       [a / b for a, b in zip(speed["ours"], speed["without"])])
 
     case = "memory over coalesce-memory, MiB"
-    if table.wanted(case):
+    if table.selected(case):
         over = []
         for client in (nbdcopy(), nbdcopy("--synchronous"), qemu_img):
             with Server("-r", COALESCE, *vddk_like(vast), f"coalesce-memory={MEMORY}") as server:

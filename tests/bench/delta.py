@@ -81,7 +81,7 @@ with Directory() as directory:
 
     for case, of_file in (("map of 1 000 000 areas from a file", True),
                           ("map of 1 000 000 areas from a server", False)):
-        if not table.wanted(case):
+        if not table.selected(case):
             continue
         write_maps(directory)
         with open(directory / "empty", "w") as f:

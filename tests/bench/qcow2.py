@@ -96,16 +96,16 @@ def in_memory(table):
         theirs = functools.partial(copied, "theirs.qcow2", qemu)
         file = functools.partial(copied, "theirs.raw", raw)
 
-        if table.wanted("random data, in memory"):
+        if table.selected("random data, in memory"):
             random_file(source, SIZE)
             table.compare("random data, in memory", "qemu-nbd", mine, theirs, at_most=0.63, warm_up=True)
             table.compare("random data, in memory, raw", "nbdkit file", mine, file, at_most=1.00, warm_up=True)
-        if table.wanted("half sparse, in memory"):
+        if table.selected("half sparse, in memory"):
             random_file(source, SIZE)
             for at in range(0, SIZE, 8 << 20):
                 run("fallocate", "-p", "-o", at, "-l", 4 << 20, source)
             table.compare("half sparse, in memory", "qemu-nbd", mine, theirs, at_most=0.62, warm_up=True)
-        if table.wanted("real files, in memory"):
+        if table.selected("real files, in memory"):
             real_files(source, SIZE)
             table.compare("real files, in memory", "qemu-nbd", mine, theirs, at_most=0.65, warm_up=True)
 
@@ -137,7 +137,7 @@ def scattered(table):
                       at_most=1.00, warm_up=True)
         table.compare("16 KiB scattered, in memory", "qemu-nbd", lambda: mine("16k", amount // 4),
                       lambda: theirs("16k", amount // 4), at_most=0.35, warm_up=True)
-        if table.wanted("16 KiB scattered over a backing file, in memory"):
+        if table.selected("16 KiB scattered over a backing file, in memory"):
             random_file(base, SIZE)
             os.truncate(base, WIDE)
             table.compare("16 KiB scattered over a backing file, in memory", "qemu-nbd",
@@ -150,7 +150,7 @@ def on_disk(table):
     amount = WIDE // 10
     with Directory(disk=True) as d, Directory() as memory:
         source = memory / "source"
-        if table.wanted("random data, on disk"):
+        if table.selected("random data, on disk"):
             random_file(source, SIZE)
             table.compare("random data, on disk, best", "qemu-nbd cache=none io_uring",
                           lambda: copy(ours(d, SIZE), source, "--flush"),
@@ -186,7 +186,7 @@ def memory(table):
     """The peak of the server's memory, in MiB."""
 
     def row(case, server, write):
-        if not table.wanted(case):
+        if not table.selected(case):
             return
         with server as s:
             took = seconds(write, s.uri())

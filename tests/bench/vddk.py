@@ -87,7 +87,7 @@ for name, extent in (("64 KiB", 64 * K), ("512 KiB", 512 * K), ("4 MiB", 4 * M))
                ("qemu-img convert, merged", qemu_img, ("coalesce-extents=merged",))]
     cases = [(f"{client}, {name} extents, stand-in for VDDK", run_client, options)
              for client, run_client, options in clients]
-    if not any(table.wanted(case) for case, _, _ in cases):
+    if not any(table.selected(case) for case, _, _ in cases):
         continue
     with Directory() as d:
         sparse_file(d / "disk", SIZE, extent)

@@ -63,8 +63,8 @@ class Vcenter:
 
     def control(self, call):
         trusted = ssl.create_default_context(cafile=self.facts["cafile"])
-        with urllib.request.urlopen(f"https://{self.facts['host']}/_test/{call}", context=trusted) as said:
-            return json.load(said)
+        with urllib.request.urlopen(f"https://{self.facts['host']}/_test/{call}", context=trusted) as answer:
+            return json.load(answer)
 
     def plugin(self, *more):
         return [VSPHERE, f"server={self.facts['host']}", "user=administrator@vsphere.local",
@@ -136,13 +136,13 @@ with Directory() as directory:
 
 with Directory() as directory:
     case = f"the first bytes of a delta of {AREAS} areas"
-    if table.wanted(case):
+    if table.selected(case):
         with open(directory / "disk", "wb") as disk:
             disk.truncate(2 * AREAS * AREA)
         with Vcenter(directory, directory / "disk") as vcenter:
             with Server(*vcenter.plugin()) as server:
-                said = json.loads(run("nbdinfo", "--json", server.uri()))
-                since = json.loads(said["exports"][0]["description"])["checkpoint"]
+                info = json.loads(run("nbdinfo", "--json", server.uri()))
+                since = json.loads(info["exports"][0]["description"])["checkpoint"]
             vcenter.control(f"touch?count={AREAS}")
             values = [first_bytes(vcenter, since) for _ in range(table.options.runs)]
             table.row(case, "-", f"{min(values):.2f} s", "-", values, at_most=2, form="{:.2f} s")
