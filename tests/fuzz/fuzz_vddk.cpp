@@ -4,8 +4,8 @@
 #include <cstring>
 #include <vector>
 
-#include "plugins/vsphere/transport/vddk/blocks.hpp"
-#include "plugins/vsphere/transport/vddk/protocol.hpp"
+#include "plugins/vsphere/transport/vddk/allocated_blocks.hpp"
+#include "plugins/vsphere/transport/vddk/ipc/protocol.hpp"
 #include "tests/fuzz/fuzz.hpp"
 
 using namespace vsphere::vddk;

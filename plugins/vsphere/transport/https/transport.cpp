@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "plugins/vsphere/http/thumbprint.hpp"
-#include "plugins/vsphere/transport/https/route.hpp"
+#include "plugins/vsphere/transport/https/disk.hpp"
 #include "plugins/vsphere/transport/https/vmdk_descriptor.hpp"
 #include "plugins/vsphere/transport/sector.hpp"
 

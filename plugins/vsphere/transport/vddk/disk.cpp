@@ -6,7 +6,7 @@
 #include <cstring>
 #include <deque>
 
-#include "plugins/vsphere/transport/vddk/blocks.hpp"
+#include "plugins/vsphere/transport/vddk/allocated_blocks.hpp"
 
 namespace vsphere::vddk {
 

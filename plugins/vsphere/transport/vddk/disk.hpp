@@ -11,7 +11,7 @@
 
 #include "plugins/vsphere/http/retry.hpp"
 #include "plugins/vsphere/transport/transport.hpp"
-#include "plugins/vsphere/transport/vddk/worker.hpp"
+#include "plugins/vsphere/transport/vddk/worker/worker.hpp"
 
 namespace vsphere::vddk {
 

@@ -12,7 +12,7 @@
 #include "plugins/vsphere/counters.hpp"
 #include "plugins/vsphere/http/pool.hpp"
 #include "plugins/vsphere/http/response.hpp"
-#include "plugins/vsphere/transport/https/esxi_host.hpp"
+#include "plugins/vsphere/transport/https/esxi_host_file.hpp"
 
 using namespace vsphere;
 

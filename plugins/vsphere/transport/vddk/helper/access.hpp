@@ -11,7 +11,7 @@
 
 #include "plugins/vsphere/snapshot/ownership.hpp"
 #include "plugins/vsphere/transport/vddk/helper/library.hpp"
-#include "plugins/vsphere/transport/vddk/protocol.hpp"
+#include "plugins/vsphere/transport/vddk/ipc/protocol.hpp"
 
 namespace vsphere::vddk {
 

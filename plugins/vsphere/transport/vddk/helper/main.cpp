@@ -17,7 +17,7 @@
 #include <string_view>
 
 #include "common/util/error.hpp"
-#include "plugins/vsphere/transport/vddk/channel.hpp"
+#include "plugins/vsphere/transport/vddk/ipc/channel.hpp"
 #include "plugins/vsphere/transport/vddk/helper/access.hpp"
 #include "plugins/vsphere/transport/vddk/helper/library.hpp"
 #include "plugins/vsphere/transport/vddk/helper/serve.hpp"

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <span>
 
-#include "plugins/vsphere/transport/vddk/channel.hpp"
+#include "plugins/vsphere/transport/vddk/ipc/channel.hpp"
 #include "plugins/vsphere/transport/vddk/helper/access.hpp"
 #include "plugins/vsphere/transport/vddk/helper/library.hpp"
 

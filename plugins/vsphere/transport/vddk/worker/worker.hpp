@@ -15,11 +15,11 @@
 
 #include "common/util/log.hpp"
 #include "plugins/vsphere/http/connection.hpp"
-#include "plugins/vsphere/transport/vddk/channel.hpp"
-#include "plugins/vsphere/transport/vddk/opening.hpp"
-#include "plugins/vsphere/transport/vddk/process.hpp"
-#include "plugins/vsphere/transport/vddk/protocol.hpp"
-#include "plugins/vsphere/transport/vddk/shared_memory.hpp"
+#include "plugins/vsphere/transport/vddk/ipc/channel.hpp"
+#include "plugins/vsphere/transport/vddk/worker/handshake.hpp"
+#include "plugins/vsphere/transport/vddk/worker/process.hpp"
+#include "plugins/vsphere/transport/vddk/ipc/protocol.hpp"
+#include "plugins/vsphere/transport/vddk/ipc/shared_memory.hpp"
 
 namespace vsphere::vddk {
 

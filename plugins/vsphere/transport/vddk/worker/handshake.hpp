@@ -7,9 +7,9 @@
 #include <functional>
 
 #include "common/util/error.hpp"
-#include "plugins/vsphere/transport/vddk/channel.hpp"
-#include "plugins/vsphere/transport/vddk/process.hpp"
-#include "plugins/vsphere/transport/vddk/protocol.hpp"
+#include "plugins/vsphere/transport/vddk/ipc/channel.hpp"
+#include "plugins/vsphere/transport/vddk/worker/process.hpp"
+#include "plugins/vsphere/transport/vddk/ipc/protocol.hpp"
 
 namespace vsphere::vddk {
 

@@ -11,7 +11,7 @@
 #include <string>
 
 #include "plugins/vsphere/transport/https/datastore.hpp"
-#include "plugins/vsphere/transport/https/esxi_host.hpp"
+#include "plugins/vsphere/transport/https/esxi_host_file.hpp"
 #include "plugins/vsphere/transport/transport.hpp"
 
 namespace vsphere {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "plugins/vsphere/transport/vddk/worker.hpp"
+#include "plugins/vsphere/transport/vddk/worker/worker.hpp"
 
 #include <cerrno>
 #include <utility>

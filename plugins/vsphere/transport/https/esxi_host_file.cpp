@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "plugins/vsphere/transport/https/esxi_host.hpp"
+#include "plugins/vsphere/transport/https/esxi_host_file.hpp"
 
 #include <cerrno>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "plugins/vsphere/transport/vddk/opening.hpp"
+#include "plugins/vsphere/transport/vddk/worker/handshake.hpp"
 
 #include <cerrno>
 #include <optional>

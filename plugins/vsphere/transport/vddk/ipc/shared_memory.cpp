@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "plugins/vsphere/transport/vddk/shared_memory.hpp"
+#include "plugins/vsphere/transport/vddk/ipc/shared_memory.hpp"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -8,7 +8,7 @@
 #include <cerrno>
 
 #include "common/util/error.hpp"
-#include "plugins/vsphere/transport/vddk/protocol.hpp"
+#include "plugins/vsphere/transport/vddk/ipc/protocol.hpp"
 
 namespace vsphere::vddk {
 

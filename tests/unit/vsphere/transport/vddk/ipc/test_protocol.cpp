@@ -9,9 +9,9 @@
 #include <random>
 
 #include "common/util/error.hpp"
-#include "plugins/vsphere/transport/vddk/blocks.hpp"
-#include "plugins/vsphere/transport/vddk/channel.hpp"
-#include "plugins/vsphere/transport/vddk/protocol.hpp"
+#include "plugins/vsphere/transport/vddk/allocated_blocks.hpp"
+#include "plugins/vsphere/transport/vddk/ipc/channel.hpp"
+#include "plugins/vsphere/transport/vddk/ipc/protocol.hpp"
 
 using namespace vsphere::vddk;
 using extents::Range;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "plugins/vsphere/transport/vddk/blocks.hpp"
+#include "plugins/vsphere/transport/vddk/allocated_blocks.hpp"
 
 #include <algorithm>
 #include <cerrno>
 
 #include "common/util/error.hpp"
-#include "plugins/vsphere/transport/vddk/protocol.hpp"
+#include "plugins/vsphere/transport/vddk/ipc/protocol.hpp"
 
 namespace vsphere::vddk {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "plugins/vsphere/transport/https/route.hpp"
+#include "plugins/vsphere/transport/https/disk.hpp"
 
 #include <utility>
 

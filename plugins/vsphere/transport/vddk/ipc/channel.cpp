@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "plugins/vsphere/transport/vddk/channel.hpp"
+#include "plugins/vsphere/transport/vddk/ipc/channel.hpp"
 
 #include <poll.h>
 #include <sys/socket.h>

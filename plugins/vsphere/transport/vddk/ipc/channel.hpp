@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "common/util/fd.hpp"
-#include "plugins/vsphere/transport/vddk/protocol.hpp"
+#include "plugins/vsphere/transport/vddk/ipc/protocol.hpp"
 
 namespace vsphere::vddk {
 
