@@ -9,7 +9,6 @@
 #include "tests/fuzz/fuzz.hpp"
 
 using namespace vsphere::vddk;
-using vsphere::sector_size;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   std::string_view packet(reinterpret_cast<const char *>(data), size);

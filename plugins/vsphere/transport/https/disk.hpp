@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The flat file of a disk, by the best of the ways to it.
+// A disk read over HTTPS: its flat file, by one of two routes.
 #pragma once
 
 #include <atomic>
@@ -10,27 +10,29 @@
 #include <span>
 #include <string>
 
+#include "common/util/log.hpp"
 #include "plugins/vsphere/transport/https/datastore.hpp"
 #include "plugins/vsphere/transport/https/esxi_host_file.hpp"
 #include "plugins/vsphere/transport/transport.hpp"
 
 namespace vsphere {
 
-class FlatFile : public DiskReader {
+class HttpsDisk : public DiskReader {
  public:
   struct Routes {
-    Datastore &server;
+    Datastore &server;  // always possible
     std::string server_name;
-    std::unique_ptr<HostFile> host;  // null: there is no way past the server
+    std::unique_ptr<EsxiHostFile> host;  // preferred; null if there is no such route
   };
 
-  // The datastore and the office must outlive it.
-  FlatFile(Routes routes, TicketOffice &tickets, const DatastoreFile &file, uint64_t size,
-           const util::Log &log);
+  // The datastore and the tickets must outlive it.
+  HttpsDisk(Routes routes, TicketOffice &tickets, const DatastorePath &file, uint64_t size,
+            const util::Log &log);
 
   uint64_t size() const override { return size_; }
 
-  // From the host, until it fails after its retries; from then on through the server.
+  // From the host until a read fails there after its retries; from then on through the server, for
+  // all reads of this disk.
   void read(std::span<std::byte> buffer, uint64_t offset) override;
 
   void disconnect() noexcept override;
@@ -40,10 +42,10 @@ class FlatFile : public DiskReader {
 
   const Routes routes_;
   TicketOffice &tickets_;
-  const DatastoreFile file_;
-  const uint64_t size_;
+  const DatastorePath file_;
+  const uint64_t size_;  // bytes
   const util::Log log_;
-  std::atomic<bool> directly_;
+  std::atomic<bool> use_host_;
 };
 
 }  // namespace vsphere

@@ -1,40 +1,43 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A file of a datastore, read from an ESXi host: the bytes do not go through the vCenter Server.
+// A file of a datastore, read from an ESXi host: the data does not pass through the vCenter Server.
 #pragma once
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
 #include <span>
 #include <string>
 
+#include "common/util/log.hpp"
+#include "common/util/mutex.hpp"
 #include "plugins/vsphere/api/service_tickets.hpp"
 #include "plugins/vsphere/http/pool.hpp"
-#include "plugins/vsphere/transport/https/folder_url.hpp"
+#include "plugins/vsphere/http/retry.hpp"
+#include "plugins/vsphere/transport/https/datastore_path.hpp"
 
 namespace vsphere {
 
-// What a host answers to, without its datacenter: hosts know none.
-std::string host_url(const std::string &host, const DatastoreFile &file);
+// The URL of a file on a host. It has no datacenter, as hosts know none.
+std::string host_url(const std::string &host, const DatastorePath &file);
 
-// Used by any number of threads. vSphere calls its tickets good for one request; hosts that take one
-// more often are asked for more with it, until they refuse it.
-class HostFile {
+// May be used from any thread. The vSphere API documents a ticket as good for one request. Many hosts
+// accept one for longer: it is used until the host refuses it, then replaced.
+class EsxiHostFile {
  public:
-  // The pool (of connections to that host) and the office must outlive it. `ticket` is for host_url().
-  HostFile(HttpPool &pool, TicketOffice &office, const DatastoreFile &file, const Ticket &ticket,
-           const RetryPolicy &policy, const util::Log &log);
+  // The pool (of connections to that host) and the tickets must outlive it. `ticket` is for host_url().
+  EsxiHostFile(HttpPool &pool, TicketOffice &tickets, const DatastorePath &file,
+               const Ticket &ticket, const RetryPolicy &policy, const util::Log &log);
 
-  void disconnect() { pool_.disconnect(); }  // closes idle connections, for a fork
+  void disconnect() { pool_.disconnect(); }  // closes idle connections, before a fork
   const std::string &host() const { return pool_.endpoint().host; }
 
-  // Fills the buffer twice, to find out how often a ticket is good. No retries. Returns the size of
-  // the file. Throws util::Error if the host is not to be used.
+  // Reads the same range twice, to find out whether a ticket is good for more than one request. Returns
+  // the size of the file. Does not retry. Throws util::Error if the host cannot be used.
   uint64_t probe(std::span<std::byte> buffer, uint64_t offset);
 
-  // Fills the buffer from the offset, with retries; all of it must be there. Throws util::Error.
+  // Fills the buffer from the offset. Retries as the policy says. Throws util::Error, also if the file
+  // does not have the whole range.
   void read(std::span<std::byte> buffer, uint64_t offset);
 
  private:
@@ -42,18 +45,18 @@ class HostFile {
   uint64_t checked(const HttpResponse &response, const HttpRequest &request) const;
   HttpResponse send_with(const std::string &ticket, HttpRequest request);
   HttpResponse send_once(const HttpRequest &request);
-  std::string ticket_other_than(const std::string &refused);
+  std::string ticket_other_than(const std::string &refused) ABSL_LOCKS_EXCLUDED(mutex_);
 
   HttpPool &pool_;
-  TicketOffice &office_;
-  const DatastoreFile file_;
+  TicketOffice &tickets_;
+  const DatastorePath file_;
   const std::string url_;
   const RetryPolicy policy_;
   const util::Log log_;
-  std::atomic<bool> one_each_ = false;  // a ticket is good for one request only
+  std::atomic<bool> single_use_ = false;  // a ticket is good for one request only; set by probe()
 
-  std::mutex mutex_;  // protects ticket_
-  std::string ticket_;
+  util::Mutex mutex_;
+  std::string ticket_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace vsphere

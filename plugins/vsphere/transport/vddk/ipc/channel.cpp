@@ -17,7 +17,7 @@ namespace {
 
 constexpr timeval send_deadline = {30, 0};
 
-// The buffer may hold a password.
+// A buffer that may hold a password.
 class Wiped {
  public:
   explicit Wiped(std::string text) : text(std::move(text)) {}
@@ -79,15 +79,16 @@ void Channel::send(const Message &message, int attached) const {
     n = ::sendmsg(socket_.get(), &m, MSG_NOSIGNAL);
   } while (n < 0 && errno == EINTR);
   if (n >= 0) return;
-  if (errno == EAGAIN) util::fail(ETIMEDOUT, "the other side of the VDDK helper's socket hangs");
-  util::fail_os(errno, "cannot send to the other side of the VDDK helper's socket");
+  if (errno == EAGAIN)
+    util::fail(ETIMEDOUT, "the other end of the VDDK helper's socket does not read");
+  util::fail_os(errno, "cannot send to the other end of the VDDK helper's socket");
 }
 
 void Channel::send_if_room(const Message &message) const noexcept {
   try {
     std::string packet = encode(message);
     ::send(socket_.get(), packet.data(), packet.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-  } catch (const std::exception &) {  // it is not worth more
+  } catch (const std::exception &) {  // dropped as well
   }
 }
 

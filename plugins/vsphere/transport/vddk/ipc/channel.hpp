@@ -11,25 +11,28 @@
 
 namespace vsphere::vddk {
 
-// One end of the socket between the plugin and its helper. Any thread may send; one may receive.
+// One end of the socket between the plugin and its helper process. Any thread may send; one thread
+// receives.
 class Channel {
  public:
   explicit Channel(util::Fd socket);
 
-  static std::pair<util::Fd, util::Fd> make_pair();  // throws util::Error
+  // Makes both ends. Throws util::Error.
+  static std::pair<util::Fd, util::Fd> make_pair();
 
-  // `attached`, if not negative, is a file descriptor for the other side to have as well. Throws
-  // util::Error: EPIPE if the other side has gone, ETIMEDOUT if it does not read for 30 seconds.
+  // Passes a duplicate of the file descriptor `attached`, if it is not negative, to the other process.
+  // Throws util::Error: EPIPE if the other end is closed, ETIMEDOUT if it does not read for 30 seconds.
   void send(const Message &message, int attached = -1) const;
-  // Drops the message where it would have to wait. For what is not worth it.
+  // Drops the message if it would have to wait.
   void send_if_room(const Message &message) const noexcept;
 
-  // Nothing at the end of the socket. Throws util::Error ETIMEDOUT, EPROTO. `attached` gets the file
-  // descriptor that came along, if one did.
+  // Returns nothing if the other end is closed. Stores the file descriptor that came with the message,
+  // if one did, in `attached`. Throws util::Error: ETIMEDOUT at the deadline, EPROTO if the packet is
+  // not a message.
   using Deadline = std::chrono::steady_clock::time_point;
   std::optional<Message> receive(std::optional<Deadline> deadline, util::Fd *attached = nullptr);
 
-  // Both sides see the end from now on.
+  // Ends the connection for both processes.
   void shut() const noexcept;
 
  private:

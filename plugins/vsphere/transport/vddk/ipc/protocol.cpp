@@ -15,10 +15,11 @@ namespace {
 constexpr uint32_t version = 1;
 constexpr size_t text_limit = 4096;  // bytes of a text that may be cut
 
-// Appends to a buffer that never moves: no copy of a secret stays behind.
-class Writer {
+// Writes fields into a buffer that is never reallocated, so that no copy of a password stays in freed
+// memory.
+class MessageWriter {
  public:
-  Writer() { out_.reserve(max_message); }
+  MessageWriter() { out_.reserve(max_message); }
 
   void operator()(uint32_t value) { raw(&value, sizeof value); }
   void operator()(uint64_t value) { raw(&value, sizeof value); }
@@ -35,7 +36,8 @@ class Writer {
   void raw(const void *data, size_t length) {
     if (length > max_message - out_.size()) {
       Secret::wipe(out_);
-      util::fail(EINVAL, "a parameter for VDDK is too long: together they have more than {} bytes",
+      util::fail(EINVAL,
+                 "the parameters for VDDK are too long: together they have more than {} bytes",
                  max_message);
     }
     out_.append(static_cast<const char *>(data), length);
@@ -43,9 +45,9 @@ class Writer {
   std::string out_;
 };
 
-class Reader {
+class MessageReader {
  public:
-  explicit Reader(std::string_view packet) : left_(packet) {}
+  explicit MessageReader(std::string_view packet) : left_(packet) {}
 
   void operator()(uint32_t &value) { raw(&value, sizeof value); }
   void operator()(uint64_t &value) { raw(&value, sizeof value); }
@@ -57,7 +59,7 @@ class Reader {
   void operator()(Log::Level &value) {
     uint32_t number = 0;
     (*this)(number);
-    if (number > static_cast<uint32_t>(Log::Level::ours)) broken("has an unknown level");
+    if (number > static_cast<uint32_t>(Log::Level::helper)) broken("has an unknown level");
     value = static_cast<Log::Level>(number);
   }
   void operator()(Secret &value) {
@@ -88,7 +90,7 @@ class Reader {
   std::string_view left_;
 };
 
-// The fields of each message, in order, for writing and for reading.
+// Calls f(field) for the fields of a message, in the order in which they are written and read.
 template <typename F>
 void fields(F &f, auto &m) {
   using M = std::remove_cvref_t<decltype(m)>;
@@ -111,11 +113,11 @@ void fields(F &f, auto &m) {
   }
 }
 
-// The kind of a message is its place in the variant.
+// The kind of a message is its index in the variant.
 template <size_t kind = 0>
-Message read_kind(uint32_t wanted, Reader &reader) {
+Message read_kind(uint32_t wanted, MessageReader &reader) {
   if constexpr (kind == std::variant_size_v<Message>) {
-    Reader::broken("is of an unknown kind");
+    MessageReader::broken("is of an unknown type");
   } else {
     if (wanted != kind) return read_kind<kind + 1>(wanted, reader);
     std::variant_alternative_t<kind, Message> message;
@@ -127,7 +129,7 @@ Message read_kind(uint32_t wanted, Reader &reader) {
 template <typename M>
 std::string encode_cut(M message, uint32_t kind) {
   if (message.text.size() > text_limit) message.text.resize(text_limit);
-  Writer writer;
+  MessageWriter writer;
   writer(version), writer(kind);
   fields(writer, message);
   return writer.take();
@@ -143,7 +145,7 @@ std::string encode(const Message &message) {
         if constexpr (requires { m.text; }) {
           return encode_cut<M>(m, kind);
         } else {
-          Writer writer;
+          MessageWriter writer;
           writer(version), writer(kind);
           fields(writer, m);
           return writer.take();
@@ -153,10 +155,10 @@ std::string encode(const Message &message) {
 }
 
 Message decode(std::string_view packet) {
-  Reader reader(packet);
+  MessageReader reader(packet);
   uint32_t its_version = 0, kind = 0;
   reader(its_version), reader(kind);
-  if (its_version != version) Reader::broken("is of another version: install both anew");
+  if (its_version != version) MessageReader::broken("has another version: reinstall both");
   Message message = read_kind(kind, reader);
   reader.end();
   return message;

@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What the plugin and its helper process, which alone loads VDDK, say to each other: one message a
-// packet over a Unix socket (SOCK_SEQPACKET). The data of the disk is in shared memory: slots of
-// slot_size bytes, each used for one request at a time. The plugin opens with Start, which brings the
-// memory's file descriptor; the helper answers Started or Failed; then come Read and Query, answered
-// by Done in any order; Stop, or the end of the socket, ends it. Log may come at any time.
+// The protocol between the plugin and its helper process, which loads VDDK. Each message is one packet
+// on a Unix socket (SOCK_SEQPACKET). Data of the disk is in shared memory: slots of slot_size bytes,
+// each used for one request at a time.
 //
-// Neither side trusts the other's numbers. Integers are as the machine has them.
+//   plugin                                  helper
+//   Start, with the memory's descriptor ->
+//                                           <- Started or Failed
+//   Read, Query                         ->
+//                                           <- Done, in any order
+//   Stop, or the end of the socket      ->
+//
+// The helper sends Log at any time. Each side checks the numbers that the other sends. Integers are in
+// the byte order of the machine.
 #pragma once
 
 #include <cstddef>
@@ -16,19 +22,19 @@
 #include <variant>
 
 #include "plugins/vsphere/http/secret.hpp"
-#include "plugins/vsphere/transport/sector.hpp"
 
 namespace vsphere::vddk {
 
-inline constexpr size_t slot_size = 2u << 20;  // bytes; hosts refuse larger requests
+inline constexpr size_t slot_size = 2u << 20;  // bytes; ESXi hosts refuse larger requests
 inline constexpr unsigned max_slots = 64;
 inline constexpr size_t max_message = 16u << 10;  // bytes
 inline constexpr int helper_socket = 3;           // the helper's file descriptor
 
+// Opens a disk.
 struct Start {
   std::string library;    // path of libvixDiskLib.so.N
-  std::string directory;  // where VDDK's own files are, for InitEx
-  std::string config;     // a file for InitEx; may be empty
+  std::string directory;  // InitEx: the directory of VDDK's own files
+  std::string config;     // InitEx: a configuration file; may be empty
   std::string server;
   uint32_t port = 0;  // 0: the default
   std::string user;
@@ -38,19 +44,19 @@ struct Start {
   std::string snapshot;    // moref
   std::string path;        // "[datastore] directory/disk.vmdk"
   std::string transports;  // "nbdssl:nbd"
-  std::string identity;    // of whom PrepareForAccess is for
+  std::string identity;    // PrepareForAccess: who has access
   uint32_t open_flags = 0;
-  uint32_t slots = 0;
+  uint32_t slots = 0;  // of the shared memory
 };
 
 struct Read {
   uint64_t id = 0;
   uint32_t slot = 0;
   uint64_t sector = 0;
-  uint32_t count = 0;  // sectors, at most a slot's
+  uint32_t count = 0;  // sectors; they must fit a slot
 };
 
-// QueryAllocatedBlocks; the blocks come in the slot.
+// QueryAllocatedBlocks. The answer has the blocks in the slot.
 struct Query {
   uint64_t id = 0;
   uint32_t slot = 0;
@@ -67,32 +73,35 @@ struct Started {
   bool can_query = false;
 };
 
+inline constexpr std::string_view loading_step = "loading";
+
+// The disk is not open, and the helper ends.
 struct Failed {
-  std::string step;   // "loading", or the call that failed
-  uint64_t code = 0;  // VixError; 0: it was not VDDK that failed
+  std::string step;   // loading_step, or the call that failed
+  uint64_t code = 0;  // VixError; 0: the error is not VDDK's
   std::string text;
 };
 
 struct Done {
   uint64_t id = 0;
-  uint64_t code = 0;   // VixError; 0: good
-  uint32_t count = 0;  // blocks, of a Query
-  std::string text;    // of the code
+  uint64_t code = 0;   // VixError; 0: success
+  uint32_t count = 0;  // blocks that a Query returned
+  std::string text;    // describes the code
 };
 
 struct Log {
-  enum class Level : uint32_t { debug, warning, ours };  // of VDDK, of VDDK, of the helper itself
+  enum class Level : uint32_t { debug, warning, helper };  // the first two are VDDK's
   Level level = Level::debug;
   std::string text;
 };
 
 using Message = std::variant<Start, Read, Query, Stop, Started, Failed, Done, Log>;
 
-// Texts of Failed, Done and Log are cut where they are too long for a message; others throw EINVAL.
+// Cuts the text of Failed, Done and Log where it is too long. Throws util::Error EINVAL if a message is
+// too long for another reason.
 std::string encode(const Message &message);
 
-// Throws util::Error EPROTO at a packet that is no message: too short, too long, of unknown kind, of
-// another version.
+// Throws util::Error EPROTO if the packet is not a message of this version of the protocol.
 Message decode(std::string_view packet);
 
 }  // namespace vsphere::vddk

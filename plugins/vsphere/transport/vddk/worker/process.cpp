@@ -62,7 +62,7 @@ Process::Process(const std::string &program, const std::string &library_path,
                  const util::Fd &socket) {
   Actions actions;
   ::posix_spawn_file_actions_addopen(&actions.value, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  // stdout may be the client's (nbdkit -s), or a script's.
+  // nbdkit's stdout may be the connection to a client (nbdkit -s).
   ::posix_spawn_file_actions_adddup2(&actions.value, STDERR_FILENO, STDOUT_FILENO);
   ::posix_spawn_file_actions_adddup2(&actions.value, socket.get(), helper_socket);
   Attributes attributes;

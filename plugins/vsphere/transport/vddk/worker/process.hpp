@@ -10,30 +10,30 @@
 
 namespace vsphere::vddk {
 
-// From the end of a helper's socket to its own.
+// How long a helper process may take to end after it has closed its socket.
 inline constexpr std::chrono::milliseconds reap_time{5'000};
 
-// A child of ours. Started by posix_spawn: nbdkit has threads, so a fork would not do.
+// A child process. It is started by posix_spawn(3), as a process with threads cannot safely fork.
 class Process {
  public:
-  // Runs the program with nothing but `socket`, as helper_socket, and our stderr; in a session of its
-  // own, so that what ends us need not end it. LD_LIBRARY_PATH begins with `library_path`. Throws
-  // util::Error.
+  // Runs the program with `socket` as file descriptor helper_socket, stdout and stderr on this process's
+  // stderr, and no other open files. It gets a session of its own, so that signals from a terminal do
+  // not reach it, and `library_path` as the first directory of LD_LIBRARY_PATH. Throws util::Error.
   Process(const std::string &program, const std::string &library_path, const util::Fd &socket);
-  // Kills it if it still runs.
+  // Kills the process if it still runs.
   ~Process();
   Process(const Process &) = delete;
   Process &operator=(const Process &) = delete;
 
-  // SIGKILL; nothing to do if it has ended. From any thread.
+  // Sends SIGKILL. Does nothing if the process has ended. May be called from any thread.
   void kill() const noexcept;
-  // One thread at a time. How it ended, as a sentence's end: "was killed by signal 11 (Segmentation fault)". Kills it if it
-  // does not end in time.
+  // Reaps the process; kills it if it does not end in time. Returns how it ended, as the end of a
+  // sentence: "was killed by signal 11 (Segmentation fault)". One thread at a time.
   std::string wait(std::chrono::milliseconds time) noexcept;
 
  private:
   pid_t pid_ = -1;
-  util::Fd pidfd_;  // stays that process when the number is used anew
+  util::Fd pidfd_;  // still means this process when its number is reused
 };
 
 }  // namespace vsphere::vddk

@@ -1,39 +1,37 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The helper process as the plugin sees it: from its start to its end, with one disk open.
+// A helper process, from its start to its end, with one disk open.
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
-#include <cstddef>
-#include <mutex>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
 #include <thread>
-#include <vector>
+#include <utility>
 
 #include "common/util/log.hpp"
-#include "plugins/vsphere/http/connection.hpp"
 #include "plugins/vsphere/transport/vddk/ipc/channel.hpp"
-#include "plugins/vsphere/transport/vddk/worker/handshake.hpp"
-#include "plugins/vsphere/transport/vddk/worker/process.hpp"
 #include "plugins/vsphere/transport/vddk/ipc/protocol.hpp"
 #include "plugins/vsphere/transport/vddk/ipc/shared_memory.hpp"
+#include "plugins/vsphere/transport/vddk/worker/process.hpp"
+#include "plugins/vsphere/transport/vddk/worker/request_table.hpp"
 
 namespace vsphere::vddk {
 
-// How long is waited for the helper before it is killed.
+// The helper is killed when one of these has passed.
 struct Deadlines {
-  std::chrono::milliseconds start{180'000};    // loading, login, opening the disk
+  std::chrono::milliseconds start{180'000};    // loading VDDK, logging in, opening the disk
   std::chrono::milliseconds request{120'000};  // VDDK's own timeouts are shorter
   std::chrono::milliseconds stop{60'000};
 };
 
-// Any thread may use it. Requests take a slot each: acquire, read or query, wait.
+// May be used from any thread. A request takes a slot: acquire(), read() or query(), wait().
 class Worker {
  public:
-  // Starts the program and waits until it has the disk open. Throws OpenError, or util::Error.
+  // Starts the program and waits until it has the disk open. Throws OpenError (see open_error.hpp) if
+  // VDDK refuses to open it, else util::Error.
   Worker(const std::string &program, Start start, const Deadlines &deadlines, const util::Log &log);
   // As stop().
   ~Worker();
@@ -44,11 +42,11 @@ class Worker {
   const std::string &mode() const { return started_.mode; }
   bool can_query() const { return started_.can_query; }
 
-  // Its process has ended, or will.
-  bool dead() const;
+  // The process has ended, or is being ended: it takes no requests.
+  bool dead() const { return requests_.closed(); }
 
-  // A slot of the shared memory, ours until it is destroyed. If a request is under way then, its end
-  // is waited for: the helper may still write to the memory.
+  // A slot of the shared memory, reserved until the object is destroyed. The destructor waits for a
+  // request that is under way, as the helper may still write to the memory.
   class Slot {
    public:
     Slot(Slot &&other) noexcept
@@ -59,7 +57,8 @@ class Worker {
     // Send a request. Throw TransportError.
     void read(uint64_t sector, uint32_t count);
     void query(uint64_t sector, uint64_t count, uint64_t chunk);
-    // Its answer. Throws TransportError if none comes: the helper has ended, or hung and was killed.
+    // Returns the answer. Throws TransportError if none comes: the helper has ended, or it did not
+    // answer by the deadline and is killed.
     Done wait();
     std::span<std::byte> memory() const;
 
@@ -69,46 +68,29 @@ class Worker {
     Worker *worker_;
     unsigned number_;
   };
-  // Nothing if none is free and `may_wait` is false. Throws TransportError if the helper has ended.
+  // Returns nothing if no slot is free and `may_wait` is false. Throws TransportError if the helper is
+  // dead.
   std::optional<Slot> acquire(bool may_wait);
 
-  // Lets the helper finish what is under way, close the disk and end; kills it at the deadline. No
-  // new request is taken from then on.
+  // Lets the helper finish the requests under way, close the disk and end. Kills it at the deadline.
   void stop() noexcept;
 
  private:
-  // Of a slot: what became of its request.
-  struct Request {
-    enum class State { none, under_way, answered };
-    State state = State::none;
-    uint64_t id = 0;  // a helper's answer to an older request of the slot is known by it
-    Done answer;
-  };
-
+  Worker(std::pair<util::Fd, util::Fd> sockets, const std::string &program, Start &&start,
+         const Deadlines &deadlines, const util::Log &log);
   void listen();
   void on_message(const Message &message);
-  void give_up(const std::string &why) noexcept;
-  uint64_t begin(unsigned slot);
+  void give_up(const std::string &why);
   void send(const Message &message);
-  [[noreturn]] void fail_dead() const;  // mutex_ held
 
   const Deadlines deadlines_;
   const util::Log log_;
   const SharedMemory memory_;
-  std::optional<Channel> channel_;
-  std::optional<Process> process_;
-  Started started_;
-
-  mutable std::mutex mutex_;  // protects what follows; never held while waiting for the helper
-  std::condition_variable changed_;
-  std::vector<Request> requests_;  // by slot
-  std::vector<unsigned> free_;     // the last used one last: few pages are touched
-  uint64_t last_id_ = 0;
-  bool stopping_ = false;
-  bool dead_ = false;
-  std::string why_dead_;
-
-  std::thread listener_;  // last: it uses what is above
+  RequestTable requests_;
+  Channel channel_;
+  Process process_;
+  const Started started_;
+  std::thread listener_;  // receives; last, as it uses the members above
 };
 
 }  // namespace vsphere::vddk

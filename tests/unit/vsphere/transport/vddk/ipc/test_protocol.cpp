@@ -1,20 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What goes between the plugin and its VDDK helper, and what comes of what is no message.
-#include <sys/socket.h>
-#include <unistd.h>
-
+// The messages between the plugin and its VDDK helper, and packets that are not messages.
 #include <catch2/catch.hpp>
 #include <cerrno>
 #include <random>
 
 #include "common/util/error.hpp"
-#include "plugins/vsphere/transport/vddk/allocated_blocks.hpp"
-#include "plugins/vsphere/transport/vddk/ipc/channel.hpp"
 #include "plugins/vsphere/transport/vddk/ipc/protocol.hpp"
 
 using namespace vsphere::vddk;
-using extents::Range;
 using vsphere::Secret;
 
 namespace {
@@ -47,7 +41,7 @@ std::vector<std::string> one_of_each() {
           encode(Started{99, "nbdssl", true}),
           encode(Failed{"VixDiskLib_Open", 1, "Unknown error"}),
           encode(Done{7, 13, 5, "no"}),
-          encode(Log{Log::Level::ours, "line"})};
+          encode(Log{Log::Level::helper, "line"})};
 }
 
 int errnum_of(std::string_view packet) {
@@ -61,7 +55,7 @@ int errnum_of(std::string_view packet) {
 
 }  // namespace
 
-TEST_CASE("every message arrives as it was sent") {
+TEST_CASE("every message is decoded as it was encoded") {
   auto s = std::get<Start>(decode(encode(start())));
   CHECK(s.library == "/l/libvixDiskLib.so.8");
   CHECK(s.config.empty());
@@ -82,7 +76,7 @@ TEST_CASE("every message arrives as it was sent") {
   CHECK(std::holds_alternative<Stop>(decode(encode(Stop{}))));
 }
 
-TEST_CASE("a message cut anywhere, or longer than it says, is refused") {
+TEST_CASE("a message that is cut anywhere, or too long, is refused") {
   for (const std::string &whole : one_of_each()) {
     CHECK(errnum_of(whole) == 0);
     for (size_t length = 0; length < whole.size(); ++length) {
@@ -92,7 +86,7 @@ TEST_CASE("a message cut anywhere, or longer than it says, is refused") {
   }
 }
 
-TEST_CASE("another version, an unknown kind, wild lengths and random bytes are refused") {
+TEST_CASE("another version, an unknown type, wrong lengths and random bytes are refused") {
   std::string stop = encode(Stop{});
   std::string other = stop;
   other[0] ^= 2;
@@ -116,85 +110,10 @@ TEST_CASE("another version, an unknown kind, wild lengths and random bytes are r
   }
 }
 
-TEST_CASE("a text that may be cut is cut, a parameter that is too long is refused") {
+TEST_CASE("a long text is cut, a parameter that is too long is refused") {
   auto done = std::get<Done>(decode(encode(Done{1, 1, 0, std::string(100'000, 'x')})));
   CHECK(done.text.size() == 4096);
   Start s = start();
   s.user = std::string(max_message, 'x');
   CHECK_THROWS_AS(encode(std::move(s)), util::Error);
-}
-
-TEST_CASE("a channel carries packets and a file descriptor, and knows its deadline and its end") {
-  auto [a, b] = Channel::make_pair();
-  int raw = b.get();
-  Channel left(std::move(a));
-  std::optional<Channel> right(std::move(b));
-  util::Fd attached;
-  left.send(start(), STDERR_FILENO);
-  REQUIRE(std::holds_alternative<Start>(right->receive(std::nullopt, &attached).value()));
-  CHECK(attached.get() > STDERR_FILENO);
-  left.send(Stop{});
-  REQUIRE(right->receive(std::nullopt, &attached).has_value());
-  CHECK(!attached);
-
-  auto soon = [] { return std::chrono::steady_clock::now() + std::chrono::milliseconds(20); };
-  auto errnum = [&] {
-    try {
-      left.receive(soon());
-      return 0;
-    } catch (const util::Error &e) {
-      return e.errnum();
-    }
-  };
-  CHECK(errnum() == ETIMEDOUT);
-  std::string large(max_message + 1, 'x');
-  REQUIRE(::send(raw, large.data(), large.size(), 0) > 0);
-  CHECK(errnum() == EPROTO);
-  // What finds no room is dropped, and does not wait.
-  for (int i = 0; i < 10'000; ++i) right->send_if_room(Log{Log::Level::debug, "line"});
-  int arrived = 0;
-  while (errnum() == 0) ++arrived;
-  CHECK(arrived > 0);
-  CHECK(arrived < 10'000);
-  right.reset();
-  CHECK(!left.receive(soon()).has_value());
-  CHECK_THROWS_AS(left.send(Stop{}), util::Error);
-}
-
-TEST_CASE("what is allocated is asked for in whole chunks within the disk; the tail is by itself") {
-  auto same = [](const Block &a, const Block &b) {
-    return a.offset == b.offset && a.length == b.length;
-  };
-  Questions q = questions(1000, 128, 2);
-  REQUIRE(q.calls.size() == 4);
-  CHECK(same(q.calls[0], {0, 256}));
-  CHECK(same(q.calls[2], {512, 256}));
-  CHECK(same(q.calls[3], {768, 128}));
-  CHECK(same(q.tail, {896, 104}));
-  q = questions(1024, 128, 100);
-  REQUIRE(q.calls.size() == 1);
-  CHECK(same(q.calls[0], {0, 1024}));
-  CHECK(q.tail.length == 0);
-  q = questions(100, 128, 100);
-  CHECK(q.calls.empty());
-  CHECK(same(q.tail, {0, 100}));
-}
-
-TEST_CASE("blocks become bytes, joined where they touch; nonsense is refused") {
-  std::vector<Range> ranges;
-  add_blocks(ranges, std::vector<Block>{{0, 128}, {256, 128}}, {0, 384});
-  add_blocks(ranges, std::vector<Block>{{384, 128}}, {384, 384});
-  CHECK(ranges == std::vector<Range>{{0, 65536}, {131072, 131072}});
-  add_blocks(ranges, {}, {768, 128});
-  constexpr uint64_t huge = ~uint64_t{0};
-  for (const auto &bad : std::vector<std::vector<Block>>{{{0, 128}},
-                                                         {{1024, 0}},
-                                                         {{1024, 129}},
-                                                         {{1152, 1}},
-                                                         {{1088, 64}, {1024, 64}},
-                                                         {{1024, 64}, {1024, 64}},
-                                                         {{1025, huge}},
-                                                         {{huge, 2}}}) {
-    CHECK_THROWS_AS(add_blocks(ranges, bad, {1024, 128}), util::Error);
-  }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "plugins/vsphere/transport/vddk/find.hpp"
+#include "plugins/vsphere/transport/vddk/installation.hpp"
 
 #include <dlfcn.h>
 #include <unistd.h>
@@ -23,14 +23,12 @@ constexpr std::array usual = {"/usr/lib/vmware-vix-disklib", "/usr/lib64/vmware-
                               "/usr/local/lib/vmware-vix-disklib",
                               "/opt/vmware-vix-disklib-distrib"};
 
-// The soname is often a link to a file whose name has all of the version.
-std::string version_of(const fs::path &path, std::string_view at_least) {
+// The soname is usually a symbolic link to a file whose name has the whole version.
+std::string version_of(const fs::path &path, std::string_view major) {
   std::error_code error;
   std::string name = fs::canonical(path, error).filename();
-  return !error && name.starts_with(stem) ? name.substr(stem.size()) : std::string(at_least);
+  return !error && name.starts_with(stem) ? name.substr(stem.size()) : std::string(major);
 }
-
-}  // namespace
 
 std::optional<FoundLibrary> find_library_in(const std::string &directory) {
   for (const fs::path &place : {fs::path(directory) / "lib64", fs::path(directory)}) {
@@ -43,6 +41,8 @@ std::optional<FoundLibrary> find_library_in(const std::string &directory) {
   }
   return std::nullopt;
 }
+
+}  // namespace
 
 std::optional<FoundLibrary> find_library(const std::string &libdir) {
   if (!libdir.empty()) return find_library_in(libdir);
@@ -71,7 +71,8 @@ std::string find_helper() {
        {here / "transport/vddk/helper/nbdkit-vsphere-vddk", seen_from_here, installed}) {
     if (::access(path.c_str(), X_OK) == 0) return path.lexically_normal();
   }
-  util::fail(ENOENT, "transport=vddk needs the program {}, which is not there: install it anew",
+  util::fail(ENOENT,
+             "transport=vddk needs the program {}, which is missing: reinstall nbdkit-replicate",
              installed.string());
 }
 
