@@ -16,7 +16,7 @@
 #include "plugins/vsphere/parameters.hpp"
 #include "plugins/vsphere/snapshot/abort_cleanup.hpp"
 #include "plugins/vsphere/snapshot/exit_cleanup.hpp"
-#include "plugins/vsphere/transport/vddk/find.hpp"
+#include "plugins/vsphere/transport/vddk/installation.hpp"
 #include "plugins/vsphere/vm_session.hpp"
 
 namespace vsphere {
@@ -134,7 +134,7 @@ class Plugin {
 
 // Which transports there are, and whether VDDK would be found with the libdir= given, if any.
 void Plugin::dump_plugin() {
-  auto library = vddk::find_library(parameters_.settings.transport.libdir);
+  auto library = vddk::find_library(parameters_.settings.vddk.libdir);
   std::printf("transports=%shttps,nbd\n", library ? "vddk," : "");
   std::printf("vddk=%s\n", library ? library->path.c_str() : "not found");
   if (library) std::printf("vddk_version=%s\n", library->version.c_str());

@@ -6,8 +6,8 @@
 namespace vsphere {
 
 TicketOffice::TicketOffice(const Endpoint &endpoint, const Credentials &credentials,
-                           const RetryPolicy &policy, Datastore &datastore, const util::Log &log)
-    : client_(endpoint, credentials, policy, log), datastore_(datastore) {}
+                           const RetryPolicy &policy, LoginSession &session, const util::Log &log)
+    : client_(endpoint, credentials, policy, log), session_(session) {}
 
 template <typename Call>
 auto TicketOffice::in_turn(Call &&call) {
@@ -16,12 +16,12 @@ auto TicketOffice::in_turn(Call &&call) {
     free_.wait(lock, [&] { return !busy_; });  // ends: every call has a deadline
     busy_ = true;
   }
-  std::string session = datastore_.session();
+  std::string session = session_.cookie();
   // At the end of the turn, however it ends.
   auto end = [&](void *) {
-    if (client_.session() != session && !datastore_.replace_session(session, client_.session())) {
+    if (client_.session() != session && !session_.replace(session, client_.session())) {
       try {
-        client_.logout("");            // the datastore has one of its own meanwhile
+        client_.logout("");            // the reads have begun one of their own meanwhile
       } catch (const util::Error &) {  // it expires
       }
     }

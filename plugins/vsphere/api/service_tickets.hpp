@@ -11,17 +11,17 @@
 #include <vector>
 
 #include "plugins/vsphere/api/client.hpp"
-#include "plugins/vsphere/transport/https/datastore.hpp"
+#include "plugins/vsphere/http/login_session.hpp"
 
 namespace vsphere {
 
-// Used by any number of threads; they take turns. It speaks to the API with the session that the
-// datastore has, so that there is one to log out of, and gives the datastore a new one it may get.
+// Used by any number of threads; they take turns. It uses the given
+// session for the API, so that there is one to log out of, and replaces it if the API begins a new one.
 class TicketOffice {
  public:
-  // The credentials and the datastore must outlive it.
+  // The credentials and the session must outlive it.
   TicketOffice(const Endpoint &endpoint, const Credentials &credentials, const RetryPolicy &policy,
-               Datastore &datastore, const util::Log &log);
+               LoginSession &session, const util::Log &log);
 
   // The name of the ESXi host that a virtual machine (a moref) runs on. Nothing, if the server is no
   // vCenter Server: then it is the host. Throws util::Error.
@@ -42,7 +42,7 @@ class TicketOffice {
   auto in_turn(Call &&call);
 
   Client client_;  // of the one whose turn it is
-  Datastore &datastore_;
+  LoginSession &session_;
   bool connected_ = false;  // as client_
 
   std::mutex mutex_;  // protects busy_

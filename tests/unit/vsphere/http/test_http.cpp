@@ -82,7 +82,7 @@ TEST_CASE("headers are those of the last answer") {
 }
 
 TEST_CASE("a host is asked without a datacenter, quoted once") {
-  DatastoreFile file{"My Folder/DC0", "store 1", "web 1/web#1-flat.vmdk", true};
+  DatastorePath file{"My Folder/DC0", "store 1", "web 1/web#1-flat.vmdk", true};
   CHECK(host_url("esx:443", file) ==
         "https://esx:443/folder/web%201/web%231-flat.vmdk?dsName=store%201");
 }
