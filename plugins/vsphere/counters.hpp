@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What was read, for the line at the end.
+// Statistics of the reads, for the log at the end.
 #pragma once
 
 #include <fmt/format.h>
@@ -12,16 +12,16 @@
 
 namespace vsphere {
 
-// Any number of threads may count.
+// Any thread may use it.
 class Counters {
  public:
-  // Counts a read that read() does; it has failed if it throws.
+  // Calls read(), which reads so many bytes, and counts it. It counts as failed if read() throws.
   template <typename Read>
   void count(uint64_t bytes, Read &&read) {
     using clock = std::chrono::steady_clock;
     auto begin = clock::now();
     ++requests_;
-    ++failed_;  // until it is known better
+    ++failed_;  // taken back below
     read();
     --failed_;
     bytes_ += bytes;
@@ -29,7 +29,7 @@ class Counters {
         std::chrono::duration_cast<std::chrono::microseconds>(clock::now() - begin).count());
   }
 
-  void count_retry() { ++retries_; }
+  void add_retry() { ++retries_; }
 
   // "read 4096 bytes in 2 requests, 0 failed, 0 retries, 1.2 ms each"; empty if nothing was read.
   std::string summary() const {
@@ -44,7 +44,7 @@ class Counters {
 
  private:
   std::atomic<uint64_t> requests_ = 0, failed_ = 0, retries_ = 0;
-  std::atomic<uint64_t> bytes_ = 0, microseconds_ = 0;  // of those that did not fail
+  std::atomic<uint64_t> bytes_ = 0, microseconds_ = 0;  // of the reads that did not fail
 };
 
 }  // namespace vsphere

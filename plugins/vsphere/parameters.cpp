@@ -8,7 +8,7 @@
 #include "common/nbd/uri.hpp"
 #include "common/nbdkit/params.hpp"
 #include "common/util/error.hpp"
-#include "plugins/vsphere/changes/changed_areas.hpp"
+#include "plugins/vsphere/changes/since.hpp"
 #include "plugins/vsphere/http/thumbprint.hpp"
 #include "plugins/vsphere/transport/transport.hpp"
 
@@ -92,7 +92,8 @@ void Parameters::complete() {
   };
   require("server", !settings.endpoint.host.empty(), "the vCenter Server or ESXi host");
   require("user", !settings.credentials.user.empty(), "the user to log in as");
-  require("password", !settings.credentials.password.empty(), "give it as +FILE, -FD or - (ask)");
+  require("password", !settings.credentials.password.empty(),
+          "give it as +FILE, -FD, or - for a prompt");
   require("vm", !settings.vm.empty(), "the virtual machine whose disks to serve");
   const Endpoint &e = settings.endpoint;
   if (!e.cafile.empty() + !e.thumbprint.empty() + e.insecure > 1) {

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// nbdkit-vsphere-plugin: the disks of a VMware virtual machine, with what has changed as extents.
+// nbdkit-vsphere-plugin: the callbacks. The work is done by VmSession.
 #include "common/nbdkit/plugin.hpp"
 
 #include <curl/curl.h>
 
-#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -23,7 +22,7 @@ namespace vsphere {
 
 namespace {
 
-// libcurl's own set-up, before there are threads.
+// Initialises libcurl, which must be done before there are threads.
 class CurlLibrary {
  public:
   CurlLibrary() { curl_global_init(CURL_GLOBAL_DEFAULT); }
@@ -34,18 +33,18 @@ class CurlLibrary {
 
 class Connection {
  public:
-  Connection(Source &source, const Disk &disk) : source_(source), disk_(disk) {}
+  Connection(VmSession &session, const Disk &disk) : session_(session), disk_(disk) {}
 
   uint64_t get_size() { return disk_.info.capacity; }
   bool can_write() { return false; }
   bool can_extents() { return true; }
-  bool can_multi_conn() { return true; }  // nothing is ever written
+  bool can_multi_conn() { return true; }  // read-only
   nbdkit::Cache can_cache() { return nbdkit::Cache::none; }
   std::string export_description() { return replication::format(disk_.description); }
-  // A request is a round trip to the server; change tracking knows blocks of 64 KiB.
+  // Each request is a round trip to the server. Change tracking has blocks of 64 KiB.
   nbdkit::BlockSize block_size() { return {1, 64 << 10, 32 << 20}; }
 
-  void pread(std::span<std::byte> buffer, uint64_t offset) { source_.read(disk_, buffer, offset); }
+  void pread(std::span<std::byte> buffer, uint64_t offset) { session_.read(disk_, buffer, offset); }
 
   void extents(uint32_t count, uint64_t offset, uint32_t flags, nbdkit::ExtentList &list) {
     disk_.map.for_each({offset, count}, [&](const extents::Extent &extent) {
@@ -55,7 +54,7 @@ class Connection {
   }
 
  private:
-  Source &source_;
+  VmSession &session_;
   const Disk &disk_;
 };
 
@@ -70,11 +69,11 @@ class Plugin {
   Plugin() {
     RetryPolicy &retry = parameters_.settings.retry;
     retry.sleep = [this](std::chrono::milliseconds time) { sleep(time); };
-    retry.count = [counters = parameters_.settings.counters] { counters->count_retry(); };
+    retry.on_retry = [counters = parameters_.settings.counters] { counters->add_retry(); };
   }
 
   ~Plugin() {
-    if (will_) will_->execute();
+    if (exit_cleanup_) exit_cleanup_->run();
   }
 
   bool config(const std::string &key, const std::string &value) {
@@ -84,55 +83,55 @@ class Plugin {
   void dump_plugin();
 
   void get_ready() {
-    source_.emplace(parameters_.settings, nbdkit::log());
-    // Before the snapshot exists, and after libcurl has set up its TLS library.
-    will_.emplace([this] {
+    session_.emplace(parameters_.settings, nbdkit::log());
+    // Before the snapshot exists, and after libcurl has initialised the TLS library.
+    exit_cleanup_.emplace([this] {
       serving_ = false;
-      source_->stop();
+      session_->stop();
     });
-    source_->start();
-    source_->disconnect();
+    session_->start();
+    session_->disconnect();
   }
 
   void after_fork() {
-    will_->settle();
+    exit_cleanup_->keep_in_this_process();
     serving_ = true;
-    watch_aborts();
+    install_abort_cleanup();
   }
 
   void cleanup() {
-    if (will_) will_->execute();
+    if (exit_cleanup_) exit_cleanup_->run();
   }
 
   void list_exports(bool, bool, nbdkit::ExportList &list) {
-    for (const auto &disk : source_->disks()) {
+    for (const auto &disk : session_->disks()) {
       list.add(disk.name, replication::format(disk.description));
     }
   }
 
-  std::string default_export(bool, bool) { return source_->disks().front().name; }
+  std::string default_export(bool, bool) { return session_->disks().front().name; }
 
   std::unique_ptr<Connection> open(bool) {
-    return std::make_unique<Connection>(*source_, disk_called(nbdkit_export_name()));
+    const char *name = nbdkit_export_name();
+    if (name == nullptr) throw nbdkit::Reported{EIO};
+    return std::make_unique<Connection>(*session_, session_->disk(name));
   }
 
  private:
-  void watch_aborts();
+  void install_abort_cleanup();
 
-  // Sits out a pause. When the server is told to end, a client's request need not wait on.
+  // The pause before a retry. While nbdkit serves, it ends early if nbdkit is told to shut down.
   void sleep(std::chrono::milliseconds time);
-
-  const Disk &disk_called(const char *export_name);
 
   const CurlLibrary curl_;
   Parameters parameters_;
-  std::optional<Source> source_;
-  std::optional<LastWill> will_;
-  std::optional<AbortWatch> abort_watch_;
+  std::optional<VmSession> session_;
+  std::optional<ExitCleanup> exit_cleanup_;
+  std::optional<AbortCleanup> abort_cleanup_;
   std::atomic<bool> serving_ = false;
 };
 
-// Which transports there are, and whether VDDK would be found with the libdir= given, if any.
+// Shows which transports are available; vddk is if the library is found, with libdir= if given.
 void Plugin::dump_plugin() {
   auto library = vddk::find_library(parameters_.settings.vddk.libdir);
   std::printf("transports=%shttps,nbd\n", library ? "vddk," : "");
@@ -148,36 +147,23 @@ void Plugin::dump_plugin() {
   std::printf("vddk_helper=%s\n", helper().c_str());
 }
 
-void Plugin::watch_aborts() {
+void Plugin::install_abort_cleanup() {
   constexpr std::chrono::minutes deadline(5);
   try {
-    abort_watch_.emplace(
+    abort_cleanup_.emplace(
         [this] {
           nbdkit::log().warning("nbdkit is being aborted; the snapshot is removed first");
-          will_->execute();
+          exit_cleanup_->run();
         },
         deadline);
-  } catch (const std::exception &e) {  // nothing may fail after the fork
-    nbdkit::log().warning("if nbdkit is aborted the snapshot is left to the next run: {}",
+  } catch (const std::exception &e) {  // a failure here must not stop the server
+    nbdkit::log().warning("if nbdkit aborts, the next run has to remove the snapshot: {}",
                           e.what());
   }
 }
 
-const Disk &Plugin::disk_called(const char *export_name) {
-  if (export_name == nullptr) throw nbdkit::Reported{EIO};
-  const std::vector<Disk> &disks = source_->disks();
-  if (*export_name == '\0') return disks.front();
-  auto it = std::find_if(disks.begin(), disks.end(),
-                         [&](const Disk &disk) { return disk.name == export_name; });
-  if (it == disks.end()) {
-    util::fail(ENOENT, "no export \"{}\": the first one is \"{}\", nbdinfo --list shows all",
-               export_name, disks.front().name);
-  }
-  return *it;
-}
-
 void Plugin::sleep(std::chrono::milliseconds time) {
-  if (!serving_) return source_->pause(time);
+  if (!serving_) return session_->pause(time);
   auto seconds = std::chrono::duration_cast<std::chrono::seconds>(time);
   auto rest = std::chrono::nanoseconds(time - seconds);
   if (nbdkit_nanosleep(static_cast<unsigned>(seconds.count()),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The parameters of the plugin, checked and read.
+// What the plugin's parameters come to.
 #pragma once
 
 #include <memory>
@@ -20,8 +20,8 @@ struct VddkSettings {
 
   std::string libdir;                           // the directory of VDDK; empty: the usual places
   Compression compression = Compression::none;  // between the host and VDDK
-  // VDDK's transport modes, in the order in which it tries them. VDDK's own default begins with "san",
-  // and some versions crash with that and a snapshot.
+  // VDDK's transport modes, in the order in which it tries them. VDDK's own default tries the storage
+  // network first, and some versions crash with that and a snapshot.
   std::string transports = "nbdssl:nbd";
   std::string config;  // path of a configuration file for VDDK; empty: none
   bool given = false;  // one of these parameters was given
@@ -32,11 +32,11 @@ struct Settings {
   Credentials credentials;
   std::string vm;
   std::string disk;   // empty: all
-  std::string since;  // see since.hpp
+  std::string since;  // see changes/since.hpp; its path is absolute
   bool fail_on_reset = false;
   bool enable_tracking = false;
   bool quiesce = false;
-  std::string snapshot;  // of somebody else, to read: "current" or its moref; empty: make one
+  std::string snapshot;  // "current" or a moref; empty: create one
   TransportKind transport = TransportKind::automatic;
   VddkSettings vddk;
   std::string nbd_uri;  // transport=nbd

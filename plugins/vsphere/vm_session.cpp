@@ -5,29 +5,22 @@
 #include <cerrno>
 #include <thread>
 
+#include "plugins/vsphere/api/retry_fault.hpp"
+#include "plugins/vsphere/changes/changed_areas.hpp"
 #include "plugins/vsphere/changes/tracking.hpp"
 #include "plugins/vsphere/snapshot/preconditions.hpp"
+#include "plugins/vsphere/snapshot/snapshot_disks.hpp"
 
 namespace vsphere {
 
-namespace {
-
-// The first that change tracking knows nothing of; null: all are tracked.
-const DiskInfo *untracked(const std::vector<DiskInfo> &disks) {
-  auto it = std::find_if(disks.begin(), disks.end(),
-                         [](const DiskInfo &disk) { return disk.change_id.empty(); });
-  return it == disks.end() ? nullptr : &*it;
-}
-
-}  // namespace
-
-Source::Source(const Settings &settings, const util::Log &log)
+VmSession::VmSession(const Settings &settings, const util::Log &log)
     : settings_(settings),
       log_(log),
       client_(settings.endpoint, settings.credentials, settings.retry, log),
+      tasks_(client_, settings.retry, log),
       transport_(make_transport(settings, log)) {}
 
-void Source::start() {
+void VmSession::start() {
   try {
     prepare();
     signals_->check();
@@ -39,93 +32,84 @@ void Source::start() {
   signals_.reset();
 }
 
-void Source::pause(std::chrono::milliseconds time) const {
+void VmSession::pause(std::chrono::milliseconds time) const {
   if (signals_) return signals_->sleep(time);
   std::this_thread::sleep_for(time);
 }
 
-void Source::prepare() {
+void VmSession::prepare() {
   client_.login();
   signals_.emplace();  // from here on there is something to clean up
-  Ref found = find_vm(client_, settings_.vm);
-  bool ours = settings_.snapshot.empty();
-  if (ours) {  // before the machine is looked at: what another run of ours does to it is over then
+  const Ref found = find_vm(client_, settings_.vm);
+  const bool create = settings_.snapshot.empty();
+  if (create) {
+    // Taken before the machine's state is read, so that another run has finished changing it.
     const std::string &instance = client_.content().instance;
     lock_.emplace(instance.empty() ? settings_.endpoint.host : instance, found.value);
   }
   VmInfo vm = describe_vm(client_, found);
   std::vector<DiskInfo> chosen = choose_disks(vm, settings_.disk, log_);
-  check_machine(vm, chosen, settings_);
+  check_vm(vm, chosen, settings_);
 
-  if (ours && remove_leftovers(client_, vm, log_)) {
+  if (create && remove_leftovers(client_, tasks_, vm, log_)) {
     vm = describe_vm(client_, vm.ref);
     chosen = choose_disks(vm, settings_.disk, log_);
   }
   for (const auto &disk : chosen) {
     since_[disk.key] = since_of(settings_.since, vm.ref.value, disk.key);
   }
-  bool chains = transport_->reads_chains();
-  if (ours) check_snapshots(vm, chains);
-  if (ours) check_chains(vm, chosen, chains, /*ours=*/true);
+  if (create) {
+    const bool chains = transport_->reads_chains();
+    check_snapshots(vm, chains);
+    check_chains(vm, chosen, chains, /*before_snapshot=*/true);
+  }
   if (!vm.tracking_enabled) turn_tracking_on(vm);
 
-  std::vector<DiskInfo> frozen = ours ? take_snapshot(vm, chosen) : use_snapshot(vm, chosen);
-  std::string datacenter = datacenter_path(client_, vm.ref);
+  const std::vector<DiskInfo> frozen =
+      create ? create_snapshot(vm, chosen) : use_snapshot(vm, chosen);
+  const std::string datacenter = datacenter_path(client_, vm.ref);
   for (const auto &disk : frozen) disks_.push_back(load(vm, disk, datacenter));
 }
 
-// It takes effect when the machine is stunned, which a snapshot does.
-void Source::turn_tracking_on(VmInfo &vm) {
+// Tracking takes effect when the machine is stunned. Creating a snapshot stuns it.
+void VmSession::turn_tracking_on(VmInfo &vm) {
   check_tracking_can_begin(vm);
   log_.info("turning changed block tracking on for virtual machine {}", vm.name);
-  client_.enable_change_tracking(vm.ref);
-  snapshot_.emplace(client_, vm, log_);
+  tasks_.enable_change_tracking(vm.ref);
+  snapshot_.emplace(client_, tasks_, vm, log_);
   snapshot_->create(/*quiesce=*/false);
   snapshot_->remove();
   vm.tracking_enabled = true;
 }
 
-// Each chosen disk as it is in somebody else's snapshot.
-std::vector<DiskInfo> Source::use_snapshot(const VmInfo &vm, const std::vector<DiskInfo> &chosen) {
+// Returns the chosen disks as they are in somebody else's snapshot.
+std::vector<DiskInfo> VmSession::use_snapshot(const VmInfo &vm,
+                                              const std::vector<DiskInfo> &chosen) {
   const SnapshotInfo &snapshot = find_snapshot(vm, settings_.snapshot);
-  frozen_ = snapshot.ref;
-  std::vector<DiskInfo> frozen = disks_in(frozen_, chosen);
-  check_chains(vm, frozen, transport_->reads_chains(), /*ours=*/false);
-  if (const DiskInfo *disk = untracked(frozen)) {
+  snapshot_ref_ = snapshot.ref;
+  std::vector<DiskInfo> disks = disks_in_snapshot(client_, snapshot_ref_, chosen);
+  check_chains(vm, disks, transport_->reads_chains(), /*before_snapshot=*/false);
+  if (const DiskInfo *disk = find_untracked(disks)) {
     util::fail(EINVAL,
                "snapshot={}: disk {} (\"{}\") was not tracked when \"{}\" was made: leave out "
-               "snapshot= to have a new one made",
+               "snapshot= to create a new one",
                settings_.snapshot, disk->key, disk->label, snapshot.name);
   }
-  return frozen;
+  return disks;
 }
 
-std::vector<DiskInfo> Source::disks_in(const Ref &snapshot, const std::vector<DiskInfo> &chosen) {
-  std::vector<DiskInfo> all = snapshot_disks(client_, snapshot);
-  std::vector<DiskInfo> found;
-  for (const auto &disk : chosen) {
-    auto it = std::find_if(all.begin(), all.end(),
-                           [&](const DiskInfo &other) { return other.key == disk.key; });
-    if (it == all.end()) {
-      util::fail(ENOENT, "snapshot {} does not have disk {} (\"{}\")", snapshot.value, disk.key,
-                 disk.label);
-    }
-    found.push_back(*it);
-  }
-  return found;
-}
-
-// Each chosen disk as it is in a snapshot of ours. A disk that is not tracked although tracking is on
-// waits for a stun: the snapshot has been one, so with enable-cbt=yes a second one is tried.
-std::vector<DiskInfo> Source::take_snapshot(const VmInfo &vm, const std::vector<DiskInfo> &chosen) {
-  snapshot_.emplace(client_, vm, log_);
+// Returns the chosen disks as they are in a new snapshot. If tracking is on but not yet in effect for a
+// disk, the snapshot has stunned the machine; with enable-cbt=yes a second snapshot is made.
+std::vector<DiskInfo> VmSession::create_snapshot(const VmInfo &vm,
+                                                 const std::vector<DiskInfo> &chosen) {
+  snapshot_.emplace(client_, tasks_, vm, log_);
   for (bool last = !settings_.enable_tracking;; last = true) {
     signals_->check();
     snapshot_->create(settings_.quiesce);
-    frozen_ = snapshot_->ref();
-    std::vector<DiskInfo> frozen = disks_in(frozen_, chosen);
-    const DiskInfo *disk = untracked(frozen);
-    if (disk == nullptr) return frozen;
+    snapshot_ref_ = snapshot_->ref();
+    std::vector<DiskInfo> disks = disks_in_snapshot(client_, snapshot_ref_, chosen);
+    const DiskInfo *disk = find_untracked(disks);
+    if (disk == nullptr) return disks;
     if (last) {
       util::fail(
           EINVAL,
@@ -139,47 +123,64 @@ std::vector<DiskInfo> Source::take_snapshot(const VmInfo &vm, const std::vector<
   }
 }
 
-Disk Source::load(const VmInfo &vm, const DiskInfo &info, const std::string &datacenter) {
+std::vector<extents::Range> VmSession::query_areas(const VmInfo &vm, const DiskInfo &info,
+                                                   const std::string &change_id) {
+  const SnapshotDisk disk{vm.ref, snapshot_ref_, info.key};
+  return all_areas(info.capacity, [&](uint64_t start) {
+    signals_->check();
+    return retry_temporary_fault(settings_.retry, log_, [&] {
+      return query_changed_areas(client_, disk, change_id, start);
+    });
+  });
+}
+
+Disk VmSession::load(const VmInfo &vm, const DiskInfo &info, const std::string &datacenter) {
   std::unique_ptr<DiskReader> reader =
-      transport_->open({vm.ref.value, frozen_.value, datacenter, info});
+      transport_->open({vm.ref.value, snapshot_ref_.value, datacenter, info});
   auto query = [&](const std::string &change_id) {
     if (change_id == "*") {
       if (auto allocated = reader->allocated()) return *std::move(allocated);
     }
-    return all_areas(info.capacity, [&](uint64_t start) {
-      signals_->check();
-      return patiently(settings_.retry, log_, [&] {
-        return client_.query_changed_disk_areas(vm.ref, frozen_, info.key, start, change_id);
-      });
-    });
+    return query_areas(vm, info, change_id);
   };
-  Tracked tracked = load_map(info, since_.at(info.key), settings_.fail_on_reset, query, log_);
+  LoadedMap loaded = load_map(info, since_.at(info.key), settings_.fail_on_reset, query, log_);
   Disk disk{std::to_string(info.key),
             info,
             {"vsphere", vm.ref.value, info.key, info.capacity,
-             tracked.since.empty() ? "full" : "delta", tracked.since, info.change_id},
-            std::move(tracked.map),
+             loaded.since.empty() ? "full" : "delta", loaded.since, info.change_id},
+            std::move(loaded.map),
             std::move(reader)};
   log_.info(
       "virtual machine {} ({}), disk {} (\"{}\"): {} bytes, allocated {}, changed {}, {} extents, "
       "transport {}",
       vm.name, vm.ref.value, info.key, info.label, info.capacity,
-      tracked.allocated ? std::to_string(*tracked.allocated) : "unknown",
-      tracked.changed ? std::to_string(*tracked.changed) : "unknown (full)", disk.map.count(),
+      loaded.allocated ? std::to_string(*loaded.allocated) : "unknown",
+      loaded.changed ? std::to_string(*loaded.changed) : "unknown (full)", disk.map.count(),
       transport_->description());
   return disk;
 }
 
-void Source::disconnect() {
+const Disk &VmSession::disk(const std::string &name) const {
+  if (name.empty()) return disks_.front();
+  auto it = std::find_if(disks_.begin(), disks_.end(),
+                         [&](const Disk &disk) { return disk.name == name; });
+  if (it == disks_.end()) {
+    util::fail(ENOENT, "no export \"{}\": the first one is \"{}\", nbdinfo --list shows all", name,
+               disks_.front().name);
+  }
+  return *it;
+}
+
+void VmSession::disconnect() {
   client_.disconnect();
   for (const auto &disk : disks_) disk.reader->disconnect();
 }
 
-void Source::read(const Disk &disk, std::span<std::byte> buffer, uint64_t offset) {
+void VmSession::read(const Disk &disk, std::span<std::byte> buffer, uint64_t offset) {
   settings_.counters->count(buffer.size(), [&] { disk.reader->read(buffer, offset); });
 }
 
-void Source::stop() noexcept {
+void VmSession::stop() noexcept {
   if (signals_) signals_->disregard();
   auto attempt = [&](const char *what, auto &&step) {
     try {
@@ -190,10 +191,10 @@ void Source::stop() noexcept {
       log_.error("{}", what);
     }
   };
-  if (std::string done = settings_.counters->summary(); !done.empty()) {
-    log_.info("vm={}: {}", settings_.vm, done);
+  if (std::string summary = settings_.counters->summary(); !summary.empty()) {
+    log_.info("vm={}: {}", settings_.vm, summary);
   }
-  // A transport's last calls are about the snapshot, so they come before its removal.
+  // Before the snapshot is removed: the last calls of a transport refer to it.
   for (const auto &disk : disks_) disk.reader->disconnect();
   if (snapshot_) {
     attempt("the snapshot could not be removed (the next run removes it)",

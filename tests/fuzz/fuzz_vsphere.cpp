@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <array>
 
-#include "plugins/vsphere/api/fault.hpp"
+#include "plugins/vsphere/api/fault_error.hpp"
 #include "plugins/vsphere/api/inventory.hpp"
+#include "plugins/vsphere/api/reply.hpp"
 #include "plugins/vsphere/api/soap.hpp"
 #include "plugins/vsphere/changes/changed_areas.hpp"
+#include "plugins/vsphere/changes/extent_maps.hpp"
 #include "plugins/vsphere/http/response.hpp"
 #include "plugins/vsphere/transport/https/folder_response.hpp"
 #include "plugins/vsphere/transport/https/folder_url.hpp"
@@ -16,10 +18,9 @@
 
 namespace {
 
-using vsphere::DiskMap;
 using Ranges = std::vector<extents::Range>;
 
-void require_total(const DiskMap &map) {
+void require_total(const extents::FrozenMap &map) {
   uint64_t at = 0;
   map.for_each({0, map.size()}, [&](const extents::Extent &extent) {
     fuzz::require(extent.offset == at && extent.length > 0);
@@ -62,12 +63,12 @@ void read_reply(long status, const std::string &text) {
     soap::element("text", soap::text(node, "name"));
     fuzz::may_refuse([&] { read_areas(node); });
     fuzz::may_refuse([&] {
-      for (const auto &disk : vsphere::parse_disks(node)) vsphere::unreadable_because(disk);
+      for (const auto &disk : vsphere::parse_disks(node)) vsphere::why_unreadable(disk);
     });
     vsphere::parse_snapshots(node);
     vsphere::Fault fault = vsphere::parse_method_fault(node);
     vsphere::meaning_of(fault);
-    vsphere::explain(fault, "fuzz");
+    vsphere::fault_error(fault, "fuzz");
   }
 }
 
@@ -94,16 +95,16 @@ void read_answer(const std::string &text) {
   request.into = buffer;
   request.max_body = 100;
   for (long status : {200L, 206L, 500L}) {
-    vsphere::HttpAnswer answer(request);
+    vsphere::ResponseReceiver receiver(request);
     for (size_t at = 0; at < text.size();) {
       size_t end = std::min(text.find('\n', at), text.size() - 1) + 1;
       std::string_view line(text.data() + at, end - at);
-      answer.on_header(line);
-      if (answer.on_body(status, line) != line.size()) break;
+      receiver.on_header(line);
+      if (receiver.on_body(status, line) != line.size()) break;
       at = end;
     }
-    bool cut = answer.cut();
-    vsphere::HttpResponse response = answer.take(status);
+    bool cut = receiver.cut();
+    vsphere::HttpResponse response = receiver.take(status);
     fuzz::require(response.received <= buffer.size() && response.body.size() <= 100);
     fuzz::require(cut == response.cut);
   }

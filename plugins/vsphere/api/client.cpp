@@ -2,18 +2,18 @@
 #include "plugins/vsphere/api/client.hpp"
 
 #include <cerrno>
+#include <chrono>
 #include <utility>
-
-#include "plugins/vsphere/api/fault.hpp"
 
 namespace vsphere {
 
 namespace {
 
-// The oldest version of the API that has all we use: servers answer as that version would.
+// The oldest version of the API that has everything this plugin uses. Newer servers answer as that
+// version does.
 constexpr const char *soap_action = "SOAPAction: \"urn:vim25/6.7\"";
 
-// A query of a large disk's changes can take minutes.
+// QueryChangedDiskAreas can take minutes for a large disk.
 constexpr std::chrono::seconds call_deadline{300};
 
 constexpr std::string_view session_cookie = "vmware_soap_session=";
@@ -31,7 +31,7 @@ void Client::login() {
 
 void Client::join(const std::string &session) {
   retrieve_content();
-  cookie_ = session;
+  session_ = session;
   if (session.empty()) authenticate();
 }
 
@@ -45,12 +45,13 @@ void Client::retrieve_content() {
               ref("viewManager"),          soap::text(about, "instanceUuid"),
               soap::text(about, "apiType")};
   if (content_.session_manager.empty() || content_.property_collector.empty()) {
-    util::fail(EPROTO, "{} is no vCenter Server and no ESXi host: check server=", endpoint_.host);
+    util::fail(EPROTO,
+               "{} is neither a vCenter Server nor an ESXi host: check server=", endpoint_.host);
   }
 }
 
 void Client::authenticate() {
-  cookie_.clear();
+  session_.clear();
   Secret password(soap::element("password", credentials_.password.get()));
   Secret arguments(soap::element("userName", credentials_.user) + password.get());
   with_retries(policy_, log_, "login to " + endpoint_.host,
@@ -58,15 +59,15 @@ void Client::authenticate() {
 }
 
 void Client::logout(const std::string &other_session) {
-  for (const std::string &session : {std::exchange(cookie_, ""), other_session}) {
+  for (const std::string &session : {std::exchange(session_, ""), other_session}) {
     if (session.empty()) continue;
-    cookie_ = session;
+    session_ = session;
     try {
       post("Logout", content_.session_manager, "");
     } catch (const FaultError &e) {
       if (e.meaning() != Meaning::session_expired) throw;
     }
-    cookie_.clear();
+    session_.clear();
   }
 }
 
@@ -76,7 +77,7 @@ soap::Reply Client::post(std::string_view method, const Ref &self, std::string_v
   HttpRequest request;
   request.path = "/sdk";
   request.headers = {"Content-Type: text/xml; charset=utf-8", soap_action, "Expect:"};
-  if (!cookie_.empty()) request.headers.push_back("Cookie: " + cookie_);
+  if (!session_.empty()) request.headers.push_back("Cookie: " + session_);
   request.post = body.get();
   request.timeout = call_deadline;
 
@@ -85,15 +86,15 @@ soap::Reply Client::post(std::string_view method, const Ref &self, std::string_v
   try {
     response = http_->send(request);
   } catch (const TransportError &e) {
-    // A server that has never been reached is more likely a wrong one than one that will come back.
-    bool retryable = e.retryable() && (e.connected() || reached_);
+    // If the server has never been reached, server= is more likely wrong than the server down.
+    bool retryable = e.retryable() && (e.connected() || answered_);
     throw TransportError(e.errnum(), e.what(), retryable, e.connected());
   }
-  reached_ = true;
+  answered_ = true;
   for (const auto &cookie : response.cookies) {
-    if (cookie.starts_with(session_cookie)) cookie_ = cookie;
+    if (cookie.starts_with(session_cookie)) session_ = cookie;
   }
-  // A fault comes with status 500; 502 to 504 come from what stands before the server.
+  // A fault comes with status 500; 502 to 504 come from a proxy in front of the server.
   if (response.status > 500) {
     throw TransportError(EIO, fmt::format("{}: HTTP status {}", what, response.status), true, true);
   }
@@ -104,59 +105,10 @@ soap::Reply Client::call(std::string_view method, const Ref &self, std::string_v
                          Repeat repeat) {
   RetryPolicy policy = policy_;
   if (repeat == Repeat::once) policy.retries = 0;
-  auto attempt = [&] {
+  return with_session([&] {
     return with_retries(policy, log_, std::string(method),
                         [&] { return post(method, self, arguments); });
-  };
-  try {
-    return attempt();
-  } catch (const FaultError &e) {
-    if (e.meaning() != Meaning::session_expired) throw;
-  }
-  log_.info("the session with {} has expired: logging in again", endpoint_.host);
-  authenticate();
-  return attempt();
-}
-
-Ref Client::find_by_inventory_path(const std::string &path) {
-  soap::Reply reply =
-      call("FindByInventoryPath", content_.search_index, soap::element("inventoryPath", path));
-  return soap::ref(soap::child(reply.response(), "returnval"));
-}
-
-Ref Client::find_by_uuid(const std::string &uuid) {
-  for (bool instance : {true, false}) {
-    soap::Reply reply = call("FindByUuid", content_.search_index,
-                             soap::element("uuid", uuid) + soap::element("vmSearch", true) +
-                                 soap::element("instanceUuid", instance));
-    Ref found = soap::ref(soap::child(reply.response(), "returnval"));
-    if (!found.empty()) return found;
-  }
-  return {};
-}
-
-Ticket Client::acquire_ticket(const std::string &url) {
-  soap::Reply reply = call("AcquireGenericServiceTicket", content_.session_manager,
-                           "<spec xsi:type=\"SessionManagerHttpServiceRequestSpec\">" +
-                               soap::element("method", std::string_view("httpGet")) +
-                               soap::element("url", url) + "</spec>");
-  pugi::xml_node ticket = soap::child(reply.response(), "returnval");
-  Ticket result{soap::text(ticket, "id"), soap::text(ticket, "sslThumbprint")};
-  // It goes into a header.
-  if (result.id.empty() || result.id.find_first_of(" ;,\r\n\t\"") != std::string::npos) {
-    util::fail(EPROTO, "{} gives a ticket that is none", endpoint_.host);
-  }
-  return result;
-}
-
-AreaPage Client::query_changed_disk_areas(const Ref &vm, const Ref &snapshot, int64_t device_key,
-                                          uint64_t start, const std::string &change_id) {
-  soap::Reply reply = call("QueryChangedDiskAreas", vm,
-                           soap::element("snapshot", snapshot) +
-                               soap::element("deviceKey", std::to_string(device_key)) +
-                               soap::element("startOffset", std::to_string(start)) +
-                               soap::element("changeId", change_id));
-  return parse_area_page(soap::child(reply.response(), "returnval"));
+  });
 }
 
 }  // namespace vsphere

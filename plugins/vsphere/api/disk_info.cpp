@@ -45,7 +45,7 @@ DiskInfo parse_disk(pugi::xml_node device) {
   return disk;
 }
 
-// Which controllers share their bus with other machines: key -> how.
+// The bus sharing of each SCSI controller, by its device key.
 std::map<std::string, std::string> shared_buses(const std::vector<pugi::xml_node> &devices) {
   std::map<std::string, std::string> buses;
   for (pugi::xml_node device : devices) {
@@ -70,7 +70,7 @@ std::vector<DiskInfo> parse_disks(pugi::xml_node devices) {
   return disks;
 }
 
-std::string unreadable_because(const DiskInfo &disk) {
+std::string why_unreadable(const DiskInfo &disk) {
   if (disk.mode.starts_with("independent")) {
     return "it is an independent disk: snapshots leave it out";
   }

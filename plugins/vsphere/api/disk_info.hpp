@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The disks of a virtual machine, as the API describes them among its devices.
+// The disks among the devices of a virtual machine or a snapshot.
 #pragma once
 
 #include <cstdint>
@@ -11,26 +11,26 @@
 
 namespace vsphere {
 
-// A VirtualDisk of a virtual machine, or of one of its snapshots.
+// A VirtualDisk and its backing, as the vSphere API reference names them.
 struct DiskInfo {
   int64_t key = 0;
-  std::string label;      // "Hard disk 1"
-  uint64_t capacity = 0;  // bytes
-  std::string backing;    // the type of the backing: "VirtualDiskFlatVer2BackingInfo"
-  std::string file;       // "[datastore] directory/disk.vmdk"
-  Ref datastore;          // that the file is on; empty if the server does not tell
-  std::string mode;       // "persistent", "independent_persistent" ...
-  std::string rdm_mode;   // of a raw device mapping: "physicalMode", "virtualMode"
-  std::string sharing;    // "sharingMultiWriter" or not; may be empty
-  std::string bus;        // of its controller: "noSharing", "physicalSharing"; empty if it has none
-  std::string change_id;  // of a snapshot's disk, if it is tracked
-  bool has_parent = false;
+  std::string label;        // "Hard disk 1"
+  uint64_t capacity = 0;    // bytes
+  std::string backing;      // the type of the backing: "VirtualDiskFlatVer2BackingInfo"
+  std::string file;         // "[datastore] directory/disk.vmdk"
+  Ref datastore;            // where the file is; empty if the server does not say
+  std::string mode;         // "persistent", "independent_persistent" ...
+  std::string rdm_mode;     // of a raw device mapping: "physicalMode", "virtualMode"
+  std::string sharing;      // "sharingMultiWriter" or not; may be empty
+  std::string bus;          // sharing of the controller's SCSI bus: "noSharing"; may be empty
+  std::string change_id;    // in a snapshot; empty if the disk is not tracked
+  bool has_parent = false;  // it is a chain of files
 };
 
 // Of the devices in an ArrayOfVirtualDevice. Throws util::Error EPROTO.
 std::vector<DiskInfo> parse_disks(pugi::xml_node devices);
 
-// Why the disk cannot be read by this plugin, as a sentence; empty if it can.
-std::string unreadable_because(const DiskInfo &disk);
+// Why this plugin cannot read the disk, as a sentence; empty if it can.
+std::string why_unreadable(const DiskInfo &disk);
 
 }  // namespace vsphere

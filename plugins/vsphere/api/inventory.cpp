@@ -5,12 +5,13 @@
 #include <string_view>
 
 #include "common/util/error.hpp"
+#include "plugins/vsphere/api/properties.hpp"
 
 namespace vsphere {
 
 namespace {
 
-// No inventory is deeper; a server that answers in circles is not followed.
+// No inventory is deeper than this: it ends a loop in the server's answers.
 constexpr int max_depth = 64;
 
 bool is_true(const std::string &text) {
@@ -31,15 +32,14 @@ struct Ancestor {
   std::string name;
 };
 
-// The object and what it is in, innermost first, without the root folder.
+// The object and everything that it is in, innermost first, without the root folder.
 std::vector<Ancestor> ancestors(Client &client, Ref object) {
   std::vector<Ancestor> chain;
   for (int depth = 0; depth < max_depth && !object.empty(); ++depth) {
     if (object == client.content().root_folder) break;
     std::vector<std::string> paths{"name", "parent"};
     if (object.type == "VirtualMachine") paths.push_back("parentVApp");
-    Contents keep;
-    ObjectContent content = client.properties(object, paths, keep);
+    ObjectContent content = read_properties(client, object, paths);
     chain.push_back({object, content.text("name")});
     Ref parent = soap::ref(content.property("parent"));
     object = parent.empty() ? soap::ref(content.property("parentVApp")) : parent;
@@ -55,10 +55,13 @@ std::string path_of(const std::vector<Ancestor> &chain, size_t from) {
   return path;
 }
 
+std::string inventory_path(Client &client, const Ref &object) {
+  return path_of(ancestors(client, object), 0);
+}
+
 Ref find_by_name(Client &client, const std::string &name) {
-  Contents all = client.virtual_machines();
   std::vector<Ref> found;
-  for (const auto &vm : all.objects) {
+  for (const auto &vm : virtual_machines(client)) {
     if (vm.text("name") == name) found.push_back(vm.object);
   }
   if (found.size() < 2) return found.empty() ? Ref{} : found.front();
@@ -71,6 +74,24 @@ Ref find_by_name(Client &client, const std::string &name) {
              name, found.size(), list);
 }
 
+Ref find_by_inventory_path(Client &client, const std::string &path) {
+  soap::Reply reply = client.call("FindByInventoryPath", client.content().search_index,
+                                  soap::element("inventoryPath", path));
+  return soap::ref(soap::child(reply.response(), "returnval"));
+}
+
+// The instance UUID, which vCenter keeps unique, before the BIOS UUID.
+Ref find_by_uuid(Client &client, const std::string &uuid) {
+  for (bool instance : {true, false}) {
+    soap::Reply reply = client.call("FindByUuid", client.content().search_index,
+                                    soap::element("uuid", uuid) + soap::element("vmSearch", true) +
+                                        soap::element("instanceUuid", instance));
+    Ref found = soap::ref(soap::child(reply.response(), "returnval"));
+    if (!found.empty()) return found;
+  }
+  return {};
+}
+
 }  // namespace
 
 Ref find_vm(Client &client, const std::string &wanted) {
@@ -78,12 +99,12 @@ Ref find_vm(Client &client, const std::string &wanted) {
   constexpr std::string_view uuid = "uuid=";
   Ref found;
   if (wanted.starts_with(moref)) {
-    return {"VirtualMachine", wanted.substr(moref.size())};  // looked at by describe_vm
+    return {"VirtualMachine", wanted.substr(moref.size())};  // describe_vm checks that it exists
   }
   if (wanted.starts_with(uuid)) {
-    found = client.find_by_uuid(wanted.substr(uuid.size()));
+    found = find_by_uuid(client, wanted.substr(uuid.size()));
   } else if (wanted.find('/') != std::string::npos) {
-    found = client.find_by_inventory_path(wanted);
+    found = find_by_inventory_path(client, wanted);
     if (!found.empty() && found.type != "VirtualMachine") {
       util::fail(EINVAL, "vm={}: that is a {}, not a virtual machine", wanted, found.type);
     }
@@ -100,13 +121,11 @@ Ref find_vm(Client &client, const std::string &wanted) {
 }
 
 VmInfo describe_vm(Client &client, const Ref &vm) {
-  Contents keep;
   ObjectContent content =
-      client.properties(vm,
-                        {"name", "config.template", "config.changeTrackingEnabled",
-                         "capability.changeTrackingSupported", "config.hardware.device", "snapshot",
-                         "runtime.consolidationNeeded"},
-                        keep);
+      read_properties(client, vm,
+                      {"name", "config.template", "config.changeTrackingEnabled",
+                       "capability.changeTrackingSupported", "config.hardware.device", "snapshot",
+                       "runtime.consolidationNeeded"});
   VmInfo info;
   info.ref = vm;
   info.name = content.text("name");
@@ -120,14 +139,14 @@ VmInfo describe_vm(Client &client, const Ref &vm) {
   return info;
 }
 
-std::vector<DiskInfo> snapshot_disks(Client &client, const Ref &snapshot) {
-  Contents keep;
-  ObjectContent content = client.properties(snapshot, {"config.hardware.device"}, keep);
-  return parse_disks(content.property("config.hardware.device"));
+bool needs_consolidation(Client &client, const Ref &vm) {
+  constexpr const char *path = "runtime.consolidationNeeded";
+  return is_true(read_properties(client, vm, {path}).text(path));
 }
 
-std::string inventory_path(Client &client, const Ref &object) {
-  return path_of(ancestors(client, object), 0);
+std::vector<DiskInfo> snapshot_disks(Client &client, const Ref &snapshot) {
+  ObjectContent content = read_properties(client, snapshot, {"config.hardware.device"});
+  return parse_disks(content.property("config.hardware.device"));
 }
 
 std::string datacenter_path(Client &client, const Ref &object) {
@@ -135,7 +154,9 @@ std::string datacenter_path(Client &client, const Ref &object) {
   for (size_t i = 0; i < chain.size(); ++i) {
     if (chain[i].ref.type == "Datacenter") return path_of(chain, i);
   }
-  util::fail(EPROTO, "the server names no datacenter that {} is in: the user may lack System.View",
+  util::fail(EPROTO,
+             "the server does not tell which datacenter {} is in: the user may lack the privilege "
+             "System.View",
              object.value);
 }
 

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Finding a virtual machine and what must be known of it before its disks can be read.
+// The inventory: finding a virtual machine, and its description.
 #pragma once
 
 #include <string>
 #include <vector>
 
-#include "plugins/vsphere/api/client.hpp"
 #include "plugins/vsphere/api/disk_info.hpp"
+#include "plugins/vsphere/api/soap.hpp"
 
 namespace vsphere {
+
+class Client;
 
 struct SnapshotInfo {
   Ref ref;
@@ -22,28 +24,32 @@ struct VmInfo {
   bool is_template = false;
   bool tracking_supported = false;
   bool tracking_enabled = false;
-  bool needs_consolidation = false;     // a removed snapshot's files are still there
+  bool needs_consolidation = false;     // files of removed snapshots are not merged yet
   std::vector<SnapshotInfo> snapshots;  // the whole tree, parents before children
   Ref current_snapshot;                 // empty: none
-  std::vector<DiskInfo> disks;          // in the order of the devices
+  std::vector<DiskInfo> disks;          // in the server's order
 };
 
-// `wanted`: "moref=vm-42", "uuid=...", an inventory path (it has a slash) or a name. Throws
-// util::Error ENOENT if there is none, EINVAL with their paths if a name fits several.
+// Functions with a Client throw as Client::call does.
+
+// `wanted` is "moref=vm-42", "uuid=...", an inventory path (it has a slash) or a name. Throws
+// util::Error ENOENT if there is no such machine; EINVAL, with the paths, if several have the name.
 Ref find_vm(Client &client, const std::string &wanted);
 
 VmInfo describe_vm(Client &client, const Ref &vm);
 
-// The disks of a snapshot, as they were.
+// Whether files of removed snapshots are not merged into the disks yet.
+bool needs_consolidation(Client &client, const Ref &vm);
+
+// All disks of a snapshot, as they were when it was made.
 std::vector<DiskInfo> snapshot_disks(Client &client, const Ref &snapshot);
 
-// The inventory path of an object without the leading slash and the root folder:
-// "Europe/DC0/vm/web1".
-std::string inventory_path(Client &client, const Ref &object);
-// That of the datacenter it is in.
+// The inventory path of the datacenter that the object is in, "Europe/DC0", without a leading slash and
+// the root folder.
 std::string datacenter_path(Client &client, const Ref &object);
 
-// `wanted`: a device key, a place from 0, or a label. Throws util::Error ENOENT with what there is.
+// `wanted` is a device key, a position from 0, or a label. Throws util::Error ENOENT, with a list of the
+// disks.
 const DiskInfo &choose_disk(const VmInfo &vm, const std::string &wanted);
 
 // Of a VirtualMachineSnapshotInfo.

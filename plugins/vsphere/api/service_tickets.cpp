@@ -2,65 +2,76 @@
 #include "plugins/vsphere/api/service_tickets.hpp"
 
 #include <cerrno>
+#include <memory>
+
+#include "plugins/vsphere/api/properties.hpp"
 
 namespace vsphere {
 
-TicketOffice::TicketOffice(const Endpoint &endpoint, const Credentials &credentials,
-                           const RetryPolicy &policy, LoginSession &session, const util::Log &log)
-    : client_(endpoint, credentials, policy, log), session_(session) {}
+ServiceTickets::ServiceTickets(const Endpoint &endpoint, const Credentials &credentials,
+                               const RetryPolicy &policy, SharedSession &shared,
+                               const util::Log &log)
+    : client_(endpoint, credentials, policy, log), shared_(shared) {}
+
+void ServiceTickets::begin_call() {
+  util::MutexLock lock(mutex_);
+  while (busy_) idle_.wait(lock);  // every call has a deadline, so the wait ends
+  busy_ = true;
+}
+
+void ServiceTickets::end_call() {
+  util::MutexLock lock(mutex_);
+  busy_ = false;
+  idle_.notify_one();
+}
+
+// If the call began a new session, it becomes the shared one, unless there is a newer one.
+void ServiceTickets::share_session(const std::string &old) {
+  if (client_.session() == old || shared_.replace_session(old, client_.session())) return;
+  try {
+    client_.logout("");
+  } catch (const util::Error &) {  // the session expires
+  }
+}
 
 template <typename Call>
-auto TicketOffice::in_turn(Call &&call) {
-  {
-    std::unique_lock lock(mutex_);
-    free_.wait(lock, [&] { return !busy_; });  // ends: every call has a deadline
-    busy_ = true;
-  }
-  std::string session = session_.cookie();
-  // At the end of the turn, however it ends.
-  auto end = [&](void *) {
-    if (client_.session() != session && !session_.replace(session, client_.session())) {
-      try {
-        client_.logout("");            // the reads have begun one of their own meanwhile
-      } catch (const util::Error &) {  // it expires
-      }
-    }
-    std::lock_guard lock(mutex_);
-    busy_ = false;
-    free_.notify_one();
+auto ServiceTickets::exclusively(Call &&call) {
+  begin_call();
+  const std::string session = shared_.session();
+  auto end = [&](ServiceTickets *self) {
+    self->share_session(session);
+    self->end_call();
   };
-  std::unique_ptr<TicketOffice, decltype(end)> turn(this, end);
-  if (connected_) {
+  std::unique_ptr<ServiceTickets, decltype(end)> at_end(this, end);  // also if call() throws
+  if (joined_) {
     client_.use_session(session);
   } else {
-    client_.join(session);  // logs in if there is none yet
-    connected_ = true;
+    client_.join(session);
+    joined_ = true;
   }
   return call();
 }
 
-std::optional<std::string> TicketOffice::host_of(const std::string &vm) {
-  return in_turn([&]() -> std::optional<std::string> {
+std::optional<std::string> ServiceTickets::host_of(const std::string &vm) {
+  return exclusively([&]() -> std::optional<std::string> {
     if (client_.content().api_type != "VirtualCenter") return std::nullopt;
-    Contents keep;
-    Ref host = soap::ref(client_.properties({"VirtualMachine", vm}, {"runtime.host"}, keep)
-                             .property("runtime.host"));
+    ObjectContent machine = read_properties(client_, {"VirtualMachine", vm}, {"runtime.host"});
+    Ref host = soap::ref(machine.property("runtime.host"));
     if (host.empty()) util::fail(EPROTO, "the server does not tell which host {} runs on", vm);
-    std::string name = client_.properties(host, {"name"}, keep).text("name");
+    std::string name = read_properties(client_, host, {"name"}).text("name");
     if (name.empty()) util::fail(EPROTO, "the server does not tell the name of {}", host.value);
     return name;
   });
 }
 
-std::vector<std::string> TicketOffice::datastore_names(const std::string &vm,
-                                                       const Ref &datastore) {
-  return in_turn([&] {
-    Contents keep;
+std::vector<std::string> ServiceTickets::datastore_names(const std::string &vm,
+                                                         const Ref &datastore) {
+  return exclusively([&] {
     std::vector<Ref> datastores;
     if (datastore.empty()) {
-      pugi::xml_node all =
-          client_.properties({"VirtualMachine", vm}, {"datastore"}, keep).property("datastore");
-      for (pugi::xml_node one : soap::children(all, "ManagedObjectReference")) {
+      ObjectContent machine = read_properties(client_, {"VirtualMachine", vm}, {"datastore"});
+      for (pugi::xml_node one :
+           soap::children(machine.property("datastore"), "ManagedObjectReference")) {
         datastores.push_back(soap::ref(one));
       }
     } else {
@@ -68,18 +79,31 @@ std::vector<std::string> TicketOffice::datastore_names(const std::string &vm,
     }
     std::vector<std::string> names;
     for (const Ref &one : datastores) {
-      names.push_back(client_.properties(one, {"name"}, keep).text("name"));
+      names.push_back(read_properties(client_, one, {"name"}).text("name"));
     }
     return names;
   });
 }
 
-Ticket TicketOffice::acquire(const std::string &url) {
-  return in_turn([&] { return client_.acquire_ticket(url); });
+Ticket ServiceTickets::acquire(const std::string &url) {
+  return exclusively([&] {
+    soap::Reply reply =
+        client_.call("AcquireGenericServiceTicket", client_.content().session_manager,
+                     "<spec xsi:type=\"SessionManagerHttpServiceRequestSpec\">" +
+                         soap::element("method", std::string_view("httpGet")) +
+                         soap::element("url", url) + "</spec>");
+    pugi::xml_node value = soap::child(reply.response(), "returnval");
+    Ticket ticket{soap::text(value, "id"), soap::text(value, "sslThumbprint")};
+    // It becomes a part of a header.
+    if (ticket.id.empty() || ticket.id.find_first_of(" ;,\r\n\t\"") != std::string::npos) {
+      util::fail(EPROTO, "the server gives an invalid ticket for {}", url);
+    }
+    return ticket;
+  });
 }
 
-void TicketOffice::disconnect() {
-  std::lock_guard lock(mutex_);
+void ServiceTickets::disconnect() {
+  util::MutexLock lock(mutex_);
   if (!busy_) client_.disconnect();
 }
 

@@ -1,53 +1,72 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Tickets with which a vCenter Server sends us to an ESXi host for a file, and what else its API must
-// be asked for to find one.
+// What the API must be asked for before a file is read from a datastore: the ESXi host and the
+// datastores of a machine, and tickets with which an ESXi host lets us read a file.
 #pragma once
 
-#include <condition_variable>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "common/util/mutex.hpp"
 #include "plugins/vsphere/api/client.hpp"
-#include "plugins/vsphere/http/login_session.hpp"
 
 namespace vsphere {
 
-// Used by any number of threads; they take turns. It uses the given
-// session for the API, so that there is one to log out of, and replaces it if the API begins a new one.
-class TicketOffice {
- public:
-  // The credentials and the session must outlive it.
-  TicketOffice(const Endpoint &endpoint, const Credentials &credentials, const RetryPolicy &policy,
-               LoginSession &session, const util::Log &log);
+// SessionManagerGenericServiceTicket.
+struct Ticket {
+  std::string id;
+  std::string
+      thumbprint;  // of the host's certificate, "AA:BB:..."; empty if the server does not say
+};
 
-  // The name of the ESXi host that a virtual machine (a moref) runs on. Nothing, if the server is no
-  // vCenter Server: then it is the host. Throws util::Error.
+// A session of the server, a cookie, that several users of the server share. Any thread may call these.
+class SharedSession {
+ public:
+  virtual ~SharedSession() = default;
+  virtual std::string session() const = 0;  // empty: none
+  // Puts `session` in place of `old`. Returns false if `old` is not the session any more.
+  virtual bool replace_session(const std::string &old, const std::string &session) = 0;
+};
+
+// Any thread may use it; their calls are made one after the other. The calls use the shared session, so
+// that there is one session to log out of; a new one that a call has to begin becomes the shared one.
+// All of them throw as Client::call does.
+class ServiceTickets {
+ public:
+  // The credentials and the shared session must outlive it.
+  ServiceTickets(const Endpoint &endpoint, const Credentials &credentials,
+                 const RetryPolicy &policy, SharedSession &shared, const util::Log &log);
+
+  // The name of the ESXi host that a virtual machine (a moref) runs on. Nothing if the server is an
+  // ESXi host itself.
   std::optional<std::string> host_of(const std::string &vm);
 
-  // The name of a datastore; or, if the reference is empty, those of all that a virtual machine (a
-  // moref) is on. Throws util::Error.
+  // The name of the datastore; if the reference is empty, the names of all datastores that the virtual
+  // machine (a moref) uses.
   std::vector<std::string> datastore_names(const std::string &vm, const Ref &datastore);
 
-  // For GET requests of that URL. Throws util::Error.
+  // A ticket for GET requests of that URL of an ESXi host.
   Ticket acquire(const std::string &url);
 
-  // Closes the connection, for a fork or the end, unless somebody is using it.
+  // Closes the connection, before a fork or the end. Does nothing during a call.
   void disconnect();
 
  private:
   template <typename Call>
-  auto in_turn(Call &&call);
+  auto exclusively(Call &&call);
+  void begin_call();
+  void end_call();
+  void share_session(const std::string &old);
 
-  Client client_;  // of the one whose turn it is
-  LoginSession &session_;
-  bool connected_ = false;  // as client_
+  // Used by the one thread that has set busy_, which has released the mutex.
+  Client client_;
+  bool joined_ = false;  // client_ has used the shared session before
+  SharedSession &shared_;
 
-  std::mutex mutex_;  // protects busy_
-  std::condition_variable free_;
-  bool busy_ = false;
+  util::Mutex mutex_;
+  util::Condition idle_;
+  bool busy_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace vsphere

@@ -5,7 +5,6 @@
 #include <charconv>
 
 #include "common/util/error.hpp"
-#include "plugins/vsphere/api/fault.hpp"
 
 namespace vsphere::soap {
 
@@ -106,22 +105,6 @@ uint64_t number(pugi::xml_node parent, std::string_view name) {
     util::fail(EPROTO, "the server's answer has \"{}\" where {} must be a number", value, name);
   }
   return result;
-}
-
-Reply::Reply(long http_status, std::string_view body, const std::string &what)
-    : document_(std::make_unique<pugi::xml_document>()) {
-  pugi::xml_parse_result parsed = document_->load_buffer(body.data(), body.size());
-  pugi::xml_node soap_body = child(child(*document_, "Envelope"), "Body");
-  if (!parsed || !soap_body) {
-    util::fail(EPROTO,
-               "{}: the server's answer (HTTP status {}) is not a vSphere one: check that server= "
-               "is a vCenter Server or an ESXi host",
-               what, http_status);
-  }
-  if (pugi::xml_node fault = child(soap_body, "Fault"))
-    throw explain(parse_soap_fault(fault), what);
-  if (http_status != 200) util::fail(EPROTO, "{}: HTTP status {}", what, http_status);
-  response_ = soap_body.first_child();
 }
 
 }  // namespace vsphere::soap

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
-//
-// What a server does on our behalf, and tells of as a task: begun, waited for, told of.
+#include "plugins/vsphere/api/tasks.hpp"
+
 #include <algorithm>
 #include <cerrno>
 
-#include "plugins/vsphere/api/client.hpp"
-#include "plugins/vsphere/api/fault.hpp"
+#include "plugins/vsphere/api/fault_error.hpp"
+#include "plugins/vsphere/api/properties.hpp"
+#include "plugins/vsphere/api/retry_fault.hpp"
 
 namespace vsphere {
 
@@ -13,82 +14,70 @@ namespace {
 
 using clock = std::chrono::steady_clock;
 
-// Quiescing waits for the guest.
-constexpr std::chrono::seconds create_deadline{900};
-// Consolidation copies back what was written meanwhile; it goes on without us.
+constexpr std::chrono::seconds create_deadline{900};  // quiescing waits for the guest
+// Removing a snapshot copies what was written since. The server continues after the deadline.
 constexpr std::chrono::seconds remove_deadline{600};
 constexpr std::chrono::seconds reconfigure_deadline{300};
 
-// A snapshot that stays is worse than one that does not come about: a backup of somebody else's or a
-// migration is waited for a minute (with the default delay) before we go.
-constexpr unsigned patience_to_remove = 6;
+// Removing a snapshot is tried at least so often: with the default delay, for a minute while a backup or
+// a migration runs. A snapshot that stays is worse than one that could not be made.
+constexpr unsigned removal_retries = 6;
 
-// Tells of a long task's progress now and then.
+// Logs the progress of a task, at most once a second.
 class Progress {
  public:
   Progress(const std::string &what, const util::Log &log) : what_(what), log_(log) {}
 
-  void tell(const std::string &percent) {
+  void log(const std::string &percent) {
     auto now = clock::now();
-    if (percent.empty() || percent == told_ || now - at_ < std::chrono::seconds(1)) return;
+    if (percent.empty() || percent == logged_ || now - time_ < std::chrono::seconds(1)) return;
     log_.info("{}: {} %", what_, percent);
-    told_ = percent;
-    at_ = now;
+    logged_ = percent;
+    time_ = now;
   }
 
  private:
   const std::string &what_;
   const util::Log &log_;
-  std::string told_;
-  clock::time_point at_ = clock::now();
+  std::string logged_;
+  clock::time_point time_ = clock::now();
 };
 
 }  // namespace
 
-Ref Client::run(const TaskCall &task) {
-  for (unsigned failures = 0;; ++failures) {
-    try {
-      soap::Reply reply = call(task.method, task.self, task.arguments, task.repeat);
-      return wait_for(soap::ref(soap::child(reply.response(), "returnval")), task.what,
-                      task.deadline);
-    } catch (const FaultError &e) {
-      // The machine has one task at a time. Nothing was begun, so it may be asked for again.
-      if (e.meaning() != Meaning::busy || failures >= std::max(policy_.retries, task.patience)) {
-        throw;
-      }
-      auto pause = policy_.delay * (1u << failures);
-      log_.info("{}; trying again in {} ms", e.what(), pause.count());
-      policy_.before_retry(pause);
-    }
-  }
+Ref TaskRunner::run(const Task &task) {
+  return retry_busy_vm(policy_, log_, task.min_retries, [&] {
+    soap::Reply reply = client_.call(task.method, task.self, task.arguments, task.repeat);
+    return wait_for(soap::ref(soap::child(reply.response(), "returnval")), task.what,
+                    task.deadline);
+  });
 }
 
-Ref Client::wait_for(const Ref &task, const std::string &what, std::chrono::seconds deadline) {
+Ref TaskRunner::wait_for(const Ref &task, const std::string &what, std::chrono::seconds deadline) {
   unfinished_ = task;
   auto end = clock::now() + deadline;
   Progress progress(what, log_);
   std::chrono::milliseconds pause{20};
   for (;;) {
-    Contents keep;
-    ObjectContent info =
-        properties(task, {"info.state", "info.error", "info.result", "info.progress"}, keep);
+    ObjectContent info = read_properties(
+        client_, task, {"info.state", "info.error", "info.result", "info.progress"});
     std::string state = info.text("info.state");
     bool late = clock::now() > end;
     if (state == "success" || state == "error" || late) unfinished_ = {};
     if (state == "success") return soap::ref(info.property("info.result"));
-    if (state == "error") throw explain(parse_method_fault(info.property("info.error")), what);
+    if (state == "error") throw fault_error(parse_method_fault(info.property("info.error")), what);
     if (late) {
       util::fail(ETIMEDOUT,
-                 "{}: the task {} has not ended after {} seconds; vSphere goes on with it", what,
+                 "{}: the task {} has not ended after {} seconds; it continues in vSphere", what,
                  task.value, deadline.count());
     }
-    progress.tell(info.text("info.progress"));
+    progress.log(info.text("info.progress"));
     policy_.sleep(pause);
     pause = std::min(pause * 2, std::chrono::milliseconds{2000});
   }
 }
 
-void Client::finish_task() {
+void TaskRunner::finish() {
   if (unfinished_.empty()) return;
   Ref task = unfinished_;
   try {
@@ -98,34 +87,29 @@ void Client::finish_task() {
   }
 }
 
-void Client::enable_change_tracking(const Ref &vm) {
+void TaskRunner::enable_change_tracking(const Ref &vm) {
   run({"ReconfigVM_Task", vm, "<spec>" + soap::element("changeTrackingEnabled", true) + "</spec>",
        "turning change tracking on for " + vm.value, reconfigure_deadline});
 }
 
-Ref Client::create_snapshot(const Ref &vm, const std::string &name, const std::string &description,
-                            bool quiesce) {
+Ref TaskRunner::create_snapshot(const Ref &vm, const std::string &name,
+                                const std::string &description, bool quiesce) {
   return run({"CreateSnapshot_Task", vm,
               soap::element("name", name) + soap::element("description", description) +
                   soap::element("memory", false) + soap::element("quiesce", quiesce),
               "creating a snapshot of " + vm.value, create_deadline});
 }
 
-void Client::remove_snapshot(const Ref &snapshot) {
+void TaskRunner::remove_snapshot(const Ref &snapshot) {
   run({"RemoveSnapshot_Task", snapshot,
        soap::element("removeChildren", false) + soap::element("consolidate", true),
-       "removing snapshot " + snapshot.value, remove_deadline, Repeat::safe, patience_to_remove});
+       "removing snapshot " + snapshot.value, remove_deadline, Client::Repeat::safe,
+       removal_retries});
 }
 
-bool Client::needs_consolidation(const Ref &vm) {
-  Contents keep;
-  return properties(vm, {"runtime.consolidationNeeded"}, keep)
-             .text("runtime.consolidationNeeded") == "true";
-}
-
-void Client::consolidate(const Ref &vm) {
+void TaskRunner::consolidate(const Ref &vm) {
   run({"ConsolidateVMDisks_Task", vm, "", "consolidating the disks of " + vm.value, remove_deadline,
-       Repeat::safe, patience_to_remove});
+       Client::Repeat::safe, removal_retries});
 }
 
 }  // namespace vsphere

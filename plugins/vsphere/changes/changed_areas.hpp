@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Changed Block Tracking: the answers of QueryChangedDiskAreas put together to a map of the disk.
+// QueryChangedDiskAreas of the vSphere API: one call, its answer, and the areas of a whole disk from a
+// series of answers.
 #pragma once
 
 #include <cstdint>
 #include <functional>
-#include <optional>
 #include <pugixml.hpp>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "common/extents/extent.hpp"
-#include "plugins/vsphere/changes/disk_map.hpp"
+#include "plugins/vsphere/api/soap.hpp"
 
 namespace vsphere {
 
-// One answer (DiskChangeInfo): what has changed within [start, start + length) and nothing about
-// the rest of the disk. Bytes.
+class Client;
+
+// One answer (DiskChangeInfo): the areas within [start, start + length) that have changed. It says
+// nothing about the rest of the disk. All in bytes.
 struct AreaPage {
   uint64_t start = 0;
   uint64_t length = 0;
@@ -27,30 +28,23 @@ struct AreaPage {
 // Throws util::Error EPROTO.
 AreaPage parse_area_page(pugi::xml_node disk_change_info);
 
-// Asks page after page, each from where the one before ended, until the disk of `capacity` bytes is
-// covered, and returns all areas in order, touching ones joined. A page without areas is a page
-// like any other. Throws util::Error EPROTO at a page that does not begin where it was asked to, is
-// empty, goes beyond the disk, or whose areas are not in order within it; and what query throws.
+// The disk to ask about, as it is in a snapshot.
+struct SnapshotDisk {
+  Ref vm;
+  Ref snapshot;
+  int64_t device_key = 0;
+};
+
+// One call. It asks from the offset `start` on for what has changed since `change_id`; "*" asks for
+// what is allocated. Throws as Client::call does, and util::Error EPROTO.
+AreaPage query_changed_areas(Client &client, const SnapshotDisk &disk, const std::string &change_id,
+                             uint64_t start);
+
+// Calls query(start) for page after page, each from the end of the one before, until the disk of
+// `capacity` bytes is covered. Returns all areas in order; those that touch are joined. A page may
+// have no areas. Throws util::Error EPROTO for a page that does not begin at `start`, has no length, goes
+// beyond the disk, or has areas outside of it or out of order; and what query throws.
 std::vector<extents::Range> all_areas(uint64_t capacity,
                                       const std::function<AreaPage(uint64_t start)> &query);
-
-// Which of the disk's bytes are allocated; nothing: it could not be told.
-using Allocated = std::optional<std::vector<extents::Range>>;
-
-// The areas of the next two are in order and within the disk, as all_areas() gives them.
-
-// The whole disk: what is allocated is data, all else a hole that reads as zeroes.
-DiskMap full_map(uint64_t capacity, const Allocated &allocated);
-
-// What has changed is data, or a hole that reads as zeroes where it is not allocated any more; what
-// has not is a hole of unknown content: "not in this layer".
-DiskMap delta_map(uint64_t capacity, const std::vector<extents::Range> &changed,
-                  const Allocated &allocated);
-
-uint64_t bytes_of(const std::vector<extents::Range> &ranges);
-
-// A changeId is EPOCH/NUMBER. Two of the same disk are comparable only if their epochs are equal:
-// tracking that is reset begins a new one. Empty if the text is no changeId.
-std::string_view epoch_of(std::string_view change_id);
 
 }  // namespace vsphere

@@ -10,19 +10,25 @@ namespace vsphere {
 
 namespace {
 
-bool names_states(const std::string &parameter) {
+bool names_state(const std::string &parameter) {
   return parameter.starts_with('@');
 }
 
 }  // namespace
 
+std::string_view epoch_of(std::string_view change_id) {
+  auto slash = change_id.rfind('/');
+  if (slash == std::string_view::npos || slash + 1 == change_id.size()) return {};
+  return change_id.substr(0, slash);
+}
+
 bool is_of_one_disk(const std::string &parameter) {
-  if (!names_states(parameter)) return !parameter.empty();
+  if (!names_state(parameter)) return !parameter.empty();
   return !replication::names_directory(parameter.substr(1));
 }
 
 Since since_of(const std::string &parameter, const std::string &vm, int64_t disk) {
-  if (!names_states(parameter)) return {parameter, std::nullopt, parameter};
+  if (!names_state(parameter)) return {parameter, std::nullopt, parameter};
   const std::string path = parameter.substr(1);
   auto state = replication::names_directory(path) ? replication::load_state_of(path, disk)
                                                   : replication::load_state(path);

@@ -16,7 +16,7 @@ namespace vsphere {
 
 namespace {
 
-constexpr long stalled_below = 1024;  // bytes a second, over the stall timeout
+constexpr long stalled_below = 1024;  // bytes a second, during the stall timeout
 
 struct FreeList {
   void operator()(curl_slist *list) const { curl_slist_free_all(list); }
@@ -36,7 +36,7 @@ HeaderList header_list(const std::vector<std::string> &headers) {
 
 }  // namespace
 
-class Http::Impl {
+class HttpConnection::Impl {
  public:
   explicit Impl(const Endpoint &endpoint) : endpoint_(endpoint), curl_(curl_easy_init()) {
     if (!curl_) throw std::bad_alloc();
@@ -45,21 +45,21 @@ class Http::Impl {
 
   HttpResponse send(const HttpRequest &request) {
     curl_easy_reset(curl_.get());  // keeps the connection
-    HttpAnswer answer(request);
-    answer_ = &answer;
+    ResponseReceiver receiver(request);
+    receiver_ = &receiver;
     set_up_connection(request);
     HeaderList headers = header_list(request.headers);
     set_up_request(request, headers.get());
 
     error_[0] = '\0';
     CURLcode code = curl_easy_perform(curl_.get());
-    answer_ = nullptr;
-    if (code == CURLE_WRITE_ERROR && answer.cut()) code = CURLE_OK;  // we have seen enough
+    receiver_ = nullptr;
+    if (code == CURLE_WRITE_ERROR && receiver.cut()) code = CURLE_OK;  // ended on purpose
     if (code != CURLE_OK) {
       const char *detail = error_[0] != '\0' ? error_.data() : curl_easy_strerror(code);
-      throw explain(code, {detail, seen_, connected()}, endpoint_);
+      throw transport_error({code, detail, seen_, connected()}, endpoint_);
     }
-    return answer.take(status());
+    return receiver.take(status());
   }
 
  private:
@@ -80,10 +80,10 @@ class Http::Impl {
     set(CURLOPT_ERRORBUFFER, error_.data());
     set(CURLOPT_NOSIGNAL, 1L);
     set(CURLOPT_PROTOCOLS_STR, "https");
-    set(CURLOPT_PROXY, "");  // the environment's proxy is not for the data of whole disks
+    set(CURLOPT_PROXY, "");  // proxies of the environment are not for whole disks
     set(CURLOPT_TCP_KEEPALIVE, 1L);
-    set(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);  // a connection carries one request anyway
-    set(CURLOPT_BUFFERSIZE, 512L << 10);               // so many bytes a callback, at most
+    set(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);  // one request at a time
+    set(CURLOPT_BUFFERSIZE, 512L << 10);               // at most so many bytes a callback
     set(CURLOPT_CONNECTTIMEOUT, static_cast<long>(endpoint_.connect_timeout.count()));
     set(CURLOPT_TIMEOUT, static_cast<long>(request.timeout.count()));
     if (request.timeout.count() == 0) {
@@ -100,8 +100,8 @@ class Http::Impl {
       set(CURLOPT_SSL_VERIFYPEER, 0L);
       set(CURLOPT_SSL_VERIFYHOST, 0L);
     } else if (!endpoint_.thumbprint.empty()) {
-      // Within the handshake, so before a secret is sent. The thumbprint names one certificate:
-      // neither its issuer nor the host name in it matter.
+      // Verified in the handshake, before a secret is sent. The thumbprint names one certificate,
+      // so its issuer and its host name do not matter.
       set(CURLOPT_SSL_VERIFYHOST, 0L);
       set(CURLOPT_SSL_CTX_FUNCTION, &Impl::on_tls_context);
       set(CURLOPT_SSL_CTX_DATA, this);
@@ -138,7 +138,7 @@ class Http::Impl {
     return status;
   }
 
-  // Whether the connection stood, for a timeout that does not tell.
+  // Whether the TLS handshake was done. The error code of a timeout does not say.
   bool connected() const {
     curl_off_t time = 0;
     curl_easy_getinfo(curl_.get(), CURLINFO_APPCONNECT_TIME_T, &time);
@@ -149,7 +149,7 @@ class Http::Impl {
   static size_t body_callback(char *data, size_t size, size_t count, void *self) noexcept {
     try {
       auto *impl = static_cast<Impl *>(self);
-      return impl->answer_->on_body(impl->status(), {data, size * count});
+      return impl->receiver_->on_body(impl->status(), {data, size * count});
     } catch (...) {
       return 0;
     }
@@ -157,7 +157,7 @@ class Http::Impl {
 
   static size_t header_callback(char *data, size_t size, size_t count, void *self) noexcept {
     try {
-      static_cast<Impl *>(self)->answer_->on_header({data, size * count});
+      static_cast<Impl *>(self)->receiver_->on_header({data, size * count});
       return size * count;
     } catch (...) {
       return 0;
@@ -186,19 +186,20 @@ class Http::Impl {
   std::array<char, CURL_ERROR_SIZE> error_{};
   std::unique_ptr<CURL, Cleanup> curl_;
 
-  // Of the request being sent.
-  HttpAnswer *answer_ = nullptr;
-  std::string url_;  // libcurl copies it, but not CURLOPT_RANGE before 7.84
+  // These belong to the request that is being sent.
+  ResponseReceiver *receiver_ = nullptr;
+  std::string url_;
   std::string range_;
-  std::string seen_;  // thumbprint of the certificate shown, if it was looked at
+  std::string seen_;  // thumbprint of the server's certificate; empty: not compared
 };
 
-Http::Http(const Endpoint &endpoint) : impl_(std::make_unique<Impl>(endpoint)) {}
-Http::~Http() = default;
-Http::Http(Http &&) noexcept = default;
-Http &Http::operator=(Http &&) noexcept = default;
+HttpConnection::HttpConnection(const Endpoint &endpoint)
+    : impl_(std::make_unique<Impl>(endpoint)) {}
+HttpConnection::~HttpConnection() = default;
+HttpConnection::HttpConnection(HttpConnection &&) noexcept = default;
+HttpConnection &HttpConnection::operator=(HttpConnection &&) noexcept = default;
 
-HttpResponse Http::send(const HttpRequest &request) {
+HttpResponse HttpConnection::send(const HttpRequest &request) {
   return impl_->send(request);
 }
 

@@ -13,70 +13,57 @@
 #include <string_view>
 #include <vector>
 
-#include "common/util/error.hpp"
+#include "plugins/vsphere/http/error.hpp"
 #include "plugins/vsphere/http/secret.hpp"
 
 namespace vsphere {
 
-// Whom to speak to, and how to know it. At most one of cafile, thumbprint and insecure is given;
-// with none the system's certificate authorities decide.
+// A server and how its certificate is verified. At most one of cafile, thumbprint and insecure is
+// given; with none of them the system's certificate authorities decide.
 struct Endpoint {
   std::string host;        // "vc.example.com" or "vc.example.com:8443", "[::1]:443"
   std::string cafile;      // PEM
   std::string thumbprint;  // of the server's certificate, see thumbprint.hpp
   bool insecure = false;   // do not verify at all
   std::chrono::seconds connect_timeout{20};
-  std::chrono::seconds stall_timeout{60};  // of a request that has no timeout of its own
-};
-
-// The server could not be reached, or the connection broke: what was asked may or may not have been
-// done. A retry is of use unless the server is not the one it should be.
-class TransportError : public util::Error {
- public:
-  TransportError(int errnum, const std::string &message, bool retryable, bool connected)
-      : Error(errnum, message), retryable_(retryable), connected_(connected) {}
-  bool retryable() const { return retryable_; }
-  bool connected() const { return connected_; }  // false: not even a connection came about
-
- private:
-  bool retryable_;
-  bool connected_;
+  std::chrono::seconds stall_timeout{60};  // of a request without a timeout of its own
 };
 
 struct HttpRequest {
-  std::string path;                      // with its query, begins with '/'
+  std::string path;                      // with the query; begins with '/'
   std::vector<std::string> headers;      // "Name: value"
-  const Credentials *basic = nullptr;    // Basic authentication, if given
-  std::optional<std::string_view> post;  // a POST of this body; else a GET
-  std::chrono::seconds timeout{0};       // for the whole request; 0: only stalls are ended
+  const Credentials *basic = nullptr;    // for Basic authentication, if set
+  std::optional<std::string_view> post;  // a POST with this body; nothing: a GET
+  std::chrono::seconds timeout{0};       // of the whole request; 0: only the stall timeout applies
 
-  // A range to read, GET only: the bytes from `offset` on go to `into` when the server answers 206.
+  // GET only: a range of into.size() bytes from `offset` on is asked for. The body of a 206 answer is
+  // written to `into`, which must outlive the request. Empty: no range.
   uint64_t offset = 0;
   std::span<std::byte> into;
 
-  size_t max_body = size_t{256} << 20;  // bytes of any other body, above that the request fails
+  size_t max_body = size_t{256} << 20;  // bytes of any other body; more than that are not received
 };
 
 struct HttpResponse {
   long status = 0;
-  std::string body;                  // empty where the bytes went to `into`
+  std::string body;                  // empty if the bytes went to `into`
   size_t received = 0;               // bytes written to `into`
-  bool cut = false;                  // there was more than max_body, or a disk was coming
+  bool cut = false;                  // the body was not received to its end, see ResponseReceiver
   std::vector<std::string> cookies;  // "name=value" of each Set-Cookie
   std::string content_range;         // "bytes 0-511/1024"; empty if there was none
 };
 
-// Not synchronised: one thread at a time. Must not be used in a process forked after it was made.
-class Http {
+// One thread at a time. Must not be used in a process forked after it was made.
+class HttpConnection {
  public:
-  explicit Http(const Endpoint &endpoint);
-  ~Http();
-  Http(Http &&) noexcept;
-  Http &operator=(Http &&) noexcept;
+  explicit HttpConnection(const Endpoint &endpoint);
+  ~HttpConnection();
+  HttpConnection(HttpConnection &&) noexcept;
+  HttpConnection &operator=(HttpConnection &&) noexcept;
 
-  // The server's answer, whatever its status. A body of status 200 where a range was asked for is
-  // not received. Ends a request that moves next to nothing for the stall timeout. Throws
-  // TransportError, naming the host.
+  // Connects if need be. Returns the server's answer, whatever its status. A transfer that is slower
+  // than 1 KiB/s during the stall timeout ends with an error. Throws TransportError with the host's
+  // name.
   HttpResponse send(const HttpRequest &request);
 
  private:

@@ -1,24 +1,27 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "plugins/vsphere/http/error.hpp"
 
+#include <curl/curl.h>
+
 #include <cerrno>
 
+#include "plugins/vsphere/http/connection.hpp"
 #include "plugins/vsphere/http/thumbprint.hpp"
 
 namespace vsphere {
 
-TransportError explain(CURLcode code, const Outcome &outcome, const Endpoint &endpoint) {
+TransportError transport_error(const CurlFailure &failure, const Endpoint &endpoint) {
   const std::string &host = endpoint.host;
-  const char *detail = outcome.detail;
-  const std::string &seen = outcome.seen;
+  const std::string &detail = failure.detail;
+  const std::string &seen = failure.thumbprint;
   if (!seen.empty() && seen != endpoint.thumbprint) {
     return {EACCES,
-            fmt::format("the certificate of {} has the thumbprint {}, not {}: that is another "
+            fmt::format("the certificate of {} has the thumbprint {}, not {}: it is another "
                         "machine, or thumbprint= is out of date",
                         host, with_colons(seen), with_colons(endpoint.thumbprint)),
             false, true};
   }
-  switch (code) {
+  switch (failure.code) {
     case CURLE_COULDNT_RESOLVE_HOST:
       return {EHOSTUNREACH, fmt::format("cannot find {} ({}): check server=", host, detail), true,
               false};
@@ -43,7 +46,7 @@ TransportError explain(CURLcode code, const Outcome &outcome, const Endpoint &en
               true, false};
     case CURLE_OPERATION_TIMEDOUT:
       return {ETIMEDOUT, fmt::format("{} does not answer ({})", host, detail), true,
-              outcome.connected};
+              failure.connected};
     default:
       return {EIO, fmt::format("the connection to {} broke ({})", host, detail), true, true};
   }

@@ -11,30 +11,30 @@ HttpPool::HttpPool(const Endpoint &endpoint, unsigned connections)
 }
 
 void HttpPool::disconnect() {
-  std::lock_guard lock(mutex_);
+  util::MutexLock lock(mutex_);
   idle_.clear();
 }
 
 HttpPool::Lease::Lease(HttpPool &pool) : pool_(pool) {
-  std::unique_lock lock(pool_.mutex_);
-  pool_.freed_.wait(lock, [&] { return pool_.in_use_ < pool_.connections_; });
+  util::MutexLock lock(pool_.mutex_);
+  while (pool_.in_use_ == pool_.connections_) pool_.released_.wait(lock);
   ++pool_.in_use_;
   if (!pool_.idle_.empty()) {
-    http_ = std::move(pool_.idle_.back());
+    connection_ = std::move(pool_.idle_.back());
     pool_.idle_.pop_back();
   }
 }
 
 HttpPool::Lease::~Lease() {
-  std::lock_guard lock(pool_.mutex_);
+  util::MutexLock lock(pool_.mutex_);
   --pool_.in_use_;
-  if (http_) pool_.idle_.push_back(std::move(http_));  // has room: reserved by the pool
-  pool_.freed_.notify_one();
+  if (connection_) pool_.idle_.push_back(std::move(connection_));  // its capacity is reserved
+  pool_.released_.notify_one();
 }
 
-Http &HttpPool::Lease::http() {
-  if (!http_) http_ = std::make_unique<Http>(pool_.endpoint_);
-  return *http_;
+HttpConnection &HttpPool::Lease::http() {
+  if (!connection_) connection_ = std::make_unique<HttpConnection>(pool_.endpoint_);
+  return *connection_;
 }
 
 }  // namespace vsphere

@@ -1,51 +1,51 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Several keep-alive connections to one server, used by any number of threads.
+// Keep-alive connections to one server that any number of threads share.
 #pragma once
 
-#include <condition_variable>
 #include <memory>
-#include <mutex>
 #include <vector>
 
+#include "common/util/mutex.hpp"
 #include "plugins/vsphere/http/connection.hpp"
 
 namespace vsphere {
 
 class HttpPool {
  public:
+  // At most `connections` are in use at a time.
   HttpPool(const Endpoint &endpoint, unsigned connections);
 
   const Endpoint &endpoint() const { return endpoint_; }
 
-  // Closes all idle connections, for a fork. No request may be in progress.
+  // Closes all idle connections, before a fork. No request may be in progress.
   void disconnect();
 
-  // One connection, for one request or a few. It is given back also after a failure: libcurl itself
-  // has closed what is broken by then.
+  // One connection, for one request or a few. It goes back to the pool even after a failed request:
+  // libcurl has closed a broken connection by then, and makes a new one.
   class Lease {
    public:
-    // Waits while all are in use. Ends: every request in progress has a deadline.
+    // Waits while all connections are in use. Every request has a deadline, so the wait ends.
     explicit Lease(HttpPool &pool);
     ~Lease();
     Lease(const Lease &) = delete;
     Lease &operator=(const Lease &) = delete;
 
-    Http &http();
+    HttpConnection &http();
 
    private:
     HttpPool &pool_;
-    std::unique_ptr<Http> http_;
+    std::unique_ptr<HttpConnection> connection_;  // null: made by the first http()
   };
 
  private:
   const Endpoint endpoint_;
   const unsigned connections_;
 
-  std::mutex mutex_;  // protects what follows; never held while data moves
-  std::condition_variable freed_;
-  std::vector<std::unique_ptr<Http>> idle_;
-  unsigned in_use_ = 0;
+  util::Mutex mutex_;  // never held during a request
+  util::Condition released_;
+  std::vector<std::unique_ptr<HttpConnection>> idle_ ABSL_GUARDED_BY(mutex_);
+  unsigned in_use_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace vsphere

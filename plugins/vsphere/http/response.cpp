@@ -13,7 +13,7 @@ namespace vsphere {
 
 namespace {
 
-// The value, if the line is that of the header `name`.
+// The value of the header `name`; nothing if the line is another header.
 std::optional<std::string_view> value_of(std::string_view line, std::string_view name) {
   if (line.size() <= name.size() || line[name.size()] != ':' ||
       strncasecmp(line.data(), name.data(), name.size()) != 0) {
@@ -26,11 +26,11 @@ std::optional<std::string_view> value_of(std::string_view line, std::string_view
 
 }  // namespace
 
-void HttpAnswer::on_header(std::string_view line) {
+void ResponseReceiver::on_header(std::string_view line) {
   while (!line.empty() && std::isspace(static_cast<unsigned char>(line.back()))) {
     line.remove_suffix(1);
   }
-  if (line.starts_with("HTTP/")) {  // of the last answer only, not of a 100 Continue
+  if (line.starts_with("HTTP/")) {  // what came before was a 100 Continue
     response_.cookies.clear();
     response_.content_range.clear();
   } else if (auto cookie = value_of(line, "Set-Cookie")) {
@@ -40,27 +40,26 @@ void HttpAnswer::on_header(std::string_view line) {
   }
 }
 
-size_t HttpAnswer::on_body(long status, std::string_view data) {
+size_t ResponseReceiver::on_body(long status, std::string_view data) {
   bool ranged = !request_.into.empty();
   if (ranged && status == 206) {
-    // More than was asked for is not a range we understand: the caller sees Content-Range.
-    if (data.size() > request_.into.size() - response_.received) return refuse();
+    if (data.size() > request_.into.size() - response_.received) return cut_off();
     std::memcpy(request_.into.data() + response_.received, data.data(), data.size());
     response_.received += data.size();
     return data.size();
   }
-  if (ranged && status == 200) return refuse();  // the whole disk would come
-  if (data.size() > request_.max_body - response_.body.size()) return refuse();
+  if (ranged && status == 200) return cut_off();
+  if (data.size() > request_.max_body - response_.body.size()) return cut_off();
   response_.body.append(data);
   return data.size();
 }
 
-size_t HttpAnswer::refuse() {
+size_t ResponseReceiver::cut_off() {
   response_.cut = true;
   return 0;
 }
 
-HttpResponse HttpAnswer::take(long status) {
+HttpResponse ResponseReceiver::take(long status) {
   response_.status = status;
   return std::move(response_);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// An answer as it arrives: its headers, and its body to where the request wants it.
+// Receives an answer piece by piece: its headers, and its body to where the request wants it.
 #pragma once
 
 #include <cstddef>
@@ -10,23 +10,24 @@
 
 namespace vsphere {
 
-class HttpAnswer {
+class ResponseReceiver {
  public:
   // The request must outlive it.
-  explicit HttpAnswer(const HttpRequest &request) : request_(request) {}
+  explicit ResponseReceiver(const HttpRequest &request) : request_(request) {}
 
-  // A line of the head, with its end.
+  // A line of the header, with its end.
   void on_header(std::string_view line);
 
-  // A piece of the body of an answer of this status. Returns how much of it was taken: all, or 0 where
-  // it is not one we want - then cut() is true, and the request ended early on purpose.
+  // A piece of the body of an answer with this status. Returns how many bytes were taken: all of them;
+  // or 0 to end the transfer, and then cut() is true. It ends if more bytes come than the range
+  // or max_body allows, or if the answer to a range has status 200: that is the whole file.
   size_t on_body(long status, std::string_view data);
 
   bool cut() const { return response_.cut; }
   HttpResponse take(long status);
 
  private:
-  size_t refuse();
+  size_t cut_off();
 
   const HttpRequest &request_;
   HttpResponse response_;

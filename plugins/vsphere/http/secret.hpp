@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A password, or a text that holds one: zeroed when it goes.
+// A password, or a text with a password in it. The memory is zeroed when the object is destroyed.
 #pragma once
 
 #include <cstring>
@@ -9,7 +9,7 @@
 
 namespace vsphere {
 
-// Not copied, so that there is one place to wipe. (What libcurl copies is out of reach.)
+// Cannot be copied, so that one place has to be zeroed. (Copies that libcurl makes are not zeroed.)
 class Secret {
  public:
   Secret() = default;
@@ -26,7 +26,7 @@ class Secret {
   const std::string &get() const { return text_; }
   bool empty() const { return text_.empty(); }
 
-  // Also the rest of its buffer, where a moved-from short string keeps its bytes.
+  // Zeroes the whole buffer: a short string that was moved from still has its bytes there.
   static void wipe(std::string &text) noexcept {
     text.resize(text.capacity());
     explicit_bzero(text.data(), text.size());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The fingerprint by which a person names one certificate.
+// The thumbprint of a certificate, as in thumbprint= and in the vSphere API: its SHA-1 or SHA-256
+// digest. In memory it is lower-case hexadecimal without colons.
 #pragma once
 
 #include <openssl/types.h>
@@ -10,16 +11,15 @@
 
 namespace vsphere {
 
-inline constexpr size_t sha1_digits = 40;  // hexadecimal, without the colons
+inline constexpr size_t sha1_digits = 40;
 
-// "AA:BB:..." as VMware writes it, SHA-1 (20 bytes) or SHA-256 (32): to lower case without colons.
-// Throws util::Error EINVAL.
+// Of "AA:BB:...", 20 or 32 bytes. Throws util::Error EINVAL.
 std::string parse_thumbprint(const std::string &text);
 
-// Of a certificate, in that form; the number of digits says which digest. Empty if there is none.
+// Of a certificate. `digits` (40 or 64) says which digest. Empty if there is no certificate.
 std::string thumbprint_of(const X509 *certificate, size_t digits);
 
-// As VMware writes it: "AA:BB:CC".
+// "AA:BB:CC...", as VMware writes it.
 std::string with_colons(const std::string &thumbprint);
 
 }  // namespace vsphere

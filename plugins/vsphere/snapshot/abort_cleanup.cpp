@@ -16,56 +16,56 @@ namespace vsphere {
 
 namespace {
 
-// What the handler needs; it can reach nothing else. Set before it is installed.
-std::atomic<int> called_fd = -1, done_fd = -1, deadline_ms = 0;
-struct sigaction before;
+// For the signal handler, which has no other argument. Set before it is installed.
+std::atomic<int> aborting_fd = -1, done_fd = -1, deadline_ms = 0;
+struct sigaction former;
 
-void ring(int fd) {
+void notify(int fd) {
   uint64_t one = 1;
   while (::write(fd, &one, sizeof one) < 0 && errno == EINTR) continue;
 }
 
-// Several threads may abort at once: all of them wait, for done_fd stays readable.
+// Several threads may abort at the same time: done_fd stays readable, so all of them see the end.
 extern "C" void on_abort(int) {
-  ring(called_fd);
+  notify(aborting_fd);
   pollfd done = {done_fd, POLLIN, 0};
   while (::poll(&done, 1, deadline_ms) < 0 && errno == EINTR) continue;
-  ::sigaction(SIGABRT, &before, nullptr);
-  ::raise(SIGABRT);  // is blocked until this handler returns
+  ::sigaction(SIGABRT, &former, nullptr);
+  ::raise(SIGABRT);  // delivered when this handler returns
 }
 
 util::Fd make_eventfd() {
   util::Fd fd(::eventfd(0, EFD_CLOEXEC));
-  if (!fd) util::fail_os(errno, "cannot make an eventfd");
+  if (!fd) util::fail_os(errno, "cannot create an eventfd");
   return fd;
 }
 
 }  // namespace
 
-AbortWatch::AbortWatch(std::function<void()> act, std::chrono::milliseconds deadline)
-    : called_(make_eventfd()), done_(make_eventfd()) {
-  thread_ = std::thread([this, act = std::move(act)] { watch(act); });
-  called_fd = called_.get();
+AbortCleanup::AbortCleanup(std::function<void()> cleanup, std::chrono::milliseconds deadline)
+    : aborting_(make_eventfd()), done_(make_eventfd()) {
+  thread_ = std::thread([this, cleanup = std::move(cleanup)] { wait_for_abort(cleanup); });
+  aborting_fd = aborting_.get();
   done_fd = done_.get();
   deadline_ms = static_cast<int>(deadline.count());
   struct sigaction wait = {};
   wait.sa_handler = on_abort;
-  ::sigaction(SIGABRT, &wait, &before);
+  ::sigaction(SIGABRT, &wait, &former);
 }
 
-AbortWatch::~AbortWatch() {
-  ::sigaction(SIGABRT, &before, nullptr);
+AbortCleanup::~AbortCleanup() {
+  ::sigaction(SIGABRT, &former, nullptr);
   stopping_ = true;
-  ring(called_.get());
+  notify(aborting_.get());
   thread_.join();
 }
 
-void AbortWatch::watch(const std::function<void()> &act) {
-  uint64_t times = 0;
-  while (::read(called_.get(), &times, sizeof times) < 0 && errno == EINTR) continue;
+void AbortCleanup::wait_for_abort(const std::function<void()> &cleanup) {
+  uint64_t count = 0;
+  while (::read(aborting_.get(), &count, sizeof count) < 0 && errno == EINTR) continue;
   if (stopping_) return;
-  act();
-  ring(done_.get());
+  cleanup();
+  notify(done_.get());
 }
 
 }  // namespace vsphere

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What has to be done before an abort ends the process.
+// The removal of the snapshot before SIGABRT ends the process.
 //
-// nbdkit 1.32 fails an assertion of its own when a client goes while several threads are answering it.
-// That is no reason to leave a snapshot behind.
+// nbdkit 1.32 fails an assertion of its own if a client disconnects while several threads answer it.
 #pragma once
 
 #include <atomic>
@@ -16,21 +15,22 @@
 namespace vsphere {
 
 // At most one exists at a time, in a process that does not fork any more.
-class AbortWatch {
+class AbortCleanup {
  public:
-  // From now on SIGABRT, from abort() or from outside, ends the process only when `act` has returned,
-  // which is called on a thread of this object's, or after the deadline. It must not throw, and any
-  // thread may be anywhere meanwhile: in the middle of a read, say.
-  AbortWatch(std::function<void()> act, std::chrono::milliseconds deadline);
-  // SIGABRT is what it was.
-  ~AbortWatch();
-  AbortWatch(const AbortWatch &) = delete;
-  AbortWatch &operator=(const AbortWatch &) = delete;
+  // From now on SIGABRT, raised by abort() or sent by another process, first has `cleanup` called, on a
+  // thread of this object. It ends the process when `cleanup` has returned, or at the deadline. The other
+  // threads continue meanwhile, except those that abort. `cleanup` must not throw.
+  AbortCleanup(std::function<void()> cleanup, std::chrono::milliseconds deadline);
+  // Restores the former action of SIGABRT.
+  ~AbortCleanup();
+  AbortCleanup(const AbortCleanup &) = delete;
+  AbortCleanup &operator=(const AbortCleanup &) = delete;
 
  private:
-  void watch(const std::function<void()> &act);
+  void wait_for_abort(const std::function<void()> &cleanup);
 
-  util::Fd called_, done_;  // eventfd(2), for a signal handler can use no condition variable
+  // eventfd(2): a signal handler must not use a condition variable.
+  util::Fd aborting_, done_;
   std::atomic<bool> stopping_ = false;
   std::thread thread_;
 };

@@ -11,26 +11,26 @@ namespace vsphere {
 
 namespace {
 
-// Handlers of fork and exit take no argument, hence the only globals of this plugin. They are
-// touched before there are threads (settle() ends that) and after they have gone.
-LastWill *current = nullptr;
-pid_t owner = -1;  // the process that has to execute it; -1: none
-bool settled = false;
+// Handlers of fork and exit have no argument, so this state is global. It changes only while the process
+// has one thread: until keep_in_this_process(), and after the server's threads have ended.
+ExitCleanup *current = nullptr;
+pid_t owner = -1;  // the process that runs the cleanup; -1: none
+bool owner_is_final = false;
 
 void after_fork_in_parent() {
-  if (current != nullptr && !settled) owner = -1;
+  if (current != nullptr && !owner_is_final) owner = -1;
 }
 
 void after_fork_in_child() {
-  if (current != nullptr && !settled) owner = getpid();
+  if (current != nullptr && !owner_is_final) owner = getpid();
 }
 
 void at_exit() {
-  if (current != nullptr) current->execute();
+  if (current != nullptr) current->run();
 }
 
-// Once. The exit handler comes after the TLS library's own, so that it runs before it. Both are
-// withdrawn by the C library when this module is unloaded.
+// Exit handlers run in reverse order: this one must be installed after the TLS library's, which the
+// cleanup needs. The C library removes both handlers when this module is unloaded.
 void install_handlers() {
   static const bool done = [] {
     pthread_atfork(nullptr, after_fork_in_parent, after_fork_in_child);
@@ -42,25 +42,25 @@ void install_handlers() {
 
 }  // namespace
 
-LastWill::LastWill(std::function<void()> act) : act_(std::move(act)) {
+ExitCleanup::ExitCleanup(std::function<void()> cleanup) : cleanup_(std::move(cleanup)) {
   current = this;
   owner = getpid();
-  settled = false;
+  owner_is_final = false;
   install_handlers();
 }
 
-LastWill::~LastWill() {
+ExitCleanup::~ExitCleanup() {
   if (current == this) current = nullptr;
 }
 
-void LastWill::settle() {
-  settled = true;
+void ExitCleanup::keep_in_this_process() {
+  owner_is_final = true;
   owner = getpid();
 }
 
-void LastWill::execute() {
+void ExitCleanup::run() {
   if (owner != getpid()) return;
-  std::call_once(executed_, act_);
+  std::call_once(once_, cleanup_);
 }
 
 }  // namespace vsphere

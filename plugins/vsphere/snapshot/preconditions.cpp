@@ -24,7 +24,7 @@ std::vector<DiskInfo> choose_disks(const VmInfo &vm, const std::string &wanted,
                                    const util::Log &log) {
   if (!wanted.empty()) {
     const DiskInfo &disk = choose_disk(vm, wanted);
-    if (std::string why = unreadable_because(disk); !why.empty()) {
+    if (std::string why = why_unreadable(disk); !why.empty()) {
       util::fail(ENOTSUP, "disk {} (\"{}\") of virtual machine {} cannot be read: {}", disk.key,
                  disk.label, vm.name, why);
     }
@@ -33,7 +33,7 @@ std::vector<DiskInfo> choose_disks(const VmInfo &vm, const std::string &wanted,
   std::vector<DiskInfo> chosen;
   std::string reasons;
   for (const auto &disk : vm.disks) {
-    std::string why = unreadable_because(disk);
+    std::string why = why_unreadable(disk);
     if (why.empty()) {
       chosen.push_back(disk);
       continue;
@@ -49,13 +49,12 @@ std::vector<DiskInfo> choose_disks(const VmInfo &vm, const std::string &wanted,
   return chosen;
 }
 
-void check_machine(const VmInfo &vm, const std::vector<DiskInfo> &chosen,
-                   const Settings &settings) {
+void check_vm(const VmInfo &vm, const std::vector<DiskInfo> &chosen, const Settings &settings) {
   if (vm.is_template) {
     util::fail(
         ENOTSUP,
-        "virtual machine {} is a template, of which no snapshot can be made: convert it to a "
-        "virtual machine first",
+        "virtual machine {} is a template, which cannot have snapshots: convert it to a virtual "
+        "machine first",
         vm.name);
   }
   if (!vm.tracking_supported) {
@@ -72,8 +71,8 @@ void check_machine(const VmInfo &vm, const std::vector<DiskInfo> &chosen,
   if (chosen.size() > 1 && is_of_one_disk(settings.since)) {
     util::fail(
         EINVAL,
-        "since={}: virtual machine {} has {} disks, each with its own changes; say which with "
-        "disk=, or give @DIRECTORY, with a state file for each",
+        "since={}: virtual machine {} has {} disks, and this is for one of them; say which with "
+        "disk=, or give @DIRECTORY, with a state file for each disk",
         settings.since, vm.name, chosen.size());
   }
 }
@@ -82,13 +81,13 @@ void check_snapshots(const VmInfo &vm, bool chains) {
   if (!vm.snapshots.empty() && (!chains || !vm.tracking_enabled)) {
     util::fail(EBUSY, "virtual machine {} has snapshots ({}): {}", vm.name, names_of(vm.snapshots),
                chains
-                   ? "change tracking is not turned on while there are some; remove them first"
-                   : "its disks are chains of files then, which cannot be read over HTTPS; remove "
-                     "them first, or read one of them: snapshot=current");
+                   ? "change tracking is not turned on while there are snapshots; remove them first"
+                   : "its disks are chains of files, which cannot be read over HTTPS; remove the "
+                     "snapshots first, or read one of them with snapshot=current");
   }
 }
 
-// With an older snapshot, tracking would miss what that one holds.
+// Tracking would miss the changes since an older snapshot.
 void check_tracking_can_begin(const VmInfo &vm) {
   if (!vm.snapshots.empty()) {
     util::fail(EBUSY,
@@ -98,7 +97,8 @@ void check_tracking_can_begin(const VmInfo &vm) {
   }
 }
 
-void check_chains(const VmInfo &vm, const std::vector<DiskInfo> &disks, bool chains, bool ours) {
+void check_chains(const VmInfo &vm, const std::vector<DiskInfo> &disks, bool chains,
+                  bool before_snapshot) {
   if (chains) return;
   for (const auto &disk : disks) {
     if (!disk.has_parent) continue;
@@ -108,7 +108,7 @@ void check_chains(const VmInfo &vm, const std::vector<DiskInfo> &disks, bool cha
                disk.key, vm.name,
                vm.needs_consolidation ? "its disks need consolidation (in vSphere: Snapshots, "
                                         "Consolidate)"
-               : ours                 ? "it is a linked clone, or its disks need consolidation"
+               : before_snapshot      ? "it is a linked clone, or its disks need consolidation"
                                       : "only the machine's oldest snapshot can be read");
   }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What a virtual machine and its disks must be like to be read. What is in the way is told as
-// util::Error, with what to do about it.
+// Checks before the plugin takes a snapshot or turns change tracking on. Each throws util::Error, whose
+// message says what is in the way and what to do about it.
 #pragma once
 
 #include <string>
@@ -13,23 +13,24 @@
 
 namespace vsphere {
 
-// The disks to serve, in the order of the devices: the one that is wanted or, if that is empty, all
-// that can be read; of the others it warns.
+// The disks to serve, in the order of the devices: the wanted one; or, if `wanted` is empty, all that
+// can be read. The others are named in warnings.
 std::vector<DiskInfo> choose_disks(const VmInfo &vm, const std::string &wanted,
                                    const util::Log &log);
 
-// That the machine can have snapshots and change tracking, and that the settings go with it.
-void check_machine(const VmInfo &vm, const std::vector<DiskInfo> &chosen, const Settings &settings);
+// The machine can have snapshots and change tracking, and the settings are possible for it.
+void check_vm(const VmInfo &vm, const std::vector<DiskInfo> &chosen, const Settings &settings);
 
-// That the snapshots it has, of others, are not in the way of one of ours. `chains`: whether disks
-// that are chains of files can be read.
+// The machine's snapshots, which are not of this plugin, allow another one. `chains` here and below:
+// whether the transport can read disks that are chains of files.
 void check_snapshots(const VmInfo &vm, bool chains);
 
-// That change tracking, which is off, can be turned on.
+// Change tracking, which is off, can be turned on.
 void check_tracking_can_begin(const VmInfo &vm);
 
-// That the disks are single files, if chains cannot be read. `ours`: as they are now, before a
-// snapshot of ours; else as they are in somebody else's.
-void check_chains(const VmInfo &vm, const std::vector<DiskInfo> &disks, bool chains, bool ours);
+// The disks are single files, if `chains` is false. `before_snapshot`: they are the machine's, which a
+// snapshot of this plugin will freeze; else they are those of somebody else's snapshot.
+void check_chains(const VmInfo &vm, const std::vector<DiskInfo> &disks, bool chains,
+                  bool before_snapshot);
 
 }  // namespace vsphere

@@ -1,50 +1,42 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The life of our snapshot of a virtual machine.
+// The plugin's own snapshot of a virtual machine, from its creation to its removal, and the removal of
+// what an earlier run has left.
 #pragma once
 
-#include <string>
-#include <vector>
-
-#include "plugins/vsphere/api/client.hpp"
+#include "common/util/log.hpp"
 #include "plugins/vsphere/api/inventory.hpp"
+#include "plugins/vsphere/api/tasks.hpp"
 
 namespace vsphere {
 
-// The name of the snapshots made on this computer, by which a later run knows them: it says that
-// the snapshot is ours, and which computer may still be reading it.
-std::string snapshot_name();
+// Removes snapshots that an earlier run on this computer has left. The RunLock of the machine must be
+// held. Returns whether there was one. Throws util::Error EBUSY if there is a snapshot of another
+// computer.
+bool remove_leftovers(Client &client, TaskRunner &tasks, const VmInfo &vm, const util::Log &log);
 
-// A snapshot of ours: made on this computer, made on another one, or somebody else's.
-enum class Maker { us, our_kin, other };
-Maker maker_of(const std::string &name, const std::string &our_name);
-
-// The snapshot that snapshot= names, which we neither made nor remove: "current" or a moref. Throws
-// util::Error ENOENT with what there is, EBUSY at one of ours: its maker removes it.
-const SnapshotInfo &find_snapshot(const VmInfo &vm, const std::string &wanted);
-
-// Removes what an earlier run on this computer left behind (the RunLock must be held). Throws
-// util::Error EBUSY at a snapshot that is another computer's. Returns true if it removed one.
-bool remove_leftovers(Client &client, const VmInfo &vm, const util::Log &log);
-
-// Our snapshot from its creation to its removal. Not synchronised.
+// One thread at a time.
 class Snapshot {
  public:
-  Snapshot(Client &client, const VmInfo &vm, const util::Log &log)
-      : client_(client), vm_(vm), log_(log) {}
+  // The client and the task runner must outlive it.
+  Snapshot(Client &client, TaskRunner &tasks, const VmInfo &vm, const util::Log &log)
+      : client_(client), tasks_(tasks), vm_(vm), log_(log) {}
 
+  // Returns when it is made. Throws.
   void create(bool quiesce);
-  // Waits for the end of the removal. Nothing to do if there is none. Throws.
+  // Returns when it is removed; also if create() failed and may have made it. Does nothing if there is
+  // none. Throws.
   void remove();
 
   const Ref &ref() const { return ref_; }
 
  private:
   Client &client_;
+  TaskRunner &tasks_;
   const VmInfo vm_;
   const util::Log log_;
-  Ref ref_;
-  bool may_exist_ = false;  // creation was asked for; whether it was done may not be known
+  Ref ref_;                 // empty: none, or not known
+  bool may_exist_ = false;  // its creation was begun
 };
 
 }  // namespace vsphere

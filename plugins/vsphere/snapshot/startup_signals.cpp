@@ -12,37 +12,37 @@ namespace vsphere {
 
 namespace {
 
-volatile sig_atomic_t seen = 0;  // a handler can reach nothing else
+volatile sig_atomic_t received = 0;  // for the signal handler, which has no other argument
 
-extern "C" void note_signal(int number) {
-  seen = number;
+extern "C" void record_signal(int number) {
+  received = number;
 }
 
 }  // namespace
 
-StartSignals::StartSignals() {
-  seen = 0;
-  struct sigaction note {};
-  note.sa_handler = note_signal;
-  note.sa_flags = SA_RESTART;
+StartupSignals::StartupSignals() {
+  received = 0;
+  struct sigaction record {};
+  record.sa_handler = record_signal;
+  record.sa_flags = SA_RESTART;
   for (int i = 0; int number : signals_) {
-    sigaction(number, nullptr, &before_[i]);
-    if (before_[i].sa_handler != SIG_IGN) sigaction(number, &note, nullptr);
+    sigaction(number, nullptr, &former_[i]);
+    if (former_[i].sa_handler != SIG_IGN) sigaction(number, &record, nullptr);
     ++i;
   }
 }
 
-StartSignals::~StartSignals() {
-  for (int i = 0; int number : signals_) sigaction(number, &before_[i++], nullptr);
+StartupSignals::~StartupSignals() {
+  for (int i = 0; int number : signals_) sigaction(number, &former_[i++], nullptr);
 }
 
-void StartSignals::check() const {
-  if (seen == 0 || disregarded_) return;
-  util::fail(EINTR, "told to end by {} before it was ready", strsignal(seen));
+void StartupSignals::check() const {
+  if (received == 0 || disregarded_) return;
+  util::fail(EINTR, "told to end by {} before it was ready", strsignal(received));
 }
 
-// In slices: the handler may have run in another thread, or just before the sleep.
-void StartSignals::sleep(std::chrono::milliseconds time) const {
+// In slices: a signal just before a sleep, or in another thread, does not interrupt it.
+void StartupSignals::sleep(std::chrono::milliseconds time) const {
   using clock = std::chrono::steady_clock;
   constexpr clock::duration slice = std::chrono::milliseconds(50);
   const auto end = clock::now() + time;

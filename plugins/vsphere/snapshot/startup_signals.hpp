@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A signal to end that comes while the server gets ready. nbdkit heeds signals only once it serves; until
-// then they would end the process at once, and leave the snapshot behind.
+// SIGTERM and the like while the server gets ready. nbdkit installs its signal handlers later: until
+// then such a signal would end the process at once and leave the snapshot behind.
 #pragma once
 
 #include <chrono>
@@ -9,27 +9,27 @@
 
 namespace vsphere {
 
-// While it lives SIGTERM, SIGINT and SIGHUP are only noted, unless they are ignored anyway. At most one
-// at a time, and while there is one thread.
-class StartSignals {
+// While it exists, SIGTERM, SIGINT and SIGHUP are only recorded, except those that are ignored. At most
+// one exists at a time, in a process with one thread.
+class StartupSignals {
  public:
-  StartSignals();
-  ~StartSignals();  // back to what was before
-  StartSignals(const StartSignals &) = delete;
-  StartSignals &operator=(const StartSignals &) = delete;
+  StartupSignals();
+  ~StartupSignals();  // restores the former actions
+  StartupSignals(const StartupSignals &) = delete;
+  StartupSignals &operator=(const StartupSignals &) = delete;
 
-  // Throws util::Error EINTR if one has come.
+  // Throws util::Error EINTR if such a signal has come.
   void check() const;
 
-  // Sits a pause out; throws as check() does as soon as one comes.
+  // Waits. Throws as check() does as soon as a signal comes.
   void sleep(std::chrono::milliseconds time) const;
 
-  // From now on neither throws: the start has failed, and what it has made is being removed.
+  // From now on neither function throws: the start has failed and the snapshot is being removed.
   void disregard() { disregarded_ = true; }
 
  private:
   static constexpr int signals_[] = {SIGTERM, SIGINT, SIGHUP};
-  struct sigaction before_[3];
+  struct sigaction former_[3];
   bool disregarded_ = false;
 };
 

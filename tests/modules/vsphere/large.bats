@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# The vsphere plugin and maps of a million areas.
+# The vsphere plugin. A map of a million areas.
 load ../../lib
 load ../../vcenter/vcenter
 load vsphere
@@ -11,10 +11,10 @@ prepare() {
     echo s3cret > pass
 }
 
-# peak NAME: the most memory that a server has had, in KiB.
+# peak NAME: the peak memory of a server, in KiB.
 peak() { awk '/^VmHWM:/ {print $2}' "/proc/$(cat "$1.pid")/status"; }
 
-@test "a delta of a million areas: compact, loaded in seconds, extents at once at any offset" {
+@test "a delta of a million areas takes little memory and time, at any offset" {
     vc --page 256M
     once disk=2000 -- 'nbdinfo --json "$uri"' | /usr/bin/python3 -c '
 import json, sys
@@ -24,7 +24,7 @@ print(json.loads(json.load(sys.stdin)["exports"][0]["description"])["checkpoint"
     serve disk=2000 since="$(cat id)"
     grep -q 'changed 65536000000, 2000000 extents' src.log
     echo "loaded in $((SECONDS - begin)) s, $(peak src) KiB at most"
-    # Most of the time is the simulator's.
+    # The simulator takes most of the time.
     [ $((SECONDS - begin)) -lt 60 ]
     [ "$(peak src)" -lt $((96 * 1024)) ]
     /usr/bin/python3 - "$(uri src)" <<'PY'

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# What the tests of the vsphere plugin against the simulated vCenter share: load ../lib, then
-# load ../vcenter/vcenter, then load vsphere.
+# Functions for the tests of the vsphere plugin with the simulated vCenter. To be loaded after ../../lib
+# and ../../vcenter/vcenter.
 
-# A machine with two disks: 2000 has data at both ends and between, 2001 is small.
+# The files of two disks: one.img has data, holes and data again; two.img is small.
 prepare() {
     random_file one.img 32M 1
     fallocate -p -o 4M -l 12M one.img
@@ -12,13 +12,13 @@ prepare() {
     echo s3cret > pass
 }
 
-# vc ARGUMENTS...: the simulator, with the machine of prepare.
+# vc ARGUMENTS...: starts the simulator with a machine that has the disks of prepare.
 vc() {
     vc_with --vm /Europe/DC0/vm/web/web1=vm-42 --disk 2000=one.img --disk 2001=two.img "$@"
     VM=vm=/Europe/DC0/vm/web/web1
 }
 
-# vc_with ARGUMENTS...: the simulator, with the machines that the arguments name.
+# vc_with ARGUMENTS...: starts the simulator with the machines in the arguments.
 vc_with() {
     start_vcenter vc --page 4M --task-ms 20 "$@"
     SERVER=(server="$(vcenter_fact vc host)" user=administrator@vsphere.local password=+"$PWD/pass"
@@ -26,10 +26,10 @@ vc_with() {
     TRUST=cafile=$(vcenter_fact vc cafile)
 }
 
-# serve ARGUMENTS...: the plugin in the background as src.sock.
+# serve ARGUMENTS...: starts the plugin in the background, on src.sock.
 serve() { start src "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" "$@"; }
 
-# once ARGUMENTS... -- COMMAND: the plugin under --run.
+# once ARGUMENTS... -- COMMAND: runs the plugin with --run COMMAND.
 once() {
     local arguments=()
     while [ "$1" != -- ]; do arguments+=("$1"); shift; done
@@ -37,10 +37,13 @@ once() {
 }
 
 state() { control vc state; }
-# of EXPRESSION: of the simulator's state s, and its VM v.
+# of EXPRESSION: prints a Python expression of the simulator's state s and the machine v.
 of() { state | /usr/bin/python3 -c "import json, sys; s = json.load(sys.stdin); v = s['vms']['vm-42']; print($1)"; }
 no_snapshot() { [ "$(of "len(v['snapshots'])")" = 0 ]; }
-clean() { no_snapshot && [ "$(of "s['sessions']")" = 0 ]; }
+clean() {
+    no_snapshot || return 1
+    [ "$(of "s['sessions']")" = 0 ]
+}
 
 map() { nbdinfo --map "$1" | awk '{print $1, $2, $3}'; }
 
@@ -56,7 +59,8 @@ state_file() {
     echo "{\"nbdkit-replicate\":1,\"checkpoint\":\"$2\",\"source\":\"vsphere\",\"vm\":\"${3:-vm-42}\",\"disk\":${4:-2000},\"size\":${5:-33554432},\"owed\":[]}" > "$1"
 }
 
-# fails TEXT ARGUMENTS...: the plugin does not start, says TEXT in one line, leaves nothing behind.
+# fails TEXT ARGUMENTS...: the plugin does not start, gives one line of error with TEXT in it, and leaves no
+# snapshot and no session.
 fails() {
     local text=$1
     shift
@@ -65,7 +69,7 @@ fails() {
     clean
 }
 
-# nothing_left [NAME]: no machine of the simulator has a snapshot of ours.
+# nothing_left [NAME]: no machine of the simulator has a snapshot of this plugin.
 nothing_left() {
     control "${1:-vc}" state | /usr/bin/python3 -c '
 import json, sys
@@ -74,7 +78,7 @@ left = [(moref, one["name"]) for moref, vm in json.load(sys.stdin)["vms"].items(
 if left: sys.exit(f"left behind: {left}")'
 }
 
-# Whatever a test does, nothing of ours is left in the simulator after it.
+# After each test no snapshot of this plugin may be left.
 teardown() {
     local pid_file status=0
     for pid_file in "$BATS_TEST_TMPDIR"/*.pid; do

@@ -20,13 +20,13 @@ Datastore::Datastore(const Endpoint &endpoint, const Credentials &credentials,
     : policy_(policy),
       log_(log),
       pool_(endpoint, connections),
-      session_(endpoint.host, credentials, log) {}
+      login_(endpoint.host, credentials, log) {}
 
 HttpResponse Datastore::get(const DatastorePath &file, HttpRequest request) {
   request.path = folder_url(file);
   return get_with_retries(policy_, log_, file, pool_.endpoint().host, request, [&] {
     HttpPool::Lease lease(pool_);
-    return session_.send(lease.http(), request);
+    return login_.send(lease.http(), request);
   });
 }
 

@@ -9,10 +9,10 @@
 #include <string>
 
 #include "common/util/log.hpp"
-#include "plugins/vsphere/http/login_session.hpp"
 #include "plugins/vsphere/http/pool.hpp"
 #include "plugins/vsphere/http/retry.hpp"
 #include "plugins/vsphere/transport/https/datastore_path.hpp"
+#include "plugins/vsphere/transport/https/login_session.hpp"
 
 namespace vsphere {
 
@@ -34,8 +34,8 @@ class Datastore {
   // Closes all idle connections, before a fork. No read may be in progress.
   void disconnect() { pool_.disconnect(); }
 
-  LoginSession &session() { return session_; }
-  const LoginSession &session() const { return session_; }
+  LoginSession &login() { return login_; }
+  const LoginSession &login() const { return login_; }
 
  private:
   HttpResponse get(const DatastorePath &file, HttpRequest request);
@@ -43,7 +43,7 @@ class Datastore {
   const RetryPolicy policy_;
   const util::Log log_;
   HttpPool pool_;
-  LoginSession session_;
+  LoginSession login_;
 };
 
 }  // namespace vsphere

@@ -15,8 +15,8 @@ std::string describe_failure(const std::string &host, std::span<std::byte> buffe
 
 }  // namespace
 
-HttpsDisk::HttpsDisk(Routes routes, TicketOffice &tickets, const DatastorePath &file, uint64_t size,
-                     const util::Log &log)
+HttpsDisk::HttpsDisk(Routes routes, ServiceTickets &tickets, const DatastorePath &file,
+                     uint64_t size, const util::Log &log)
     : routes_(std::move(routes)),
       tickets_(tickets),
       file_(file),

@@ -26,7 +26,7 @@ class HttpsDisk : public DiskReader {
   };
 
   // The datastore and the tickets must outlive it.
-  HttpsDisk(Routes routes, TicketOffice &tickets, const DatastorePath &file, uint64_t size,
+  HttpsDisk(Routes routes, ServiceTickets &tickets, const DatastorePath &file, uint64_t size,
             const util::Log &log);
 
   uint64_t size() const override { return size_; }
@@ -41,7 +41,7 @@ class HttpsDisk : public DiskReader {
   bool read_from_host(std::span<std::byte> buffer, uint64_t offset);
 
   const Routes routes_;
-  TicketOffice &tickets_;
+  ServiceTickets &tickets_;
   const DatastorePath file_;
   const uint64_t size_;  // bytes
   const util::Log log_;

@@ -27,7 +27,7 @@ std::string host_url(const std::string &host, const DatastorePath &file) {
   return "https://" + host + path_on_host(file);
 }
 
-EsxiHostFile::EsxiHostFile(HttpPool &pool, TicketOffice &tickets, const DatastorePath &file,
+EsxiHostFile::EsxiHostFile(HttpPool &pool, ServiceTickets &tickets, const DatastorePath &file,
                            const Ticket &ticket, const RetryPolicy &policy, const util::Log &log)
     : pool_(pool),
       tickets_(tickets),

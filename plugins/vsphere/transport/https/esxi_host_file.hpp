@@ -26,7 +26,7 @@ std::string host_url(const std::string &host, const DatastorePath &file);
 class EsxiHostFile {
  public:
   // The pool (of connections to that host) and the tickets must outlive it. `ticket` is for host_url().
-  EsxiHostFile(HttpPool &pool, TicketOffice &tickets, const DatastorePath &file,
+  EsxiHostFile(HttpPool &pool, ServiceTickets &tickets, const DatastorePath &file,
                const Ticket &ticket, const RetryPolicy &policy, const util::Log &log);
 
   void disconnect() { pool_.disconnect(); }  // closes idle connections, before a fork
@@ -48,7 +48,7 @@ class EsxiHostFile {
   std::string ticket_other_than(const std::string &refused) ABSL_LOCKS_EXCLUDED(mutex_);
 
   HttpPool &pool_;
-  TicketOffice &tickets_;
+  ServiceTickets &tickets_;
   const DatastorePath file_;
   const std::string url_;
   const RetryPolicy policy_;

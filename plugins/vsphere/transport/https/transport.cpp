@@ -29,7 +29,7 @@ HttpsTransport::HttpsTransport(const Endpoint &endpoint, const Credentials &cred
       connections_(connections),
       log_(log),
       datastore_(endpoint, credentials, policy, connections, log),
-      tickets_(endpoint, credentials, policy, datastore_.session(), log) {}
+      tickets_(endpoint, credentials, policy, datastore_.login(), log) {}
 
 std::unique_ptr<DiskReader> HttpsTransport::open(const DiskPlace &place) {
   const uint64_t capacity = place.info.capacity;

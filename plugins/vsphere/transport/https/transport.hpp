@@ -27,7 +27,7 @@ class HttpsTransport : public Transport {
   std::unique_ptr<DiskReader> open(const DiskPlace &place) override;
   bool reads_chains() const override { return false; }
   std::string description() const override;
-  std::string session() const override { return datastore_.session().cookie(); }
+  std::string session() const override { return datastore_.login().session(); }
 
  private:
   std::unique_ptr<EsxiHostFile> find_host(const DiskPlace &place, const DatastorePath &file,
@@ -42,7 +42,7 @@ class HttpsTransport : public Transport {
   const unsigned connections_;
   const util::Log log_;
   Datastore datastore_;
-  TicketOffice tickets_;
+  ServiceTickets tickets_;
   std::list<HttpPool>
       host_pools_;           // by host: the machine may move between the opening of two disks
   std::string unreachable_;  // a host that is not tried again for the next disk

@@ -8,7 +8,7 @@
 #include <optional>
 #include <utility>
 
-#include "plugins/vsphere/http/connection.hpp"
+#include "plugins/vsphere/http/error.hpp"
 #include "plugins/vsphere/transport/vddk/abi.hpp"
 #include "plugins/vsphere/transport/vddk/worker/worker.hpp"
 

@@ -5,14 +5,14 @@
 #include "common/extents/range_set.hpp"
 #include "common/util/error.hpp"
 #include "plugins/vsphere/changes/changed_areas.hpp"
+#include "plugins/vsphere/changes/extent_maps.hpp"
 
 using namespace vsphere;
-using extents::Extent;
 using extents::Range;
 
 namespace {
 
-// A server that knows `areas` and describes at most `length` bytes and `most` areas in an answer.
+// The answer of a server whose disk has `areas`: at most `length` bytes and `most` areas of it.
 AreaPage page_of(const std::vector<Range> &areas, uint64_t capacity, uint64_t start,
                  uint64_t length, size_t most) {
   AreaPage page{start, std::min(length, capacity - start), {}};
@@ -35,7 +35,7 @@ void refuses(uint64_t capacity, const AreaPage &page, const char *why) {
 
 }  // namespace
 
-TEST_CASE("pages are asked for until the disk is covered, also across empty ones") {
+TEST_CASE("pages are queried until the disk is covered, also across pages without areas") {
   std::vector<uint64_t> asked;
   auto areas = all_areas(400, [&](uint64_t start) {
     asked.push_back(start);
@@ -48,11 +48,11 @@ TEST_CASE("pages are asked for until the disk is covered, also across empty ones
   CHECK(areas == std::vector<Range>{{0, 10}, {390, 10}});
 }
 
-TEST_CASE("a disk without bytes is not asked about") {
+TEST_CASE("an empty disk is not queried") {
   CHECK(all_areas(0, [](uint64_t) -> AreaPage { throw std::logic_error("asked"); }).empty());
 }
 
-TEST_CASE("a page that cannot be trusted is refused") {
+TEST_CASE("an invalid page is refused") {
   refuses(100, {10, 90, {}}, "does not begin");
   refuses(100, {0, 0, {}}, "covers nothing");
   refuses(100, {0, 101, {}}, "beyond the disk");
@@ -63,7 +63,7 @@ TEST_CASE("a page that cannot be trusted is refused") {
   refuses(100, {0, 100, {{10, UINT64_MAX - 5}}}, "outside");
 }
 
-TEST_CASE("random areas come through random pages unharmed") {
+TEST_CASE("random areas are the same when they come in random pages") {
   std::mt19937_64 random(20260821);
   auto below = [&](uint64_t n) { return random() % n; };
   for (int round = 0; round < 300; ++round) {
@@ -80,11 +80,11 @@ TEST_CASE("random areas come through random pages unharmed") {
       return page_of(areas, capacity, start, (1 + below(200)) * block, 1 + below(20));
     });
     REQUIRE(found == areas);
-    REQUIRE(bytes_of(found) == truth.bytes());
+    REQUIRE(total_length(found) == truth.bytes());
   }
 }
 
-TEST_CASE("an answer is parsed") {
+TEST_CASE("a DiskChangeInfo is parsed") {
   pugi::xml_document document;
   REQUIRE(document.load_string(
       "<returnval><startOffset>33554432</startOffset><length>16777216</length>"
@@ -96,26 +96,4 @@ TEST_CASE("an answer is parsed") {
   CHECK(page.areas == std::vector<Range>{{33554432, 131072}, {34000896, 65536}});
   REQUIRE(document.load_string("<returnval><startOffset>0</startOffset></returnval>"));
   CHECK_THROWS_AS(parse_area_page(document.first_child()), util::Error);
-}
-
-TEST_CASE("the full map: allocated is data, all else a hole that reads as zeroes") {
-  CHECK(full_map(100, {{{10, 20}}}).slice({0, 100}) ==
-        std::vector<Extent>{{0, 10, 3}, {10, 20, 0}, {30, 70, 3}});
-  CHECK(full_map(100, std::nullopt).slice({0, 100}) == std::vector<Extent>{{0, 100, 0}});
-}
-
-TEST_CASE("the delta map: changed and gone is zero, unchanged is not in this layer") {
-  CHECK(delta_map(100, {{0, 20}, {50, 10}}, {{{10, 45}}}).slice({0, 100}) ==
-        std::vector<Extent>{
-            {0, 10, 3}, {10, 10, 0}, {20, 30, 1}, {50, 5, 0}, {55, 5, 3}, {60, 40, 1}});
-  // What is allocated is not known: changed is data.
-  CHECK(delta_map(100, {{0, 20}}, std::nullopt).slice({0, 100}) ==
-        std::vector<Extent>{{0, 20, 0}, {20, 80, 1}});
-  CHECK(delta_map(100, {}, std::nullopt).slice({0, 100}) == std::vector<Extent>{{0, 100, 1}});
-}
-
-TEST_CASE("the epoch of a changeId is all before the last slash") {
-  CHECK(epoch_of("52 de c0 d9 b9 43 9d 10-61 d5 4c 1b e9 7b 65 63/81") ==
-        "52 de c0 d9 b9 43 9d 10-61 d5 4c 1b e9 7b 65 63");
-  for (const char *bad : {"", "*", "abc", "abc/", "/"}) CHECK(epoch_of(bad).empty());
 }

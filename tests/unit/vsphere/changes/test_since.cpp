@@ -9,7 +9,7 @@
 using namespace vsphere;
 using replication::State;
 
-TEST_CASE("nothing is known without since, and a changeId is of one disk") {
+TEST_CASE("without since= nothing is known; a changeId applies to one disk") {
   CHECK_FALSE(is_of_one_disk(""));
   CHECK(since_of("", "vm-1", 2000).change_id.empty());
   CHECK(is_of_one_disk("aa/2"));
@@ -46,4 +46,10 @@ TEST_CASE("a directory has a state for each disk") {
   CHECK(since_of(since, "vm-1", 2001).change_id == "aa/2001");
   CHECK(since_of(since, "vm-1", 2002).change_id.empty());
   CHECK_THROWS_WITH(since_of(since, "vm-2", 2000), Catch::Contains("vm-2"));
+}
+
+TEST_CASE("the epoch of a changeId is everything before the last slash") {
+  CHECK(epoch_of("52 de c0 d9 b9 43 9d 10-61 d5 4c 1b e9 7b 65 63/81") ==
+        "52 de c0 d9 b9 43 9d 10-61 d5 4c 1b e9 7b 65 63");
+  for (const char *bad : {"", "*", "abc", "abc/", "/"}) CHECK(epoch_of(bad).empty());
 }

@@ -2,9 +2,8 @@
 #include <catch2/catch.hpp>
 #include <cerrno>
 
-#include "plugins/vsphere/api/fault.hpp"
+#include "plugins/vsphere/api/fault_error.hpp"
 #include "plugins/vsphere/changes/tracking.hpp"
-#include "plugins/vsphere/vm_session.hpp"
 
 using namespace vsphere;
 using extents::Extent;
@@ -25,7 +24,7 @@ struct Run {
     disk.change_id = "aa/5";
   }
 
-  Tracked load() {
+  LoadedMap load() {
     util::Log log([&](util::Level level, const std::string &text) {
       if (level == util::Level::warning) warnings.push_back(text);
     });
@@ -33,7 +32,7 @@ struct Run {
         disk, since, fail_on_reset,
         [&](const std::string &id) -> std::vector<Range> {
           const std::string &fault = id == "*" ? allocated_fault : since_fault;
-          if (!fault.empty()) throw explain({fault, "", "", {}}, "query");
+          if (!fault.empty()) throw fault_error({fault, "", "", {}}, "query");
           return id == "*" ? std::vector<Range>{{0, 50}} : std::vector<Range>{{40, 20}};
         },
         log);
@@ -63,7 +62,7 @@ TEST_CASE("since a changeId the map is a delta") {
   CHECK(run.load().changed == 20);
 }
 
-TEST_CASE("where the changes are not known, the whole disk is in the delta or the run fails") {
+TEST_CASE("if the changes are not known, the map is full, or loading it fails with on-reset=fail") {
   auto check = [](Run run, const char *why) {
     CHECK(run.map() == full);
     REQUIRE(run.warnings.size() == 1);
@@ -87,14 +86,14 @@ TEST_CASE("where the changes are not known, the whole disk is in the delta or th
   check(refused, "FileFault");
 }
 
-TEST_CASE("other faults of the query are no reason to copy everything") {
+TEST_CASE("other faults of the query go to the caller") {
   Run run;
   run.since.change_id = "aa/2";
   run.since_fault = "NoPermission";
   CHECK_THROWS_AS(run.load(), FaultError);
 }
 
-TEST_CASE("where the allocation is not known, nothing is called a hole") {
+TEST_CASE("if the allocation is not known, nothing that may have changed is a hole") {
   Run run;
   run.allocated_fault = "FileFault";
   CHECK(run.map() == std::vector<Extent>{{0, 100, 0}});
@@ -103,18 +102,4 @@ TEST_CASE("where the allocation is not known, nothing is called a hole") {
   CHECK(run.map() == std::vector<Extent>{{0, 40, 1}, {40, 20, 0}, {60, 40, 1}});
   run.allocated_fault = "NoPermission";
   CHECK_THROWS_AS(run.load(), FaultError);
-}
-
-TEST_CASE("a fault that may pass is waited for, not for ever") {
-  RetryPolicy policy;
-  policy.sleep = [](std::chrono::milliseconds) {};
-  unsigned failures = 0;
-  auto query = [&]() -> AreaPage {
-    if (failures-- > 0) throw explain({"SystemError", "", "", {}}, "query");
-    return {0, 50, {}};
-  };
-  failures = 3;
-  CHECK(patiently(policy, {}, query).length == 50);
-  failures = 4;
-  CHECK_THROWS_AS(patiently(policy, {}, query), FaultError);
 }

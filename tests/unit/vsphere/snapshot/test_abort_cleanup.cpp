@@ -20,7 +20,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// What a child has said before it ended by SIGABRT.
+// What a child has written before SIGABRT ended it.
 std::string aborted(const std::function<void(const std::function<void(const char *)> &say)> &f) {
   int pipe_fds[2];
   REQUIRE(pipe(pipe_fds) == 0);
@@ -45,9 +45,9 @@ std::string aborted(const std::function<void(const std::function<void(const char
 
 }  // namespace
 
-TEST_CASE("what has to be done is done before an abort ends the process") {
+TEST_CASE("the cleanup runs before SIGABRT ends the process") {
   CHECK(aborted([](auto &say) {
-          AbortWatch watch(
+          AbortCleanup abort_cleanup(
               [&] {
                 std::this_thread::sleep_for(50ms);
                 say("x");
@@ -55,17 +55,17 @@ TEST_CASE("what has to be done is done before an abort ends the process") {
               60s);
           std::abort();
         }) == "x");
-  // From outside too, and on a thread that knows of nothing.
+  // Also if another process, or another thread, sends the signal.
   CHECK(aborted([](auto &say) {
-          AbortWatch watch([&] { say("x"); }, 60s);
+          AbortCleanup abort_cleanup([&] { say("x"); }, 60s);
           std::thread([] { kill(getpid(), SIGABRT); }).join();
           for (;;) pause();
         }) == "x");
 }
 
-TEST_CASE("several threads that abort wait for the same") {
+TEST_CASE("several threads that abort wait for one cleanup") {
   CHECK(aborted([](auto &say) {
-          AbortWatch watch(
+          AbortCleanup abort_cleanup(
               [&] {
                 std::this_thread::sleep_for(100ms);
                 say("x");
@@ -76,11 +76,11 @@ TEST_CASE("several threads that abort wait for the same") {
         }) == "x");
 }
 
-TEST_CASE("an abort is not waited for for ever, and one that nobody watches not at all") {
+TEST_CASE("an abort does not wait beyond the deadline, nor after the object is destroyed") {
   std::mutex never;
   CHECK(aborted([&](auto &say) {
           never.lock();
-          AbortWatch watch(
+          AbortCleanup abort_cleanup(
               [&] {
                 std::lock_guard wait(never);
                 say("x");
@@ -90,25 +90,25 @@ TEST_CASE("an abort is not waited for for ever, and one that nobody watches not 
         }) == "");
   CHECK(aborted([](auto &say) {
           {
-            AbortWatch watch([&] { say("x"); }, 60s);
+            AbortCleanup abort_cleanup([&] { say("x"); }, 60s);
           }
           std::abort();
         }) == "");
 }
 
-TEST_CASE("an abort waits for a will that is being executed") {
+TEST_CASE("an abort waits for an exit cleanup that is running") {
   CHECK(aborted([](auto &say) {
-          LastWill will([&] {
+          ExitCleanup cleanup([&] {
             say("a");
             std::this_thread::sleep_for(200ms);
             say("b");
           });
-          AbortWatch watch([&] { will.execute(); }, 60s);
+          AbortCleanup abort_cleanup([&] { cleanup.run(); }, 60s);
           std::thread other([] {
             std::this_thread::sleep_for(50ms);
             std::abort();
           });
-          will.execute();
+          cleanup.run();
           for (;;) pause();
         }) == "ab");
 }

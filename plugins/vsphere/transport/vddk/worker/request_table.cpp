@@ -3,7 +3,7 @@
 
 #include <cerrno>
 
-#include "plugins/vsphere/http/connection.hpp"
+#include "plugins/vsphere/http/error.hpp"
 
 namespace vsphere::vddk {
 

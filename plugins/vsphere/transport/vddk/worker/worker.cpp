@@ -4,7 +4,7 @@
 #include <cerrno>
 
 #include "common/util/file.hpp"
-#include "plugins/vsphere/http/connection.hpp"
+#include "plugins/vsphere/http/error.hpp"
 #include "plugins/vsphere/transport/vddk/worker/open_disk.hpp"
 
 namespace vsphere::vddk {

@@ -5,7 +5,7 @@
 #include <string>
 #include <thread>
 
-#include "plugins/vsphere/http/connection.hpp"
+#include "plugins/vsphere/http/error.hpp"
 #include "plugins/vsphere/transport/vddk/worker/request_table.hpp"
 
 using namespace vsphere;

@@ -8,32 +8,31 @@
 
 #include "common/util/log.hpp"
 #include "common/util/mutex.hpp"
+#include "plugins/vsphere/api/service_tickets.hpp"
 #include "plugins/vsphere/http/connection.hpp"
 
 namespace vsphere {
 
 // May be used from any thread. One thread logs in at a time; the others wait for its session. The
 // mutex is never held while data moves.
-class LoginSession {
+class LoginSession : public SharedSession {
  public:
   // `host` is for messages. The credentials must outlive the session.
   LoginSession(std::string host, const Credentials &credentials, const util::Log &log);
 
   // Sends a request with the cookie of the session. Logs in first if there is no session, or again if
   // it has expired. The response may have any status. Throws TransportError.
-  HttpResponse send(Http &http, const HttpRequest &request);
+  HttpResponse send(HttpConnection &http, const HttpRequest &request);
 
-  // The session, to log out of or to use for the server's API; empty if there is none.
-  std::string cookie() const ABSL_LOCKS_EXCLUDED(mutex_);
+  std::string session() const override ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Replaces the session `old` by one that the server's API began. Returns false if `old` is no longer
-  // the current session.
-  bool replace(const std::string &old, const std::string &cookie) ABSL_LOCKS_EXCLUDED(mutex_);
+  bool replace_session(const std::string &old, const std::string &session) override
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   std::string cookie_or_turn() ABSL_LOCKS_EXCLUDED(mutex_);
   void forget(const std::string &cookie) ABSL_LOCKS_EXCLUDED(mutex_);
-  HttpResponse log_in(Http &http, HttpRequest request);
+  HttpResponse log_in(HttpConnection &http, HttpRequest request);
   bool end_turn(const HttpResponse *response) ABSL_LOCKS_EXCLUDED(mutex_);
 
   const std::string host_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "plugins/vsphere/http/login_session.hpp"
+#include "plugins/vsphere/transport/https/login_session.hpp"
 
 #include <cerrno>
 #include <utility>
@@ -23,19 +23,19 @@ std::string joined(const std::vector<std::string> &cookies) {
 LoginSession::LoginSession(std::string host, const Credentials &credentials, const util::Log &log)
     : host_(std::move(host)), credentials_(credentials), log_(log) {}
 
-std::string LoginSession::cookie() const {
+std::string LoginSession::session() const {
   util::MutexLock lock(mutex_);
   return cookie_;
 }
 
-bool LoginSession::replace(const std::string &old, const std::string &cookie) {
+bool LoginSession::replace_session(const std::string &old, const std::string &session) {
   util::MutexLock lock(mutex_);
   if (cookie_ != old) return false;
-  cookie_ = cookie;
+  cookie_ = session;
   return true;
 }
 
-HttpResponse LoginSession::send(Http &http, const HttpRequest &request) {
+HttpResponse LoginSession::send(HttpConnection &http, const HttpRequest &request) {
   for (;;) {
     std::string cookie = cookie_or_turn();
     if (cookie.empty()) return log_in(http, request);
@@ -64,7 +64,7 @@ void LoginSession::forget(const std::string &cookie) {
   log_.info("the session with {} has expired: logging in again", host_);
 }
 
-HttpResponse LoginSession::log_in(Http &http, HttpRequest request) {
+HttpResponse LoginSession::log_in(HttpConnection &http, HttpRequest request) {
   request.basic = &credentials_;
   HttpResponse response;
   try {

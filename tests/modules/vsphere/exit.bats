@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# The vsphere plugin. However nbdkit ends, the snapshot is removed.
+load ../../lib
+load ../../vcenter/vcenter
+load vsphere
+
+reading() { [ "$(of "s['folder']['requests']")" -gt 5 ]; }
+
+# nbdkit 1.32 waits for clients that are connected but send nothing.
+@test "SIGTERM while a client reads, SIGINT without a client" {
+    vc --delay-ms 100
+    serve disk=2000 connections=1
+    timeout 60 nbdcopy --request-size=65536 "$(uri src)" null: 2> client.log 3>&- &
+    until_true 20 reading
+    stop src
+    clean
+    wait $! || true
+
+    serve
+    stop src INT
+    clean
+}
+
+@test "as a daemon: the child removes the snapshot, not its parent" {
+    vc
+    nbdkit -U "$PWD/src.sock" -P src.pid "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" disk=2000 3>&-
+    [ "$(of "len(v['snapshots'])")" = 1 ]
+    nbdcopy "$(uri src)" out.img
+    same one.img out.img
+    stop src
+    clean
+}
+
+@test "another module fails to get ready" {
+    vc
+    refuses "" timeout 60 nbdkit -U - --filter=log "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" \
+        logfile=/nonexistent/log --run true
+    clean
+}
+
+@test "kill -9: the next run removes the snapshot first" {
+    vc
+    serve disk=2000
+    stop src KILL
+    [ "$(of "len(v['snapshots'])")" = 1 ]
+    serve disk=2000
+    grep -q 'removing the snapshot .* that an earlier run left' src.log
+    [ "$(of "len(v['snapshots'])")" = 1 ]
+    nbdcopy "$(uri src)" out.img
+    same one.img out.img
+    stop src
+    no_snapshot
+}
+
+@test "SIGABRT, which a client that disconnects may cause: the snapshot is removed first" {
+    vc --delay-ms 50
+    serve disk=2000 retry-delay=0.05
+    nbdcopy --request-size=65536 "$(uri src)" null: 2> client.log 3>&- &
+    local client=$!
+    until_true 20 grep -q 'vsphere: pread count=65536 offset=[1-9]' src.log
+    stop src ABRT
+    wait $client || true
+    grep -q 'warning: nbdkit is being aborted; the snapshot is removed first' src.log
+    clean
+    # The next run finds no snapshot.
+    serve disk=2000
+    must_fail grep -q 'an earlier run left' src.log
+    nbdcopy "$(uri src)" out.img
+    same one.img out.img
+}
+
+# nbdkit 1.32 fails an assertion if a client disconnects while several threads answer it.
+@test "a client disconnects without having read its answers" {
+    vc
+    serve disk=2000
+    /usr/bin/python3 -c '
+import nbd, signal, sys
+h = nbd.NBD()
+h.connect_uri(sys.argv[1])
+for i in range(16): h.aio_pread(nbd.Buffer(1 << 20), i << 20)
+while h.aio_get_direction() & nbd.AIO_DIRECTION_WRITE: h.aio_notify_write()
+signal.pause()' "$(uri src)" 3>&- &
+    local client=$!
+    until_true 20 eval '[ "$(grep -c "vsphere: pread" src.log)" = 16 ]'
+    # All data that these requests ask for has been read.
+    until_true 20 eval '[ "$(of "s[\"folder\"][\"bytes\"]")" -ge $((4 << 20)) ]'
+    kill -KILL $client
+    wait $client || true
+    stop src
+    clean
+}
+
+under_way() { [ "$(of "s['folder']['requests']")" -gt 3 ]; }
+
+@test "a client is killed in the middle of a copy" {
+    vc --delay-ms 50
+    # One thread a connection: with several nbdkit 1.32 may abort.
+    start src -t 1 "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" disk=2000 connections=2
+    nbdcopy --request-size=65536 "$(uri src)" null: 2> client.log 3>&- &
+    local client=$!
+    until_true 20 under_way
+    kill -KILL $client
+    wait $client || true
+    nbdcopy "$(uri src)" out.img
+    same one.img out.img
+    stop src
+    clean
+}

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# The vsphere plugin. What must be true of a machine and its disks before a snapshot is taken.
+load ../../lib
+load ../../vcenter/vcenter
+load vsphere
+
+@test "change tracking is off: an error, unless enable-cbt=yes turns it on" {
+    vc --no-cbt
+    fails 'enable-cbt=yes turns it on' "${SERVER[@]}" "$TRUST" "$VM"
+    [ "$(of "v['taken']")" = 0 ]
+    once disk=2000 enable-cbt=yes -- 'nbdcopy "$uri" out.img'
+    same one.img out.img
+    [ "$(of "v['cbt']")" = True ]
+    once disk=2000 -- 'nbdinfo --size "$uri"'
+    clean
+}
+
+@test "a machine with a snapshot of somebody else is refused, and the snapshot stays" {
+    vc --no-cbt
+    soap_login vc
+    soap_snapshot vc vm-42
+    for cbt in 0 1; do
+        control vc "cbt?on=$cbt"
+        refuses 'has snapshots ("test")' timeout 60 nbdkit -U - "$VSPHERE" "${SERVER[@]}" "$TRUST" \
+            "$VM" enable-cbt=yes --run true
+        [ "$(of "int(v['cbt'])")" = "$cbt" ]
+        [ "$(of "len(v['snapshots'])")" = 1 ]
+    done
+}
+
+# left_out REASON: disk 2001 is refused with that reason, and left out if no disk= is given.
+left_out() {
+    fails "disk 2001 (\"Hard disk 2\") of virtual machine web1 cannot be read: $1" \
+        "${SERVER[@]}" "$TRUST" "$VM" disk=2001
+    once -- 'nbdinfo --list "$uri"' > exports 2> warning
+    [ "$(grep -c '^export=' exports)" = 1 ]
+    grep -q "warning: disk 2001 .* is left out: $1" warning
+    clean
+}
+
+@test "independent, raw and shared disks are refused, and left out where all are served" {
+    vc
+    for mode in independent_persistent independent_nonpersistent; do
+        control vc "mode?disk=2001&mode=$mode"
+        left_out 'it is an independent disk'
+    done
+    control vc 'mode?disk=2001&mode=persistent'
+    control vc 'backing?disk=2001&rdm=physicalMode'
+    left_out 'it is a raw device mapping in physical mode'
+    control vc 'backing?disk=2001&rdm=virtualMode'
+    left_out 'it is a raw device mapping: its data is not in a file'
+    control vc 'backing?disk=2001&sharing=sharingMultiWriter'
+    left_out 'it is shared with other virtual machines (multi-writer)'
+    control vc 'backing?disk=2001&sharing=sharingNone'
+    for sharing in physicalSharing virtualSharing; do
+        control vc "bus?sharing=$sharing"
+        fails "shares the SCSI bus with other virtual machines ($sharing)" "${SERVER[@]}" "$TRUST" "$VM"
+    done
+    control vc 'bus?sharing=noSharing'
+    once disk=2001 -- 'nbdinfo --size "$uri"'
+}
+
+@test "a template is refused" {
+    vc
+    control vc 'template?on=1'
+    fails 'web1 is a template' "${SERVER[@]}" "$TRUST" "$VM"
+    [ "$(of "v['taken']")" = 0 ]
+}

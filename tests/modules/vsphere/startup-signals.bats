@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# The vsphere plugin. A signal before nbdkit is ready: it ends, and leaves no snapshot.
+load ../../lib
+load ../../vcenter/vcenter
+load vsphere
+
+# told_to_end SIGNAL TEXT ARGUMENTS...: starts nbdkit and sends it SIGNAL when it has logged TEXT, before it
+# is ready. It must end soon with an error, and leave no snapshot and no session.
+told_to_end() {
+    local signal=$1 text=$2 pid status=0
+    shift 2
+    # A shell makes background processes ignore SIGINT.
+    env --default-signal=INT nbdkit -fv -U early.sock "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" \
+        disk=2000 "$@" > early.log 2>&1 3>&- &
+    pid=$!
+    echo $pid > early.pid
+    until_true 30 grep -q "$text" early.log || { cat early.log; return 1; }
+    kill "-$signal" $pid
+    until_true 20 gone $pid || { cat early.log; return 1; }
+    wait $pid || status=$?
+    cat early.log
+    [ "$status" = 1 ]
+    grep -q 'nbdkit: error: told to end by .* before it was ready' early.log
+    control vc nofault
+    clean
+}
+
+@test "SIGTERM and SIGINT end a pause before a retry" {
+    vc
+    control vc 'fault?where=FindByInventoryPath&kind=503'
+    told_to_end TERM 'status 503; retry 1 of 3 in 60000 ms' retry-delay=60
+    control vc 'fault?where=CreateSnapshot_Task&kind=TaskInProgress'
+    told_to_end INT 'busy with another task.* retry 1 of 3 in 60000 ms' retry-delay=60
+    [ "$(of "v['taken']")" = 0 ]
+    control vc 'fault?where=QueryChangedDiskAreas&kind=SystemError&after=3'
+    told_to_end TERM 'SystemError.* retry 1 of 3 in 60000 ms' retry-delay=60
+    control vc 'fault?where=flat&kind=503'
+    told_to_end INT 'reading .*status 503.* retry 1 of 3 in 60000 ms' retry-delay=60
+    [ "$(of "v['taken']")" = 2 ]
+}
+
+@test "SIGTERM while the snapshot is created: it is waited for and removed" {
+    vc --task-ms 3000
+    # The first requests are about the machine, the fourth is about the task.
+    control vc 'fault?where=RetrievePropertiesEx&kind=503&after=3'
+    told_to_end TERM 'RetrievePropertiesEx.*status 503; retry 1 of 3 in 60000 ms' retry-delay=60
+    [ "$(of "v['taken']")" = 1 ]
+    told_to_end TERM 'creating a snapshot of vm-42: [0-9]* %'
+    [ "$(of "v['taken']")" = 2 ]
+}
+
+@test "SIGTERM does not end a pause of the removal" {
+    vc
+    control vc 'fault?where=QueryChangedDiskAreas&kind=SystemError&count=100'
+    control vc 'fault?where=RemoveSnapshot_Task&kind=TaskInProgress&count=2'
+    told_to_end TERM 'SystemError.* retry 1 of 10 in 1500 ms' retry-delay=1.5 retries=10
+    [ "$(grep -c 'busy with another task.* retry . of 10 in' early.log)" = 2 ]
+    grep -q 'snapshot snapshot-[0-9]* of web1 is removed' early.log
+}
+
+querying() { [ "$(of "s['soap'].get('QueryChangedDiskAreas', 0)")" -ge 4 ]; }
+
+@test "SIGTERM and SIGHUP while the maps are loaded" {
+    local signal shell status
+    for signal in TERM HUP; do
+        vc
+        # The fourth page has a pause of 60 s, in which the signal comes.
+        control vc 'fault?where=QueryChangedDiskAreas&kind=SystemError&after=3'
+        timeout 60 nbdkit -f -U early.sock "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" retry-delay=60 \
+            > early.log 2>&1 3>&- &
+        shell=$! status=0
+        until_true 20 querying
+        [ "$(of "len(v['snapshots'])")" = 1 ]
+        kill -$signal "$(pgrep -P $shell)"
+        wait $shell || status=$?
+        cat early.log
+        [ "$status" = 1 ]
+        grep -q 'told to end by .* before it was ready' early.log
+        clean
+        stop vc
+    done
+}
+
+@test "SIGTERM ends the pause of a read that a client waits for" {
+    vc
+    serve disk=2000 retry-delay=60
+    control vc 'fault?where=flat&kind=503'
+    timeout 60 qemu-io -r -f raw -c 'read 0 64k' "$(uri src)" > read.log 2>&1 3>&- &
+    until_true 30 grep -q 'reading .*status 503.* retry 1 of 3 in 60000 ms' src.log
+    kill -TERM "$(cat src.pid)"
+    until_true 20 gone "$(cat src.pid)"
+    wait $! || true
+    clean
+}
