@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// transport=nbd: the data comes from an NBD server that has the disk as it is in the snapshot. What is
-// allocated and what has changed still comes from vSphere.
+// transport=nbd: the data comes from an NBD server that has the disk as it is in the snapshot. What
+// is allocated and what has changed still comes from vSphere.
 #pragma once
 
 #include <chrono>
@@ -20,8 +20,8 @@ class NbdTransport : public Transport {
   NbdTransport(const std::string &uri, unsigned connections, std::chrono::seconds timeout,
                const RetryPolicy &policy, const util::Log &log);
 
-  // Connects, compares the size with the capacity, and reads the last sector. Does not retry: a server
-  // that was never reached is more likely a wrong nbd-uri= than a temporary failure.
+  // Connects, compares the size with the capacity, and reads the last sector. Does not retry: a
+  // server that was never reached is more likely a wrong nbd-uri= than a temporary failure.
   std::unique_ptr<DiskReader> open(const DiskPlace &place) override;
   bool reads_chains() const override { return true; }
   std::string description() const override;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A shared object, such as a connection or a helper process, that is made when it is needed and made
-// anew when it has died.
+// A shared object, such as a connection or a helper process, that is made when it is needed and
+// made anew when it has died.
 #pragma once
 
 #include <memory>
@@ -15,9 +15,9 @@ namespace vsphere {
 template <typename T>
 class Renewable {
  public:
-  // Returns the live object. If there is none, one thread makes it by make(dead), where `dead` is the
-  // one before or null, and the others wait. What make() throws goes to its caller; the next thread
-  // tries again.
+  // Returns the live object. If there is none, one thread makes it by make(dead), where `dead` is
+  // the one before or null, and the others wait. What make() throws goes to its caller; the next
+  // thread tries again.
   template <typename Make>
   std::shared_ptr<T> get(Make &&make) ABSL_LOCKS_EXCLUDED(making_, mutex_) {
     if (auto object = live()) return object;

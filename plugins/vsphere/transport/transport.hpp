@@ -38,14 +38,15 @@ class DiskReader {
   virtual uint64_t size() const = 0;
 
   // Fills the buffer from the offset. The range must lie within the disk. May be called from any
-  // thread. Retries temporary failures. Throws util::Error naming the server, the offset and the cause.
+  // thread. Retries temporary failures. Throws util::Error naming the server, the offset and the
+  // cause.
   virtual void read(std::span<std::byte> buffer, uint64_t offset) = 0;
 
   // The allocated ranges, in order, if the transport can list them.
   virtual std::optional<std::vector<extents::Range>> allocated() { return std::nullopt; }
 
-  // Closes connections and ends threads and processes, before a fork or at the end; the next read makes
-  // them anew. No read may be in progress.
+  // Closes connections and ends threads and processes, before a fork or at the end; the next read
+  // makes them anew. No read may be in progress.
   virtual void disconnect() noexcept = 0;
 };
 

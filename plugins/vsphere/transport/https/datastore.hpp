@@ -27,8 +27,8 @@ class Datastore {
   // Returns the whole of a small text file. Sets file.quoted_twice to what the server understands.
   std::string read_text(DatastorePath &file);
 
-  // Fills the buffer from the offset. Returns the size of the file. Throws util::Error if the file does
-  // not have the whole range.
+  // Fills the buffer from the offset. Returns the size of the file. Throws util::Error if the file
+  // does not have the whole range.
   uint64_t read(const DatastorePath &file, std::span<std::byte> buffer, uint64_t offset);
 
   // Closes all idle connections, before a fork. No read may be in progress.

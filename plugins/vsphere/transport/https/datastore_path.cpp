@@ -24,8 +24,8 @@ std::vector<size_t> possible_ends(const std::string &text) {
   return ends;
 }
 
-// Decodes ManagedEntity.name, which has '%', '/' and '\' as %25, %2f and %5c. Datastore paths may have
-// either form.
+// Decodes ManagedEntity.name, which has '%', '/' and '\' as %25, %2f and %5c. Datastore paths may
+// have either form.
 std::string unescaped(std::string_view name) {
   std::string out;
   for (size_t at = 0; at < name.size();) {

@@ -25,10 +25,10 @@ struct DatastorePath {
 // Returns the names of the datastores that a file may be on, from the inventory. May throw.
 using DatastoreNames = std::function<std::vector<std::string>()>;
 
-// Parses a datastore path. Names of datastores and directories may have "] " in them. Only if the text
-// has it more than once, `names` is called to tell which one ends the name of the datastore; if two of
-// the names fit, the longer one wins. Throws util::Error EPROTO if the text is not a datastore path, or
-// if no name fits.
+// Parses a datastore path. Names of datastores and directories may have "] " in them. Only if the
+// text has it more than once, `names` is called to tell which one ends the name of the datastore;
+// if two of the names fit, the longer one wins. Throws util::Error EPROTO if the text is not a
+// datastore path, or if no name fits.
 DatastorePath parse_datastore_path(const std::string &text, const std::string &datacenter,
                                    const DatastoreNames &names);
 

@@ -34,8 +34,8 @@ void HttpsDisk::read(std::span<std::byte> buffer, uint64_t offset) {
   }
 }
 
-// Returns false if the host fails. The virtual machine may have moved to another host; the server finds
-// the file wherever it runs.
+// Returns false if the host fails. The virtual machine may have moved to another host; the server
+// finds the file wherever it runs.
 bool HttpsDisk::read_from_host(std::span<std::byte> buffer, uint64_t offset) {
   try {
     routes_.host->read(buffer, offset);

@@ -21,23 +21,24 @@ namespace vsphere {
 // The URL of a file on a host. It has no datacenter, as hosts know none.
 std::string host_url(const std::string &host, const DatastorePath &file);
 
-// May be used from any thread. The vSphere API documents a ticket as good for one request. Many hosts
-// accept one for longer: it is used until the host refuses it, then replaced.
+// May be used from any thread. The vSphere API documents a ticket as good for one request. Many
+// hosts accept one for longer: it is used until the host refuses it, then replaced.
 class EsxiHostFile {
  public:
-  // The pool (of connections to that host) and the tickets must outlive it. `ticket` is for host_url().
+  // The pool (of connections to that host) and the tickets must outlive it. `ticket` is for
+  // host_url().
   EsxiHostFile(HttpPool &pool, ServiceTickets &tickets, const DatastorePath &file,
                const Ticket &ticket, const RetryPolicy &policy, const util::Log &log);
 
   void disconnect() { pool_.disconnect(); }  // closes idle connections, before a fork
   const std::string &host() const { return pool_.endpoint().host; }
 
-  // Reads the same range twice, to find out whether a ticket is good for more than one request. Returns
-  // the size of the file. Does not retry. Throws util::Error if the host cannot be used.
+  // Reads the same range twice, to find out whether a ticket is good for more than one request.
+  // Returns the size of the file. Does not retry. Throws util::Error if the host cannot be used.
   uint64_t probe(std::span<std::byte> buffer, uint64_t offset);
 
-  // Fills the buffer from the offset. Retries as the policy says. Throws util::Error, also if the file
-  // does not have the whole range.
+  // Fills the buffer from the offset. Retries as the policy says. Throws util::Error, also if the
+  // file does not have the whole range.
   void read(std::span<std::byte> buffer, uint64_t offset);
 
  private:

@@ -20,7 +20,7 @@ uint64_t check_content_range(const std::string &text, uint64_t offset, uint64_t 
              offset, name, text);
 }
 
-bool is_temporary(long status) {
+bool is_temporary_status(long status) {
   return status >= 500 || status == 429 || status == 408;
 }
 
@@ -42,7 +42,7 @@ void refuse(const HttpResponse &response, const std::string &name, const std::st
       break;
   }
   std::string text = fmt::format("{} answers HTTP status {} for {}", host, response.status, name);
-  if (is_temporary(response.status)) {
+  if (is_temporary_status(response.status)) {
     throw TransportError(EIO, text, /*retryable=*/true, /*connected=*/true);
   }
   throw util::Error(EIO, text);

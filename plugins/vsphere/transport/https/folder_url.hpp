@@ -10,7 +10,8 @@
 
 namespace vsphere {
 
-// The path and query to request. Percent-encodes dcPath and dsName twice if file.quoted_twice says so.
+// The path and query to request. Percent-encodes dcPath and dsName twice if file.quoted_twice says
+// so.
 std::string folder_url(const DatastorePath &file);
 
 // Whether dcPath or dsName has a character that must be percent-encoded, so that it matters whether

@@ -47,7 +47,8 @@ HttpResponse LoginSession::send(HttpConnection &http, const HttpRequest &request
   }
 }
 
-// Returns the session. If it is empty the caller has the turn to log in, or the server is sessionless.
+// Returns the session. If it is empty the caller has the turn to log in, or the server is
+// sessionless.
 std::string LoginSession::cookie_or_turn() {
   util::MutexLock lock(mutex_);
   while (logging_in_) logged_in_.wait(lock);  // ends: the login request has a deadline

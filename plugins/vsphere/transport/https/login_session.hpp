@@ -20,8 +20,8 @@ class LoginSession : public SharedSession {
   // `host` is for messages. The credentials must outlive the session.
   LoginSession(std::string host, const Credentials &credentials, const util::Log &log);
 
-  // Sends a request with the cookie of the session. Logs in first if there is no session, or again if
-  // it has expired. The response may have any status. Throws TransportError.
+  // Sends a request with the cookie of the session. Logs in first if there is no session, or again
+  // if it has expired. The response may have any status. Throws TransportError.
   HttpResponse send(HttpConnection &http, const HttpRequest &request);
 
   std::string session() const override ABSL_LOCKS_EXCLUDED(mutex_);

@@ -53,8 +53,8 @@ std::unique_ptr<DiskReader> HttpsTransport::open(const DiskPlace &place) {
                                      tickets_, file, size, log_);
 }
 
-// Returns the file on the host that the virtual machine runs on; null if the host cannot be used. `last`
-// is the disk's last sector and `size` the size of the file, as the server has them.
+// Returns the file on the host that the virtual machine runs on; null if the host cannot be used.
+// `last` is the disk's last sector and `size` the size of the file, as the server has them.
 std::unique_ptr<EsxiHostFile> HttpsTransport::find_host(const DiskPlace &place,
                                                         const DatastorePath &file,
                                                         std::span<const std::byte> last,

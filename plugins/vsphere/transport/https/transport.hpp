@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// transport=https: the flat file of a disk, read from the datastore in ranges. The ranges come directly
-// from the ESXi host that the virtual machine runs on, if the vCenter Server gives a ticket for it and
-// the host accepts it, else through the server that the plugin logs in to.
+// transport=https: the flat file of a disk, read from the datastore in ranges. The ranges come
+// directly from the ESXi host that the virtual machine runs on, if the vCenter Server gives a
+// ticket for it and the host accepts it, else through the server that the plugin logs in to.
 #pragma once
 
 #include <list>

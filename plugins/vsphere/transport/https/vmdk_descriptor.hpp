@@ -16,9 +16,10 @@ struct FlatExtent {
   uint64_t size = 0;  // bytes
 };
 
-// Parses a descriptor of a disk that is one flat file. `origin`, the datastore path of the descriptor, is
-// for messages. Throws util::Error: EINVAL if the text is not a descriptor, ENOTSUP for all other
-// kinds of disks (sparse and split ones, links of a chain, objects of vSAN and vVols, raw devices).
+// Parses a descriptor of a disk that is one flat file. `origin`, the datastore path of the
+// descriptor, is for messages. Throws util::Error: EINVAL if the text is not a descriptor, ENOTSUP
+// for all other kinds of disks (sparse and split ones, links of a chain, objects of vSAN and vVols,
+// raw devices).
 FlatExtent parse_vmdk_descriptor(std::string_view text, const std::string &origin);
 
 }  // namespace vsphere

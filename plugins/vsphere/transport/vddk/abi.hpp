@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The part of the binary interface of VMware's libvixDiskLib (VDDK 6.5 to 9, x86-64) that the plugin
-// uses: names, numbers and layouts. Offsets and lengths on disks are in sectors.
+// The part of the binary interface of VMware's libvixDiskLib (VDDK 6.5 to 9, x86-64) that the
+// plugin uses: names, numbers and layouts. Offsets and lengths on disks are in sectors.
 #pragma once
 
 #include <cstdarg>

@@ -18,8 +18,8 @@ class Worker;
 // cannot list them, and TransportError if the helper process ends.
 std::vector<extents::Range> query_allocated_blocks(Worker &worker, uint64_t capacity);
 
-// The calls that cover a disk, in sectors. VDDK accepts only whole numbers of chunks within the disk; the
-// tail, what is left after the last whole chunk, cannot be queried.
+// The calls that cover a disk, in sectors. VDDK accepts only whole numbers of chunks within the
+// disk; the tail, what is left after the last whole chunk, cannot be queried.
 struct AllocationQueries {
   std::vector<Block> calls;
   Block tail;

@@ -64,8 +64,8 @@ void VddkDisk::read(std::span<std::byte> buffer, uint64_t offset) {
     try {
       split_read(*worker, buffer, offset, options_.name, counters_);
     } catch (const TransportError &) {
-      // The first retry uses the same disk handle. If that fails too, VDDK's connection may be broken: the
-      // helper finishes its other requests and is replaced.
+      // The first retry uses the same disk handle. If that fails too, VDDK's connection may be
+      // broken: the helper finishes its other requests and is replaced.
       if (++failures > 1) worker_.discard(worker, [this](const auto &broken) { end(broken); });
       throw;
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// One disk read by VDDK. Its helper process is started when it is needed, and again when it has died.
+// One disk read by VDDK. Its helper process is started when it is needed, and again when it has
+// died.
 #pragma once
 
 #include <functional>

@@ -50,7 +50,8 @@ void split_read(Worker &worker, std::span<std::byte> buffer, uint64_t offset,
   };
   std::span<std::byte> rest = buffer;
   for (uint64_t at = offset; !rest.empty();) {
-    // A read that has a slot does not wait for another, so that two reads cannot wait for each other.
+    // A read that has a slot does not wait for another, so that two reads cannot wait for each
+    // other.
     std::optional<Worker::Slot> slot = worker.acquire(/*may_wait=*/under_way.empty());
     if (!slot) {
       finish_first();

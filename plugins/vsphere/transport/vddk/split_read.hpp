@@ -19,8 +19,8 @@ struct ReadCounters {
   std::atomic<uint64_t> bytes = 0;
 };
 
-// Fills the buffer from the offset. Several requests are under way at the same time. `name` of the disk
-// is for messages. Throws TransportError.
+// Fills the buffer from the offset. Several requests are under way at the same time. `name` of the
+// disk is for messages. Throws TransportError.
 void split_read(Worker &worker, std::span<std::byte> buffer, uint64_t offset,
                 const std::string &name, ReadCounters &counters);
 

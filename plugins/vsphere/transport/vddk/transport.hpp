@@ -18,7 +18,8 @@ class VddkTransport : public Transport {
   // util::Error ENOENT if the helper program is missing.
   VddkTransport(const Settings &settings, FoundLibrary library, const util::Log &log);
 
-  // Starts a helper process for the disk alone, as VDDK is slower with several disks in one process.
+  // Starts a helper process for the disk alone, as VDDK is slower with several disks in one
+  // process.
   std::unique_ptr<DiskReader> open(const DiskPlace &place) override;
   bool reads_chains() const override { return true; }
   std::string description() const override;

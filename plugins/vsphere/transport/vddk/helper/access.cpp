@@ -81,8 +81,8 @@ void Access::fill_params() {
   params_->spec_type = spec_vmx;
 }
 
-// Storage vMotion stays disabled until EndAccess, even if the process that called PrepareForAccess has
-// died. So EndAccess comes first, for an earlier run with the same identity.
+// Storage vMotion stays disabled until EndAccess, even if the process that called PrepareForAccess
+// has died. So EndAccess comes first, for an earlier run with the same identity.
 void Access::prepare() {
   if (library_.PrepareForAccess == nullptr) return;
   library_.EndAccess(params_.get(), start_.identity.c_str());

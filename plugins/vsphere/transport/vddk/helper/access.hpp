@@ -17,11 +17,11 @@ namespace vsphere::vddk {
 // All calls come from the thread that made the object, as VDDK wants it for opening and closing.
 class Access {
  public:
-  // Waits until no other helper process has access to the disk under the same identity: one whose nbdkit
-  // has been killed may be about to end its access. Ends the access that a crashed run has left behind,
-  // keeps Storage vMotion from moving the virtual machine (sends a warning if that is refused), connects
-  // and opens the disk. Throws Refused, after it has undone the steps before. `start` must outlive the
-  // object.
+  // Waits until no other helper process has access to the disk under the same identity: one whose
+  // nbdkit has been killed may be about to end its access. Ends the access that a crashed run has
+  // left behind, keeps Storage vMotion from moving the virtual machine (sends a warning if that is
+  // refused), connects and opens the disk. Throws Refused, after it has undone the steps before.
+  // `start` must outlive the object.
   Access(const Library &library, const Start &start);
   // Undoes the steps in reverse order. Waits for the reads under way.
   ~Access();

@@ -13,7 +13,8 @@ struct Refused {
   Failed failed;
 };
 
-// The functions of libvixDiskLib, loaded at run time. It is never unloaded, as its threads may still run.
+// The functions of libvixDiskLib, loaded at run time. It is never unloaded, as its threads may
+// still run.
 class Library {
  public:
   // Throws Refused with the loader's message, or the name of a function that is missing.

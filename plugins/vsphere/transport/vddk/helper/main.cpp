@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// nbdkit-vsphere-vddk: the process that loads VMware's library for nbdkit-vsphere-plugin. VDDK brings
-// libraries that collide with those of nbdkit, and its crashes must not end nbdkit. Only the plugin
-// starts this program, with a socket as file descriptor 3. When the socket ends, for whatever reason,
-// the helper closes the disk, ends the access, and exits.
+// nbdkit-vsphere-vddk: the process that loads VMware's library for nbdkit-vsphere-plugin. VDDK
+// brings libraries that collide with those of nbdkit, and its crashes must not end nbdkit. Only the
+// plugin starts this program, with a socket as file descriptor 3. When the socket ends, for
+// whatever reason, the helper closes the disk, ends the access, and exits.
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>

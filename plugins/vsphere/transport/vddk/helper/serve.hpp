@@ -8,8 +8,8 @@
 
 namespace vsphere::vddk {
 
-// Answers Read and Query until Stop or the end of the socket. Waits for the reads under way before it
-// returns. Throws util::Error EPROTO if the plugin sends anything that is not valid.
+// Answers Read and Query until Stop or the end of the socket. Waits for the reads under way before
+// it returns. Throws util::Error EPROTO if the plugin sends anything that is not valid.
 void serve(Channel &channel, const Library &library, const Access &access,
            const SharedMemory &memory);
 

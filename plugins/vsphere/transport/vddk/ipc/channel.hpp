@@ -20,15 +20,16 @@ class Channel {
   // Makes both ends. Throws util::Error.
   static std::pair<util::Fd, util::Fd> make_pair();
 
-  // Passes a duplicate of the file descriptor `attached`, if it is not negative, to the other process.
-  // Throws util::Error: EPIPE if the other end is closed, ETIMEDOUT if it does not read for 30 seconds.
+  // Passes a duplicate of the file descriptor `attached`, if it is not negative, to the other
+  // process. Throws util::Error: EPIPE if the other end is closed, ETIMEDOUT if it does not read
+  // for 30 seconds.
   void send(const Message &message, int attached = -1) const;
   // Drops the message if it would have to wait.
   void send_if_room(const Message &message) const noexcept;
 
-  // Returns nothing if the other end is closed. Stores the file descriptor that came with the message,
-  // if one did, in `attached`. Throws util::Error: ETIMEDOUT at the deadline, EPROTO if the packet is
-  // not a message.
+  // Returns nothing if the other end is closed. Stores the file descriptor that came with the
+  // message, if one did, in `attached`. Throws util::Error: ETIMEDOUT at the deadline, EPROTO if
+  // the packet is not a message.
   using Deadline = std::chrono::steady_clock::time_point;
   std::optional<Message> receive(std::optional<Deadline> deadline, util::Fd *attached = nullptr);
 

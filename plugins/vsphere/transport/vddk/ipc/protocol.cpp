@@ -15,8 +15,8 @@ namespace {
 constexpr uint32_t version = 1;
 constexpr size_t text_limit = 4096;  // bytes of a text that may be cut
 
-// Writes fields into a buffer that is never reallocated, so that no copy of a password stays in freed
-// memory.
+// Writes fields into a buffer that is never reallocated, so that no copy of a password stays in
+// freed memory.
 class MessageWriter {
  public:
   MessageWriter() { out_.reserve(max_message); }

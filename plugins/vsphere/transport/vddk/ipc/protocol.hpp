@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The protocol between the plugin and its helper process, which loads VDDK. Each message is one packet
-// on a Unix socket (SOCK_SEQPACKET). Data of the disk is in shared memory: slots of slot_size bytes,
-// each used for one request at a time.
+// The protocol between the plugin and its helper process, which loads VDDK. Each message is one
+// packet on a Unix socket (SOCK_SEQPACKET). Data of the disk is in shared memory: slots of
+// slot_size bytes, each used for one request at a time.
 //
 //   plugin                                  helper
 //   Start, with the memory's descriptor ->
@@ -11,8 +11,8 @@
 //                                           <- Done, in any order
 //   Stop, or the end of the socket      ->
 //
-// The helper sends Log at any time. Each side checks the numbers that the other sends. Integers are in
-// the byte order of the machine.
+// The helper sends Log at any time. Each side checks the numbers that the other sends. Integers are
+// in the byte order of the machine.
 #pragma once
 
 #include <cstddef>
@@ -97,8 +97,8 @@ struct Log {
 
 using Message = std::variant<Start, Read, Query, Stop, Started, Failed, Done, Log>;
 
-// Cuts the text of Failed, Done and Log where it is too long. Throws util::Error EINVAL if a message is
-// too long for another reason.
+// Cuts the text of Failed, Done and Log where it is too long. Throws util::Error EINVAL if a
+// message is too long for another reason.
 std::string encode(const Message &message);
 
 // Throws util::Error EPROTO if the packet is not a message of this version of the protocol.

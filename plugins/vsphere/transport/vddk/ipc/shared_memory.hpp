@@ -8,8 +8,8 @@
 
 namespace vsphere::vddk {
 
-// Memory that the plugin and its helper process share, divided into slots. Its size is sealed, so that
-// neither process can shrink it under the other. May be used from any thread.
+// Memory that the plugin and its helper process share, divided into slots. Its size is sealed, so
+// that neither process can shrink it under the other. May be used from any thread.
 class SharedMemory {
  public:
   explicit SharedMemory(unsigned slots);  // makes new memory; throws util::Error

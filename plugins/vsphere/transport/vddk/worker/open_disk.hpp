@@ -12,8 +12,8 @@
 
 namespace vsphere::vddk {
 
-// Sends `start` with the file descriptor of the shared memory, and waits at most `time` for the answer.
-// Throws OpenError if VDDK refuses to open the disk, else util::Error.
+// Sends `start` with the file descriptor of the shared memory, and waits at most `time` for the
+// answer. Throws OpenError if VDDK refuses to open the disk, else util::Error.
 Started open_disk(Channel &channel, Process &process, Start start, int memory,
                   std::chrono::milliseconds time, const util::Log &log);
 

@@ -16,9 +16,10 @@ inline constexpr std::chrono::milliseconds reap_time{5'000};
 // A child process. It is started by posix_spawn(3), as a process with threads cannot safely fork.
 class Process {
  public:
-  // Runs the program with `socket` as file descriptor helper_socket, stdout and stderr on this process's
-  // stderr, and no other open files. It gets a session of its own, so that signals from a terminal do
-  // not reach it, and `library_path` as the first directory of LD_LIBRARY_PATH. Throws util::Error.
+  // Runs the program with `socket` as file descriptor helper_socket, stdout and stderr on this
+  // process's stderr, and no other open files. It gets a session of its own, so that signals from a
+  // terminal do not reach it, and `library_path` as the first directory of LD_LIBRARY_PATH. Throws
+  // util::Error.
   Process(const std::string &program, const std::string &library_path, const util::Fd &socket);
   // Kills the process if it still runs.
   ~Process();

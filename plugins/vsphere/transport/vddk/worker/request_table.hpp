@@ -14,8 +14,9 @@
 
 namespace vsphere::vddk {
 
-// May be used from any thread. A slot is reserved, used for one request after the other (begin, wait),
-// and released. The mutex is held only to look at the table, never while anything is sent or read.
+// May be used from any thread. A slot is reserved, used for one request after the other (begin,
+// wait), and released. The mutex is held only to look at the table, never while anything is sent or
+// read.
 class RequestTable {
  public:
   explicit RequestTable(unsigned slots);
@@ -28,8 +29,8 @@ class RequestTable {
   // Begins a request in a reserved slot. Returns its id. Throws TransportError after end().
   uint64_t begin(unsigned slot) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Waits for the answer to the slot's request. Returns nothing at the deadline. Throws TransportError
-  // if end() comes before the answer.
+  // Waits for the answer to the slot's request. Returns nothing at the deadline. Throws
+  // TransportError if end() comes before the answer.
   std::optional<Done> wait(unsigned slot, std::chrono::milliseconds time)
       ABSL_LOCKS_EXCLUDED(mutex_);
 

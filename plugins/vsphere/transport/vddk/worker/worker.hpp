@@ -30,8 +30,8 @@ struct Deadlines {
 // May be used from any thread. A request takes a slot: acquire(), read() or query(), wait().
 class Worker {
  public:
-  // Starts the program and waits until it has the disk open. Throws OpenError (see open_error.hpp) if
-  // VDDK refuses to open it, else util::Error.
+  // Starts the program and waits until it has the disk open. Throws OpenError (see open_error.hpp)
+  // if VDDK refuses to open it, else util::Error.
   Worker(const std::string &program, Start start, const Deadlines &deadlines, const util::Log &log);
   // As stop().
   ~Worker();
@@ -68,11 +68,12 @@ class Worker {
     Worker *worker_;
     unsigned number_;
   };
-  // Returns nothing if no slot is free and `may_wait` is false. Throws TransportError if the helper is
-  // dead.
+  // Returns nothing if no slot is free and `may_wait` is false. Throws TransportError if the helper
+  // is dead.
   std::optional<Slot> acquire(bool may_wait);
 
-  // Lets the helper finish the requests under way, close the disk and end. Kills it at the deadline.
+  // Lets the helper finish the requests under way, close the disk and end. Kills it at the
+  // deadline.
   void stop() noexcept;
 
  private:

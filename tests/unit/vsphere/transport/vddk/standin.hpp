@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What the tests of the VDDK helper process share: a directory for the stand-in for VMware's library (see
-// tests/vddk/standin.cpp), and disks that are read through it.
+// What the tests of the VDDK helper process share: a directory for the stand-in for VMware's
+// library (see tests/vddk/standin.cpp), and disks that are read through it.
 #pragma once
 
 #include <sys/stat.h>
