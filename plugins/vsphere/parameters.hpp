@@ -15,20 +15,19 @@ struct Parameters {
   static constexpr const char *help =
       "server=<HOST>[:<PORT>]     (required) vCenter Server or ESXi host.\n"
       "user=<USER>                (required) User name.\n"
-      "password=<PASSWORD>        (required) Password; - prompts, +FILE or -FD reads it.\n"
+      "password=<PASSWORD>        (required) Password; - prompts, +FILE, -FD.\n"
       "cafile=<FILE>              Trusted certificate authorities (PEM).\n"
-      "thumbprint=<AA:BB:...>     SHA-1 or SHA-256 thumbprint of the server's certificate.\n"
+      "thumbprint=<AA:BB:...>     SHA-1 or SHA-256 of the server's certificate.\n"
       "insecure=yes|no            Do not verify the certificate (default: no).\n"
-      "vm=<VM>                    (required) Inventory path, name, moref=ID or uuid=UUID.\n"
-      "disk=<DISK>                Device key, position from 0, or label (default: all disks).\n"
+      "vm=<VM>                    (required) Path, name, moref=ID or uuid=UUID.\n"
+      "disk=<DISK>                Key, position from 0, or label (default: all).\n"
       "since=<CHANGEID>|@<FILE>|@<DIR>\n"
-      "                           Report only what has changed since (default: everything).\n"
-      "on-reset=full|fail         If the changes are not known: report the whole disk, or fail\n"
-      "                           (default: full).\n"
+      "                           Report only changes since then (default: all).\n"
+      "on-reset=full|fail         If the changes are not known (default: full).\n"
       "enable-cbt=yes|no          Turn change tracking on if it is off (default: no).\n"
       "quiesce=yes|no             Quiesce the guest for the snapshot (default: no).\n"
       "snapshot=create|current|<MOREF>\n"
-      "                           Create a snapshot or read an existing one (default: create).\n"
+      "                           Create one or read an existing one (default: create).\n"
       "transport=auto|vddk|https|nbd\n"
       "                           How the data is read (default: auto).\n"
       "libdir=<DIR>               vddk: directory of VMware's VDDK.\n"
@@ -38,9 +37,9 @@ struct Parameters {
       "vddk-config=<FILE>         vddk: configuration file for VDDK.\n"
       "nbd-uri=<URI>              nbd: NBD server that has the disk.\n"
       "connections=<N>            Connections that read data, 1 to 8 (default: 4).\n"
-      "timeout=<SECONDS>          Time without progress before a read fails (default: 60).\n"
+      "timeout=<SECONDS>          Limit for a request without progress (default: 60).\n"
       "retries=<N>                Retries after a failure, 0 to 10 (default: 3).\n"
-      "retry-delay=<SECONDS>      Pause before the first retry, then doubled (default: 1).";
+      "retry-delay=<SECONDS>      Before the first retry, then doubled (default: 1).";
 
   // Returns false if there is no such parameter. Throws util::Error EINVAL.
   bool set(const std::string &key, const std::string &value);
