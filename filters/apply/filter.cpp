@@ -15,7 +15,7 @@
 #include "common/stats/ticker.hpp"
 #include "common/util/error.hpp"
 #include "common/util/sample.hpp"
-#include "filters/apply/job.hpp"
+#include "filters/apply/job/job.hpp"
 
 namespace apply {
 

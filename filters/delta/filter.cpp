@@ -9,8 +9,8 @@
 #include <string>
 
 #include "common/nbdkit/params.hpp"
-#include "filters/delta/owed.hpp"
-#include "filters/delta/view.hpp"
+#include "filters/delta/owed_states.hpp"
+#include "filters/delta/delta_view.hpp"
 
 namespace delta {
 

@@ -14,8 +14,8 @@
 
 #include "common/util/error.hpp"
 #include "common/util/zero.hpp"
-#include "filters/apply/destination.hpp"
-#include "filters/apply/source.hpp"
+#include "filters/apply/disk/destination_disk.hpp"
+#include "filters/apply/source/source.hpp"
 #include "tests/unit/directory.hpp"
 
 namespace apply {
