@@ -6,136 +6,137 @@
 namespace apply {
 
 using extents::Range;
+using util::MutexLock;
 
 namespace {
 
-bool meet(const Range &a, const Range &b) {
+bool overlap(const Range &a, const Range &b) {
   return !extents::intersect(a, b).empty();
 }
 
 }  // namespace
 
-Coverage::Stream Coverage::open() {
-  std::lock_guard guard(lock_);
-  return streams_.emplace(streams_.end(), mask_);
+Coverage::Scope Coverage::open() {
+  MutexLock lock(mutex_);
+  return scopes_.emplace(scopes_.end(), map_);
 }
 
-void Coverage::close(Stream stream) {
-  std::lock_guard guard(lock_);
-  bool lost = !stream->empty();
-  streams_.erase(stream);
-  if (lost) count_arrived();
+void Coverage::close(Scope scope) {
+  MutexLock lock(mutex_);
+  bool lost = !scope->empty();
+  scopes_.erase(scope);
+  if (lost) recompute_arrived();
 }
 
-Coverage::Op Coverage::begin(Range range, bool settles) {
-  std::lock_guard guard(lock_);
-  bool spoiled = false;
+Coverage::Op Coverage::begin(Range range, Effect effect) {
+  MutexLock lock(mutex_);
+  bool conflicting = false;
   for (Operation &other : operations_) {
-    if (other.settles == settles || !meet(other.range, range)) continue;
-    spoiled = true;
-    other.spoiled = true;
+    if (other.effect == effect || !overlap(other.range, range)) continue;
+    conflicting = true;
+    other.conflicting = true;
   }
-  if (settles) {
-    proven_.subtract(range);
+  if (effect == Effect::delivers) {
+    zeroed_.subtract(range);
   } else {
-    std::vector<Range> doubtful;
-    proven_.split(range, [&](Range part, bool in) {
-      if (!in) doubtful.push_back(part);
+    std::vector<Range> unconfirmed;
+    zeroed_.split(range, [&](Range part, bool in) {
+      if (!in) unconfirmed.push_back(part);
       return true;
     });
-    for (const Range &part : doubtful) forget(part);
+    for (const Range &part : unconfirmed) make_missing(part);
   }
-  return operations_.insert(operations_.end(), {range, settles, spoiled});
+  return operations_.insert(operations_.end(), {range, effect, conflicting});
 }
 
-void Coverage::end(Op op, Stream stream, bool succeeded) {
-  std::lock_guard guard(lock_);
+void Coverage::end(Op op, Scope scope, bool succeeded) {
+  MutexLock lock(mutex_);
   if (!succeeded) {
-    forget(op->range);
-    for (Operation &other : operations_) other.spoiled |= meet(other.range, op->range);
-  } else if (op->settles && !op->spoiled) {
-    stream->add(op->range);
+    make_missing(op->range);
+    for (Operation &other : operations_) other.conflicting |= overlap(other.range, op->range);
+  } else if (op->effect == Effect::delivers && !op->conflicting) {
+    scope->add(op->range);
     arrived_.add(op->range);
   }
   operations_.erase(op);
 }
 
-void Coverage::prove_zero(Range range, Stream stream) {
-  std::lock_guard guard(lock_);
-  stream->add(range);
+void Coverage::mark_zeroed(Range range, Scope scope) {
+  MutexLock lock(mutex_);
+  scope->add(range);
   arrived_.add(range);
-  proven_.add(range);
+  zeroed_.add(range);
 }
 
-Coverage::Flush Coverage::begin_flush(Stream stream) {
-  std::lock_guard guard(lock_);
-  return flushing_.insert(flushing_.end(), std::exchange(*stream, DeltaSet(mask_)));
+Coverage::Flush Coverage::begin_flush(Scope scope) {
+  MutexLock lock(mutex_);
+  return flushing_.insert(flushing_.end(), std::exchange(*scope, DeltaSet(map_)));
 }
 
 void Coverage::end_flush(Flush flush, bool succeeded) {
-  std::lock_guard guard(lock_);
-  if (succeeded) settle(*flush);
+  MutexLock lock(mutex_);
+  if (succeeded) make_durable(*flush);
   bool lost = !succeeded && !flush->empty();
   flushing_.erase(flush);
-  if (lost) count_arrived();
+  if (lost) recompute_arrived();
 }
 
-bool Coverage::pending(Stream stream) const {
-  std::lock_guard guard(lock_);
-  return !stream->empty();
+bool Coverage::pending(Scope scope) const {
+  MutexLock lock(mutex_);
+  return !scope->empty();
 }
 
 std::vector<Range> Coverage::owed() const {
-  std::lock_guard guard(lock_);
+  MutexLock lock(mutex_);
   std::vector<Range> list;
-  settled_.for_each_owed([&](Range range) { list.push_back(range); });
+  durable_.for_each_missing_range([&](Range range) { list.push_back(range); });
   return list;
 }
 
 uint64_t Coverage::owed_bytes() const {
-  std::lock_guard guard(lock_);
-  return mask_.delta_bytes() - settled_.bytes();
+  MutexLock lock(mutex_);
+  return map_.delta_bytes() - durable_.bytes();
 }
 
 uint64_t Coverage::arrived_bytes() const {
-  std::lock_guard guard(lock_);
+  MutexLock lock(mutex_);
   return arrived_.bytes();
 }
 
-std::vector<Piece> Coverage::missing(uint64_t from, size_t most) const {
-  std::lock_guard guard(lock_);
-  std::vector<Piece> list;
-  settled_.for_each_missing(from, [&](const Piece &piece) {
-    list.push_back(piece);
+std::vector<Area> Coverage::missing(uint64_t from, size_t most) const {
+  MutexLock lock(mutex_);
+  std::vector<Area> list;
+  durable_.for_each_missing(from, [&](const Area &area) {
+    list.push_back(area);
     return list.size() < most;
   });
   return list;
 }
 
-Coverage::Snapshot Coverage::settled() const {
-  std::lock_guard guard(lock_);
-  return {settled_, changes_};
+Coverage::Snapshot Coverage::durable() const {
+  MutexLock lock(mutex_);
+  return {durable_, changes_};
 }
 
-void Coverage::settle(const DeltaSet &pending) {
-  uint64_t before = settled_.bytes();
-  settled_.add(pending);
-  if (settled_.bytes() != before) ++changes_;
+void Coverage::make_durable(const DeltaSet &pending) {
+  uint64_t before = durable_.bytes();
+  durable_.add(pending);
+  if (durable_.bytes() != before) ++changes_;
 }
 
-void Coverage::forget(Range range) {
-  uint64_t before = settled_.bytes();
-  settled_.subtract(range);
-  if (settled_.bytes() != before) ++changes_;
+void Coverage::make_missing(Range range) {
+  uint64_t before = durable_.bytes();
+  durable_.subtract(range);
+  if (durable_.bytes() != before) ++changes_;
   arrived_.subtract(range);
-  proven_.subtract(range);
-  for (DeltaSet &pending : streams_) pending.subtract(range);
+  zeroed_.subtract(range);
+  for (DeltaSet &pending : scopes_) pending.subtract(range);
   for (DeltaSet &pending : flushing_) pending.subtract(range);
 }
 
-void Coverage::count_arrived() {
-  arrived_ = settled_;
-  for (const DeltaSet &pending : streams_) arrived_.add(pending);
+void Coverage::recompute_arrived() {
+  arrived_ = durable_;
+  for (const DeltaSet &pending : scopes_) arrived_.add(pending);
   for (const DeltaSet &pending : flushing_) arrived_.add(pending);
 }
 

@@ -1,91 +1,100 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What of the delta has arrived at the destination.
+// How much of the delta has arrived at the destination.
 //
-// A byte is missing, pending (the layer below has answered, but no flush has covered it) or settled
-// (a flush that was issued after the answer has returned). Only what is settled may be taken off
-// what is owed. Doubt always means missing: too much owed costs time, too little costs bytes.
+// A byte of the delta is
+//   missing  it has not arrived, or what arrived may be lost;
+//   pending  the layer below has answered the request, but no flush has covered it;
+//   durable  a flush that began after the answer has succeeded.
+// Only durable bytes may be left out of what the state file owes. In doubt a byte is missing: to owe too
+// much costs time, to owe too little leaves wrong bytes in the copy.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <list>
-#include <mutex>
 #include <vector>
 
 #include "common/extents/extent.hpp"
-#include "filters/apply/delta/delta_set.hpp"
+#include "common/util/mutex.hpp"
 #include "filters/apply/delta/delta_map.hpp"
+#include "filters/apply/delta/delta_set.hpp"
 
 namespace apply {
+
+// What a request makes of its bytes.
+enum class Effect {
+  delivers,  // the destination then holds the source's bytes
+  clears,    // it then holds zeroes, where the source may have data
+};
 
 // May be used from any thread.
 class Coverage {
   struct Operation {
     extents::Range range;
-    bool settles;
-    bool spoiled;
+    Effect effect;
+    bool conflicting;  // with another that was under way at the same time: the result is not known
   };
 
  public:
-  // Opaque to the caller. A stream is what one flush covers: a connection, or all connections where
-  // the layer below can multi-conn.
-  using Stream = std::list<DeltaSet>::iterator;
+  // The three are opaque to the caller. A scope is what one flush covers: one connection, or all of them
+  // where the layer below can multi-conn.
+  using Scope = std::list<DeltaSet>::iterator;
   using Flush = std::list<DeltaSet>::iterator;
   using Op = std::list<Operation>::iterator;
 
-  explicit Coverage(const Mask &mask)
-      : mask_(mask), settled_(mask), arrived_(mask), proven_(mask) {}
+  // The map must outlive it.
+  explicit Coverage(const DeltaMap &map) : map_(map), durable_(map), arrived_(map), zeroed_(map) {}
 
-  Stream open();
-  void close(Stream stream);  // what was pending in it is missing
+  Scope open() ABSL_LOCKS_EXCLUDED(mutex_);
+  void close(Scope scope) ABSL_LOCKS_EXCLUDED(mutex_);  // what is pending in it is missing
 
-  // A request for a range inside the delta goes to the layer below. settles: once it is done, the
-  // bytes are there. If not (zeroes where the source has data), they are missing from now on,
-  // unless they are proven zero; and a write that is on its way at the same time proves nothing
-  // either, for nobody knows which of the two came last.
-  Op begin(extents::Range range, bool settles);
-  // It was answered. If it failed, nobody knows what is there: missing.
-  void end(Op op, Stream stream, bool succeeded);
+  // Before a request for a range in the delta is sent to the layer below. One that clears makes its
+  // bytes missing at once, except where mark_zeroed() was called. Requests that overlap, of which one
+  // delivers and one clears, deliver nothing: the order in which the layer below does them is not known.
+  Op begin(extents::Range range, Effect effect) ABSL_LOCKS_EXCLUDED(mutex_);
+  // After the answer. If the request failed, its bytes are missing, whatever was there before.
+  void end(Op op, Scope scope, bool succeeded) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // The range is zero at the source, and was zeroed at the destination: pending. Zeroes that a
-  // client sends later cannot spoil it.
-  void prove_zero(extents::Range range, Stream stream);
+  // The source has zeroes in the range, and they were written to the destination: they are pending.
+  // Zeroes that a client sends later do not make them missing.
+  void mark_zeroed(extents::Range range, Scope scope) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Around a flush of the layer below: what is pending in the stream at its begin is settled at its
-  // end, or, if the flush failed, missing.
-  Flush begin_flush(Stream stream);
-  void end_flush(Flush flush, bool succeeded);
-  bool pending(Stream stream) const;
+  // Around a flush of the layer below. What is pending in the scope when it begins is durable when it
+  // ends, or missing if it failed.
+  Flush begin_flush(Scope scope) ABSL_LOCKS_EXCLUDED(mutex_);
+  void end_flush(Flush flush, bool succeeded) ABSL_LOCKS_EXCLUDED(mutex_);
+  bool pending(Scope scope) const ABSL_LOCKS_EXCLUDED(mutex_);
 
-  std::vector<extents::Range> owed() const;  // the delta less what is settled, in order
-  uint64_t owed_bytes() const;
-  uint64_t arrived_bytes() const;  // of the delta: pending or settled
-  // The first pieces of what is owed, at most so many, from an offset on.
-  std::vector<Piece> missing(uint64_t from, size_t most) const;
+  // What is owed is the delta without its durable bytes.
+  std::vector<extents::Range> owed() const ABSL_LOCKS_EXCLUDED(mutex_);  // in order
+  uint64_t owed_bytes() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // The first areas of what is owed, at most `most`, from an offset on.
+  std::vector<Area> missing(uint64_t from, size_t most) const ABSL_LOCKS_EXCLUDED(mutex_);
+  uint64_t arrived_bytes() const ABSL_LOCKS_EXCLUDED(mutex_);  // of the delta: pending or durable
 
-  // What is settled, and a number that is another one whenever that is something else.
+  // The durable bytes, and a number that differs whenever they do.
   struct Snapshot {
-    DeltaSet settled;
+    DeltaSet durable;
     uint64_t changes;
   };
-  Snapshot settled() const;
+  Snapshot durable() const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
-  // lock_ is held for all of them.
-  void settle(const DeltaSet &pending);
-  void forget(extents::Range range);
-  void count_arrived();  // anew, after something was lost
+  void make_durable(const DeltaSet &pending) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void make_missing(extents::Range range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void recompute_arrived() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // after a loss
 
-  const Mask &mask_;
-  mutable std::mutex lock_;  // protects all below; held for no I/O
-  DeltaSet settled_;
-  uint64_t changes_ = 0;             // of settled_
-  DeltaSet arrived_;                 // settled, or pending somewhere
-  DeltaSet proven_;                  // zero at the source and, unless missing, at the destination
-  std::list<DeltaSet> streams_;      // pending
-  std::list<DeltaSet> flushing_;     // pending, and a flush of it is under way
-  std::list<Operation> operations_;  // under way
+  const DeltaMap &map_;
+  mutable util::Mutex mutex_;  // held for no I/O; no other lock is taken while it is held
+  DeltaSet durable_ ABSL_GUARDED_BY(mutex_);
+  uint64_t changes_ ABSL_GUARDED_BY(mutex_) = 0;  // how often durable_ has changed
+  DeltaSet arrived_ ABSL_GUARDED_BY(mutex_);      // durable, or pending in any scope
+  // Zero at the source and, unless missing, at the destination.
+  DeltaSet zeroed_ ABSL_GUARDED_BY(mutex_);
+  std::list<DeltaSet> scopes_ ABSL_GUARDED_BY(mutex_);       // pending, no flush has begun
+  std::list<DeltaSet> flushing_ ABSL_GUARDED_BY(mutex_);     // pending, a flush is under way
+  std::list<Operation> operations_ ABSL_GUARDED_BY(mutex_);  // under way
 };
 
 }  // namespace apply

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A part of the delta: what has arrived, what is settled.
+// A subset of the delta: what has arrived, what is durable.
 #pragma once
 
 #include <cstdint>
@@ -12,15 +12,15 @@
 
 namespace apply {
 
-// A set of bytes of which only those inside the delta have a meaning. What lies between two areas of
-// the delta is taken in with them, so that however many areas there are, a copy from one end to the
-// other is one range. Not synchronised: many readers or one writer at a time.
+// A set of bytes, of which only those in the delta count. The gap between two areas of the delta is
+// included with its neighbours. So a copy that runs from one end of the disk to the other is one range,
+// however many areas the delta has. Not synchronised: many readers or one writer at a time.
 class DeltaSet {
  public:
-  // Empty at first. The mask must outlive it.
-  explicit DeltaSet(const Mask &mask) : mask_(&mask), set_(mask.size()) {}
+  // Empty. The map must outlive it.
+  explicit DeltaSet(const DeltaMap &map) : map_(&map), set_(map.size()) {}
 
-  uint64_t bytes() const { return bytes_; }  // of the delta, that are in the set
+  uint64_t bytes() const { return bytes_; }  // of the delta, in the set
   bool empty() const { return bytes_ == 0; }
 
   void add(extents::Range range);
@@ -31,17 +31,17 @@ class DeltaSet {
   void split(extents::Range range, const std::function<bool(extents::Range, bool in)> &f) const {
     set_.split(range, f);
   }
-  // At least one byte of a range inside the delta.
+  // Whether at least one byte is in the set. The range must be in the delta.
   bool intersects(extents::Range range) const { return set_.intersects(range); }
 
-  // Calls f for the pieces of the delta that are not in the set, in order, from an offset on, until f
-  // returns false. Takes no longer for what is in the set in one range.
-  void for_each_missing(uint64_t from, const std::function<bool(const Piece &)> &f) const;
-  // The same as ranges, the longest there are, whatever their kind.
-  void for_each_owed(const std::function<void(extents::Range)> &f) const;
+  // Calls f for the areas of the delta that are not in the set, in order, from an offset on, until f
+  // returns false. A range of the set costs the same, however many areas it covers.
+  void for_each_missing(uint64_t from, const std::function<bool(const Area &)> &f) const;
+  // The same as maximal ranges, of whatever kind.
+  void for_each_missing_range(const std::function<void(extents::Range)> &f) const;
 
  private:
-  const Mask *mask_;
+  const DeltaMap *map_;
   extents::RangeSet set_;
   uint64_t bytes_ = 0;
 };

@@ -11,27 +11,27 @@
 
 namespace apply {
 
-// How a zero may be done (NBD protocol, NBD_CMD_WRITE_ZEROES).
+// The flags of a request to zero (NBD protocol, NBD_CMD_WRITE_ZEROES).
 struct ZeroFlags {
   bool fua = false;
-  bool may_trim = false;  // a hole will do
-  bool fast = false;      // fail with ENOTSUP rather than be slow
+  bool may_trim = false;  // the zeroes may become a hole
+  bool fast = false;      // fail with ENOTSUP if zeroing is as slow as writing
 };
 
-// Every method waits until it is done, and throws if it fails. May be used from any thread.
-class Destination {
+// Every method returns when the request is done, and throws if it fails. May be used from any thread.
+class DestinationDisk {
  public:
-  virtual ~Destination() = default;
+  virtual ~DestinationDisk() = default;
   virtual uint64_t size() const = 0;  // bytes
-  // Requests must begin and end at multiples of it; 1: anywhere.
+  // Requests must begin and end at multiples of it. 1: anywhere.
   virtual uint32_t minimum_block() const = 0;
   virtual void read(std::span<std::byte> buffer, uint64_t offset) = 0;
   virtual void write(std::span<const std::byte> buffer, uint64_t offset, bool fua) = 0;
   virtual void zero(extents::Range range, ZeroFlags flags) = 0;
-  virtual void flush() = 0;  // nothing to do where the layer below has no flush
-  // It makes one request durable by itself; if not, a flush must follow.
+  virtual void flush() = 0;  // does nothing if the layer below has no flush
+  // Whether fua is done as a part of the request; if not, a flush must follow.
   virtual bool native_fua() const = 0;
-  // A flush covers what was written over any connection.
+  // Whether a flush covers what was written over any connection.
   virtual bool flush_covers_all() const = 0;
 };
 

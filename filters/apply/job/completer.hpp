@@ -1,56 +1,60 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Finishes what the client left: zeroes what the map says is zero, and what the source has as
-// zeroes and the client did not send (its sparse detection).
+// Zeroes what the clients left out: where the map says zero, and where it says data and the source has
+// zeroes (a client that looks for zeroes in what it has read need not send them).
 #pragma once
 
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "filters/apply/delta/delta_map.hpp"
+#include "filters/apply/disk/disk_bytes.hpp"
 #include "filters/apply/source/source.hpp"
 
 namespace apply {
 
+// Used by one thread.
 class Completer {
  public:
-  struct Means {
-    std::function<std::unique_ptr<Reader>()> connect;  // nothing: the source has only a map
-    std::function<void(extents::Range)> zero;          // at most 32 MiB at once
-    std::function<bool()> stop;                        // asked often: give up for now
-  };
-  // The first pieces of what is missing, from an offset on; none: nothing more is. A piece that has
-  // been completed may be among them or not.
-  using Missing = std::function<std::vector<Piece>(uint64_t from)>;
+  // The first areas of what is missing, from an offset on; an empty list if there is none. An area that
+  // was completed since may still be among them.
+  using Missing = std::function<std::vector<Area>(uint64_t from)>;
+  using Zero = std::function<void(extents::Range)>;  // zeroes at most 32 MiB at the destination
   enum class End {
-    finished,     // nothing is missing any more
+    finished,     // nothing is missing
     left_early,   // the source has data where nothing arrived
-    unreadable,   // data is missing, and the source has only a map
-    interrupted,  // stop() said so
+    unreadable,   // data is missing, and the source is a map alone
+    interrupted,  // stop() returned true
   };
   struct Result {
     End end;
-    uint64_t offset = 0;  // left_early, unreadable: the first byte that is missing
+    uint64_t offset = 0;  // left_early, unreadable: of the first byte that is missing
   };
 
-  explicit Completer(Means means) : means_(std::move(means)) {}
+  // stop is called between requests. The source and its view must outlive it.
+  Completer(Source &source, const DeltaView &view, std::function<bool()> stop)
+      : source_(source), view_(view), stop_(std::move(stop)) {}
 
   // Whether complete() would finish. Changes nothing.
-  bool could_finish(const Missing &missing);
+  bool could_finish(const Missing &missing) {
+    return check_data(missing, [](auto) {}).end == End::finished;
+  }
 
-  // Zeroes piece by piece, up to the first that is not zero at the source. What the means throw
-  // goes on to the caller; what was zeroed before stays so.
-  Result complete(const Missing &missing);
+  // Zeroes in order, first what the map says is zero, then data up to the first 1 MiB that is not zero at
+  // the source. What the source or `zero` throws goes to the caller; what was zeroed before stays so.
+  Result complete(const Missing &missing, const Zero &zero);
 
  private:
-  using Visit = std::function<void(extents::Range)>;
-  Result for_zero_data(const Missing &missing, const Visit &visit);
-  Result are_zero(Reader &reader, std::span<const extents::Range> batch, const Visit &visit);
+  // Calls f for the missing data that is zero at the source, in order.
+  Result check_data(const Missing &missing, const Zero &f);
+  Result check_batch(DiskBytes &source, std::span<const extents::Range> batch, const Zero &f);
 
-  Means means_;
+  Source &source_;
+  const DeltaView &view_;
+  const std::function<bool()> stop_;
 };
 
 }  // namespace apply

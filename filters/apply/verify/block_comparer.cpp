@@ -3,31 +3,29 @@
 
 #include <algorithm>
 
-#include "common/util/error.hpp"
-
 namespace apply {
 
 using extents::Range;
 
-bool Verifier::gather() {
-  constexpr uint64_t longest = 1u << 20;  // bytes; see Bytes::read
+bool BlockComparer::choose_batch() {
+  constexpr uint64_t longest = 1u << 20;  // bytes; DiskBytes::read takes no longer one
   constexpr size_t most_reads = 16;
   constexpr uint64_t most_bytes = 4u << 20;
-  const uint64_t blocks = (mask_.size() + block - 1) / block;
+  const uint64_t blocks = (map_.size() + block - 1) / block;
   while (batch_blocks_ * block < most_bytes && batch_.size() < most_reads) {
-    uint64_t chosen = choice_.next(next_);
+    uint64_t chosen = choice_.next(next_block_);
     if (chosen >= blocks) {
-      next_ = blocks;
+      next_block_ = blocks;
       break;
     }
-    Range range{chosen * block, std::min(block, mask_.size() - chosen * block)};
-    if (mask_.delta_bytes(range) == range.length) {
-      // All of it is in the delta; so may be what follows.
-      Piece inside = mask_.at(range.offset);
-      next_ = std::max(chosen + 1, inside.range.end() / block);
+    Range range{chosen * block, std::min(block, map_.size() - chosen * block)};
+    if (map_.delta_bytes(range) == range.length) {
+      // Blocks that lie wholly in the same area of the delta are passed over too.
+      Area inside = map_.at(range.offset);
+      next_block_ = std::max(chosen + 1, inside.range.end() / block);
       continue;
     }
-    next_ = chosen + 1;
+    next_block_ = chosen + 1;
     ++batch_blocks_;
     if (!batch_.empty() && batch_.back().end() == range.offset &&
         batch_.back().length + range.length <= longest) {
@@ -39,11 +37,11 @@ bool Verifier::gather() {
   return !batch_.empty();
 }
 
-std::vector<Read> Verifier::reads_into(std::vector<std::byte> &buffer) const {
+std::vector<DiskRead> BlockComparer::reads_into(std::vector<std::byte> &buffer) const {
   uint64_t bytes = 0;
   for (const Range &range : batch_) bytes += range.length;
   buffer.resize(bytes);
-  std::vector<Read> reads;
+  std::vector<DiskRead> reads;
   std::span<std::byte> left(buffer);
   for (const Range &range : batch_) {
     reads.push_back({range.offset, left.first(range.length)});
@@ -52,19 +50,19 @@ std::vector<Read> Verifier::reads_into(std::vector<std::byte> &buffer) const {
   return reads;
 }
 
-std::optional<uint64_t> Verifier::compare(const std::vector<std::byte> &a,
-                                          const std::vector<std::byte> &b) {
+std::optional<uint64_t> BlockComparer::compare(const std::vector<std::byte> &a,
+                                               const std::vector<std::byte> &b) {
   std::optional<uint64_t> difference;
   auto first_a = a.begin(), first_b = b.begin();
   for (const Range &range : batch_) {
-    mask_.for_each(range, [&](const Piece &piece) {
-      auto length = static_cast<ptrdiff_t>(piece.range.length);
-      if (piece.kind == Kind::outside) {
+    map_.for_each(range, [&](const Area &area) {
+      auto length = static_cast<ptrdiff_t>(area.range.length);
+      if (area.kind == Kind::outside) {
         auto found = std::mismatch(first_a, first_a + length, first_b).first;
         if (found != first_a + length) {
-          difference = piece.range.offset + static_cast<uint64_t>(found - first_a);
+          difference = area.range.offset + static_cast<uint64_t>(found - first_a);
         }
-        compared_ += piece.range.length;
+        compared_bytes_ += area.range.length;
       }
       first_a += length;
       first_b += length;
@@ -75,19 +73,19 @@ std::optional<uint64_t> Verifier::compare(const std::vector<std::byte> &a,
   return difference;
 }
 
-Verifier::Result Verifier::advance(Bytes &source, Bytes &destination,
-                                   const std::function<bool()> &stop) {
-  std::vector<std::byte> theirs, ours;
+BlockComparer::Result BlockComparer::advance(DiskBytes &source, DiskBytes &destination,
+                                             const std::function<bool()> &stop) {
+  std::vector<std::byte> source_bytes, destination_bytes;
   while (!finished_) {
     if (stop()) return {End::interrupted};
-    if (batch_.empty() && !gather()) {
+    if (batch_.empty() && !choose_batch()) {
       finished_ = true;
       break;
     }
-    source.read(reads_into(theirs));
-    destination.read(reads_into(ours));
-    if (auto offset = compare(theirs, ours)) return {End::differs, *offset};
-    blocks_ += batch_blocks_;
+    source.read(reads_into(source_bytes));
+    destination.read(reads_into(destination_bytes));
+    if (auto offset = compare(source_bytes, destination_bytes)) return {End::differs, *offset};
+    compared_blocks_ += batch_blocks_;
     batch_.clear();
     batch_blocks_ = 0;
   }

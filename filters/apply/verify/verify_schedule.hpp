@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// When the verifier runs: beside the clients as long as there are any, and to its end when the last
-// one has gone.
+// When blocks are compared (apply-verify=): in the background as long as there are clients, and the rest
+// when the last one has gone.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <thread>
 
 #include "common/util/log.hpp"
+#include "common/util/mutex.hpp"
 #include "filters/apply/disk/destination_disk.hpp"
 #include "filters/apply/source/source.hpp"
 #include "filters/apply/verify/block_comparer.hpp"
@@ -19,49 +19,53 @@
 namespace apply {
 
 // May be used from any thread.
-class Auditor {
+class VerifySchedule {
  public:
-  struct Means {
-    std::function<std::unique_ptr<Bytes>()> honest;  // the source's bytes
-    std::function<void(uint64_t offset)> differs;    // told once; must not throw
-  };
-  Auditor(const Mask &mask, double share, uint64_t seed, Means means, util::Log log)
-      : verifier_(mask, share, seed), means_(std::move(means)), log_(std::move(log)) {}
+  // Called once, with the offset of the first byte that differs, by the thread that compares. Must not
+  // throw.
+  using OnDifference = std::function<void(uint64_t offset)>;
 
-  // Compares in a thread of its own, through the destination as one client reaches it, until it is
-  // finished or this is destroyed, which waits for the reads under way (each has a deadline). One
-  // client at a time has one; for the others there is none.
+  // The source and its view must outlive it.
+  VerifySchedule(Source &source, const DeltaView &view, double share, uint64_t seed,
+                 OnDifference on_difference, util::Log log);
+
+  // A thread that compares, through the destination as one client reaches it, until all is compared or
+  // the Background is destroyed. The destructor waits for the reads under way, each of which has a
+  // timeout. There is one at a time: nullptr for the other clients.
   class Background;
-  std::unique_ptr<Background> beside(Destination &destination);
+  std::unique_ptr<Background> run_in_background(DestinationDisk &destination);
 
-  // Compares what is left, until stop() says that somebody waits. Throws what a disk throws.
-  void advance(Destination &destination, const std::function<bool()> &stop);
+  // Compares what is left, until stop() returns true. Throws what a disk throws.
+  void advance(DestinationDisk &destination, const std::function<bool()> &stop)
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
-  bool finished() const { return verifier_.finished(); }
-  uint64_t compared_bytes() const { return verifier_.compared_bytes(); }
-  uint64_t compared_blocks() const { return verifier_.compared_blocks(); }
+  bool finished() const { return comparer_.finished(); }
+  uint64_t compared_bytes() const { return comparer_.compared_bytes(); }
 
  private:
-  std::mutex
-      verifying_;  // one at a time; protects the two below, so it is held during I/O: who waits
-                   // for it waits for the end of a batch
-  Verifier verifier_;
-  std::unique_ptr<Bytes> source_;
-  const Means means_;
+  Source &source_;
+  const DeltaView &view_;
+  const OnDifference on_difference_;
   const util::Log log_;
-  std::atomic<bool> taken_ = false;  // there is a Background
-  std::atomic<bool> different_ = false;
+  std::atomic<bool> has_background_ = false;
+  std::atomic<bool> differs_ = false;
+
+  // Held while blocks are read and compared: a second thread waits until the first is told to stop, at
+  // the end of a batch. on_difference_ is called under it. It guards BlockComparer::advance() too.
+  util::Mutex mutex_;
+  BlockComparer comparer_;
+  std::unique_ptr<DiskBytes> honest_ ABSL_GUARDED_BY(mutex_);  // empty: not connected
 };
 
-class Auditor::Background {
+class VerifySchedule::Background {
  public:
-  Background(Auditor &auditor, Destination &destination);
+  Background(VerifySchedule &schedule, DestinationDisk &destination);
   ~Background();
   Background(const Background &) = delete;
   Background &operator=(const Background &) = delete;
 
  private:
-  Auditor &auditor_;
+  VerifySchedule &schedule_;
   std::jthread thread_;
 };
 
