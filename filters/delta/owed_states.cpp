@@ -7,39 +7,41 @@
 
 namespace delta {
 
-Owed::Owed(std::optional<replication::State> state, const std::string &path) {
-  if (state) only_ = of_one(*std::move(state), path);
+OwedStates::OwedStates(std::optional<replication::State> state, const std::string &path) {
+  if (state) only_ = disk_state(*std::move(state), path);
 }
 
-Owed Owed::load(const std::string &path) {
-  if (!replication::names_directory(path)) return Owed(replication::load_state(path), path);
-  Owed owed;
+OwedStates OwedStates::load(const std::string &path) {
+  if (!replication::names_directory(path)) return {replication::load_state(path), path};
+  OwedStates states;
   for (auto &[disk, state] : replication::load_states(path)) {
-    owed.disks_.emplace(disk, of_one(std::move(state), replication::state_path(path, disk)));
+    states.by_disk_.emplace(disk,
+                            disk_state(std::move(state), replication::state_path(path, disk)));
   }
-  return owed;
+  return states;
 }
 
-Owed::OfOne Owed::of_one(replication::State state, const std::string &path) {
-  auto ranges = std::make_shared<extents::RangeSet>(state.size);
-  for (const auto &range : state.owed) ranges->add(range);
+OwedStates::DiskState OwedStates::disk_state(replication::State state, const std::string &path) {
+  auto owed = std::make_shared<extents::RangeSet>(state.size);
+  for (const auto &range : state.owed) owed->add(range);
   state.owed = {};
-  return {std::move(state), path, std::move(ranges)};
+  return {std::move(state), path, std::move(owed)};
 }
 
-const Owed::OfOne *Owed::find(const std::optional<replication::SourceDescription> &source) const {
+const OwedStates::DiskState *OwedStates::find(
+    const std::optional<replication::SourceDescription> &source) const {
   if (only_) return &*only_;
-  auto it = source ? disks_.find(source->disk) : disks_.end();
-  return it == disks_.end() ? nullptr : &it->second;
+  auto it = source ? by_disk_.find(source->disk) : by_disk_.end();
+  return it == by_disk_.end() ? nullptr : &it->second;
 }
 
-std::shared_ptr<const extents::RangeSet> Owed::of(const std::string &description,
-                                                  uint64_t size) const {
+std::shared_ptr<const extents::RangeSet> OwedStates::of(const std::string &description,
+                                                        uint64_t size) const {
   auto source = replication::parse_description(description);
-  const OfOne *one = find(source);
-  if (one == nullptr) return std::make_shared<extents::RangeSet>(size);
-  replication::check_belongs(one->state, source, size, "delta-owed=" + one->path);
-  return one->ranges;
+  const DiskState *found = find(source);
+  if (found == nullptr) return std::make_shared<extents::RangeSet>(size);
+  replication::check_belongs(found->state, source, size, "delta-owed=" + found->path);
+  return found->owed;
 }
 
 }  // namespace delta

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What an unfinished run owes, as the state file of its destination says.
+// What is owed according to the state files of the destinations (delta-owed=).
 #pragma once
 
 #include <cstdint>
@@ -9,40 +9,40 @@
 #include <optional>
 #include <string>
 
+#include "common/extents/range_set.hpp"
 #include "common/replication/source_description.hpp"
 #include "common/replication/state_file.hpp"
-#include "common/extents/range_set.hpp"
 
 namespace delta {
 
 // Never changes: any thread may use it.
-class Owed {
+class OwedStates {
  public:
-  Owed() = default;  // nothing
-  // path is for messages; without a state nothing is owed.
-  Owed(std::optional<replication::State> state, const std::string &path);
+  OwedStates() = default;  // nothing is owed
+  // One state, for whatever disk is asked for; nothing is owed without it. `path` is for messages.
+  OwedStates(std::optional<replication::State> state, const std::string &path);
 
-  // delta-owed=PATH: a state, or a directory with one for each disk (common/replication/state_directory.hpp).
-  // Throws util::Error.
-  static Owed load(const std::string &path);
+  // The value of delta-owed=: a state file, or a directory with one for each disk
+  // (common/replication/state_directory.hpp). Throws util::Error.
+  static OwedStates load(const std::string &path);
 
-  // For a disk of `size` bytes with that description; shared by all that ask. Throws util::Error EINVAL
-  // if the state is that of another source, disk or size (free text says nothing). With a directory,
-  // a disk that has no state there is owed nothing, and neither is one that does not say which it is:
-  // its source does not know what has changed, so all of it is in the delta.
+  // What is owed of a disk of `size` bytes whose export has this description; shared by all callers.
+  // Throws util::Error EINVAL if the state is that of another source, disk or size, as far as the
+  // description says. With a directory, nothing is owed of a disk that has no state in it, nor of one
+  // whose description does not name it (its source then knows no changes and shows the whole disk).
   std::shared_ptr<const extents::RangeSet> of(const std::string &description, uint64_t size) const;
 
  private:
-  struct OfOne {
-    replication::State state;  // its list moved to ranges
+  struct DiskState {
+    replication::State state;  // without its owed, which is in `owed`
     std::string path;
-    std::shared_ptr<const extents::RangeSet> ranges;
+    std::shared_ptr<const extents::RangeSet> owed;
   };
-  static OfOne of_one(replication::State state, const std::string &path);
-  const OfOne *find(const std::optional<replication::SourceDescription> &source) const;
+  static DiskState disk_state(replication::State state, const std::string &path);
+  const DiskState *find(const std::optional<replication::SourceDescription> &source) const;
 
-  std::optional<OfOne> only_;       // of a file
-  std::map<int64_t, OfOne> disks_;  // of a directory
+  std::optional<DiskState> only_;         // of a file
+  std::map<int64_t, DiskState> by_disk_;  // of a directory
 };
 
 }  // namespace delta

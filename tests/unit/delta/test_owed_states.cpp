@@ -6,23 +6,24 @@
 #include "filters/delta/owed_states.hpp"
 #include "tests/unit/directory.hpp"
 
+using delta::OwedStates;
 using replication::State;
-using delta::Owed;
 
 namespace {
 
 std::string described(const char *vm, int64_t disk = 2000) {
-  return replication::format(replication::SourceDescription{"vsphere", vm, disk, 1000, "full", "", "c2"});
+  return replication::format(
+      replication::SourceDescription{"vsphere", vm, disk, 1000, "full", "", "c2"});
 }
 
 }  // namespace
 
 TEST_CASE("a state of another disk is refused, what is owed is taken from the right one") {
   State state{"c", "vsphere", "vm-1", 2000, 1000, {{0, 10}}};
-  CHECK(Owed(state, "f").of(described("vm-1"), 1000)->bytes() == 10);
-  CHECK(Owed(state, "f").of("", 1000)->bytes() == 10);
-  CHECK(Owed(std::nullopt, "f").of("", 1000)->empty());
-  CHECK_THROWS_WITH(Owed(state, "f").of(described("vm-2"), 1000),
+  CHECK(OwedStates(state, "f").of(described("vm-1"), 1000)->bytes() == 10);
+  CHECK(OwedStates(state, "f").of("", 1000)->bytes() == 10);
+  CHECK(OwedStates(std::nullopt, "f").of("", 1000)->empty());
+  CHECK_THROWS_WITH(OwedStates(state, "f").of(described("vm-2"), 1000),
                     Catch::Contains("delta-owed=f") && Catch::Contains("vm-2"));
 }
 
@@ -30,17 +31,17 @@ TEST_CASE("a directory has a state for each disk") {
   testing::Directory directory;
   auto save = [&](int64_t disk, extents::Range owed) {
     replication::save_state(replication::state_path(directory.path(), disk),
-                           {"c", "vsphere", "vm-1", disk, 1000, {owed}});
+                            {"c", "vsphere", "vm-1", disk, 1000, {owed}});
   };
   save(2000, {0, 10});
   save(2001, {0, 20});
-  Owed owed = Owed::load(directory.path());
-  // What the destination writes from now on is of the run that has begun.
+  OwedStates owed = OwedStates::load(directory.path());
+  // The states are read once: what the destination writes later belongs to the next run.
   save(2001, {0, 30});
   CHECK(owed.of(described("vm-1", 2000), 1000)->bytes() == 10);
   CHECK(owed.of(described("vm-1", 2001), 1000)->bytes() == 20);
   CHECK(owed.of(described("vm-1", 2002), 1000)->empty());
   CHECK(owed.of("some disk", 1000)->empty());
   CHECK_THROWS_WITH(owed.of(described("vm-2", 2001), 1000), Catch::Contains("2001.state"));
-  CHECK(Owed::load(directory.path() + "/none/").of(described("vm-1"), 1000)->empty());
+  CHECK(OwedStates::load(directory.path() + "/none/").of(described("vm-1"), 1000)->empty());
 }
