@@ -3,8 +3,9 @@
 #include <filesystem>
 
 #include "common/replication/source_description.hpp"
-#include "common/replication/state_file.hpp"
 #include "common/replication/state_directory.hpp"
+#include "common/replication/state_file.hpp"
+#include "common/replication/state_json.hpp"
 #include "common/util/error.hpp"
 #include "common/util/file.hpp"
 #include "tests/unit/directory.hpp"
