@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // What all clients of a job share: its parts, each of which may be used from any thread.
+//
+// Lock order: VerifySchedule, StateWriter (its file, then its claims), Coverage. StatsFile's lock comes
+// before those of Coverage and ClientGate, which take no other.
 #pragma once
 
 #include <atomic>
