@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The export description in which a source says what it shows: one line of JSON, at most 4096 bytes
-// (NBD_INFO_DESCRIPTION). A source plugin writes it, the delta filter passes it on, the apply filter reads
-// it (nbdkit-replicate-delta(7), "Description of the export").
+// (NBD_INFO_DESCRIPTION). A source plugin writes it, the delta filter passes it on, the apply
+// filter reads it (nbdkit-replicate-delta(7), "Description of the export").
 #pragma once
 
 #include <cstdint>

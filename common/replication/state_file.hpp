@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The state file of a destination: the destination holds the source as of `checkpoint`, except for what
-// is owed. The apply filter writes it; a source (since=@FILE) and the delta filter (delta-owed=FILE) read
-// it. Format and rules: nbdkit-replicate-delta(7).
+// The state file of a destination: the destination holds the source as of `checkpoint`, except for
+// what is owed. The apply filter writes it; a source (since=@FILE) and the delta filter
+// (delta-owed=FILE) read it. Format and rules: nbdkit-replicate-delta(7).
 #pragma once
 
 #include <cstdint>
@@ -28,22 +28,22 @@ struct State {
   uint64_t owed_bytes() const;
 };
 
-// Nothing if there is no such file. Throws util::Error EINVAL, with what to do, if it is not a state file
-// or is damaged.
+// Nothing if there is no such file. Throws util::Error EINVAL, with what to do, if it is not a
+// state file or is damaged.
 std::optional<State> load_state(const std::string &path);
 
 // Atomic and durable (util::replace_file).
 void save_state(const std::string &path, const State &state);
 
-// The same with so many owed ranges that they are not kept in a list: each(add) calls add(range) for one
-// after the other. state.owed is not used.
+// The same with so many owed ranges that they are not kept in a list: each(add) calls add(range)
+// for one after the other. state.owed is not used.
 using EachOwed = std::function<void(const std::function<void(const extents::Range &)> &add)>;
 void save_state(const std::string &path, const State &state, const EachOwed &each);
 
-// Checks that the state is of the disk of `size` bytes that `source` describes (nothing: the source does
-// not say what it is, and only the size is checked), and that the source shows all that has changed since
-// the state's checkpoint. Throws util::Error EINVAL, with what to do. `parameter` is "KEY=FILE" of the
-// parameter that named the state.
+// Checks that the state is of the disk of `size` bytes that `source` describes (nothing: the source
+// does not say what it is, and only the size is checked), and that the source shows all that has
+// changed since the state's checkpoint. Throws util::Error EINVAL, with what to do. `parameter` is
+// "KEY=FILE" of the parameter that named the state.
 void check_belongs(const State &state, const std::optional<SourceDescription> &source,
                    uint64_t size, const std::string &parameter);
 

@@ -18,8 +18,8 @@ namespace {
              origin, why);
 }
 
-// Takes the fields that it knows from the first level of the document, and skips all others. depth_ is 1
-// in the state's object; with in_owed_ it is 2 in the list and 3 in a pair.
+// Takes the fields that it knows from the first level of the document, and skips all others. depth_
+// is 1 in the state's object; with in_owed_ it is 2 in the list and 3 in a pair.
 class StateVisitor : public util::JsonVisitor {
  public:
   explicit StateVisitor(const std::string &origin) : origin_(origin) {}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The JSON of a state file (nbdkit-replicate-delta(7), "The state file"). It may have a million owed
-// ranges, so it is neither written nor read as one text.
+// The JSON of a state file (nbdkit-replicate-delta(7), "The state file"). It may have a million
+// owed ranges, so it is neither written nor read as one text.
 #pragma once
 
 #include <optional>

@@ -51,8 +51,8 @@ class Connection {
                                     .fast = (flags & NBDKIT_FLAG_FAST_ZERO) != 0});
   }
 
-  // Trimmed bytes may read as anything, also as the old bytes. A zero that may leave a hole is as cheap,
-  // and its result is known.
+  // Trimmed bytes may read as anything, also as the old bytes. A zero that may leave a hole is as
+  // cheap, and its result is known.
   void trim(nbdkit::Next, uint32_t count, uint64_t offset, uint32_t flags) {
     client_->zero({offset, count},
                   {.fua = (flags & NBDKIT_FLAG_FUA) != 0, .may_trim = true, .fast = false});

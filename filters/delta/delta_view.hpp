@@ -15,7 +15,8 @@ namespace delta {
 // (nbdcopy --destination-is-zero without the apply filter).
 enum class Zeroes { zero, data };
 
-// The view's type of bytes whose honest type is `honest`. `owed`: a run that was interrupted owes them.
+// The view's type of bytes whose honest type is `honest`. `owed`: a run that was interrupted owes
+// them.
 extents::Type view_type(extents::Type honest, bool owed, Zeroes zeroes);
 
 // Calls add for the parts of one honest extent, in order, split where what is owed begins or ends.

@@ -18,9 +18,9 @@ namespace delta {
 
 namespace {
 
-// How often the layer below is asked for one answer to the client. It may answer for one extent at a
-// time, and the client would need a round trip for each. So it is asked again, until the whole request is
-// answered, or one second has passed.
+// How often the layer below is asked for one answer to the client. It may answer for one extent at
+// a time, and the client would need a round trip for each. So it is asked again, until the whole
+// request is answered, or one second has passed.
 class QueryLimit {
  public:
   explicit QueryLimit(bool one_extent) : one_extent_(one_extent) {}
@@ -44,7 +44,8 @@ class Connection {
     if (!honest_) owed_ = states_.of(next.export_description(), next.get_size());
   }
 
-  // nbdkit wants this question before extents are asked for. A layer below without extents is all data.
+  // nbdkit wants this question before extents are asked for. A layer below without extents is all
+  // data.
   bool can_extents(nbdkit::Next next) {
     next.can_extents();
     return true;
@@ -59,8 +60,8 @@ class Connection {
     constexpr uint64_t sector = SectorExtents::sector;
     const uint64_t size = next.get_size();
     uint64_t at = offset / sector * sector;
-    // A client that wants one extent at a time asks for each of them: the layer below must not list all
-    // that follow for each answer.
+    // A client that wants one extent at a time asks for each of them: the layer below must not list
+    // all that follow for each answer.
     const bool one = (flags & NBDKIT_FLAG_REQ_ONE) != 0;
     if (one) count = std::min<uint32_t>(count, 128u << 20);
     const uint64_t end = std::min((offset + count + sector - 1) / sector * sector, size);

@@ -6,8 +6,8 @@
 //   missing  it has not arrived, or what arrived may be lost;
 //   pending  the layer below has answered the request, but no flush has covered it;
 //   durable  a flush that began after the answer has succeeded.
-// Only durable bytes may be left out of what the state file owes. In doubt a byte is missing: to owe too
-// much costs time, to owe too little leaves wrong bytes in the copy.
+// Only durable bytes may be left out of what the state file owes. In doubt a byte is missing: to
+// owe too much costs time, to owe too little leaves wrong bytes in the copy.
 #pragma once
 
 #include <cstddef>
@@ -37,8 +37,8 @@ class Coverage {
   };
 
  public:
-  // The three are opaque to the caller. A scope is what one flush covers: one connection, or all of them
-  // where the layer below can multi-conn.
+  // The three are opaque to the caller. A scope is what one flush covers: one connection, or all of
+  // them where the layer below can multi-conn.
   using Scope = std::list<DeltaSet>::iterator;
   using Flush = std::list<DeltaSet>::iterator;
   using Op = std::list<Operation>::iterator;
@@ -50,8 +50,9 @@ class Coverage {
   void close(Scope scope) ABSL_LOCKS_EXCLUDED(mutex_);  // what is pending in it is missing
 
   // Before a request for a range in the delta is sent to the layer below. One that clears makes its
-  // bytes missing at once, except where mark_zeroed() was called. Requests that overlap, of which one
-  // delivers and one clears, deliver nothing: the order in which the layer below does them is not known.
+  // bytes missing at once, except where mark_zeroed() was called. Requests that overlap, of which
+  // one delivers and one clears, deliver nothing: the order in which the layer below does them is
+  // not known.
   Op begin(extents::Range range, Effect effect) ABSL_LOCKS_EXCLUDED(mutex_);
   // After the answer. If the request failed, its bytes are missing, whatever was there before.
   void end(Op op, Scope scope, bool succeeded) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -60,8 +61,8 @@ class Coverage {
   // Zeroes that a client sends later do not make them missing.
   void mark_zeroed(extents::Range range, Scope scope) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Around a flush of the layer below. What is pending in the scope when it begins is durable when it
-  // ends, or missing if it failed.
+  // Around a flush of the layer below. What is pending in the scope when it begins is durable when
+  // it ends, or missing if it failed.
   Flush begin_flush(Scope scope) ABSL_LOCKS_EXCLUDED(mutex_);
   void end_flush(Flush flush, bool succeeded) ABSL_LOCKS_EXCLUDED(mutex_);
   bool pending(Scope scope) const ABSL_LOCKS_EXCLUDED(mutex_);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The delta as the source's map shows it: which bytes of the destination may be changed, and what the
-// source holds there (nbdkit-replicate-delta(7), "The delta view").
+// The delta as the source's map shows it: which bytes of the destination may be changed, and what
+// the source holds there (nbdkit-replicate-delta(7), "The delta view").
 #pragma once
 
 #include <cstddef>
@@ -26,8 +26,8 @@ struct Area {
   bool operator==(const Area &) const = default;
 };
 
-// Appended to by one thread while it is made; then any number of threads may read it. Memory and time
-// are those of extents::FrozenMap: 5 bytes for an area, O(log n) for a lookup.
+// Appended to by one thread while it is made; then any number of threads may read it. Memory and
+// time are those of extents::FrozenMap: 5 bytes for an area, O(log n) for a lookup.
 class DeltaMap {
  public:
   DeltaMap();

@@ -13,8 +13,8 @@
 namespace apply {
 
 // A set of bytes, of which only those in the delta count. The gap between two areas of the delta is
-// included with its neighbours. So a copy that runs from one end of the disk to the other is one range,
-// however many areas the delta has. Not synchronised: many readers or one writer at a time.
+// included with its neighbours. So a copy that runs from one end of the disk to the other is one
+// range, however many areas the delta has. Not synchronised: many readers or one writer at a time.
 class DeltaSet {
  public:
   // Empty. The map must outlive it.
@@ -34,8 +34,8 @@ class DeltaSet {
   // Whether at least one byte is in the set. The range must be in the delta.
   bool intersects(extents::Range range) const { return set_.intersects(range); }
 
-  // Calls f for the areas of the delta that are not in the set, in order, from an offset on, until f
-  // returns false. A range of the set costs the same, however many areas it covers.
+  // Calls f for the areas of the delta that are not in the set, in order, from an offset on, until
+  // f returns false. A range of the set costs the same, however many areas it covers.
   void for_each_missing(uint64_t from, const std::function<bool(const Area &)> &f) const;
   // The same as maximal ranges, of whatever kind.
   void for_each_missing_range(const std::function<void(extents::Range)> &f) const;

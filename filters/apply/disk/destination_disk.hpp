@@ -18,7 +18,8 @@ struct ZeroFlags {
   bool fast = false;      // fail with ENOTSUP if zeroing is as slow as writing
 };
 
-// Every method returns when the request is done, and throws if it fails. May be used from any thread.
+// Every method returns when the request is done, and throws if it fails. May be used from any
+// thread.
 class DestinationDisk {
  public:
   virtual ~DestinationDisk() = default;

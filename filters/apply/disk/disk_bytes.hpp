@@ -22,17 +22,17 @@ struct DiskRead {
 class DiskBytes {
  public:
   virtual ~DiskBytes() = default;
-  // Does all of the reads, at the same time if that is faster. They may begin and end anywhere; each is
-  // of 1 byte to 1 MiB. Throws if one fails.
+  // Does all of the reads, at the same time if that is faster. They may begin and end anywhere;
+  // each is of 1 byte to 1 MiB. Throws if one fails.
   virtual void read(std::span<const DiskRead> reads) = 0;
 };
 
-// For each range whether the disk holds zeroes there. At most 16 ranges, each of 1 byte to 1 MiB, which
-// are read at the same time.
+// For each range whether the disk holds zeroes there. At most 16 ranges, each of 1 byte to 1 MiB,
+// which are read at the same time.
 std::vector<bool> are_zero(DiskBytes &disk, std::span<const extents::Range> ranges);
 
-// The smallest range of whole blocks that holds the read. At the end of a disk that ends within a block
-// it ends there too.
+// The smallest range of whole blocks that holds the read. At the end of a disk that ends within a
+// block it ends there too.
 extents::Range whole_blocks(const DiskRead &read, uint64_t block, uint64_t disk_size);
 
 }  // namespace apply

@@ -8,8 +8,8 @@
 
 namespace apply {
 
-// Counts the clients, and keeps new ones out while the job is completed after the last one. May be used
-// from any thread.
+// Counts the clients, and keeps new ones out while the job is completed after the last one. May be
+// used from any thread.
 class ClientGate {
  public:
   // Waits while the gate is closed. The thread that has closed it learns of that by waiting().

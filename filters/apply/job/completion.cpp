@@ -10,14 +10,14 @@ namespace apply {
 
 void Completion::run(bool clients_sent) {
   context_.failure.check();
-  Completer completer(*context_.source, context_.view, stop_);
-  if (!clients_sent && !only_zeroes_missing(completer)) return;
+  ZeroFiller filler(*context_.source, context_.view, stop_);
+  if (!clients_sent && !only_zeroes_missing(filler)) return;
 
   context_.state.begin();
-  Completer::Result result{Completer::End::interrupted};
+  ZeroFiller::Result result{ZeroFiller::End::interrupted};
   std::exception_ptr failure;
   try {
-    result = completer.complete(missing(), [&](extents::Range range) {
+    result = filler.fill(missing(), [&](extents::Range range) {
       destination_.zero(range, {.fua = false, .may_trim = true, .fast = false});
       context_.coverage.mark_zeroed(range, scope_);
     });
@@ -28,26 +28,26 @@ void Completion::run(bool clients_sent) {
   context_.state.save();
   if (failure) rethrow(failure);
   report(result, clients_sent);
-  if (result.end == Completer::End::finished) verify_rest();
+  if (result.end == ZeroFiller::End::finished) verify_rest();
 }
 
-// A client that has sent nothing may be a tool that only looks, such as nbdinfo: nothing is to be written
-// for it. Or it was a copy that had nothing to send, because the whole delta is zero.
-bool Completion::only_zeroes_missing(Completer &completer) const {
+// A client that has sent nothing may be a tool that only looks, such as nbdinfo: nothing is to be
+// written for it. Or it was a copy that had nothing to send, because the whole delta is zero.
+bool Completion::only_zeroes_missing(ZeroFiller &filler) const {
   try {
-    return completer.could_finish(missing());
+    return filler.could_finish(missing());
   } catch (const util::Error &e) {
     context_.log.info("{}", e.what());
     return false;
   }
 }
 
-Completer::Missing Completion::missing() const {
+ZeroFiller::Missing Completion::missing() const {
   constexpr size_t at_once = 256;
   return [this](uint64_t from) { return context_.coverage.missing(from, at_once); };
 }
 
-void Completion::report(const Completer::Result &result, bool clients_sent) const {
+void Completion::report(const ZeroFiller::Result &result, bool clients_sent) const {
   const Traffic &traffic = context_.traffic;
   context_.log.info(
       "apply: clients sent {} bytes and {} bytes of zeroes; {} bytes outside the delta were "
@@ -55,16 +55,16 @@ void Completion::report(const Completer::Result &result, bool clients_sent) cons
       traffic.written.load(), traffic.zeroed.load(), traffic.dropped.load(),
       context_.coverage.owed_bytes());
   switch (result.end) {
-    case Completer::End::finished:
+    case ZeroFiller::End::finished:
       break;
-    case Completer::End::interrupted:
+    case ZeroFiller::End::interrupted:
       // The client that waits is told of what is owed when it leaves.
       if (clients_sent) context_.clients_sent = true;
       break;
-    case Completer::End::left_early:
+    case ZeroFiller::End::left_early:
       util::fail(EIO, "the client left before it had copied the data at offset {}: {}",
                  result.offset, context_.owed_text());
-    case Completer::End::unreadable:
+    case ZeroFiller::End::unreadable:
       util::fail(EIO,
                  "data at offset {} did not arrive: the client left early, or it left out zeroes "
                  "or sent them as zeroes, which cannot be told apart with a map alone: give the "

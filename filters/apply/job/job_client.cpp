@@ -10,8 +10,8 @@ namespace apply {
 
 using extents::Range;
 
-// A request under way at the destination, for one area of the delta. It has failed unless succeeded() was
-// called; then the state file is saved if it says that those bytes are there.
+// A request under way at the destination, for one area of the delta. It has failed unless
+// succeeded() was called; then the state file is saved if it says that those bytes are there.
 class JobClient::Request {
  public:
   Request(JobClient &client, Range range, Effect effect)
@@ -97,8 +97,9 @@ void JobClient::zero(Range whole, ZeroFlags flags) {
       return true;
     }
     context_.state.begin();
-    // A client may clear the whole disk before it writes: where the source has data, zeroes do not count
-    // as arrived. A state file that says that the data is there is saved before the data is destroyed.
+    // A client may clear the whole disk before it writes: where the source has data, zeroes do not
+    // count as arrived. A state file that says that the data is there is saved before the data is
+    // destroyed.
     Request request(*this, range, area.kind == Kind::zero ? Effect::delivers : Effect::clears);
     if (area.kind == Kind::data && context_.state.claims(range)) context_.state.save();
     destination_.zero(range, passed);

@@ -24,11 +24,12 @@ class JobClient {
   JobClient(const JobClient &) = delete;
   JobClient &operator=(const JobClient &) = delete;
 
-  // Compares blocks in the background as long as this client is connected, unless another client does.
+  // Compares blocks in the background as long as this client is connected, unless another client
+  // does.
   void verify_in_background();
 
-  // What is in the delta is passed on to the destination, the rest is dropped. Throws util::Error EIO
-  // once the run has failed, and so does flush().
+  // What is in the delta is passed on to the destination, the rest is dropped. Throws util::Error
+  // EIO once the run has failed, and so does flush().
   void write(std::span<const std::byte> buffer, uint64_t offset, bool fua);
   void zero(extents::Range range, ZeroFlags flags);
 

@@ -34,8 +34,8 @@ JobContext::JobContext(std::unique_ptr<Source> from, Settings s, util::Log l,
 }
 
 std::unique_ptr<VerifySchedule> JobContext::make_verify() {
-  // Reads a byte now: a source that cannot be compared with is an error at the start, when the user can
-  // still correct it.
+  // Reads a byte now: a source that cannot be compared with is an error at the start, when the user
+  // can still correct it.
   auto honest = source->honest(view);
   if (!honest) {
     util::fail(

@@ -2,8 +2,8 @@
 //
 // What all clients of a job share: its parts, each of which may be used from any thread.
 //
-// Lock order: VerifySchedule, StateWriter (its file, then its claims), Coverage. StatsFile's lock comes
-// before those of Coverage and ClientGate, which take no other.
+// Lock order: VerifySchedule, StateWriter (its file, then its claims), Coverage. StatsFile's lock
+// comes before those of Coverage and ClientGate, which take no other.
 #pragma once
 
 #include <atomic>
@@ -40,12 +40,12 @@ struct JobContext {
   JobContext(const JobContext &) = delete;
   JobContext &operator=(const JobContext &) = delete;
 
-  // Throws util::Error EINVAL if the destination is too small for the source or its blocks are too large
-  // for the delta.
+  // Throws util::Error EINVAL if the destination is too small for the source or its blocks are too
+  // large for the delta.
   void check(const DestinationDisk &destination) const;
 
-  // Flushes the destination, which makes what was pending in the scope durable. If that throws, it is
-  // missing.
+  // Flushes the destination, which makes what was pending in the scope durable. If that throws, it
+  // is missing.
   void flush(DestinationDisk &destination, Coverage::Scope scope);
 
   JobStatus status() const;

@@ -10,7 +10,8 @@
 
 namespace apply {
 
-// The run has failed for good: every later request fails with the reason. May be used from any thread.
+// The run has failed for good: every later request fails with the reason. May be used from any
+// thread.
 class RunFailure {
  public:
   // At most once.

@@ -15,8 +15,8 @@ struct Settings {
   Timeouts timeouts = {};
   double verify = 0;            // the share of blocks outside the delta that is compared; 0: none
   std::string stats_path = {};  // empty: no statistics
-  // Not a parameter: whether threads of the filter may use a client's destination. False where nbdkit
-  // does not allow parallel requests.
+  // Not a parameter: whether threads of the filter may use a client's destination. False where
+  // nbdkit does not allow parallel requests.
   bool background = true;
 };
 

@@ -8,8 +8,8 @@
 
 namespace apply {
 
-// Reads from a server in requests that keep to its block sizes, all at the same time. Throws util::Error
-// with the errno of the first that fails.
+// Reads from a server in requests that keep to its block sizes, all at the same time. Throws
+// util::Error with the errno of the first that fails.
 void read_aligned(nbd::Pool &pool, std::span<const DiskRead> reads);
 
 }  // namespace apply

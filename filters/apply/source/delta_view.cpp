@@ -7,8 +7,8 @@
 
 namespace apply {
 
-// HOLE alone is only found in honest extents ("not changed"). If these were taken for a view, what has
-// become a hole (HOLE and ZERO) would be left as it was.
+// HOLE alone is only found in honest extents ("not changed"). If these were taken for a view, what
+// has become a hole (HOLE and ZERO) would be left as it was.
 void append(DeltaView &view, const extents::Extent &extent, const std::string &name) {
   if (extent.type == extents::hole) {
     util::fail(EINVAL,

@@ -21,8 +21,8 @@ struct DeltaView {
   }
 };
 
-// Appends an extent of the view to its map. `name` is the source's, for the message. Throws util::Error
-// EINVAL at an extent that no delta view has.
+// Appends an extent of the view to its map. `name` is the source's, for the message. Throws
+// util::Error EINVAL at an extent that no delta view has.
 void append(DeltaView &view, const extents::Extent &extent, const std::string &name);
 
 }  // namespace apply

@@ -22,8 +22,8 @@ nbd::Options options_for(std::string uri, const Timeouts &timeouts) {
   return options;
 }
 
-// Whether the connection has ended or is about to. ENOTCONN and ETIMEDOUT are nbd::Connection's own: no
-// server sends them. A server that shuts down sends ESHUTDOWN.
+// Whether the connection has ended or is about to. ENOTCONN and ETIMEDOUT are nbd::Connection's
+// own: no server sends them. A server that shuts down sends ESHUTDOWN.
 bool is_lost(const util::Error &e) {
   return e.errnum() == ENOTCONN || e.errnum() == ETIMEDOUT || e.errnum() == ESHUTDOWN;
 }

@@ -22,8 +22,8 @@ struct Timeouts {
 // Used by one thread at a time.
 class ReconnectingPool {
  public:
-  // `check` is called with what the server tells, after each connecting. It throws util::Error if that is
-  // not what was expected, which is not tried again.
+  // `check` is called with what the server tells, after each connecting. It throws util::Error if
+  // that is not what was expected, which is not tried again.
   using Check = std::function<void(const nbd::Info &)>;
   ReconnectingPool(
       std::string uri, Timeouts timeouts, Check check = [](const nbd::Info &) {},
@@ -32,8 +32,8 @@ class ReconnectingPool {
   // Connects unless connected. Throws util::Error after the second try.
   const nbd::Info &info();
 
-  // Runs f with the connections. If the server is lost meanwhile, or does not answer in time, connects
-  // again and runs f a second time. Anything else that f throws goes to the caller.
+  // Runs f with the connections. If the server is lost meanwhile, or does not answer in time,
+  // connects again and runs f a second time. Anything else that f throws goes to the caller.
   void with(const std::function<void(nbd::Pool &)> &f);
 
  private:

@@ -19,12 +19,12 @@ class Source {
   virtual const std::string &name() const = 0;
   // Reads the map. No connection is left open. Throws util::Error.
   virtual DeltaView load() = 0;
-  // Connects to the export that showed `view`, which must outlive what is returned. Nothing if the source
-  // is a map alone. Throws util::Error, within the timeouts, if the server cannot be reached or now shows
-  // something else.
+  // Connects to the export that showed `view`, which must outlive what is returned. Nothing if the
+  // source is a map alone. Throws util::Error, within the timeouts, if the server cannot be reached
+  // or now shows something else.
   virtual std::unique_ptr<DiskBytes> connect(const DeltaView &view) = 0;
-  // The export "honest" of the same server, to compare the destination with. It connects at the first
-  // read. Nothing if the source is a map alone.
+  // The export "honest" of the same server, to compare the destination with. It connects at the
+  // first read. Nothing if the source is a map alone.
   virtual std::unique_ptr<DiskBytes> honest(const DeltaView &view) = 0;
 };
 

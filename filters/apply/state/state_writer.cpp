@@ -72,9 +72,9 @@ void StateWriter::write() {
   if (full_copy_required_) return write_full_copy();
   Coverage::Snapshot now{DeltaSet(map_), 0};
   {
-    // Both under the lock: a thread that makes bytes missing in the coverage and then calls claims()
-    // learns of a file that is about to be written without them. The bytes that the old file claims stay
-    // claimed until the new one is in place.
+    // Both under the lock: a thread that makes bytes missing in the coverage and then calls
+    // claims() learns of a file that is about to be written without them. The bytes that the old
+    // file claims stay claimed until the new one is in place.
     MutexLock lock(claims_mutex_);
     now = coverage_.durable();
     claimed_.add(now.durable);

@@ -30,8 +30,8 @@ class StateWriter {
               const Coverage &coverage, util::Log log,
               Clock clock = std::chrono::steady_clock::now);
 
-  // Before each change of the destination. The first call saves the new checkpoint, with the whole delta
-  // owed. Throws util::Error if that fails; then nothing may be changed.
+  // Before each change of the destination. The first call saves the new checkpoint, with the whole
+  // delta owed. Throws util::Error if that fails; then nothing may be changed.
   void begin() ABSL_LOCKS_EXCLUDED(file_mutex_, claims_mutex_);
 
   // Whether the file may say that some of the range is not owed.
@@ -40,13 +40,14 @@ class StateWriter {
   // Saves what is owed now, unless that is what the file says. Throws util::Error.
   void save() ABSL_LOCKS_EXCLUDED(file_mutex_, claims_mutex_);
 
-  // After a flush: saves at most once a second, and spends at most a twentieth of the time on it. Does
-  // nothing before begin(). A failure is a warning only: the file then owes more than is missing.
+  // After a flush: saves at most once a second, and spends at most a twentieth of the time on it.
+  // Does nothing before begin(). A failure is a warning only: the file then owes more than is
+  // missing.
   void save_if_due() ABSL_LOCKS_EXCLUDED(file_mutex_, claims_mutex_);
 
-  // The destination does not hold what the state says. From now on every save writes that nothing is
-  // known and the whole disk is owed, whatever arrives. Throws util::Error if that cannot be saved; each
-  // later save() tries again.
+  // The destination does not hold what the state says. From now on every save writes that nothing
+  // is known and the whole disk is owed, whatever arrives. Throws util::Error if that cannot be
+  // saved; each later save() tries again.
   void require_full_copy() ABSL_LOCKS_EXCLUDED(file_mutex_, claims_mutex_);
 
  private:

@@ -38,8 +38,8 @@ class BlockComparer {
     End end;
     uint64_t offset = 0;  // differs: of the first byte that does
   };
-  // Continues where the last call stopped. stop is called between requests, which are of at most 4 MiB.
-  // What a disk throws goes to the caller; the next call reads the same blocks again.
+  // Continues where the last call stopped. stop is called between requests, which are of at most 4
+  // MiB. What a disk throws goes to the caller; the next call reads the same blocks again.
   Result advance(DiskBytes &source, DiskBytes &destination, const std::function<bool()> &stop);
 
   bool finished() const { return finished_; }

@@ -9,8 +9,8 @@ using namespace apply;
 using extents::Range;
 using Ranges = std::vector<Range>;
 
-// Clients send random requests, and the layer below fails at random. After every step the state file is
-// compared with what a crash would leave at the destination.
+// Clients send random requests, and the layer below fails at random. After every step the state
+// file is compared with what a crash would leave at the destination.
 TEST_CASE("the state owes at least what is missing, after each step of one thread") {
   std::mt19937 random(GENERATE(1u, 2u, 3u, 4u, 5u, 6u));
   auto below = [&](uint64_t n) {

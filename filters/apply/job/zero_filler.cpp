@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "filters/apply/job/completer.hpp"
+#include "filters/apply/job/zero_filler.hpp"
 
 #include <algorithm>
 #include <memory>
@@ -16,7 +16,7 @@ constexpr uint64_t zero_length = 32u << 20;
 
 // Calls f for parts, of at most so many bytes, of the missing areas of one kind, in order, until f
 // returns false.
-void cut(const Completer::Missing &missing, Kind kind, uint64_t length,
+void cut(const ZeroFiller::Missing &missing, Kind kind, uint64_t length,
          const std::function<bool(Range)> &f) {
   uint64_t from = 0;
   for (auto areas = missing(from); !areas.empty(); areas = missing(from)) {
@@ -32,7 +32,7 @@ void cut(const Completer::Missing &missing, Kind kind, uint64_t length,
 
 }  // namespace
 
-Completer::Result Completer::complete(const Missing &missing, const Zero &zero) {
+ZeroFiller::Result ZeroFiller::fill(const Missing &missing, const Zero &zero) {
   // What needs no source comes first: the source may be gone by now.
   bool stopped = false;
   cut(missing, Kind::zero, zero_length, [&](Range range) {
@@ -44,7 +44,7 @@ Completer::Result Completer::complete(const Missing &missing, const Zero &zero) 
   return check_data(missing, zero);
 }
 
-Completer::Result Completer::check_data(const Missing &missing, const Zero &f) {
+ZeroFiller::Result ZeroFiller::check_data(const Missing &missing, const Zero &f) {
   std::unique_ptr<DiskBytes> source;
   std::vector<Range> batch;
   Result result{End::finished};
@@ -66,8 +66,8 @@ Completer::Result Completer::check_data(const Missing &missing, const Zero &f) {
   return result;
 }
 
-Completer::Result Completer::check_batch(DiskBytes &source, std::span<const Range> batch,
-                                         const Zero &f) {
+ZeroFiller::Result ZeroFiller::check_batch(DiskBytes &source, std::span<const Range> batch,
+                                           const Zero &f) {
   if (stop_()) return {End::interrupted};
   std::vector<bool> zero = are_zero(source, batch);
   for (size_t i = 0; i < batch.size(); ++i) {

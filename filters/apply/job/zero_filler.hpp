@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Zeroes what the clients left out: where the map says zero, and where it says data and the source has
-// zeroes (a client that looks for zeroes in what it has read need not send them).
+// Zeroes what the clients left out: where the map says zero, and where it says data and the source
+// has zeroes (a client that looks for zeroes in what it has read need not send them).
 #pragma once
 
 #include <cstdint>
@@ -17,10 +17,10 @@
 namespace apply {
 
 // Used by one thread.
-class Completer {
+class ZeroFiller {
  public:
-  // The first areas of what is missing, from an offset on; an empty list if there is none. An area that
-  // was completed since may still be among them.
+  // The first areas of what is missing, from an offset on; an empty list if there is none. An area
+  // that was filled since may still be among them.
   using Missing = std::function<std::vector<Area>(uint64_t from)>;
   using Zero = std::function<void(extents::Range)>;  // zeroes at most 32 MiB at the destination
   enum class End {
@@ -35,17 +35,18 @@ class Completer {
   };
 
   // stop is called between requests. The source and its view must outlive it.
-  Completer(Source &source, const DeltaView &view, std::function<bool()> stop)
+  ZeroFiller(Source &source, const DeltaView &view, std::function<bool()> stop)
       : source_(source), view_(view), stop_(std::move(stop)) {}
 
-  // Whether complete() would finish. Changes nothing.
+  // Whether fill() would finish. Changes nothing.
   bool could_finish(const Missing &missing) {
     return check_data(missing, [](auto) {}).end == End::finished;
   }
 
-  // Zeroes in order, first what the map says is zero, then data up to the first 1 MiB that is not zero at
-  // the source. What the source or `zero` throws goes to the caller; what was zeroed before stays so.
-  Result complete(const Missing &missing, const Zero &zero);
+  // Zeroes in order, first what the map says is zero, then data up to the first 1 MiB that is not
+  // zero at the source. What the source or `zero` throws goes to the caller; what was zeroed before
+  // stays so.
+  Result fill(const Missing &missing, const Zero &zero);
 
  private:
   // Calls f for the missing data that is zero at the source, in order.
