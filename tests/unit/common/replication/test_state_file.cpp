@@ -4,6 +4,7 @@
 
 #include "common/replication/source_description.hpp"
 #include "common/replication/state_file.hpp"
+#include "common/replication/state_json.hpp"
 #include "common/util/error.hpp"
 #include "tests/unit/directory.hpp"
 
