@@ -7,9 +7,9 @@
 
 #include "common/util/error.hpp"
 #include "common/util/zero.hpp"
-#include "plugins/qcow2/claims.hpp"
-#include "plugins/qcow2/compressed_writer.hpp"
-#include "plugins/qcow2/load.hpp"
+#include "plugins/qcow2/tables/claims.hpp"
+#include "plugins/qcow2/write/compressed_writer.hpp"
+#include "plugins/qcow2/tables/table_check.hpp"
 
 namespace qcow2 {
 

@@ -10,11 +10,11 @@
 #include <string>
 #include <vector>
 
-#include "plugins/qcow2/codec.hpp"
+#include "plugins/qcow2/compressed/codec.hpp"
 #include "plugins/qcow2/connections.hpp"
-#include "plugins/qcow2/layer.hpp"
-#include "plugins/qcow2/metadata.hpp"
-#include "plugins/qcow2/preallocate.hpp"
+#include "plugins/qcow2/disk/layer.hpp"
+#include "plugins/qcow2/tables/table_writer.hpp"
+#include "plugins/qcow2/lifecycle/preallocate.hpp"
 
 namespace qcow2 {
 

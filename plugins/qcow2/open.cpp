@@ -10,11 +10,11 @@
 #include <utility>
 
 #include "common/util/error.hpp"
-#include "plugins/qcow2/backing.hpp"
-#include "plugins/qcow2/create.hpp"
-#include "plugins/qcow2/load.hpp"
-#include "plugins/qcow2/lock.hpp"
-#include "plugins/qcow2/seal.hpp"
+#include "plugins/qcow2/disk/backing_chain.hpp"
+#include "plugins/qcow2/lifecycle/image_layout.hpp"
+#include "plugins/qcow2/tables/table_check.hpp"
+#include "plugins/qcow2/file/image_lock.hpp"
+#include "plugins/qcow2/file/publish.hpp"
 
 namespace qcow2 {
 

@@ -11,7 +11,7 @@
 #include <string>
 
 #include "common/nbdkit/params.hpp"
-#include "plugins/qcow2/format.hpp"
+#include "plugins/qcow2/format/header.hpp"
 #include "plugins/qcow2/open.hpp"
 
 namespace qcow2 {

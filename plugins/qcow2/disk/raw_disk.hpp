@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// A raw file or block device at the bottom of a backing chain.
+#pragma once
+
+#include "plugins/qcow2/file/image_file.hpp"
+#include "plugins/qcow2/disk/disk.hpp"
+
+namespace qcow2 {
+
+class Raw : public Source {
+ public:
+  explicit Raw(ImageFile file);
+
+  uint64_t size() const override { return size_; }
+  void read(std::span<std::byte> buffer, uint64_t offset) const override;
+  bool extents(extents::Range range, const ExtentSink &sink) const override;
+
+ private:
+  const ImageFile file_;
+  const uint64_t size_;
+};
+
+}  // namespace qcow2
