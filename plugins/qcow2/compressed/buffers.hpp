@@ -6,18 +6,18 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <utility>
 #include <vector>
 
 #include "common/util/error.hpp"
+#include "common/util/mutex.hpp"
 
 namespace qcow2 {
 
-// Buffers of one size that are used again and again: malloc gives memory of this size back to the
-// system each time, and then every page of it faults. Any number can be taken; some are kept.
-// May be used from any thread; must outlive its buffers.
+// Buffers of one size that are used again: malloc returns memory of this size to the system each time, and
+// then every page of it faults again. Any number can be taken, and up to 8 MiB of them are kept. May be
+// used from any thread. Must outlive its buffers.
 class Buffers {
  public:
   static constexpr size_t alignment = 4096;
@@ -50,10 +50,10 @@ class Buffers {
     Bytes bytes_;
   };
 
-  // Its content is anything. Throws util::Error ENOMEM.
-  Buffer take() {
+  // The content is undefined. Throws util::Error ENOMEM.
+  Buffer take() ABSL_LOCKS_EXCLUDED(mutex_) {
     {
-      std::lock_guard lock(mutex_);
+      util::MutexLock lock(mutex_);
       if (!idle_.empty()) {
         Buffer buffer(*this, std::move(idle_.back()));
         idle_.pop_back();
@@ -68,18 +68,18 @@ class Buffers {
  private:
   static constexpr size_t kept_bytes = 8u << 20;
 
-  void give_back(Buffer::Bytes bytes) noexcept {
-    std::lock_guard lock(mutex_);
+  void give_back(Buffer::Bytes bytes) noexcept ABSL_LOCKS_EXCLUDED(mutex_) {
+    util::MutexLock lock(mutex_);
     if (idle_.size() * size_ >= kept_bytes) return;
     try {
       idle_.push_back(std::move(bytes));
-    } catch (...) {  // then it is freed
+    } catch (...) {  // no memory to keep it: it is freed
     }
   }
 
   const size_t size_;
-  std::mutex mutex_;  // protects idle_
-  std::vector<Buffer::Bytes> idle_;
+  util::Mutex mutex_;
+  std::vector<Buffer::Bytes> idle_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace qcow2

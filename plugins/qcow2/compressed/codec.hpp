@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Compresses and decompresses one cluster at a time, by libdeflate and libzstd.
+// Compresses and decompresses single clusters with libdeflate and libzstd.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
+
+#include "plugins/qcow2/format/header.hpp"
 
 struct libdeflate_compressor;
 struct libdeflate_decompressor;
@@ -15,30 +17,26 @@ struct ZSTD_DCtx_s;
 
 namespace qcow2 {
 
-// As in the header of the image ("compression_type"). zlib: a raw deflate stream. zstd: frames.
-enum class CompressionType : uint8_t { zlib = 0, zstd = 1 };
-
-const char *name_of(CompressionType type);
 int min_level(CompressionType type);
 int max_level(CompressionType type);
 int default_level(CompressionType type);
 
-// What compress= asks for.
+// How new clusters are compressed.
 struct Compression {
   CompressionType type = CompressionType::zstd;
   int level = 0;
 };
 
-// For one thread at a time; its memory is used again from cluster to cluster.
+// Used by one thread at a time. Its memory is kept from cluster to cluster.
 class Compressor {
  public:
-  // level: min_level() to max_level(). cluster_size in bytes. Throws util::Error ENOMEM.
+  // level: min_level() to max_level(). cluster_size: bytes. Throws util::Error ENOMEM.
   Compressor(CompressionType type, int level, size_t cluster_size);
   ~Compressor();
   Compressor(const Compressor &) = delete;
   Compressor &operator=(const Compressor &) = delete;
 
-  // Compresses into `out`; returns the number of bytes, 0 if there are more than fit.
+  // Compresses into `out`. Returns the number of bytes, or 0 if they do not fit.
   size_t compress(std::span<const std::byte> cluster, std::span<std::byte> out);
 
  private:
@@ -50,7 +48,7 @@ class Compressor {
   std::unique_ptr<ZSTD_CCtx_s, Free> zstd_;
 };
 
-// For one thread at a time.
+// Used by one thread at a time.
 class Decompressor {
  public:
   // Throws util::Error ENOMEM.
@@ -59,9 +57,9 @@ class Decompressor {
   Decompressor(const Decompressor &) = delete;
   Decompressor &operator=(const Decompressor &) = delete;
 
-  // Fills `cluster` with what the bytes at the start of `data` say; what follows them is ignored.
-  // Returns nothing if that went well, else the reason: the data is damaged, or is that of a shorter
-  // or longer cluster. Takes no memory, whatever the data says.
+  // Fills `cluster` with the compressed data at the start of `data`. The rest of `data` is ignored.
+  // Returns null, or the reason for the failure: the data is damaged, or that of a shorter or longer
+  // cluster. Allocates no memory, whatever the data says.
   const char *decompress(std::span<const std::byte> data, std::span<std::byte> cluster);
 
  private:

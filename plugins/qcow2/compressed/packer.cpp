@@ -3,12 +3,10 @@
 
 #include <algorithm>
 #include <bit>
-#include <cerrno>
 #include <cstring>
 #include <exception>
 #include <utility>
 
-#include "common/util/error.hpp"
 #include "plugins/qcow2/format/compressed_entry.hpp"
 #include "plugins/qcow2/format/geometry.hpp"
 
@@ -17,37 +15,26 @@ namespace qcow2 {
 namespace {
 
 constexpr size_t page_bytes = 4096;
-constexpr size_t largest_chunk = 1u << 20;
-// Chunks that are filled at a time: what no longer fits the older ones goes to the newest, and what
-// is small still fills the older ones' ends.
-constexpr size_t most_open = 4;
+constexpr size_t chunk_bytes = 1u << 20;
+// The chunks that are filled at the same time: data that no longer fits into the older ones goes into
+// the newest, and small data still fills the ends of the older ones.
+constexpr size_t max_open = 4;
 
 }  // namespace
 
-Packer::Packer(uint32_t cluster_bits, uint64_t max_references, File file)
+Packer::Packer(uint32_t cluster_bits, uint64_t max_references, PackedStore &store)
     : cluster_bits_(cluster_bits),
       max_references_(max_references),
       page_(std::min<size_t>(page_bytes, size_t{1} << cluster_bits)),
-      largest_(std::max(largest_chunk, size_t{2} << cluster_bits)),
-      file_(std::move(file)),
-      buffers_(largest_) {}
+      max_chunk_(std::max(chunk_bytes, size_t{2} << cluster_bits)),
+      store_(store),
+      buffers_(max_chunk_) {}
 
 Entry Packer::add(std::span<const std::byte> data) {
   Lock lock(mutex_);
-  Place place;
-  for (;;) {
-    write_shut_chunks(lock);
-    place = find_room(data.size());
-    if (place.chunk != nullptr && !place.is_awaited()) break;
-    if (place.chunk != nullptr || reserving_) {
-      changed_.wait(lock);
-    } else {
-      reserve(lock);
-    }
-  }
-  take(place, data.size());
-  Chunk &chunk = *place.chunk;
-  Chunk *next = place.next;
+  Place place = assign(data.size(), lock);
+  PackedChunk &chunk = *place.chunk;
+  PackedChunk *next = place.next;
   ++chunk.copying;
   if (next != nullptr) ++next->copying;
   auto here = data.first(std::min(data.size(), chunk.size - place.at));
@@ -63,26 +50,43 @@ Entry Packer::add(std::span<const std::byte> data) {
   return compressed_entry(chunk.offset + place.at, data.size(), cluster_bits_);
 }
 
+// Finds a place for that many bytes, or makes room for them, and takes it.
+Packer::Place Packer::assign(size_t length, Lock &lock) {
+  for (;;) {
+    write_shut_chunks(lock);
+    Place place = find_room(length);
+    if (place.chunk != nullptr && !place.is_awaited()) {
+      use(place, length);
+      return place;
+    }
+    if (place.chunk != nullptr || reserving_) {
+      changed_.wait(lock);
+    } else {
+      reserve();
+    }
+  }
+}
+
 Packer::Place Packer::find_room(size_t length) {
-  for (Chunk &chunk : chunks_) {
+  for (PackedChunk &chunk : chunks_) {
     if (!chunk.open) continue;
     size_t at = chunk.free_from(max_references_);
     if (at >= chunk.size) continue;
     if (length <= chunk.size - at) return {&chunk, at, nullptr};
-    if (Chunk *next = empty_chunk_behind(chunk)) return {&chunk, at, next};
+    if (PackedChunk *next = empty_chunk_behind(chunk)) return {&chunk, at, next};
   }
   return {};
 }
 
-Chunk *Packer::empty_chunk_behind(const Chunk &chunk) {
-  auto it = std::find_if(chunks_.begin(), chunks_.end(), [&](const Chunk &c) {
+PackedChunk *Packer::empty_chunk_behind(const PackedChunk &chunk) {
+  auto it = std::find_if(chunks_.begin(), chunks_.end(), [&](const PackedChunk &c) {
     return c.open && c.used == 0 && c.offset == chunk.offset + chunk.size;
   });
   return it == chunks_.end() ? nullptr : &*it;
 }
 
-void Packer::take(const Place &place, size_t length) {
-  Chunk &chunk = *place.chunk;
+void Packer::use(const Place &place, size_t length) {
+  PackedChunk &chunk = *place.chunk;
   if (place.at != chunk.used) chunk.skip_to(place.at);
   size_t here = std::min(length, chunk.size - place.at);
   chunk.use(here);
@@ -93,28 +97,29 @@ void Packer::take(const Place &place, size_t length) {
   chunk.open = false;
 }
 
-// Few clusters at a time at first, so that a small image stays small. What follows a chunk in the
-// file makes it longer, as far as its memory goes.
-void Packer::reserve(Lock &lock) {
+// Allocates a few clusters at first, so that a small image stays small, and then more. Clusters that
+// follow a chunk in the file make it longer, as far as its buffer allows. Releases the lock while it
+// allocates.
+void Packer::reserve() {
   size_t cluster = size_t{1} << cluster_bits_;
   size_t size =
-      std::clamp<size_t>(std::bit_ceil(total_ / 64 + 1), std::max(cluster, page_), largest_);
+      std::clamp<size_t>(std::bit_ceil(total_ / 64 + 1), std::max(cluster, page_), max_chunk_);
   reserving_ = true;
-  lock.unlock();
+  mutex_.unlock();
   uint64_t offset = 0;
   std::exception_ptr failure;
   try {
-    offset = file_.allocate(size >> cluster_bits_);
+    offset = store_.allocate(size >> cluster_bits_);
   } catch (...) {
     failure = std::current_exception();
   }
-  lock.lock();
+  mutex_.lock();
   reserving_ = false;
   changed_.notify_all();
   if (failure) std::rethrow_exception(failure);
   total_ += size;
-  for (Chunk &chunk : chunks_) {
-    if (!chunk.open || chunk.offset + chunk.size != offset || chunk.size + size > largest_)
+  for (PackedChunk &chunk : chunks_) {
+    if (!chunk.open || chunk.offset + chunk.size != offset || chunk.size + size > max_chunk_)
       continue;
     chunk.size += size;
     return;
@@ -124,49 +129,49 @@ void Packer::reserve(Lock &lock) {
 }
 
 void Packer::shut_fullest() {
-  Chunk *fullest = nullptr;
+  PackedChunk *fullest = nullptr;
   size_t open = 0;
-  for (Chunk &chunk : chunks_) {
+  for (PackedChunk &chunk : chunks_) {
     if (!chunk.open) continue;
     ++open;
     if (fullest == nullptr || chunk.free() < fullest->free()) fullest = &chunk;
   }
-  if (open > most_open) fullest->open = false;
+  if (open > max_open) fullest->open = false;
 }
 
-// Waits for those who fill their places. Nobody begins to while this thread has the lock.
-void Packer::settle(Chunk &chunk, Lock &lock) const {
+// Waits until all places that are assigned are filled. No place is assigned until this thread releases
+// the lock again.
+void Packer::wait_until_copied(PackedChunk &chunk, Lock &lock) const {
   ++chunk.waiting;
-  changed_.wait(lock, [&] { return chunk.copying == 0; });
+  while (chunk.copying > 0) changed_.wait(lock);
   if (--chunk.waiting == 0) changed_.notify_all();
 }
 
-// Writes what has not been written of the chunk, which this thread alone may do meanwhile.
-void Packer::write(Chunk &chunk, Lock &lock) {
+// Writes the part of the chunk that is not in the file, without the lock. `writing` keeps others from it.
+void Packer::write(PackedChunk &chunk, Lock &lock) {
   chunk.writing = true;
-  settle(chunk, lock);
+  wait_until_copied(chunk, lock);
   chunk.skip_to(std::min(Geometry::round_up(chunk.used, page_), chunk.size));
   size_t from = chunk.written, to = chunk.used;
-  lock.unlock();
+  mutex_.unlock();
+  std::exception_ptr failure;
   try {
-    file_.write({chunk.bytes.data() + from, to - from}, chunk.offset + from);
+    store_.write({chunk.bytes.data() + from, to - from}, chunk.offset + from);
   } catch (...) {
-    lock.lock();
-    chunk.writing = false;
-    changed_.notify_all();
-    throw;
+    failure = std::current_exception();
   }
-  lock.lock();
-  chunk.written = to;
+  mutex_.lock();
+  if (!failure) chunk.written = to;
   chunk.writing = false;
   changed_.notify_all();
+  if (failure) std::rethrow_exception(failure);
 }
 
-// Chunks that are full go to the file, and out of memory, before anything is added: by whoever
-// comes first.
+// Each thread that adds data writes the chunks that are full, and frees their memory, before it takes a
+// place.
 void Packer::write_shut_chunks(Lock &lock) {
   for (;;) {
-    auto it = std::find_if(chunks_.begin(), chunks_.end(), [](const Chunk &c) {
+    auto it = std::find_if(chunks_.begin(), chunks_.end(), [](const PackedChunk &c) {
       return !c.open && !c.writing && c.copying == 0 && c.waiting == 0;
     });
     if (it == chunks_.end()) return;
@@ -178,13 +183,13 @@ void Packer::write_shut_chunks(Lock &lock) {
 void Packer::write_out() {
   Lock lock(mutex_);
   write_shut_chunks(lock);
-  std::vector<std::pair<uint64_t, size_t>> wanted;  // which chunk, up to where
-  for (const Chunk &chunk : chunks_) wanted.emplace_back(chunk.offset, chunk.used);
-  for (const auto &chunk : wanted) {
+  std::vector<std::pair<uint64_t, size_t>> wanted;  // offset of the chunk, up to where
+  for (const PackedChunk &chunk : chunks_) wanted.emplace_back(chunk.offset, chunk.used);
+  for (const auto &[offset, used] : wanted) {
     for (;;) {
       auto it = std::find_if(chunks_.begin(), chunks_.end(),
-                             [&](const Chunk &c) { return c.offset == chunk.first; });
-      if (it == chunks_.end() || it->written >= chunk.second) break;
+                             [&, at = offset](const PackedChunk &c) { return c.offset == at; });
+      if (it == chunks_.end() || it->written >= used) break;
       if (it->writing) {
         changed_.wait(lock);
       } else {
@@ -194,31 +199,31 @@ void Packer::write_out() {
   }
 }
 
-// What is in memory is taken from there, what is not was written before it went.
+// Data that is not in a chunk any more is in the store: it was written before the chunk was freed.
 bool Packer::read(std::span<std::byte> buffer, uint64_t offset) const {
   const uint64_t end = offset + buffer.size();
   auto part = [&](extents::Range r) { return buffer.subspan(r.offset - offset, r.length); };
   std::vector<extents::Range> written;
   Lock lock(mutex_);
   for (uint64_t at = offset; at < end;) {
-    Chunk *chunk = nullptr;  // the first that has something of the rest
-    for (Chunk &c : chunks_) {
+    PackedChunk *chunk = nullptr;  // the first with a part of the rest
+    for (PackedChunk &c : chunks_) {
       if (c.end_of_used() <= at || c.offset >= end || c.used == 0) continue;
       if (chunk == nullptr || c.offset < chunk->offset) chunk = &c;
     }
     uint64_t start = chunk == nullptr ? end : std::max(at, chunk->offset);
     if (at < start) written.push_back({at, start - at});
     if (chunk == nullptr) break;
-    settle(*chunk, lock);
+    wait_until_copied(*chunk, lock);
     uint64_t stop = std::min(end, chunk->end_of_used());
     std::memcpy(part({start, stop - start}).data(), chunk->bytes.data() + (start - chunk->offset),
                 stop - start);
     at = std::min(end, chunk->offset + chunk->size);
-    std::ranges::fill(part({stop, at - stop}), std::byte{0});  // nobody's yet
+    std::ranges::fill(part({stop, at - stop}), std::byte{0});  // not assigned yet
   }
   lock.unlock();
   if (written.size() == 1 && written[0].length == buffer.size()) return false;
-  for (const auto &range : written) file_.read(part(range), range.offset);
+  for (const auto &range : written) store_.read(part(range), range.offset);
   return true;
 }
 
@@ -227,7 +232,7 @@ Packer::Rest Packer::close() {
   Lock lock(mutex_);
   Rest rest;
   rest.end = end_;
-  for (const Chunk &chunk : chunks_) {
+  for (const PackedChunk &chunk : chunks_) {
     uint64_t used = Geometry::round_up(chunk.used, uint64_t{1} << cluster_bits_);
     if (used < chunk.size) rest.unused.push_back({chunk.offset + used, chunk.size - used});
   }

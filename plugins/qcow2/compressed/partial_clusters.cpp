@@ -5,7 +5,7 @@
 
 namespace qcow2 {
 
-void Part::put(std::span<const std::byte> data, uint64_t at) {
+void PartialCluster::put(std::span<const std::byte> data, uint64_t at) {
   if (data.empty()) return;
   std::copy(data.begin(), data.end(), bytes_.get() + at);
   extents::Range range{at, data.size()};
@@ -19,7 +19,7 @@ void Part::put(std::span<const std::byte> data, uint64_t at) {
   known_.insert(known_.erase(first, last), range);
 }
 
-std::vector<extents::Range> Part::gaps(extents::Range range) const {
+std::vector<extents::Range> PartialCluster::gaps(extents::Range range) const {
   std::vector<extents::Range> gaps;
   uint64_t at = range.offset;
   for (const auto &known : known_) {
@@ -32,16 +32,16 @@ std::vector<extents::Range> Part::gaps(extents::Range range) const {
   return gaps;
 }
 
-Gather::Gather(size_t cluster_size, size_t max_bytes)
-    : cluster_size_(cluster_size), most_(std::max<size_t>(max_bytes / cluster_size, 1)) {}
+PartialClusters::PartialClusters(size_t cluster_size, size_t max_bytes)
+    : cluster_size_(cluster_size), max_count_(std::max<size_t>(max_bytes / cluster_size, 1)) {}
 
-Gather::Owned Gather::take(Slot &slot) {
+PartialClusters::Owned PartialClusters::take(Slot &slot) {
   slot.owned = true;
-  return Owned(*this, slot.part);
+  return Owned(*this, slot.cluster);
 }
 
-// Returns, with the lock, when nobody owns the cluster's part; false if there is none.
-bool Gather::wait_for(uint64_t cluster, std::unique_lock<std::mutex> &lock) {
+// Returns when no thread owns the cluster. False if nothing of it is known.
+bool PartialClusters::wait_unowned(uint64_t cluster, util::MutexLock &lock) {
   for (;;) {
     auto it = slots_.find(cluster);
     if (it == slots_.end()) return false;
@@ -50,18 +50,18 @@ bool Gather::wait_for(uint64_t cluster, std::unique_lock<std::mutex> &lock) {
   }
 }
 
-std::optional<Gather::Owned> Gather::own(uint64_t cluster) {
+std::optional<PartialClusters::Owned> PartialClusters::own(uint64_t cluster) {
   if (is_empty()) return std::nullopt;
-  std::unique_lock lock(mutex_);
-  if (!wait_for(cluster, lock)) return std::nullopt;
+  util::MutexLock lock(mutex_);
+  if (!wait_unowned(cluster, lock)) return std::nullopt;
   return take(slots_.at(cluster));
 }
 
-std::optional<Gather::Owned> Gather::own_or_add(uint64_t cluster) {
-  std::unique_lock lock(mutex_);
-  if (!wait_for(cluster, lock)) {
-    if (slots_.size() >= most_) return std::nullopt;
-    slots_.try_emplace(cluster, Slot{Part(cluster, cluster_size_), ++clock_});
+std::optional<PartialClusters::Owned> PartialClusters::own_or_add(uint64_t cluster) {
+  util::MutexLock lock(mutex_);
+  if (!wait_unowned(cluster, lock)) {
+    if (slots_.size() >= max_count_) return std::nullopt;
+    slots_.try_emplace(cluster, Slot{PartialCluster(cluster, cluster_size_), ++clock_});
     by_age_.emplace(clock_, cluster);
     count_.store(slots_.size());
   }
@@ -72,9 +72,9 @@ std::optional<Gather::Owned> Gather::own_or_add(uint64_t cluster) {
   return take(slot);
 }
 
-std::optional<Gather::Owned> Gather::own_oldest() {
-  std::unique_lock lock(mutex_);
-  while (slots_.size() >= most_) {
+std::optional<PartialClusters::Owned> PartialClusters::own_oldest() {
+  util::MutexLock lock(mutex_);
+  while (slots_.size() >= max_count_) {
     for (const auto &[use, cluster] : by_age_) {
       if (Slot &slot = slots_.at(cluster); !slot.owned) return take(slot);
     }
@@ -83,25 +83,25 @@ std::optional<Gather::Owned> Gather::own_oldest() {
   return std::nullopt;
 }
 
-std::vector<uint64_t> Gather::clusters(uint64_t first, uint64_t end) const {
+std::vector<uint64_t> PartialClusters::clusters(uint64_t first, uint64_t end) const {
   std::vector<uint64_t> found;
   if (is_empty()) return found;
-  std::lock_guard lock(mutex_);
+  util::MutexLock lock(mutex_);
   for (auto it = slots_.lower_bound(first); it != slots_.end() && it->first < end; ++it) {
     found.push_back(it->first);
   }
   return found;
 }
 
-void Gather::release(Part &part) {
-  std::lock_guard lock(mutex_);
-  slots_.at(part.cluster()).owned = false;
+void PartialClusters::release(PartialCluster &cluster) {
+  util::MutexLock lock(mutex_);
+  slots_.at(cluster.cluster()).owned = false;
   released_.notify_all();
 }
 
-void Gather::drop(Part &part) {
-  std::lock_guard lock(mutex_);
-  auto it = slots_.find(part.cluster());
+void PartialClusters::drop(PartialCluster &cluster) {
+  util::MutexLock lock(mutex_);
+  auto it = slots_.find(cluster.cluster());
   by_age_.erase(it->second.last_use);
   slots_.erase(it);
   count_.store(slots_.size());

@@ -16,45 +16,47 @@ constexpr size_t kept_bytes = 8u << 20;
 
 }  // namespace
 
-Unpacker::Unpacker(CompressionType type, uint32_t cluster_bits, std::string path,
-                   ReadFile read_file)
+CompressedReader::CompressedReader(CompressionType type, uint32_t cluster_bits,
+                                   const ImageFile &file, const Packer *packer)
     : cluster_bits_(cluster_bits),
-      most_kept_(std::clamp<size_t>(kept_bytes >> cluster_bits, 4, 64)),
-      path_(std::move(path)),
-      read_file_(std::move(read_file)),
-      pool_(pool_size(), [type] { return std::make_unique<Decompressor>(type); }) {}
+      max_kept_(std::clamp<size_t>(kept_bytes >> cluster_bits, 4, 64)),
+      file_(file),
+      packer_(packer),
+      decompressors_(codec_pool_size(), [type] { return std::make_unique<Decompressor>(type); }) {}
 
-void Unpacker::read(Entry entry, uint64_t from, std::span<std::byte> buffer) {
+void CompressedReader::read(Entry entry, uint64_t from, std::span<std::byte> buffer) {
   if (from == 0 && buffer.size() == uint64_t{1} << cluster_bits_) {
-    unpack(entry, buffer);
+    decompress(entry, buffer);
     return;
   }
   auto bytes = whole(entry);
   std::copy_n(bytes->begin() + static_cast<std::ptrdiff_t>(from), buffer.size(), buffer.begin());
 }
 
-void Unpacker::unpack(Entry entry, std::span<std::byte> cluster) {
+void CompressedReader::decompress(Entry entry, std::span<std::byte> cluster) {
   CompressedRange range = compressed_range(entry, cluster_bits_);
   auto data = std::make_unique_for_overwrite<std::byte[]>(range.length);
   std::span<std::byte> bytes(data.get(), range.length);
-  if (!read_pending_ || !read_pending_(bytes, range.offset)) read_file_(bytes, range.offset);
-  if (const char *reason = pool_.take()->decompress(bytes, cluster)) {
+  if (packer_ == nullptr || !packer_->read(bytes, range.offset)) {
+    file_.read_or_zero(bytes, range.offset);
+  }
+  if (const char *reason = decompressors_.take()->decompress(bytes, cluster)) {
     util::fail(EIO,
                "{}: a compressed cluster of up to {} bytes at offset {} cannot be read, {}: the "
                "image is damaged, copy it again",
-               path_, range.length, range.offset, reason);
+               file_.path(), range.length, range.offset, reason);
   }
   ++decompressed_;
 }
 
-std::vector<Unpacker::Kept>::iterator Unpacker::find(Entry entry) {
+std::vector<CompressedReader::Kept>::iterator CompressedReader::find(Entry entry) {
   return std::find_if(kept_.begin(), kept_.end(),
                       [&](const Kept &kept) { return kept.entry == entry; });
 }
 
 // False if every place is taken by a thread that is decompressing.
-bool Unpacker::make_room() {
-  if (kept_.size() < most_kept_) return true;
+bool CompressedReader::make_room() {
+  if (kept_.size() < max_kept_) return true;
   auto oldest = kept_.end();
   for (auto it = kept_.begin(); it != kept_.end(); ++it) {
     if (it->bytes && (oldest == kept_.end() || it->last_use < oldest->last_use)) oldest = it;
@@ -64,10 +66,10 @@ bool Unpacker::make_room() {
   return true;
 }
 
-std::shared_ptr<const std::vector<std::byte>> Unpacker::whole(Entry entry) {
+std::shared_ptr<const CompressedReader::Bytes> CompressedReader::whole(Entry entry) {
   bool keep = false;
   {
-    std::unique_lock lock(mutex_);
+    util::MutexLock lock(mutex_);
     for (auto it = find(entry); it != kept_.end(); it = find(entry)) {
       if (it->bytes) {
         it->last_use = ++clock_;
@@ -78,25 +80,25 @@ std::shared_ptr<const std::vector<std::byte>> Unpacker::whole(Entry entry) {
     keep = make_room();
     if (keep) kept_.push_back({entry, ++clock_, nullptr});
   }
-  auto bytes = std::make_shared<std::vector<std::byte>>(size_t{1} << cluster_bits_);
+  auto bytes = std::make_shared<Bytes>(size_t{1} << cluster_bits_);
   try {
-    unpack(entry, *bytes);
+    decompress(entry, *bytes);
   } catch (...) {
-    std::lock_guard lock(mutex_);
+    util::MutexLock lock(mutex_);
     if (keep) kept_.erase(find(entry));
     ready_.notify_all();
     throw;
   }
   if (keep) {
-    std::lock_guard lock(mutex_);
+    util::MutexLock lock(mutex_);
     find(entry)->bytes = bytes;
     ready_.notify_all();
   }
   return bytes;
 }
 
-void Unpacker::forget() {
-  std::lock_guard lock(mutex_);
+void CompressedReader::forget() {
+  util::MutexLock lock(mutex_);
   std::erase_if(kept_, [](const Kept &kept) { return kept.bytes != nullptr; });
 }
 

@@ -13,9 +13,9 @@
 #include "common/util/fd.hpp"
 #include "common/util/file.hpp"
 #include "plugins/qcow2/disk/layer.hpp"
-#include "plugins/qcow2/tables/table_check.hpp"
-#include "plugins/qcow2/file/image_lock.hpp"
 #include "plugins/qcow2/disk/raw_disk.hpp"
+#include "plugins/qcow2/file/image_lock.hpp"
+#include "plugins/qcow2/tables/table_check.hpp"
 
 namespace qcow2 {
 
@@ -25,7 +25,7 @@ constexpr size_t max_depth = 64;
 
 using FileId = std::pair<dev_t, ino_t>;
 
-// The files of a chain above the one being opened.
+// The files of a chain that have been opened so far.
 class Chain {
  public:
   Chain(const std::string &image, const ChainRules &rules)
@@ -34,29 +34,30 @@ class Chain {
     if (::stat(image.c_str(), &st) == 0) seen_.insert({st.st_dev, st.st_ino});
   }
 
-  std::unique_ptr<Source> open(const std::string &path, const std::string &format) {
-    // Not blocking: the name may be that of a pipe.
+  std::unique_ptr<Disk> open(const std::string &path, const std::string &format) {
+    // Without O_NONBLOCK a pipe would block.
     ImageFile file(util::open_file(path, O_RDONLY | O_NONBLOCK), path);
     enter(file.fd(), path);
     if (rules_.lock) lock_image(file.fd(), path, Use::backing);
-    if (format == "raw") return std::make_unique<Raw>(std::move(file));
+    if (format == "raw") return std::make_unique<RawDisk>(std::move(file));
     if (format != "qcow2") {
       util::fail(ENOTSUP, "backing file {}: the format must be raw or qcow2, not {}", path, format);
     }
     Header header = read_header(file);
-    // Each file has half of the cache that the one above it has.
+    // Each file gets half as much cache as the one above it.
     size_t cache_bytes = cache_bytes_ /= 2;
-    std::unique_ptr<Source> below = open_named(path, header);
-    return std::make_unique<Layer>(std::move(file), header, std::move(below), cache_bytes);
+    std::unique_ptr<Disk> below = open_named(path, header);
+    return std::make_unique<Layer>(std::make_unique<ImageFile>(std::move(file)), header,
+                                   std::move(below), cache_bytes);
   }
 
-  std::unique_ptr<Source> open_named(const std::string &image, const Header &header) {
+  std::unique_ptr<Disk> open_named(const std::string &image, const Header &header) {
     const std::string &name = header.backing_file;
     if (name.empty()) return nullptr;
     if (!rules_.follow_anywhere && name.find('/', name.starts_with("./") ? 2 : 0) != name.npos) {
       util::fail(EPERM,
-                 "{} names {} as its backing file, which is not beside it: backing=auto allows "
-                 "that",
+                 "{} names {} as its backing file, which is not in the same directory: "
+                 "backing=auto allows that",
                  image, name);
     }
     if (header.backing_format.empty()) {
@@ -104,8 +105,8 @@ std::string backing_name(const std::string &image, const std::string &backing) {
   bool beside =
       std::filesystem::equivalent(util::directory_of(image), util::directory_of(backing), none);
   std::string base = std::filesystem::path(backing).filename();
-  // "a:b" alone would be taken for protocol a.
   if (!beside) return backing;
+  // The name "a:b" would mean protocol a.
   return base.find(':') == std::string::npos ? base : "./" + base;
 }
 
@@ -114,13 +115,13 @@ bool same_file(const std::string &a, const std::string &b) {
   return std::filesystem::equivalent(a, b, error) && !error;
 }
 
-std::unique_ptr<Source> open_backing(const std::string &image, const std::string &path,
-                                     const std::string &format, const ChainRules &rules) {
+std::unique_ptr<Disk> open_backing(const std::string &image, const std::string &path,
+                                   const std::string &format, const ChainRules &rules) {
   return Chain(image, rules).open(path, format);
 }
 
-std::unique_ptr<Source> open_named_backing(const std::string &image, const Header &header,
-                                           const ChainRules &rules) {
+std::unique_ptr<Disk> open_named_backing(const std::string &image, const Header &header,
+                                         const ChainRules &rules) {
   return Chain(image, rules).open_named(image, header);
 }
 

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: BSD-3-Clause
-//
-// What lies below an image: a disk that is only read.
 #pragma once
 
 #include <cstddef>
@@ -12,18 +10,19 @@
 
 namespace qcow2 {
 
-// Calls for the extents of a range, in order, without gaps; false ends it.
+// Called with the extents of a range, in order and without gaps. Returns false to end it.
 using ExtentSink = std::function<bool(const extents::Extent &)>;
 
-// May be used from any thread. Throws util::Error naming the file.
-class Source {
+// A disk that is only read, such as a backing file. May be used from any thread. Errors are util::Error
+// with the path of the file.
+class Disk {
  public:
-  virtual ~Source() = default;
+  virtual ~Disk() = default;
 
   virtual uint64_t size() const = 0;  // bytes
   // Beyond size() everything reads as zeroes.
   virtual void read(std::span<std::byte> buffer, uint64_t offset) const = 0;
-  // Returns false if the sink ended it.
+  // Returns false if the sink has ended it.
   virtual bool extents(extents::Range range, const ExtentSink &sink) const = 0;
 };
 

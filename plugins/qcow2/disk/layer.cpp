@@ -2,31 +2,31 @@
 #include "plugins/qcow2/disk/layer.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "plugins/qcow2/tables/table_check.hpp"
 
 namespace qcow2 {
 
-Layer::Layer(ImageFile the_file, const Header &header, std::unique_ptr<Source> the_backing,
-             size_t cache_bytes, Bitmap *used)
-    : file(std::move(the_file)),
+Layer::Layer(std::unique_ptr<const ImageFile> the_file, const Header &header,
+             std::unique_ptr<Disk> the_backing, size_t cache_bytes, AtomicBitmap *used,
+             const Packer *packer)
+    : file_(std::move(the_file)),
+      file(*file_),
       geometry(header),
       backing(std::move(the_backing)),
-      mapping(geometry, file, header.l1_offset, cache_bytes),
-      unpacker(CompressionType(header.compression_type), header.cluster_bits, file.path(),
-               [this](std::span<std::byte> buffer, uint64_t offset) {
-                 file.read_or_zero(buffer, offset);
-               }) {
+      map(geometry, file, header.l1_offset, cache_bytes),
+      compressed(CompressionType(header.compression_type), header.cluster_bits, file, packer) {
   check_length(file, geometry);
-  Bitmap own(used == nullptr ? file.size() / geometry.cluster_size() + 1 : 0);
-  load_tables(file, header, used == nullptr ? own : *used, mapping);
+  AtomicBitmap own(used == nullptr ? file.size() / geometry.cluster_size() + 1 : 0);
+  check_tables(file, header, used == nullptr ? own : *used, map);
 }
 
-// Where the clusters end, below `end`, that can be read with this one at once.
+// The end, up to `end`, of the clusters that can be read together with this one.
 uint64_t Layer::end_of_run(uint64_t cluster, Entry entry, uint64_t end, Entries &entries) const {
   uint64_t last = cluster;
   while (!is_compressed(entry) && geometry.end_of(last) < end) {
-    Entry next = mapping.entries(last + 1, entries).value(last + 1);
+    Entry next = map.entries(last + 1, entries).value(last + 1);
     bool same =
         is_data(entry)
             ? is_data(next) &&
@@ -44,7 +44,7 @@ void Layer::read(std::span<std::byte> buffer, uint64_t offset) const {
   Entries entries;
   while (offset < end && offset < size()) {
     uint64_t cluster = geometry.cluster_of(offset);
-    Entry entry = mapping.entries(cluster, entries).value(cluster);
+    Entry entry = map.entries(cluster, entries).value(cluster);
     uint64_t stop = end_of_run(cluster, entry, std::min(end, size()), entries);
     std::span<std::byte> part = buffer.first(stop - offset);
     if (is_data(entry)) {
@@ -61,7 +61,7 @@ void Layer::read(std::span<std::byte> buffer, uint64_t offset) const {
 
 void Layer::read_entry(Entry entry, std::span<std::byte> buffer, uint64_t offset) const {
   if (is_compressed(entry)) {
-    unpacker.read(entry, offset - geometry.start_of(geometry.cluster_of(offset)), buffer);
+    compressed.read(entry, offset - geometry.start_of(geometry.cluster_of(offset)), buffer);
   } else if (is_unallocated(entry) && backing) {
     backing->read(buffer, offset);
   } else {
@@ -75,9 +75,9 @@ bool Layer::extents(extents::Range range, const ExtentSink &sink) const {
   Entries entries;
   while (offset < end) {
     uint64_t cluster = geometry.cluster_of(offset);
-    Entry entry = mapping.entries(cluster, entries).value(cluster);
+    Entry entry = map.entries(cluster, entries).value(cluster);
     uint64_t stop;
-    if (!mapping.has_table(cluster)) {
+    if (!map.has_table(cluster)) {
       uint64_t next = (geometry.table_of(cluster) + 1) * geometry.l2_entries();
       stop = std::min(end, geometry.start_of(next));
     } else {

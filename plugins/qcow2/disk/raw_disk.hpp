@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
-//
-// A raw file or block device at the bottom of a backing chain.
 #pragma once
 
-#include "plugins/qcow2/file/image_file.hpp"
 #include "plugins/qcow2/disk/disk.hpp"
+#include "plugins/qcow2/file/image_file.hpp"
 
 namespace qcow2 {
 
-class Raw : public Source {
+// A raw file or block device at the end of a backing chain.
+class RawDisk : public Disk {
  public:
-  explicit Raw(ImageFile file);
+  explicit RawDisk(ImageFile file);
 
   uint64_t size() const override { return size_; }
   void read(std::span<std::byte> buffer, uint64_t offset) const override;

@@ -26,11 +26,12 @@ std::vector<std::byte> joined(const std::array<std::span<const std::byte>, 3> &b
   return all;
 }
 
-// O_DIRECT pays off for large pieces only; no disk wants more than this alignment.
-constexpr size_t direct_from = 128u << 10;
-constexpr size_t direct_most = 512u << 10;
-constexpr size_t direct_unit = 4096;
+// O_DIRECT is faster for large pieces only. No disk needs a larger alignment.
+constexpr size_t min_direct = 128u << 10;
+constexpr size_t max_direct = 512u << 10;
+constexpr size_t direct_alignment = 4096;
 
+// Valid until the next call in this thread.
 std::span<const std::byte> aligned_copy(std::span<const std::byte> data) {
   struct Free {
     void operator()(std::byte *p) const { std::free(p); }
@@ -38,7 +39,7 @@ std::span<const std::byte> aligned_copy(std::span<const std::byte> data) {
   thread_local std::unique_ptr<std::byte, Free> buffer;
   thread_local size_t size = 0;
   if (size < data.size()) {
-    buffer.reset(static_cast<std::byte *>(std::aligned_alloc(direct_unit, data.size())));
+    buffer.reset(static_cast<std::byte *>(std::aligned_alloc(direct_alignment, data.size())));
     size = buffer ? data.size() : 0;
     if (!buffer) throw std::bad_alloc();
   }
@@ -46,7 +47,7 @@ std::span<const std::byte> aligned_copy(std::span<const std::byte> data) {
   return {buffer.get(), data.size()};
 }
 
-// fallocate in a loop around signals; returns the errno, or 0.
+// fallocate, repeated after a signal. Returns the errno, or 0.
 int allocate(const util::Fd &fd, int mode, uint64_t offset, uint64_t length) noexcept {
   int r;
   do {
@@ -79,11 +80,23 @@ void ImageFile::read_or_zero(std::span<std::byte> buffer, uint64_t offset) const
   util::read_at_or_zero(fd_, buffer, offset, path_);
 }
 
+// SEEK_DATA moves the file offset, which nothing here uses.
+extents::Range ImageFile::next_data(uint64_t offset, uint64_t end) const {
+  off_t found = ::lseek(fd_.get(), static_cast<off_t>(offset), SEEK_DATA);
+  if (found < 0)
+    return errno == ENXIO ? extents::Range{end, 0} : extents::Range{offset, end - offset};
+  uint64_t data = std::max(offset, static_cast<uint64_t>(found));
+  if (data >= end) return {end, 0};
+  off_t hole = ::lseek(fd_.get(), static_cast<off_t>(data), SEEK_HOLE);
+  uint64_t stop = hole < 0 ? end : std::clamp<uint64_t>(static_cast<uint64_t>(hole), data + 1, end);
+  return {data, stop - data};
+}
+
 void ImageFile::write(Bytes data, uint64_t offset) const {
   FileChange change{FileChange::Kind::write, offset};
   if (observer_ != nullptr) change.bytes.assign(data.begin(), data.end());
   observed(std::move(change), [&] {
-    Turns::Turn turn(*turns_);
+    WriteGate::Pass pass(*gate_);
     util::write_at(fd_, data, offset, path_);
   });
 }
@@ -91,8 +104,8 @@ void ImageFile::write(Bytes data, uint64_t offset) const {
 void ImageFile::write_fresh(Bytes head, Bytes data, Bytes tail, uint64_t offset) const {
   FileChange change{FileChange::Kind::write, offset};
   if (observer_ != nullptr) change.bytes = joined({head, data, tail});
-  bool direct = direct_ && head.empty() && tail.empty() && data.size() >= direct_from &&
-                data.size() % direct_unit == 0 && offset % direct_unit == 0;
+  bool direct = direct_ && head.empty() && tail.empty() && data.size() >= min_direct &&
+                data.size() % direct_alignment == 0 && offset % direct_alignment == 0;
   observed(std::move(change), [&] {
     if (direct) {
       write_direct(data, offset);
@@ -108,13 +121,13 @@ void ImageFile::write_buffered(Bytes head, Bytes data, Bytes tail, uint64_t offs
   for (size_t i = 0; i < buffers.size(); ++i) {
     vectors[i] = {const_cast<std::byte *>(buffers[i].data()), buffers[i].size()};
   }
-  Turns::Turn turn(*turns_);
+  WriteGate::Pass pass(*gate_);
   ssize_t n;
   do {
     n = ::pwritev(fd_.get(), vectors.data(), vectors.size(), static_cast<off_t>(offset));
   } while (n < 0 && errno == EINTR);
   if (n < 0) util::fail_os(errno, "cannot write at offset {} of {}", offset, path_);
-  // Seldom: the rest of a short write, buffer by buffer.
+  // The rest of a short write, which is rare, buffer by buffer.
   auto written = static_cast<size_t>(n);
   for (const auto &buffer : buffers) {
     size_t done = std::min(written, buffer.size());
@@ -124,12 +137,12 @@ void ImageFile::write_buffered(Bytes head, Bytes data, Bytes tail, uint64_t offs
   }
 }
 
-// A client's buffer is seldom aligned: it goes through one of the thread's.
+// A client's buffer is rarely aligned: its content is copied to an aligned buffer of the thread.
 void ImageFile::write_direct(Bytes data, uint64_t offset) const {
   while (!data.empty()) {
-    Bytes piece = data.first(std::min(data.size(), direct_most));
+    Bytes piece = data.first(std::min(data.size(), max_direct));
     Bytes aligned = piece;
-    if (reinterpret_cast<uintptr_t>(piece.data()) % direct_unit != 0) {
+    if (reinterpret_cast<uintptr_t>(piece.data()) % direct_alignment != 0) {
       aligned = aligned_copy(piece);
     }
     ssize_t n;
@@ -137,8 +150,8 @@ void ImageFile::write_direct(Bytes data, uint64_t offset) const {
       n = ::pwrite(direct_.get(), aligned.data(), aligned.size(), static_cast<off_t>(offset));
     } while (n < 0 && errno == EINTR);
     size_t written = n < 0 ? 0 : static_cast<size_t>(n);
-    // What it does not take (an alignment we do not know of) goes the other way, which has the error
-    // if there is one.
+    // What was not written, such as with an alignment that the disk does not accept, is written through
+    // the page cache, which reports the error if there is one.
     if (written < piece.size())
       util::write_at(fd_, piece.subspan(written), offset + written, path_);
     data = data.subspan(piece.size());

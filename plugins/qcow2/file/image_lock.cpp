@@ -32,17 +32,17 @@ void take(const util::Fd &fd, const std::string &path, off_t byte) {
 
 bool taken_by_another(const util::Fd &fd, const std::string &path, off_t byte) {
   struct flock lock = byte_lock(F_WRLCK, byte);
-  // Only a question, so it may be asked of a descriptor that is open for reading alone.
+  // F_OFD_GETLK takes no lock, so the descriptor may be open for reading only.
   if (::fcntl(fd.get(), F_OFD_GETLK, &lock) < 0) {
-    util::fail_os(errno, "cannot ask for the locks of {}", path);
+    util::fail_os(errno, "cannot query the locks of {}", path);
   }
   return lock.l_type != F_UNLCK;
 }
 
 }  // namespace
 
-// Our locks first, then the look at the others': of two that come at the same time at least one
-// sees the other.
+// Takes its own locks first and then looks at the others': of two processes that open an image at the
+// same time at least one sees the other.
 void lock_image(const util::Fd &fd, const std::string &path, Use use) {
   std::initializer_list<Permission> ours = {consistent_read, write, resize};
   std::initializer_list<Permission> reading = {consistent_read};

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// QEMU's image locking: byte 100 + n of the file is locked by who uses permission n, byte 200 + n
-// by who does not share it with others (QEMU's block/file-posix). So that qemu-img, qemu-nbd and
-// virtual machines refuse an image that is being written here, and we one that is in use there.
+// The image locking of QEMU (block/file-posix.c): a process that uses permission n of a file locks
+// byte 100 + n of it, a process that does not share permission n locks byte 200 + n. So QEMU, qemu-nbd
+// and qemu-img refuse an image that is open here, and this plugin refuses one that is open there.
 #pragma once
 
 #include <string>
@@ -12,11 +12,11 @@
 namespace qcow2 {
 
 enum class Use {
-  write,    // read and written here, by nobody else
-  backing,  // read here, written by nobody
+  write,    // read and written here, not used by any other process
+  backing,  // read here, not written by any other process
 };
 
-// Locks until the descriptor is closed. Throws util::Error EBUSY if another process's use
+// The locks are held until the descriptor is closed. Throws util::Error EBUSY if another process's use
 // conflicts.
 void lock_image(const util::Fd &fd, const std::string &path, Use use);
 

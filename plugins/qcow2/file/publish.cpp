@@ -17,13 +17,9 @@ std::string partial_name(const std::string &path) {
   return path + ".partial";
 }
 
-void seal(const std::string &path, bool replace) {
-  publish(partial_name(path), path, replace);
-}
-
 void publish(const std::string &from, const std::string &to, bool replace) {
   int r = ::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), replace ? 0 : RENAME_NOREPLACE);
-  // Not every file system knows the flag.
+  // Not every file system supports the flag.
   if (r < 0 && errno == EINVAL) r = ::rename(from.c_str(), to.c_str());
   if (r < 0) util::fail_os(errno, "cannot rename {} to {}", from, to);
   std::string directory = util::directory_of(to);

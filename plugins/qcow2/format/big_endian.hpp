@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Integers as they lie in the file; `p` need not be aligned.
+// Big-endian integers in memory. `p` need not be aligned.
 #pragma once
 
 #include <bit>

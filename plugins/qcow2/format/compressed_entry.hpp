@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// "L2 table entry, Compressed Clusters Descriptor": where the data of a compressed cluster lies.
+// "L2 table entry, Compressed Clusters Descriptor": the L2 entry of a compressed cluster.
 #pragma once
 
 #include <cstdint>
 
+#include "plugins/qcow2/format/entries.hpp"
 #include "plugins/qcow2/format/header.hpp"
 
 namespace qcow2 {
 
-// Bytes of the file. Compressed data begins anywhere and may lie across host clusters; its length is
-// known to the end of a sector only, so that the start of the next cluster's may be in the range.
+// A range of the file in bytes. Compressed data starts at any byte and may cross host clusters. The
+// entry gives its length in whole sectors, so the range may end with the start of other data.
 struct CompressedRange {
   uint64_t offset = 0;
   uint64_t length = 0;
@@ -19,12 +20,12 @@ struct CompressedRange {
   bool operator==(const CompressedRange &) const = default;
 };
 
-// Bits 0 to x - 1 of the entry are the offset, bits x to 61 the number of sectors after the first.
+// x: bits 0 to x - 1 of the entry are the offset, bits x to 61 the number of further sectors.
 constexpr uint32_t descriptor_offset_bits(uint32_t cluster_bits) {
   return 62 - (cluster_bits - 8);
 }
 
-// What is longer than this cannot be described, and the cluster has to be stored as it is.
+// Bytes. A cluster whose compressed data is longer has to be stored uncompressed.
 constexpr uint64_t max_compressed(uint32_t cluster_bits) {
   return (uint64_t{1} << cluster_bits) - 1;
 }
@@ -42,7 +43,8 @@ constexpr CompressedRange compressed_range(Entry entry, uint32_t cluster_bits) {
   return {offset, (more_sectors + 1) * sector - offset % sector};
 }
 
-// Calls f(host cluster) for each that the entry refers to: each reference counts.
+// Calls f(host cluster) for each host cluster that the entry refers to. The refcount of a host cluster
+// is the number of these references.
 template <typename F>
 void for_each_host_cluster(Entry entry, uint32_t cluster_bits, F &&f) {
   CompressedRange range = compressed_range(entry, cluster_bits);

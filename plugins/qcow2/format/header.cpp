@@ -22,7 +22,7 @@ uint64_t round_up8(uint64_t n) {
   return (n + 7) & ~uint64_t{7};
 }
 
-// What a name looks like that means another protocol: "nbd://...", "json:{...}".
+// "nbd://...", "json:{...}": a colon before the first slash.
 bool names_a_protocol(const std::string &name) {
   auto colon = name.find(':');
   return colon != std::string::npos && name.find('/') > colon;
@@ -40,15 +40,15 @@ void check_features(const Header &h, const std::string &path) {
   }
   uint64_t known = dirty_bit | corrupt_bit | compression_bit;
   if ((h.incompatible & ~known) != 0) {
-    util::fail(ENOTSUP, "{} needs features this version does not know (incompatible bits {:#x})",
-               path, h.incompatible & ~known);
+    util::fail(ENOTSUP, "{} needs features that are not supported (incompatible bits {:#x})", path,
+               h.incompatible & ~known);
   }
   if (((h.incompatible & compression_bit) != 0) != (h.compression_type != 0)) {
     util::fail(EINVAL, "{}: compression type {} does not match the compression feature bit", path,
                h.compression_type);
   }
   if (h.compression_type > 1) {
-    util::fail(ENOTSUP, "{} is compressed in a way this version does not know (type {})", path,
+    util::fail(ENOTSUP, "{} has compression type {}, which is not supported", path,
                h.compression_type);
   }
   if (h.crypt_method != 0) {
@@ -57,7 +57,7 @@ void check_features(const Header &h, const std::string &path) {
   }
 }
 
-// A table lies at a cluster boundary, after the header, and within the file.
+// A table starts at a cluster boundary after the header and ends within the file.
 void check_table(const char *what, uint64_t offset, uint64_t bytes, const Header &h,
                  uint64_t file_size, const std::string &path) {
   uint64_t end = Geometry::round_up(file_size, h.cluster_size());
@@ -67,7 +67,7 @@ void check_table(const char *what, uint64_t offset, uint64_t bytes, const Header
   }
 }
 
-void check_tables(const Header &h, uint64_t file_size, const std::string &path) {
+void check_table_places(const Header &h, uint64_t file_size, const std::string &path) {
   if (h.size > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) {
     util::fail(EINVAL, "{}: virtual size {} is too large", path, h.size);
   }
@@ -127,7 +127,7 @@ void decode_backing(std::span<const std::byte> start, Header &h, const std::stri
   }
 }
 
-// Fields from 72 on, which version 2 does not have; returns the header's length.
+// The fields from byte 72 on, which version 2 does not have. Returns the length of the header.
 uint32_t decode_v3(std::span<const std::byte> start, Header &h, const std::string &path) {
   h.incompatible = load_be<uint64_t>(&start[72]);
   h.compatible = load_be<uint64_t>(&start[80]);
@@ -135,13 +135,17 @@ uint32_t decode_v3(std::span<const std::byte> start, Header &h, const std::strin
   h.refcount_order = load_be<uint32_t>(&start[96]);
   uint32_t header_length = load_be<uint32_t>(&start[100]);
   if (header_length < 104 || header_length % 8 != 0 || header_length > start.size()) {
-    util::fail(EINVAL, "{}: a header of {} bytes makes no sense", path, header_length);
+    util::fail(EINVAL, "{}: a header length of {} bytes is not possible", path, header_length);
   }
   if (header_length > 104) h.compression_type = std::to_integer<uint8_t>(start[104]);
   return header_length;
 }
 
 }  // namespace
+
+const char *name_of(CompressionType type) {
+  return type == CompressionType::zlib ? "zlib" : "zstd";
+}
 
 std::vector<std::byte> encode_features(const Header &h) {
   std::vector<std::byte> out(24);
@@ -210,7 +214,7 @@ Header decode(std::span<const std::byte> start, uint64_t file_size, const std::s
   h.snapshots = load_be<uint32_t>(&start[60]);
   uint32_t header_length = h.version == 3 ? decode_v3(start, h, path) : Header::length_v2;
   check_features(h, path);
-  check_tables(h, file_size, path);
+  check_table_places(h, file_size, path);
   decode_extensions(start, header_length, h, path);
   decode_backing(start, h, path);
   return h;

@@ -7,11 +7,11 @@
 #include <cerrno>
 
 #include "common/util/error.hpp"
-#include "plugins/qcow2/format/big_endian.hpp"
-#include "plugins/qcow2/format/geometry.hpp"
 #include "plugins/qcow2/file/image_file.hpp"
 #include "plugins/qcow2/file/image_lock.hpp"
 #include "plugins/qcow2/file/publish.hpp"
+#include "plugins/qcow2/format/big_endian.hpp"
+#include "plugins/qcow2/format/geometry.hpp"
 
 namespace qcow2 {
 
@@ -19,15 +19,15 @@ namespace {
 
 constexpr uint64_t refcount_table_cluster = 1;
 
-// The number of clusters the file has when every guest cluster is allocated: what the refcount
-// table has to describe without being moved.
+// The length of the file in clusters when every guest cluster is allocated. The refcount table has room
+// for so many.
 uint64_t full_file_clusters(const Geometry &g) {
   uint64_t clusters =
       2 + Geometry::divide_up(g.l1_entries() * 8, g.cluster_size()) + g.l1_entries() + g.clusters();
   return clusters + Geometry::divide_up(clusters, g.refcounts_per_block() - 1);
 }
 
-// The refcount blocks lie between the refcount table and the L1 table.
+// The refcount blocks are between the refcount table and the L1 table.
 uint64_t block_offset(const Header &h) {
   return (refcount_table_cluster + h.refcount_table_clusters) << h.cluster_bits;
 }
@@ -35,7 +35,7 @@ uint64_t initial_blocks(const Header &h) {
   return (h.l1_offset - block_offset(h)) >> h.cluster_bits;
 }
 
-// How many blocks it takes to count `others` clusters and the blocks themselves.
+// The number of blocks that count `others` clusters and the blocks themselves.
 uint64_t blocks_for(uint64_t others, const Geometry &g) {
   return Geometry::divide_up(others, g.refcounts_per_block() - 1);
 }

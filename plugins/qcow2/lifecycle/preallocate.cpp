@@ -5,25 +5,25 @@
 
 namespace qcow2 {
 
-void preallocate(Layer &layer, Metadata &metadata, Preallocate how) {
+void preallocate(const Layer &layer, ClusterAllocator &allocator, TableWriter &tables,
+                 Preallocate how) {
   if (how == Preallocate::off) return;
   const Geometry &geometry = layer.geometry;
   for (uint64_t cluster = 0; cluster < geometry.clusters();) {
-    Claims claims(metadata.prepare(cluster), cluster);
+    Claims claims(tables.prepare(cluster), cluster);
     while (cluster + claims.count() < geometry.clusters() && claims.take_next()) {
     }
     uint64_t bytes = geometry.start_of(claims.count());
-    uint64_t host = metadata.allocate(claims.count());
-    // An entry must not point beyond the end of the file, should this be interrupted.
+    uint64_t host = allocator.allocate(claims.count());
+    // If this is interrupted no entry must point beyond the end of the file.
     if (how == Preallocate::falloc) {
       layer.file.reserve(host, bytes);
     } else {
       layer.file.set_length(host + bytes);
     }
     cluster += claims.count();
-    claims.link(host, geometry.cluster_size(), metadata);
+    claims.link(host, geometry.cluster_size(), tables);
   }
-  metadata.finalise();
 }
 
 }  // namespace qcow2

@@ -8,12 +8,14 @@ namespace qcow2 {
 
 enum class Preallocate {
   off,
-  metadata,  // every cluster of the disk has its place in the file, which is sparse
-  falloc,    // and has space there
+  metadata,  // every guest cluster has a host cluster; the file is sparse
+  falloc,    // and the host clusters have space in the file system
 };
 
-// Gives every guest cluster of a new image without a backing file its host cluster, in order; they
-// read as zeroes. Nobody else may use the image. It is clean in the end. Throws util::Error.
-void preallocate(Layer &layer, Metadata &metadata, Preallocate how);
+// Gives every guest cluster of a new image without a backing file its host cluster, in order. They read
+// as zeroes. Marks the image dirty: it has to be finalised. No other thread may use the image. Throws
+// util::Error.
+void preallocate(const Layer &layer, ClusterAllocator &allocator, TableWriter &tables,
+                 Preallocate how);
 
 }  // namespace qcow2

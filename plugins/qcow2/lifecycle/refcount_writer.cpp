@@ -3,64 +3,28 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
+#include <vector>
 
 #include "common/util/error.hpp"
 #include "plugins/qcow2/format/big_endian.hpp"
+#include "plugins/qcow2/format/refcount_block.hpp"
 
 namespace qcow2 {
 
-// Counts of less than a byte begin at the lowest bit.
-void store_refcount(std::span<std::byte> block, uint32_t order, uint64_t index, uint64_t value) {
-  if (order < 3) {
-    uint64_t bits = 1u << order;
-    unsigned shift = static_cast<unsigned>(index * bits % 8);
-    std::byte &byte = block[index * bits / 8];
-    byte = (byte & ~std::byte(((1u << bits) - 1) << shift)) | std::byte(value << shift);
-    return;
-  }
-  size_t bytes = size_t{1} << (order - 3);
-  for (size_t i = bytes; i-- > 0; value >>= 8) block[index * bytes + i] = std::byte(value & 0xff);
-}
-
-std::vector<uint64_t> read_refcount_table(const ImageFile &file, const Geometry &geometry,
-                                          RefcountTable table, uint64_t end, Bitmap &used) {
-  auto use = [&](const char *what, uint64_t offset) {
-    if (offset % geometry.cluster_size() != 0 || geometry.cluster_of(offset) >= end ||
-        !used.add(geometry.cluster_of(offset))) {
-      util::fail(EINVAL,
-                 "{}: a {} at offset {} lies outside the file or over something else: run "
-                 "qemu-img check -r all on it",
-                 file.path(), what, offset);
-    }
-  };
-  std::vector<std::byte> bytes(geometry.start_of(table.clusters));
-  for (uint64_t i = 0; i < table.clusters; ++i) {
-    use("refcount table", table.offset + geometry.start_of(i));
-  }
-  file.read_or_zero(bytes, table.offset);
-
-  std::vector<uint64_t> blocks(bytes.size() / 8);
-  for (size_t k = 0; k < blocks.size(); ++k) {
-    blocks[k] = load_be<uint64_t>(&bytes[k * 8]);
-    if (blocks[k] != 0) use("refcount block", blocks[k]);
-  }
-  while (!blocks.empty() && blocks.back() == 0) blocks.pop_back();
-  return blocks;
-}
-
 namespace {
 
-class Writer {
+class RefcountWriter {
  public:
-  Writer(const ImageFile &file, const Geometry &geometry, Allocator &allocator, Bitmap &used,
-         Sharing &sharing)
+  RefcountWriter(const ImageFile &file, const Geometry &geometry, ClusterAllocator &allocator,
+                 AtomicBitmap &used, SharedRefcounts &shared)
       : file_(file),
         geometry_(geometry),
         per_block_(geometry.refcounts_per_block()),
         allocator_(allocator),
         blocks_(allocator.blocks()),
         used_(used),
-        sharing_(sharing) {}
+        shared_(shared) {}
 
   RefcountTable write(RefcountTable table) {
     allocator_.set_end(end_of_used());
@@ -110,7 +74,7 @@ class Writer {
     return false;
   }
 
-  // A block at the end of the file may need another one for itself.
+  // A block that is added at the end of the file may need another one for itself.
   void add_missing_blocks() {
     for (uint64_t k = 0; k * per_block_ < allocator_.end(); ++k) {
       if (k >= blocks_.size()) blocks_.resize(k + 1);
@@ -118,7 +82,7 @@ class Writer {
     }
   }
 
-  // Half as long again as needed, so that neither its own blocks nor the next run move it again.
+  // Half as long again as needed, so that neither the blocks for itself nor the next run move it again.
   RefcountTable place_table() {
     uint64_t bytes = std::min<uint64_t>(blocks_.size() * 12 + 64, max_refcount_table_bytes);
     uint64_t clusters = Geometry::divide_up(bytes, geometry_.cluster_size());
@@ -129,7 +93,7 @@ class Writer {
 
   uint64_t refcount(uint64_t cluster) {
     if (!used_.contains(cluster)) return 0;
-    uint64_t count = std::max<uint64_t>(sharing_.references(cluster), 1);
+    uint64_t count = std::max<uint64_t>(shared_.references(cluster), 1);
     if (count > geometry_.max_refcount()) {
       util::fail(EFBIG,
                  "{}: {} compressed clusters share the one at offset {}, more than refcounts of {} "
@@ -160,17 +124,18 @@ class Writer {
   const ImageFile &file_;
   const Geometry geometry_;
   const uint64_t per_block_;
-  Allocator &allocator_;
+  ClusterAllocator &allocator_;
   std::vector<uint64_t> &blocks_;
-  Bitmap &used_;
-  Sharing &sharing_;
+  AtomicBitmap &used_;
+  SharedRefcounts &shared_;
 };
 
 }  // namespace
 
 RefcountTable write_refcounts(const ImageFile &file, const Geometry &geometry, RefcountTable table,
-                              Allocator &allocator, Bitmap &used, Sharing &sharing) {
-  return Writer(file, geometry, allocator, used, sharing).write(table);
+                              ClusterAllocator &allocator, AtomicBitmap &used,
+                              SharedRefcounts &shared) {
+  return RefcountWriter(file, geometry, allocator, used, shared).write(table);
 }
 
 }  // namespace qcow2

@@ -8,13 +8,12 @@
 
 namespace qcow2 {
 
-// A set of small numbers (clusters of a file, slices of a table). Any thread may add, test and
-// take.
-class Bitmap {
+// A set of small numbers, such as clusters of a file. May be used from any thread.
+class AtomicBitmap {
  public:
-  explicit Bitmap(uint64_t count) : words_(count / 64 + 1) {}
+  explicit AtomicBitmap(uint64_t count) : words_(count / 64 + 1) {}
 
-  // False if it was in the set already.
+  // False if the number was in the set already.
   bool add(uint64_t n) {
     uint64_t bit = uint64_t{1} << n % 64;
     return (words_.set_bits(n / 64, bit) & bit) == 0;
@@ -23,7 +22,7 @@ class Bitmap {
     return n / 64 < words_.size() && (words_.raw(n / 64) >> n % 64 & 1) != 0;
   }
 
-  // Takes the numbers out, in order, and calls f(number) for each, until f returns false.
+  // Removes the numbers, in ascending order, and calls f(number) for each until f returns false.
   template <typename F>
   void take(F &&f) {
     for (uint64_t w = 0; w < words_.size(); ++w) {
@@ -39,7 +38,7 @@ class Bitmap {
   }
 
  private:
-  EntryArray words_;
+  AtomicTable words_;
 };
 
 }  // namespace qcow2

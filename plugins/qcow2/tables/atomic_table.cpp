@@ -10,10 +10,10 @@
 
 namespace qcow2 {
 
-EntryArray::EntryArray(size_t count) : count_(count), words_(nullptr) {
+AtomicTable::AtomicTable(size_t count) : count_(count), words_(nullptr) {
   if (count == 0) return;
   if (count > std::numeric_limits<size_t>::max() / sizeof(Word)) {
-    util::fail(ENOMEM, "a table of {} entries does not fit the memory", count);
+    util::fail(ENOMEM, "a table of {} entries does not fit into memory", count);
   }
   void *p = ::mmap(nullptr, count * sizeof(Word), PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -21,15 +21,15 @@ EntryArray::EntryArray(size_t count) : count_(count), words_(nullptr) {
   words_ = static_cast<Word *>(p);
 }
 
-EntryArray::~EntryArray() {
+AtomicTable::~AtomicTable() {
   if (words_ != nullptr) ::munmap(words_, count_ * sizeof(Word));
 }
 
-void EntryArray::wait_unclaimed(size_t i) const {
+void AtomicTable::wait_unclaimed(size_t i) const {
   for (uint64_t seen = at(i).load(); (seen & claim) != 0; seen = at(i).load()) at(i).wait(seen);
 }
 
-void EntryArray::release(size_t i, uint64_t value) {
+void AtomicTable::release(size_t i, uint64_t value) {
   at(i).store(value);
   at(i).notify_all();
 }

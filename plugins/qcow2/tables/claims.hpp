@@ -6,16 +6,17 @@
 #include <utility>
 #include <vector>
 
+#include "plugins/qcow2/format/entries.hpp"
 #include "plugins/qcow2/tables/l2_cache.hpp"
 #include "plugins/qcow2/tables/table_writer.hpp"
 
 namespace qcow2 {
 
-// L2 entries in a row that this thread is filling. What is not linked in the end gets its old value
-// back.
+// The claims of one thread on L2 entries in a row, while it writes the data they will point to. The
+// destructor gives entries that were not linked their old value back.
 class Claims {
  public:
-  // `entries` must cover `first`; a row ends where they do.
+  // `entries` must cover the guest cluster `first`. The row ends where they end.
   Claims(Entries entries, uint64_t first) : entries_(std::move(entries)), first_(first) {}
   ~Claims() {
     for (size_t i = linked_; i < old_.size(); ++i) entries_.release(first_ + i, old_[i]);
@@ -23,7 +24,8 @@ class Claims {
   Claims(const Claims &) = delete;
   Claims &operator=(const Claims &) = delete;
 
-  // Takes the next entry, unless it needs no filling or another thread has it.
+  // Claims the next entry. False if it has data in place, is claimed by another thread, or is not
+  // covered.
   bool take_next() {
     uint64_t cluster = first_ + old_.size();
     if (!entries_.cover(cluster)) return false;
@@ -33,24 +35,26 @@ class Claims {
     return true;
   }
 
-  // Links the clusters, in order, to host clusters that follow each other.
-  void link(uint64_t host, uint64_t cluster_size, Metadata &metadata) {
+  // Makes the entries point, in order, to host clusters in a row from the offset `host`.
+  void link(uint64_t host, uint64_t cluster_size, TableWriter &tables) {
     for (; linked_ < old_.size(); ++linked_, host += cluster_size) {
       entries_.release(first_ + linked_, data_entry(host));
-      metadata.changed(entries_, old_[linked_]);
+      tables.changed(entries_, old_[linked_]);
     }
   }
 
-  // Links the only cluster by an entry of another kind.
-  void link_entry(Entry entry, Metadata &metadata) {
+  // Sets the only entry that is claimed.
+  void link_entry(Entry entry, TableWriter &tables) {
     entries_.release(first_, entry);
     linked_ = 1;
-    metadata.changed(entries_, old_[0]);
+    tables.changed(entries_, old_[0]);
   }
 
+  // Guest clusters.
   uint64_t first() const { return first_; }
   uint64_t last() const { return first_ + old_.size() - 1; }
   uint64_t count() const { return old_.size(); }
+  // The value of the entry before it was claimed.
   Entry old(uint64_t cluster) const { return old_[cluster - first_]; }
 
  private:

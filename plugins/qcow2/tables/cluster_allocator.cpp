@@ -9,32 +9,49 @@
 
 namespace qcow2 {
 
-Allocator::Allocator(const Geometry &geometry, const ImageFile &file, uint64_t end,
-                     std::vector<uint64_t> blocks)
+ClusterAllocator::ClusterAllocator(const Geometry &geometry, const ImageFile &file, uint64_t end,
+                                   std::vector<uint64_t> blocks)
     : geometry_(geometry), file_(file), end_(end), blocks_(std::move(blocks)) {}
 
-// With the mutex held: what to reserve now. An eighth of the file, within bounds, before the half of
-// what was reserved last is used up.
-extents::Range Allocator::plan_ahead() {
-  constexpr uint64_t least = 1u << 20;
-  constexpr uint64_t most = 64u << 20;
+// The range to reserve now: an eighth of the file, within bounds, when half of the last such range is
+// used.
+extents::Range ClusterAllocator::plan_ahead() {
+  constexpr uint64_t min_step = 1u << 20;
+  constexpr uint64_t max_step = 64u << 20;
   uint64_t end = geometry_.start_of(end_);
-  uint64_t step = std::clamp(end / 8, least, most);
+  uint64_t step = std::clamp(end / 8, min_step, max_step);
   if (end + step / 2 <= reserved_) return {};
   uint64_t from = std::max(reserved_, end);
   reserved_ = Geometry::round_up(end + step, geometry_.cluster_size());
   return {from, reserved_ - from};
 }
 
-uint64_t Allocator::allocate(uint64_t count) {
+uint64_t ClusterAllocator::allocate_reserved(uint64_t clusters) {
+  uint64_t offset = allocate(clusters);
+  file_.reserve(offset, geometry_.start_of(clusters));
+  return offset;
+}
+
+uint64_t ClusterAllocator::end() const {
+  util::MutexLock lock(mutex_);
+  return end_;
+}
+
+void ClusterAllocator::set_end(uint64_t end) {
+  util::MutexLock lock(mutex_);
+  end_ = end;
+  reserved_ = 0;
+}
+
+uint64_t ClusterAllocator::allocate(uint64_t clusters) {
   const uint64_t per_block = geometry_.refcounts_per_block();
-  std::vector<uint64_t> fresh;  // indexes of the blocks put before this run
+  std::vector<uint64_t> fresh;  // indexes of the refcount blocks placed before this run
   uint64_t run = 0;
   extents::Range ahead;
   {
-    std::lock_guard lock(mutex_);
-    // A block that is put here moves the run, perhaps into the range of the next block.
-    for (uint64_t k = end_ / per_block; k <= (end_ + count - 1) / per_block; ++k) {
+    util::MutexLock lock(mutex_);
+    // A block that is placed here moves the run, maybe into the range of the next block.
+    for (uint64_t k = end_ / per_block; k <= (end_ + clusters - 1) / per_block; ++k) {
       if (k >= max_refcount_table_bytes / 8) {
         util::fail(EFBIG, "{}: the image file would be too long for clusters of {} bytes",
                    file_.path(), geometry_.cluster_size());
@@ -45,7 +62,7 @@ uint64_t Allocator::allocate(uint64_t count) {
       fresh.push_back(k);
     }
     run = geometry_.start_of(end_);
-    end_ += count;
+    end_ += clusters;
     if (ahead_) ahead = plan_ahead();
   }
   if (ahead.length != 0) file_.reserve_if_possible(ahead.offset, ahead.length);
@@ -53,12 +70,12 @@ uint64_t Allocator::allocate(uint64_t count) {
     try {
       uint64_t offset = 0;
       {
-        std::lock_guard lock(mutex_);
+        util::MutexLock lock(mutex_);
         offset = blocks_[k];
       }
       file_.reserve(offset, geometry_.cluster_size());
     } catch (const util::Error &) {
-      std::lock_guard lock(mutex_);
+      util::MutexLock lock(mutex_);
       blocks_[k] = 0;
       throw;
     }

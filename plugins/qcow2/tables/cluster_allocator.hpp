@@ -1,56 +1,60 @@
 // SPDX-License-Identifier: BSD-3-Clause
-//
-// Gives out the clusters of the image file.
 #pragma once
 
 #include <cstdint>
-#include <mutex>
 #include <vector>
 
 #include "common/extents/extent.hpp"
-#include "plugins/qcow2/format/geometry.hpp"
+#include "common/util/mutex.hpp"
 #include "plugins/qcow2/file/image_file.hpp"
+#include "plugins/qcow2/format/geometry.hpp"
 
 namespace qcow2 {
 
-// Clusters are given out in order, always beyond what has been given out before and beyond the end
-// of the file as it was opened: a fresh cluster is a hole and reads as zeroes, what comes one after
-// the other goes one beside the other, and nothing that a crash may bring back is overwritten. A
-// refcount block goes before the first cluster it counts.
-class Allocator {
+// Allocates the clusters of the image file.
+//
+// Clusters are allocated in ascending order, always beyond everything allocated before and beyond the
+// end of the file as it was opened. So a fresh cluster is a hole and reads as zeroes, allocations that
+// follow each other are contiguous, and no cluster that a crash may bring back is overwritten. A
+// refcount block is placed before the first cluster that it counts.
+class ClusterAllocator {
  public:
-  // `end`: the first cluster never used. `blocks`: the refcount table, the offset of each refcount
-  // block or 0. file must outlive the allocator.
-  Allocator(const Geometry &geometry, const ImageFile &file, uint64_t end,
-            std::vector<uint64_t> blocks);
+  // end: the first cluster that was never used. blocks: the refcount table, that is, for each refcount
+  // block its offset or 0. file must outlive this.
+  ClusterAllocator(const Geometry &geometry, const ImageFile &file, uint64_t end,
+                   std::vector<uint64_t> blocks);
 
-  // From now on the file is made longer ahead of what is given out, with space for it: writes to a
-  // disk that do not make the file longer disturb each other less. What is too much is cut off when
-  // the image is closed.
+  // From now on the file is extended, with space, ahead of the allocations: concurrent writes to a disk
+  // disturb each other less if they do not extend the file. The excess is cut off when the image is
+  // closed. Call it before other threads use this.
   void reserve_ahead() { ahead_ = true; }
 
-  // The offset of `count` clusters in a row. May be called from any thread. Throws util::Error:
-  // EFBIG if no refcount table can describe so long a file, ENOSPC if there is no room for their
-  // counts.
-  uint64_t allocate(uint64_t count);
+  // Returns the offset of that many clusters in a row. May be called from any thread. Throws
+  // util::Error: EFBIG if no refcount table can describe so long a file, ENOSPC if there is no space for
+  // a refcount block.
+  uint64_t allocate(uint64_t clusters) ABSL_LOCKS_EXCLUDED(mutex_);
+  // The same, with space in the file system for the clusters.
+  uint64_t allocate_reserved(uint64_t clusters) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Gives the space of clusters back that no entry has pointed to. They are not allocated again.
+  void abandon(uint64_t offset, uint64_t length) const noexcept { file_.punch(offset, length); }
 
-  // For finalising, when no other thread allocates.
-  uint64_t end() const { return end_; }
-  void set_end(uint64_t end) {
-    end_ = end;
-    reserved_ = 0;
-  }
-  std::vector<uint64_t> &blocks() { return blocks_; }
+  // For closing the image, when no other thread uses this.
+  uint64_t end() const ABSL_LOCKS_EXCLUDED(mutex_);
+  void set_end(uint64_t end) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Without the lock, which could not protect the reference that is returned.
+  std::vector<uint64_t> &blocks() ABSL_NO_THREAD_SAFETY_ANALYSIS { return blocks_; }
 
  private:
+  extents::Range plan_ahead() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   const Geometry geometry_;
   const ImageFile &file_;
-  extents::Range plan_ahead();
   bool ahead_ = false;
-  std::mutex mutex_;       // protects what follows
-  uint64_t reserved_ = 0;  // in bytes: the file has space up to there, or will have soon
-  uint64_t end_;
-  std::vector<uint64_t> blocks_;
+  mutable util::Mutex mutex_;  // not held for I/O
+  // The file has space up to here, or will have soon. Bytes.
+  uint64_t reserved_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t end_ ABSL_GUARDED_BY(mutex_);  // clusters
+  std::vector<uint64_t> blocks_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace qcow2

@@ -2,21 +2,20 @@
 #include "plugins/qcow2/tables/dirty_bit.hpp"
 
 #include <cstddef>
-#include <utility>
 #include <vector>
 
 #include "plugins/qcow2/format/big_endian.hpp"
 
 namespace qcow2 {
 
-LiveHeader::LiveHeader(const ImageFile &file, const Header &header, std::function<void()> sync)
+DirtyBit::DirtyBit(const ImageFile &file, const Header &header, DataSync &sync)
     : file_(file),
-      sync_(std::move(sync)),
+      sync_(sync),
       state_((header.incompatible & dirty_bit) != 0 ? State::dirty : State::clean),
       header_(header) {}
 
-// Everybody who comes while one thread sets the bit waits for it: no change may overtake it.
-void LiveHeader::set_dirty() {
+// While one thread sets the bit all others wait: no change may reach the file before the bit.
+void DirtyBit::set() {
   for (State state = state_.load(); state != State::dirty; state = state_.load()) {
     if (state == State::marking) {
       state_.wait(state);
@@ -26,9 +25,9 @@ void LiveHeader::set_dirty() {
     State result = State::clean;
     try {
       header_.incompatible |= dirty_bit;
-      header_.autoclear = 0;  // what we do not maintain is no longer to be trusted
+      header_.autoclear = 0;  // nothing here keeps what those bits vouch for up to date
       write_features();
-      sync_();
+      sync_.run();
       result = State::dirty;
     } catch (...) {
       state_.store(result);
@@ -40,13 +39,13 @@ void LiveHeader::set_dirty() {
   }
 }
 
-void LiveHeader::set_clean(RefcountTable table) {
+void DirtyBit::clear(RefcountTable table) {
   write_refcount_table(table);
   header_.incompatible &= ~dirty_bit;
   header_.autoclear = 0;
   try {
     write_features();
-    sync_();
+    sync_.run();
   } catch (...) {
     header_.incompatible |= dirty_bit;
     throw;
@@ -54,12 +53,12 @@ void LiveHeader::set_clean(RefcountTable table) {
   state_.store(State::clean);
 }
 
-void LiveHeader::write_features() const {
+void DirtyBit::write_features() const {
   file_.write(encode_features(header_), Header::features_at);
 }
 
-void LiveHeader::write_refcount_table(RefcountTable table) {
-  if (table == refcount_table(header_)) return;
+void DirtyBit::write_refcount_table(RefcountTable table) {
+  if (table == header_.refcount_table()) return;
   std::vector<std::byte> bytes(12);
   store_be<uint64_t>(&bytes[0], table.offset);
   store_be<uint32_t>(&bytes[8], table.clusters);

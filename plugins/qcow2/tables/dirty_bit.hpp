@@ -1,39 +1,38 @@
 // SPDX-License-Identifier: BSD-3-Clause
-//
-// The header of an image that is open for writing: what of it changes, and when.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
-#include <functional>
 
-#include "plugins/qcow2/format/header.hpp"
+#include "plugins/qcow2/file/data_sync.hpp"
 #include "plugins/qcow2/file/image_file.hpp"
-#include "plugins/qcow2/lifecycle/refcount_writer.hpp"
+#include "plugins/qcow2/format/header.hpp"
 
 namespace qcow2 {
 
-// On disk the image is marked dirty from before the first change of anything else until it is closed:
-// so long its refcounts say nothing, and whoever opens it rebuilds them from the tables.
-class LiveHeader {
+// The dirty bit in the header of an image that is open for writing, and the other fields that change
+// with it.
+//
+// The bit is durable before anything else in the file changes, until the image is closed. While it is
+// set the refcounts are not valid, and a program that opens the image rebuilds them from the tables.
+class DirtyBit {
  public:
-  // `header` is as on disk. file must outlive this. sync: makes durable what has been written to the
-  // file, or throws util::Error.
-  LiveHeader(const ImageFile &file, const Header &header, std::function<void()> sync);
+  // header: as on disk. file and sync must outlive this.
+  DirtyBit(const ImageFile &file, const Header &header, DataSync &sync);
 
-  bool is_dirty() const { return state_.load() == State::dirty; }
+  bool is_set() const { return state_.load() == State::dirty; }
 
-  // When it returns the dirty bit is durable. Any thread; throws util::Error, and then it may be
-  // tried again.
-  void set_dirty();
+  // The bit is durable when this returns. May be called from any thread. Throws util::Error; the next
+  // call tries again.
+  void set();
 
-  // Writes where the refcount table lies and that the image is clean, and syncs. What the tables and
-  // refcounts say must be durable. When no other thread uses this. Throws util::Error; the image
-  // stays dirty then.
-  void set_clean(RefcountTable table);
+  // Writes where the refcount table is and that the image is clean, and syncs. The tables and the
+  // refcounts must be durable before the call, and no other thread may use this. Throws util::Error; the
+  // image is then still dirty.
+  void clear(RefcountTable table);
 
-  // As on disk, but for the features. Not while another thread marks it dirty.
-  const Header &fields() const { return header_; }
+  // As on disk, except for the feature bits. Not while another thread calls set().
+  const Header &header() const { return header_; }
 
  private:
   enum class State : uint8_t { clean, marking, dirty };
@@ -42,9 +41,9 @@ class LiveHeader {
   void write_refcount_table(RefcountTable table);
 
   const ImageFile &file_;
-  const std::function<void()> sync_;
+  DataSync &sync_;
   std::atomic<State> state_;
-  Header header_;  // changed by the thread that is marking, and by set_clean()
+  Header header_;  // changed by the thread whose state is `marking`, and by clear()
 };
 
 }  // namespace qcow2

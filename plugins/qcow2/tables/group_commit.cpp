@@ -4,7 +4,7 @@
 namespace qcow2 {
 
 void GroupCommit::run() {
-  std::unique_lock lock(mutex_);
+  util::MutexLock lock(mutex_);
   const uint64_t wanted = rounds_begun_ + 1;
   while (rounds_ended_ < wanted) {
     if (running_) {

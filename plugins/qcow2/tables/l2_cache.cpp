@@ -5,11 +5,12 @@
 #include <bit>
 #include <cerrno>
 
+#include "common/util/mutex.hpp"
 #include "plugins/qcow2/format/big_endian.hpp"
 
 namespace qcow2 {
 
-// Lives until the cache does; holds one slice of a table after the other.
+// Exists as long as the cache, and holds one slice of a table after another.
 struct Entries::Slice {
   enum State : uint32_t { loading, ready, failed };
 
@@ -17,9 +18,9 @@ struct Entries::Slice {
   explicit Slice(Word *of_cache) : words(of_cache) {}
   explicit Slice(uint64_t entries) : own(std::make_unique<Word[]>(entries)), words(own.get()) {}
 
-  uint64_t number = 0;             // changed only while no one else knows the slice
-  bool listed = false;             // protected by the shard's mutex: found under its number
-  std::atomic<uint32_t> pins = 0;  // goes up from 0 under the shard's mutex only
+  uint64_t number = 0;             // set before another thread can find the slice
+  bool listed = false;             // in by_number; protected by the shard's mutex
+  std::atomic<uint32_t> pins = 0;  // raised from 0 only with the shard's mutex held
   std::atomic<uint32_t> state = loading;
   std::atomic<bool> used = false;  // since the hand of the clock has passed
   std::atomic<bool> changed = false;
@@ -29,11 +30,14 @@ struct Entries::Slice {
 };
 
 struct L2Cache::Shard {
-  std::mutex mutex;  // protects what follows; not held for I/O
-  std::unordered_map<uint64_t, Slice *> by_number;
-  std::vector<std::unique_ptr<Slice>> slices;
-  size_t hand = 0;               // of the clock
-  std::vector<Slice *> changed;  // each with a pin
+  util::Mutex mutex;  // not held for I/O
+  std::unordered_map<uint64_t, Slice *> by_number ABSL_GUARDED_BY(mutex);
+  std::vector<std::unique_ptr<Slice>> slices ABSL_GUARDED_BY(mutex);
+  size_t hand ABSL_GUARDED_BY(mutex) = 0;               // of the clock
+  std::vector<Slice *> changed ABSL_GUARDED_BY(mutex);  // each with a pin
+
+  // A slice that no other thread can find.
+  Slice *find_room(L2Cache &cache) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
 };
 
 Entries::~Entries() {
@@ -61,7 +65,7 @@ void Entries::release(uint64_t cluster, Entry value) {
 void Entries::changed() {
   if (slice_->changed.exchange(true)) return;
   L2Cache::Shard &shard = cache_->shard_of(slice_->number);
-  std::lock_guard lock(shard.mutex);
+  util::MutexLock lock(shard.mutex);
   slice_->pins.fetch_add(1);
   shard.changed.push_back(slice_);
   cache_->changed_.fetch_add(1);
@@ -87,7 +91,7 @@ void Entries::encode(std::vector<std::byte> &to) const {
 
 namespace {
 
-// What a slice takes beside its entries: the structure, its place in the tables, malloc's part.
+// The memory of a slice beside its entries: the structure, its place in the tables, malloc's overhead.
 constexpr size_t overhead = 192;
 
 }  // namespace
@@ -106,8 +110,8 @@ L2Cache::Shard &L2Cache::shard_of(uint64_t number) {
   return (*shards_)[number * golden >> (64 - std::countr_zero(shard_count))];
 }
 
-// Memory for the slices within the bound comes from one mapping: malloc would spread it over the
-// heaps of many threads.
+// The memory of the slices within the limit is one mapping: malloc would spread it over the heaps of many
+// threads.
 std::unique_ptr<L2Cache::Slice> L2Cache::make_slice() {
   size_t n = words_used_.load();
   while (n < slices_ && !words_used_.compare_exchange_weak(n, n + 1)) {
@@ -116,30 +120,31 @@ std::unique_ptr<L2Cache::Slice> L2Cache::make_slice() {
   return std::make_unique<Slice>(words_.words() + n * slice_entries_);
 }
 
-// With the shard's mutex held: a slice that nobody knows. The hand of the clock goes round twice at
-// most: the first time over a slice it takes away the mark of its last use.
-L2Cache::Slice *L2Cache::find_room(Shard &shard) {
-  if (shard.slices.size() >= slices_ / shard_count) {
-    for (size_t i = 0; i < 2 * shard.slices.size(); ++i) {
-      shard.hand = (shard.hand + 1) % shard.slices.size();
-      Slice *slice = shard.slices[shard.hand].get();
+// The clock algorithm: the hand goes round at most twice. The first time it passes a slice it clears the
+// slice's `used`.
+L2Cache::Slice *L2Cache::Shard::find_room(L2Cache &cache) {
+  const size_t limit = cache.slices_ / shard_count;
+  if (slices.size() >= limit) {
+    for (size_t i = 0; i < 2 * slices.size(); ++i) {
+      hand = (hand + 1) % slices.size();
+      Slice *slice = slices[hand].get();
       if (slice->pins.load() != 0 || slice->used.exchange(false)) continue;
-      if (slice->listed) shard.by_number.erase(slice->number);
+      if (slice->listed) by_number.erase(slice->number);
       slice->listed = false;
-      if (shard.slices.size() == slices_ / shard_count || !slice->own) return slice;
-      // One of those beyond the bound goes; the next one found is the answer.
-      std::swap(shard.slices[shard.hand], shard.slices.back());
-      shard.slices.pop_back();
+      if (slices.size() == limit || !slice->own) return slice;
+      // This one is beyond the limit and is freed; the next one found is returned.
+      std::swap(slices[hand], slices.back());
+      slices.pop_back();
     }
   }
-  shard.slices.push_back(make_slice());
-  return shard.slices.back().get();
+  slices.push_back(cache.make_slice());
+  return slices.back().get();
 }
 
 Entries L2Cache::pin(uint64_t number) {
   Shard &shard = shard_of(number);
   for (;;) {
-    std::unique_lock lock(shard.mutex);
+    util::MutexLock lock(shard.mutex);
     if (auto found = shard.by_number.find(number); found != shard.by_number.end()) {
       Slice *slice = found->second;
       slice->pins.fetch_add(1);
@@ -148,9 +153,9 @@ Entries L2Cache::pin(uint64_t number) {
       Entries entries(this, slice);
       if (slice->state.load() == Slice::loading) slice->state.wait(Slice::loading);
       if (slice->state.load() == Slice::ready) return entries;
-      continue;  // the other thread could not read it: it has the error, this one tries for itself
+      continue;  // the other thread could not read it and reports the error; try again
     }
-    Slice *slice = find_room(shard);
+    Slice *slice = shard.find_room(*this);
     slice->number = number;
     slice->pins.store(1);
     slice->state.store(Slice::loading);
@@ -170,7 +175,7 @@ void L2Cache::load(Shard &shard, Slice &slice) {
     decode(bytes, slice);
   } catch (...) {
     {
-      std::lock_guard lock(shard.mutex);
+      util::MutexLock lock(shard.mutex);
       shard.by_number.erase(slice.number);
       slice.listed = false;
     }
@@ -197,13 +202,14 @@ void L2Cache::decode(std::span<const std::byte> bytes, Slice &slice) const {
 std::vector<Entries> L2Cache::take_changed() {
   std::vector<Entries> all;
   for (Shard &shard : *shards_) {
-    std::lock_guard lock(shard.mutex);
+    util::MutexLock lock(shard.mutex);
     for (Slice *slice : shard.changed) all.push_back(Entries(this, slice));
     taken_.fetch_add(shard.changed.size());
     changed_.fetch_sub(shard.changed.size());
     shard.changed.clear();
   }
-  // Who changes one from now on puts it back on the list; who has changed it before is seen.
+  // A thread that changes a slice from here on puts it on the list again. Changes made before are seen,
+  // if their slice is in `all`; Entries::changed() says when it is not.
   for (Entries &entries : all) entries.slice_->changed.exchange(false);
   std::sort(all.begin(), all.end(),
             [](const Entries &a, const Entries &b) { return a.number() < b.number(); });

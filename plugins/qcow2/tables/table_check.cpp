@@ -1,26 +1,24 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "plugins/qcow2/tables/table_check.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
+#include <string>
 
-#include "common/extents/extent.hpp"
 #include "common/util/error.hpp"
 #include "plugins/qcow2/format/big_endian.hpp"
 #include "plugins/qcow2/format/compressed_entry.hpp"
-#include "plugins/qcow2/tables/cluster_map.hpp"
-#include "plugins/qcow2/lifecycle/refcount_writer.hpp"
+#include "plugins/qcow2/format/entries.hpp"
+#include "plugins/qcow2/tables/table_walk.hpp"
 
 namespace qcow2 {
 
 namespace {
 
-// Reads the tables of a file that may be hostile: every reference is checked before it is followed.
-class Loader {
+class TableCheck {
  public:
-  Loader(const ImageFile &file, const Header &header, Bitmap &used)
+  TableCheck(const ImageFile &file, const Header &header, AtomicBitmap &used)
       : file_(file),
         path_(file.path()),
         geometry_(header),
@@ -28,25 +26,25 @@ class Loader {
         used_(used),
         packed_(geometry_.cluster_of(end_)) {}
 
-  // The L1 table may be longer than the disk needs; what is beyond must be empty.
-  void load(uint64_t l1_offset, uint32_t l1_entries, Mapping &mapping) {
+  // The L1 table may be longer than the disk needs. The rest of it must be empty.
+  void run(uint64_t l1_offset, uint32_t l1_entries, ClusterMap &map) {
     std::vector<std::byte> l1(size_t{l1_entries} * 8);
     file_.read_or_zero(l1, l1_offset);
-    for (uint64_t table = mapping.l1().size(); table < l1_entries; ++table) {
+    for (uint64_t table = map.l1().size(); table < l1_entries; ++table) {
       if (Entry entry = load_be<uint64_t>(&l1[table * 8]); entry != 0) {
         util::fail(ENOTSUP, "{}: L1 entry {} ({:#x}) lies beyond the end of the disk", path_, table,
                    entry);
       }
     }
-    for (uint64_t table = 0; table < mapping.l1().size(); ++table) {
+    for (uint64_t table = 0; table < map.l1().size(); ++table) {
       Entry entry = load_be<uint64_t>(&l1[table * 8]);
       if (entry == 0) continue;
       if ((entry & l1_reserved) != 0) refuse("L1", table, entry);
       reference("L2 table", entry);
-      mapping.l1().set(table, host_offset(entry) | copied);
-      if ((entry & copied) == 0) mapping.table_added(table);
+      map.l1().set(table, host_offset(entry) | copied);
+      if ((entry & copied) == 0) map.table_added(table);
     }
-    walk_tables(file_, geometry_, mapping.l1(), [this](const TablePart &part) {
+    walk_tables(file_, geometry_, map.l1(), [this](const TablePart &part) {
       for (size_t at = 0; at < part.entries.size(); at += 8) {
         Entry entry = load_be<uint64_t>(&part.entries[at]);
         if (entry != 0) check(part.first + at / 8, entry);
@@ -61,7 +59,7 @@ class Loader {
     if (host_offset(entry) != 0) reference("cluster", entry);
   }
 
-  // Host clusters with compressed data may be shared, but by compressed clusters alone.
+  // A host cluster with compressed data may hold the data of several compressed clusters.
   void check_compressed(Entry entry) {
     CompressedRange range = compressed_range(entry, geometry_.cluster_bits());
     if (range.offset < geometry_.cluster_size() || range.end() > end_) {
@@ -73,7 +71,7 @@ class Loader {
     for_each_host_cluster(entry, geometry_.cluster_bits(), [&](uint64_t host) {
       if (packed_.add(host) && !used_.add(host)) {
         util::fail(EINVAL,
-                   "{}: the compressed data at offset {} lies over something else: run qemu-img "
+                   "{}: the compressed data at offset {} overlaps something else: run qemu-img "
                    "check on it",
                    path_, range.offset);
       }
@@ -100,22 +98,36 @@ class Loader {
   const ImageFile &file_;
   const std::string &path_;
   const Geometry geometry_;
-  const uint64_t end_;  // of the file, rounded up to a cluster
-  Bitmap &used_;
-  Bitmap packed_;  // those of them that have compressed data
+  const uint64_t end_;  // of the file in bytes, rounded up to a cluster
+  AtomicBitmap &used_;
+  AtomicBitmap packed_;  // the used clusters with compressed data
 };
 
-// The next data in the range, from a page's start; empty at its end. A file system that does not
-// tell holes calls everything data.
-extents::Range next_data(const ImageFile &file, uint64_t offset, uint64_t end) {
-  constexpr uint64_t page = 4096;
-  off_t data = ::lseek(file.fd().get(), static_cast<off_t>(offset), SEEK_DATA);
-  if (data < 0) return {errno == ENXIO ? end : offset, errno == ENXIO ? 0 : end - offset};
-  uint64_t start = std::max(offset, static_cast<uint64_t>(data) / page * page);
-  if (start >= end) return {end, 0};
-  off_t hole = ::lseek(file.fd().get(), data, SEEK_HOLE);
-  uint64_t stop = hole < 0 ? end : Geometry::round_up(static_cast<uint64_t>(hole), page);
-  return {start, std::min(stop, end) - start};
+// Adds the table and the blocks to `used`. end: of the file, in clusters.
+std::vector<uint64_t> read_refcount_table(const ImageFile &file, const Geometry &geometry,
+                                          RefcountTable table, uint64_t end, AtomicBitmap &used) {
+  auto use = [&](const char *what, uint64_t offset) {
+    if (offset % geometry.cluster_size() != 0 || geometry.cluster_of(offset) >= end ||
+        !used.add(geometry.cluster_of(offset))) {
+      util::fail(EINVAL,
+                 "{}: a {} at offset {} is outside the file or overlaps something else: run "
+                 "qemu-img check -r all on it",
+                 file.path(), what, offset);
+    }
+  };
+  std::vector<std::byte> bytes(geometry.start_of(table.clusters));
+  for (uint64_t i = 0; i < table.clusters; ++i) {
+    use("refcount table", table.offset + geometry.start_of(i));
+  }
+  file.read_or_zero(bytes, table.offset);
+
+  std::vector<uint64_t> blocks(bytes.size() / 8);
+  for (size_t k = 0; k < blocks.size(); ++k) {
+    blocks[k] = load_be<uint64_t>(&bytes[k * 8]);
+    if (blocks[k] != 0) use("refcount block", blocks[k]);
+  }
+  while (!blocks.empty() && blocks.back() == 0) blocks.pop_back();
+  return blocks;
 }
 
 }  // namespace
@@ -128,68 +140,32 @@ Header read_header(const ImageFile &file) {
 }
 
 void check_length(const ImageFile &file, const Geometry &geometry) {
-  constexpr uint64_t most_clusters = uint64_t{128} << 20 << 3;
-  if (file.size() / geometry.cluster_size() > most_clusters) {
+  constexpr uint64_t max_clusters = uint64_t{128} << 20 << 3;
+  if (file.size() / geometry.cluster_size() > max_clusters) {
     util::fail(EFBIG, "{}: a file of {} bytes is too long for clusters of {} bytes", file.path(),
                file.size(), geometry.cluster_size());
   }
 }
 
-std::vector<uint64_t> load_refcount_blocks(const ImageFile &file, const Header &header,
-                                           Bitmap &used) {
+std::vector<uint64_t> read_refcount_blocks(const ImageFile &file, const Header &header,
+                                           AtomicBitmap &used) {
   Geometry geometry(header);
   uint64_t end = Geometry::divide_up(file.size(), geometry.cluster_size());
   used.add(0);
-  auto blocks = read_refcount_table(file, geometry, refcount_table(header), end, used);
+  auto blocks = read_refcount_table(file, geometry, header.refcount_table(), end, used);
   uint64_t l1_bytes = uint64_t{header.l1_entries} * 8;
   for (uint64_t at = 0; at < l1_bytes; at += geometry.cluster_size()) {
     if (!used.add(geometry.cluster_of(header.l1_offset + at))) {
-      util::fail(EINVAL, "{}: the L1 table lies over something else: run qemu-img check on it",
+      util::fail(EINVAL, "{}: the L1 table overlaps something else: run qemu-img check on it",
                  file.path());
     }
   }
   return blocks;
 }
 
-void load_tables(const ImageFile &file, const Header &header, Bitmap &used, Mapping &mapping) {
-  Loader(file, header, used).load(header.l1_offset, header.l1_entries, mapping);
-}
-
-void check_entries(std::span<const std::byte> entries, const Geometry &geometry,
-                   const std::string &path) {
-  for (size_t at = 0; at < entries.size(); at += 8) {
-    Entry entry = load_be<uint64_t>(&entries[at]);
-    bool sound =
-        is_compressed(entry)
-            ? compressed_range(entry, geometry.cluster_bits()).offset >= geometry.cluster_size()
-            : (entry & l2_reserved) == 0 && host_offset(entry) % geometry.cluster_size() == 0;
-    if (sound) continue;
-    util::fail(EIO, "{}: the L2 entry {:#x} makes no sense: something else has written to the file",
-               path, entry);
-  }
-}
-
-void walk_tables(const ImageFile &file, const Geometry &geometry, const EntryArray &l1,
-                 const std::function<void(const TablePart &)> &visit) {
-  constexpr uint64_t most = 64u << 10;   // is read at a time
-  constexpr uint64_t small = 16u << 10;  // a table for which it is not worth asking for holes
-  std::vector<std::byte> buffer(std::min(geometry.cluster_size(), most));
-  for (uint64_t t = 0; t < l1.size(); ++t) {
-    uint64_t table = host_offset(l1.value(t));
-    if (table == 0) continue;
-    visit({table, t * geometry.l2_entries(), table, {}});
-    const uint64_t end = table + geometry.cluster_size();
-    for (uint64_t at = table; at < end;) {
-      extents::Range data{at, end - at};
-      if (geometry.cluster_size() > small) data = next_data(file, at, end);
-      if (data.empty()) break;
-      data.length = std::min<uint64_t>(data.length, buffer.size());
-      std::span<std::byte> part = std::span(buffer).first(data.length);
-      file.read_or_zero(part, data.offset);
-      visit({table, t * geometry.l2_entries() + (data.offset - table) / 8, data.offset, part});
-      at = data.end();
-    }
-  }
+void check_tables(const ImageFile &file, const Header &header, AtomicBitmap &used,
+                  ClusterMap &map) {
+  TableCheck(file, header, used).run(header.l1_offset, header.l1_entries, map);
 }
 
 }  // namespace qcow2

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What a loss of power may leave of a file: every change is recorded, and put together again as a
-// disk could have it that writes in any order what is not synced.
+// What a power failure may leave of a file: every change is recorded, and a file is made of them as a disk
+// may hold it that writes in any order what is not synced.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,7 @@
 #include <random>
 #include <vector>
 
-#include "plugins/qcow2/file/image_file.hpp"
+#include "plugins/qcow2/file/file_observer.hpp"
 
 namespace qcow2::test {
 
@@ -20,7 +20,7 @@ class Recorder : public FileObserver {
  public:
   static constexpr uint64_t never = std::numeric_limits<uint64_t>::max();
 
-  // The time: it goes on with each change, and each time it is asked for.
+  // The time. It advances with each change and each call.
   uint64_t now() { return ++clock_; }
 
   uint64_t begin(FileChange change) override {
@@ -33,8 +33,8 @@ class Recorder : public FileObserver {
     events_[id].done = now();
   }
 
-  // The file as it may be when the power fails at that time. What was done before a sync began that
-  // had ended by then is there; of all else each sector may be there or not.
+  // The file as it may be after a power failure at that time. What was done before a sync began that has
+  // ended by then is there. Of everything else each sector may be there or not.
   std::vector<std::byte> after_power_loss(std::vector<std::byte> file, uint64_t time,
                                           std::mt19937_64 &random) const {
     uint64_t synced = 0;
@@ -43,11 +43,11 @@ class Recorder : public FileObserver {
         synced = std::max(synced, e.begin);
       }
     }
-    uint64_t mood = random() % 3;  // nothing unsynced is there, all is, or some
+    uint64_t mode = random() % 3;  // of what is not synced nothing is there, or all, or some
     for (const Event &e : events_) {
       if (e.begin > time) continue;
-      bool all = e.done < synced || mood == 1;
-      if (!all && mood == 0) continue;
+      bool all = e.done < synced || mode == 1;
+      if (!all && mode == 0) continue;
       if (!all && random() % 3 == 0) continue;
       apply(e.change, all || random() % 2 == 0, file, random);
     }

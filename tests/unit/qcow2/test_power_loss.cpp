@@ -1,29 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The crash contract: loss of power at any instant, and calls of the system that fail.
+// The power fails at any instant: what was flushed is there, and the image is repairable.
 #include <catch2/catch.hpp>
-#include <cerrno>
-#include <functional>
+#include <mutex>
 #include <thread>
 
-#include "common/util/error.hpp"
+#include "tests/unit/qcow2/failure_support.hpp"
 #include "tests/unit/qcow2/power_loss.hpp"
-#include "tests/unit/qcow2/support.hpp"
 
 using namespace qcow2;
 using namespace qcow2::test;
 
 namespace {
-
-using Bytes = std::vector<std::byte>;
-
-// Some of it compresses to a half or less, some not at all.
-Bytes content_of(size_t length, uint64_t seed) {
-  Bytes bytes = random_bytes(length, seed);
-  if (seed / 2 % 4 == 0) return bytes;
-  make_letters(bytes, seed / 2 % 4 * 4);
-  return bytes;
-}
 
 // A disk cut into pieces, each with what was written to it and when.
 class History {
@@ -108,16 +96,6 @@ class History {
   std::vector<Write> flushes_;
 };
 
-Bytes read_only(const std::string &path) {
-  Options options;
-  options.path = path;
-  options.follow_backing = true;
-  auto layer = open_read_only(options);
-  Bytes disk(layer->size());
-  layer->read(disk, 0);
-  return disk;
-}
-
 // As it is, after qemu-img has repaired it, and after we have.
 void check_state(const std::string &path, const History &history, uint64_t time, bool with_qemu) {
   CHECK(history.is_kept(read_only(path), time));
@@ -137,15 +115,15 @@ void lose_power_while(uint64_t cluster, uint64_t size, bool over_backing, unsign
                       size_t cache, uint64_t seed, std::optional<Compression> compression = {}) {
   Directory directory;
   Recorder recorder;
-  Options options;
-  options.observer = &recorder;
-  options.settings.l2_cache_bytes = cache;
-  options.settings.compression = compression;
+  Settings settings;
+  settings.observer = &recorder;
+  settings.l2_cache_bytes = cache;
+  settings.compression = compression;
   Bytes below = over_backing ? random_bytes(size / 2, seed) : Bytes();
   write_file(directory.file("base"), below);
   std::string path = directory.file("a.qcow2"), state = directory.file("state.qcow2");
-  auto image = over_backing ? create(path, size, cluster, directory.file("base"), "raw", options)
-                            : create(path, size, cluster, "", "", options);
+  auto image = over_backing ? create(path, size, cluster, directory.file("base"), "raw", settings)
+                            : create(path, size, cluster, "", "", settings);
   const Bytes base = load_file(path);
   History history(size, cluster, below, seed);
   for (unsigned round = 0; round < 2; ++round) {
@@ -171,27 +149,6 @@ void lose_power_while(uint64_t cluster, uint64_t size, bool over_backing, unsign
     write_file(state, recorder.after_power_loss(base, time, random));
     check_state(state, history, time, i % 6 == 0);
   }
-}
-
-// Fails what it is told to.
-class Breaker : public FileObserver {
- public:
-  std::function<int(const FileChange &)> fails = [](const FileChange &) { return 0; };
-  uint64_t begin(FileChange change) override {
-    if (int error = fails(change); error != 0) util::fail_os(error, "broken on purpose");
-    return 0;
-  }
-  void done(uint64_t) override {}
-};
-
-template <typename Body>
-int error_of(Body &&body) {
-  try {
-    body();
-  } catch (const util::Error &e) {
-    return e.errnum();
-  }
-  return 0;
 }
 
 }  // namespace
@@ -221,175 +178,4 @@ TEST_CASE("power may fail at any instant, with compressed clusters") {
   }
   lose_power_while(512, 1 << 20, false, 3, 1, 1, zstd);  // the L2 cache is always full
   lose_power_while(512, 1 << 20, true, 3, 1, 2, zlib);
-}
-
-TEST_CASE("when there is no more space the write fails, and goes on when there is") {
-  Directory directory;
-  std::string path = directory.file("a.qcow2");
-  for (auto kind : {FileChange::Kind::write, FileChange::Kind::reserve}) {
-    Breaker breaker;
-    Options options;
-    options.observer = &breaker;
-    options.create = Create::automatic;
-    std::filesystem::remove(path);
-    auto image = create(path, 16 << 20, 512, "", "", options);
-    Bytes first = random_bytes(1 << 20, 1), second = random_bytes(1 << 20, 2);
-    image->write(first, 0);
-    image->flush();
-    breaker.fails = [&](const FileChange &c) { return c.kind == kind ? ENOSPC : 0; };
-    CHECK(error_of([&] { image->write(second, 4 << 20); }) == ENOSPC);
-    CHECK(error_of([&] { image->zero(100, 100); }) ==
-          (kind == FileChange::Kind::write ? ENOSPC : 0));
-    (void)error_of([&] { image->flush(); });
-    breaker.fails = [](const FileChange &) { return 0; };
-    image->zero(100, 100);
-    std::fill(first.begin() + 100, first.begin() + 200, std::byte{0});
-    image->write(second, 4 << 20);
-    CHECK(error_of([&] { image->flush(); }) == 0);
-    Bytes back(1 << 20);
-    image->read(back, 0);
-    CHECK((back == first));
-    image->read(back, 4 << 20);
-    CHECK((back == second));
-    image->finalise();
-    image.reset();
-    CHECK(check(path) == 0);
-  }
-}
-
-TEST_CASE("without space for compressed data a write or a flush fails, until there is some") {
-  Directory directory;
-  std::string path = directory.file("a.qcow2");
-  for (auto kind : {FileChange::Kind::write, FileChange::Kind::reserve}) {
-    Breaker breaker;
-    Options options;
-    options.observer = &breaker;
-    options.settings.compression = Compression{CompressionType::zstd, 1};
-    std::filesystem::remove(path);
-    auto image = create(path, 16 << 20, 4096, "", "", options);
-    Bytes first = content_of(1 << 20, 6), second = content_of(1 << 20, 4);
-    image->write(first, 0);
-    image->flush();
-    breaker.fails = [&](const FileChange &c) { return c.kind == kind ? ENOSPC : 0; };
-    int error = error_of([&] { image->write(second, 4 << 20); });
-    if (error == 0) error = error_of([&] { image->flush(); });
-    CHECK(error == ENOSPC);
-    Bytes back(1 << 20);
-    image->read(back, 0);
-    CHECK((back == first));
-    breaker.fails = [](const FileChange &) { return 0; };
-    image->write(second, 4 << 20);
-    CHECK(error_of([&] { image->flush(); }) == 0);
-    image->read(back, 0);
-    CHECK((back == first));
-    image->read(back, 4 << 20);
-    CHECK((back == second));
-    image->finalise();
-    image.reset();
-    CHECK(check(path) == 0);
-    CHECK(std::filesystem::file_size(path) < (2 << 20));  // it was compressed
-    Bytes disk = read_only(path);
-    CHECK(std::equal(second.begin(), second.end(), disk.begin() + (4 << 20)));
-  }
-}
-
-TEST_CASE("now and then a change of the file fails: the image is sound, with what was flushed") {
-  std::optional<Compression> compression;
-  SECTION("as it is") {}
-  SECTION("compressed") {
-    compression = Compression{CompressionType::zstd, 1};
-  }
-  Directory directory;
-  std::string path = directory.file("a.qcow2");
-  Breaker breaker;
-  std::mt19937_64 dice(2);
-  Options options;
-  options.observer = &breaker;
-  options.settings.l2_cache_bytes = 1;
-  options.settings.compression = compression;
-  auto image = create(path, 4 << 20, 512, "", "", options);
-  breaker.fails = [&](const FileChange &c) {
-    return c.kind != FileChange::Kind::sync && dice() % 40 == 0 ? EIO : 0;
-  };
-  Bytes model(4 << 20);
-  std::mt19937_64 random(1);
-  for (int i = 0; i < 3000; ++i) {
-    uint64_t at = random() % (model.size() - 700), n = random() % 700 + 1;
-    Bytes data = content_of(n, random());
-    for (int error = -1; error != 0;) {
-      error = error_of([&] { image->write(data, at); });
-      if (error != 0) CHECK(error == EIO);
-    }
-    std::copy(data.begin(), data.end(), model.begin() + static_cast<std::ptrdiff_t>(at));
-  }
-  for (int i = 0; i < 1000 && error_of([&] { image->flush(); }) != 0; ++i) {
-  }
-  CHECK((read_all(*image) == model));
-  breaker.fails = [](const FileChange &) { return 0; };
-  image->finalise();
-  image.reset();
-  CHECK(check(path) == 0);
-  CHECK((read_only(path) == model));
-}
-
-TEST_CASE("after a sync has failed every flush does, and the image stays marked dirty") {
-  std::optional<Compression> compression;
-  SECTION("as it is") {}
-  SECTION("compressed") {
-    compression = Compression{CompressionType::zlib, 1};
-  }
-  Directory directory;
-  std::string path = directory.file("a.qcow2");
-  Breaker breaker;
-  Options options;
-  options.observer = &breaker;
-  options.settings.compression = compression;
-  auto image = create(path, 1 << 20, 4096, "", "", options);
-  Bytes data = content_of(100000, 4);
-  image->write(data, 0);
-  image->flush();
-  breaker.fails = [](const FileChange &c) { return c.kind == FileChange::Kind::sync ? EIO : 0; };
-  image->write(data, 500000);
-  CHECK(error_of([&] { image->flush(); }) == EIO);
-  breaker.fails = [](const FileChange &) { return 0; };
-  CHECK(error_of([&] { image->flush(); }) == EIO);
-  CHECK(error_of([&] { image->finalise(); }) == EIO);
-  image.reset();
-  image = reopen(path);
-  Bytes back(data.size());
-  image->read(back, 0);
-  CHECK((back == data));
-  image.reset();
-  CHECK(check(path) == 0);
-}
-
-TEST_CASE("to close an image may fail, and be tried again: also when its refcount table moves") {
-  Directory directory;
-  std::string path = directory.file("a.qcow2");
-  Bytes data = random_bytes(4 << 20, 3);
-  bool failed = true;
-  for (int which = 0; failed; ++which) {
-    Breaker breaker;
-    Options options;
-    options.observer = &breaker;
-    std::filesystem::remove(path);
-    auto image = create(path, 4 << 20, 512, "", "", options);  // with a table for 8 MiB
-    for (int round = 0; round < 3; ++round) {
-      image->zero(0, 4 << 20);
-      image->write(data, 0);
-    }
-    image->flush();
-    int changes = 0;  // of the header and of the length
-    breaker.fails = [&](const FileChange &c) {
-      bool counts = c.kind == FileChange::Kind::set_length ||
-                    (c.kind == FileChange::Kind::write && c.offset < 512);
-      return counts && changes++ == which ? EIO : 0;
-    };
-    failed = error_of([&] { image->finalise(); }) != 0;
-    CHECK(failed == (which < 3));
-    image->finalise();
-    image.reset();
-    CHECK(check(path) == 0);
-    CHECK((read_only(path) == data));
-  }
 }

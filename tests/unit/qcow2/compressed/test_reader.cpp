@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Images with compressed clusters that qemu-img has made: read, written over, left behind.
+// Images with compressed clusters made by qemu-img.
 #include <fcntl.h>
 
 #include <catch2/catch.hpp>
@@ -132,9 +132,9 @@ TEST_CASE("small reads in a row decompress each cluster once") {
   Bytes model = random_bytes(4 << 20, 1);
   make_letters(model, 16);
   convert(model, path, 65536, "zstd");
-  Options options;
-  options.path = path;
-  auto reader = open_read_only(options);
+  Settings settings;
+  settings.path = path;
+  auto reader = open_read_only(settings);
   const Layer &layer = *reader;
   {
     std::vector<std::jthread> pool;
@@ -145,15 +145,15 @@ TEST_CASE("small reads in a row decompress each cluster once") {
       });
     }
   }
-  CHECK(layer.unpacker.decompressed() >= 64);
-  CHECK(layer.unpacker.decompressed() <= 64 + 64);  // a thread may be left behind by the others
+  CHECK(layer.compressed.decompressed() >= 64);
+  CHECK(layer.compressed.decompressed() <= 64 + 64);  // a thread may be left behind by the others
   Bytes part(512);
-  uint64_t before = layer.unpacker.decompressed();
+  uint64_t before = layer.compressed.decompressed();
   for (uint64_t at = 0; at < model.size(); at += 512) {
     layer.read(part, at);
     CHECK(std::equal(part.begin(), part.end(), model.begin() + static_cast<std::ptrdiff_t>(at)));
   }
-  CHECK(layer.unpacker.decompressed() <= before + 64);
+  CHECK(layer.compressed.decompressed() <= before + 64);
 }
 
 TEST_CASE("a compressed cluster that is damaged is EIO, and the others are read") {
@@ -163,9 +163,9 @@ TEST_CASE("a compressed cluster that is damaged is EIO, and the others are read"
   make_letters(model, 16);
   for (const char *type : {"zlib", "zstd"}) {
     convert(model, path, 65536, type);
-    Options options;
-    options.path = path;
-    Entry entry = open_read_only(options)->mapping.entry(3);
+    Settings settings;
+    settings.path = path;
+    Entry entry = open_read_only(settings)->map.entry(3);
     REQUIRE(is_compressed(entry));
     util::write_at(util::open_file(path, O_WRONLY), random_bytes(100, 1),
                    compressed_range(entry, 16).offset, path);

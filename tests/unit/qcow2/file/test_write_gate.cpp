@@ -6,17 +6,17 @@
 
 using namespace qcow2;
 
-TEST_CASE("a turn is one thread's, and who waits too long goes ahead without") {
-  Turns turns;
-  std::optional<Turns::Turn> first(turns);
-  CHECK(first->has_it());
+TEST_CASE("the gate admits one thread, and one that has waited too long goes ahead unadmitted") {
+  WriteGate gate;
+  std::optional<WriteGate::Pass> first(gate);
+  CHECK(first->is_admitted());
   {
-    Turns::Turn second(turns);  // does not wait for ever
-    CHECK(!second.has_it());
+    WriteGate::Pass second(gate);  // does not wait for ever
+    CHECK(!second.is_admitted());
   }
-  // Who had none has given none back.
-  CHECK(!Turns::Turn(turns).has_it());
+  // An unadmitted thread does not open the gate.
+  CHECK(!WriteGate::Pass(gate).is_admitted());
   first.reset();
-  CHECK(Turns::Turn(turns).has_it());
-  CHECK(Turns::Turn(turns).has_it());
+  CHECK(WriteGate::Pass(gate).is_admitted());
+  CHECK(WriteGate::Pass(gate).is_admitted());
 }

@@ -20,20 +20,20 @@ TEST_CASE("references are counted for a part of the file at a time") {
   }
   for (uint64_t most : {1, 7, 100, 999, 1000, 4000}) {
     unsigned times = 0;
-    auto all = [&](Sharing &sharing) {
+    auto all = [&](SharedRefcounts &shared) {
       ++times;
-      for (uint64_t cluster : references) sharing.add(cluster);
+      for (uint64_t cluster : references) shared.add(cluster);
     };
-    Sharing sharing(clusters, all, most);
-    all(sharing);
-    for (uint64_t c = 0; c < clusters; ++c) CHECK(sharing.references(c) == counts[c]);
+    SharedRefcounts shared(clusters, all, most);
+    all(shared);
+    for (uint64_t c = 0; c < clusters; ++c) CHECK(shared.references(c) == counts[c]);
     CHECK(times == (900 + most - 1) / most);
-    CHECK(sharing.references(3) == counts[3]);
+    CHECK(shared.references(3) == counts[3]);
   }
 }
 
-TEST_CASE("nothing is counted twice, nor taken for it, where nothing is shared") {
-  Sharing none(
-      10, [](Sharing &) { FAIL("counts what is not there"); }, 4);
+TEST_CASE("where nothing is shared nothing is counted again") {
+  SharedRefcounts none(
+      10, [](SharedRefcounts &) { FAIL("counts what is not there"); }, 4);
   for (uint64_t c = 0; c < 30; ++c) CHECK(none.references(c) == 0);
 }

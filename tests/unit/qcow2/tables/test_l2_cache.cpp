@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The cache of L2 slices, over an array that stands for the file.
+// The cache of L2 slices, over an array in place of a file.
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <latch>
@@ -46,7 +46,7 @@ L2Cache::Read reader(Disk &disk) {
 
 }  // namespace
 
-TEST_CASE("what has changed stays until it is taken, what has not gives way") {
+TEST_CASE("a changed slice stays until it is taken, others are replaced") {
   Disk disk;
   L2Cache cache(entries_in_slice, 0, reader(disk));
   for (uint64_t n = 0; n < 1000; ++n) {
@@ -111,7 +111,7 @@ TEST_CASE("many threads that miss one slice cause one read of it") {
   CHECK(reads == 1);
 }
 
-TEST_CASE("a slice that cannot be read is an error for who asks, and is tried again") {
+TEST_CASE("a slice that cannot be read is an error, and is read again when it is asked for again") {
   bool broken = true;
   L2Cache cache(entries_in_slice, 0, [&](uint64_t, std::span<std::byte> buffer) {
     if (broken) util::fail(EIO, "broken");
@@ -122,7 +122,7 @@ TEST_CASE("a slice that cannot be read is an error for who asks, and is tried ag
   CHECK(cache.pin(1).value(entries_in_slice) == unallocated);
 }
 
-TEST_CASE("a claim is not seen in the value, whatever kind of entry it is on") {
+TEST_CASE("a claim does not show in the value of any kind of entry") {
   Disk disk;
   L2Cache cache(entries_in_slice, 0, reader(disk));
   Entries entries = cache.pin(0);
