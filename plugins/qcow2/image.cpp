@@ -11,9 +11,9 @@
 
 namespace qcow2 {
 
-// Each part gets those it uses: the packer allocates; the layer, which owns the file, reads compressed
-// clusters from the packer while they are not in the file; a sync of the table writer writes out what the
-// packer has before it syncs the file.
+// Each part gets those it uses: the packer allocates; the layer, which owns the file, reads
+// compressed clusters from the packer while they are not in the file; a sync of the table writer
+// writes out what the packer has before it syncs the file.
 Image::Image(ImageFile opened, const Header &header, std::unique_ptr<Disk> backing,
              const Settings &settings, util::Log log)
     : log_(std::move(log)) {
@@ -122,8 +122,8 @@ void Image::write(std::span<const std::byte> data, uint64_t offset) {
   }
 }
 
-// Writes as much as can be written in one way. Returns the number of bytes: 0 after waiting for another
-// thread.
+// Writes as much as can be written in one way. Returns the number of bytes: 0 after waiting for
+// another thread.
 uint64_t Image::write_some(std::span<const std::byte> data, uint64_t offset) {
   uint64_t cluster = layer_->geometry.cluster_of(offset);
   if (plain_->is_zero_cluster(data, offset, cluster)) {
@@ -185,8 +185,8 @@ void Image::zero_cluster(uint64_t cluster) {
   if (partial) partial->drop();
 }
 
-// Over a backing file this is always an explicit zero cluster: an unallocated one would show the content
-// of the backing file again.
+// Over a backing file this is always an explicit zero cluster: an unallocated one would show the
+// content of the backing file again.
 void Image::zero_entry(uint64_t cluster) {
   for (;;) {
     Entries entries = layer_->map.entries(cluster);

@@ -21,12 +21,12 @@
 
 namespace qcow2 {
 
-// An image that is open for writing. Passes each request to the writer or reader that serves it. May be used
-// from any thread. No lock is held while data is read or written. Throws util::Error.
+// An image that is open for writing. Passes each request to the writer or reader that serves it.
+// May be used from any thread. No lock is held while data is read or written. Throws util::Error.
 class Image {
  public:
-  // The file must be open for writing and locked. backing may be null. Of the settings only those for
-  // writing are used. If the image was not closed cleanly its refcounts are rebuilt first.
+  // The file must be open for writing and locked. backing may be null. Of the settings only those
+  // for writing are used. If the image was not closed cleanly its refcounts are rebuilt first.
   Image(ImageFile file, const Header &header, std::unique_ptr<Disk> backing,
         const Settings &settings, util::Log log);
   ~Image();
@@ -34,7 +34,8 @@ class Image {
   uint64_t size() const { return layer_->size(); }                           // bytes
   uint64_t cluster_size() const { return layer_->geometry.cluster_size(); }  // bytes
 
-  // Ranges must be within size(). trim() leaves clusters unchanged that are only in part in the range.
+  // Ranges must be within size(). trim() leaves clusters unchanged that are only in part in the
+  // range.
   void read(std::span<std::byte> buffer, uint64_t offset) const;
   void write(std::span<const std::byte> data, uint64_t offset);
   void zero(uint64_t offset, uint64_t length);
@@ -42,21 +43,21 @@ class Image {
   void flush();
   // As flush(), for one request with FUA: it does not count as a flush for is_flushed().
   void make_durable();
-  // Whether the image was flushed after the last change. Of two flushes at the same time the older one
-  // may end last, and then this is false until the next flush.
+  // Whether the image was flushed after the last change. Of two flushes at the same time the older
+  // one may end last, and then this is false until the next flush.
   bool is_flushed() const { return flushed_.load() == changes_.load(); }
   void extents(extents::Range range, const ExtentSink &sink) const;
 
   // Only for a new image, and before other threads use it.
   void preallocate(Preallocate how);
 
-  // Called for each connection. The last detach() finalises the image, and logs a failure. Until it has
-  // ended attach() waits.
+  // Called for each connection. The last detach() finalises the image, and logs a failure. Until it
+  // has ended attach() waits.
   void attach() ABSL_LOCKS_EXCLUDED(mutex_);
   void detach() noexcept ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Makes the image clean on disk, see lifecycle/finalise.hpp. The next change marks it dirty again. No
-  // request may be running.
+  // Makes the image clean on disk, see lifecycle/finalise.hpp. The next change marks it dirty
+  // again. No request may be running.
   void finalise();
 
  private:

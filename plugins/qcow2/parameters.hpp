@@ -34,8 +34,8 @@ struct Parameters {
 
   // One parameter. False: it is not one of the plugin. Throws util::Error EINVAL.
   bool set(const std::string &key, const std::string &value);
-  // After the last one: checks what must not be combined, and completes the settings. Throws util::Error
-  // EINVAL.
+  // After the last one: checks what must not be combined, and completes the settings. Throws
+  // util::Error EINVAL.
   void complete();
 
  private:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Hostile images: opened to be read; opened, read, written to as the end of the input says, compared
-// with a model, closed, and opened again: what was once accepted must then be an image.
+// Hostile images: opened to be read; opened, read, written to as the end of the input says,
+// compared with a model, closed, and opened again: what was once accepted must then be an image.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>

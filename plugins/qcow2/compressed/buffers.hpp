@@ -15,9 +15,9 @@
 
 namespace qcow2 {
 
-// Buffers of one size that are used again: malloc returns memory of this size to the system each time, and
-// then every page of it faults again. Any number can be taken, and up to 8 MiB of them are kept. May be
-// used from any thread. Must outlive its buffers.
+// Buffers of one size that are used again: malloc returns memory of this size to the system each
+// time, and then every page of it faults again. Any number can be taken, and up to 8 MiB of them
+// are kept. May be used from any thread. Must outlive its buffers.
 class Buffers {
  public:
   static constexpr size_t alignment = 4096;

@@ -22,10 +22,10 @@ void set(ZSTD_CCtx *context, ZSTD_cParameter parameter, int value) {
   if (ZSTD_isError(r) != 0) util::fail(EINVAL, "libzstd: {}", ZSTD_getErrorName(r));
 }
 
-// Levels 1 and 3 for clusters of about 64 KiB. The library's default tables for this size do not fit
-// into the L1 data cache, least of all with two compressors on a core. Measured with the files of a
-// Debian system, with these level 3 takes 10 % less time and 0.3 % more space, level 1 takes 5 % less
-// time and 0.5 % less space.
+// Levels 1 and 3 for clusters of about 64 KiB. The library's default tables for this size do not
+// fit into the L1 data cache, least of all with two compressors on a core. Measured with the files
+// of a Debian system, with these level 3 takes 10 % less time and 0.3 % more space, level 1 takes 5
+// % less time and 0.5 % less space.
 void tune(ZSTD_CCtx *context, int level, size_t cluster_size) {
   if (cluster_size <= 16u << 10 || cluster_size > 128u << 10) return;
   if (level == 3) {
@@ -108,8 +108,8 @@ const char *Decompressor::decompress(std::span<const std::byte> data,
   return deflate_ ? inflate(data, cluster) : decode_frames(data, cluster);
 }
 
-// The window is the cluster itself, so any distance that an encoder has used is within it, also one beyond
-// the 4 KiB that QEMU's encoder uses.
+// The window is the cluster itself, so any distance that an encoder has used is within it, also one
+// beyond the 4 KiB that QEMU's encoder uses.
 const char *Decompressor::inflate(std::span<const std::byte> data, std::span<std::byte> cluster) {
   switch (libdeflate_deflate_decompress(deflate_.get(), data.data(), data.size(), cluster.data(),
                                         cluster.size(), nullptr)) {
@@ -124,8 +124,8 @@ const char *Decompressor::inflate(std::span<const std::byte> data, std::span<std
   }
 }
 
-// Each frame is decoded in one call: in that case libzstd allocates no window, whatever its header asks
-// for.
+// Each frame is decoded in one call: in that case libzstd allocates no window, whatever its header
+// asks for.
 const char *Decompressor::decode_frames(std::span<const std::byte> data,
                                         std::span<std::byte> cluster) {
   while (!cluster.empty()) {

@@ -58,8 +58,8 @@ class Decompressor {
   Decompressor &operator=(const Decompressor &) = delete;
 
   // Fills `cluster` with the compressed data at the start of `data`. The rest of `data` is ignored.
-  // Returns null, or the reason for the failure: the data is damaged, or that of a shorter or longer
-  // cluster. Allocates no memory, whatever the data says.
+  // Returns null, or the reason for the failure: the data is damaged, or that of a shorter or
+  // longer cluster. Allocates no memory, whatever the data says.
   const char *decompress(std::span<const std::byte> data, std::span<std::byte> cluster);
 
  private:

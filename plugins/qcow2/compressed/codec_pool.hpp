@@ -12,9 +12,9 @@
 
 namespace qcow2 {
 
-// Compressors or decompressors, which are expensive to make and used by one thread at a time. There are
-// never more than `max`; a thread that finds all of them in use waits. A thread that has one must not do
-// I/O: each is meant to keep a processor busy, and then waiting for one costs nothing.
+// Compressors or decompressors, which are expensive to make and used by one thread at a time. There
+// are never more than `max`; a thread that finds all of them in use waits. A thread that has one
+// must not do I/O: each is meant to keep a processor busy, and then waiting for one costs nothing.
 template <typename T>
 class CodecPool {
  public:

@@ -9,9 +9,9 @@
 
 namespace qcow2 {
 
-// A run of host clusters that is filled with compressed data from its start, and a copy of it in memory.
-// Protected by the lock of the packer, except for the content of `bytes`, see `copying`. Sizes are in
-// bytes.
+// A run of host clusters that is filled with compressed data from its start, and a copy of it in
+// memory. Protected by the lock of the packer, except for the content of `bytes`, see `copying`.
+// Sizes are in bytes.
 struct PackedChunk {
   uint32_t cluster_bits;
   uint64_t offset;  // in the file

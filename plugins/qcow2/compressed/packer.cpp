@@ -16,8 +16,8 @@ namespace {
 
 constexpr size_t page_bytes = 4096;
 constexpr size_t chunk_bytes = 1u << 20;
-// The chunks that are filled at the same time: data that no longer fits into the older ones goes into
-// the newest, and small data still fills the ends of the older ones.
+// The chunks that are filled at the same time: data that no longer fits into the older ones goes
+// into the newest, and small data still fills the ends of the older ones.
 constexpr size_t max_open = 4;
 
 }  // namespace
@@ -97,9 +97,9 @@ void Packer::use(const Place &place, size_t length) {
   chunk.open = false;
 }
 
-// Allocates a few clusters at first, so that a small image stays small, and then more. Clusters that
-// follow a chunk in the file make it longer, as far as its buffer allows. Releases the lock while it
-// allocates.
+// Allocates a few clusters at first, so that a small image stays small, and then more. Clusters
+// that follow a chunk in the file make it longer, as far as its buffer allows. Releases the lock
+// while it allocates.
 void Packer::reserve() {
   size_t cluster = size_t{1} << cluster_bits_;
   size_t size =
@@ -139,15 +139,16 @@ void Packer::shut_fullest() {
   if (open > max_open) fullest->open = false;
 }
 
-// Waits until all places that are assigned are filled. No place is assigned until this thread releases
-// the lock again.
+// Waits until all places that are assigned are filled. No place is assigned until this thread
+// releases the lock again.
 void Packer::wait_until_copied(PackedChunk &chunk, Lock &lock) const {
   ++chunk.waiting;
   while (chunk.copying > 0) changed_.wait(lock);
   if (--chunk.waiting == 0) changed_.notify_all();
 }
 
-// Writes the part of the chunk that is not in the file, without the lock. `writing` keeps others from it.
+// Writes the part of the chunk that is not in the file, without the lock. `writing` keeps others
+// from it.
 void Packer::write(PackedChunk &chunk, Lock &lock) {
   chunk.writing = true;
   wait_until_copied(chunk, lock);
@@ -167,8 +168,8 @@ void Packer::write(PackedChunk &chunk, Lock &lock) {
   if (failure) std::rethrow_exception(failure);
 }
 
-// Each thread that adds data writes the chunks that are full, and frees their memory, before it takes a
-// place.
+// Each thread that adds data writes the chunks that are full, and frees their memory, before it
+// takes a place.
 void Packer::write_shut_chunks(Lock &lock) {
   for (;;) {
     auto it = std::find_if(chunks_.begin(), chunks_.end(), [](const PackedChunk &c) {

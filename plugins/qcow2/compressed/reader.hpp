@@ -17,17 +17,19 @@
 
 namespace qcow2 {
 
-// Reads the compressed clusters of one file. Clusters that are read in part are kept decompressed for a
-// while, so that many small reads in a row, or at the same time, decompress a cluster once. The bytes of
-// the file that an entry refers to must not change while it can be read. May be used from any thread.
+// Reads the compressed clusters of one file. Clusters that are read in part are kept decompressed
+// for a while, so that many small reads in a row, or at the same time, decompress a cluster once.
+// The bytes of the file that an entry refers to must not change while it can be read. May be used
+// from any thread.
 class CompressedReader {
  public:
-  // packer: has the data that is not in the file yet; may be null. file and packer must outlive this.
+  // packer: has the data that is not in the file yet; may be null. file and packer must outlive
+  // this.
   CompressedReader(CompressionType type, uint32_t cluster_bits, const ImageFile &file,
                    const Packer *packer);
 
-  // The bytes of the cluster from `from` on, not beyond its end. Throws util::Error EIO if the data is
-  // damaged.
+  // The bytes of the cluster from `from` on, not beyond its end. Throws util::Error EIO if the data
+  // is damaged.
   void read(Entry entry, uint64_t from, std::span<std::byte> buffer) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Forgets the clusters that are kept. Due before free host clusters are allocated again.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Opens a backing chain. Each file has the format that the header above it names. The format is never
-// probed: a guest can write a QCOW2 header to its raw disk.
+// Opens a backing chain. Each file has the format that the header above it names. The format is
+// never probed: a guest can write a QCOW2 header to its raw disk.
 #pragma once
 
 #include <cstddef>
@@ -13,12 +13,12 @@
 
 namespace qcow2 {
 
-// The path of the file that a header names. A relative name is relative to the directory of the image,
-// as for QEMU.
+// The path of the file that a header names. A relative name is relative to the directory of the
+// image, as for QEMU.
 std::string resolve_backing(const std::string &image, const std::string &name);
 
-// The name of the backing file for the header of the image: only the file name if both files are in one
-// directory, otherwise the absolute path. Both paths must be absolute.
+// The name of the backing file for the header of the image: only the file name if both files are in
+// one directory, otherwise the absolute path. Both paths must be absolute.
 std::string backing_name(const std::string &image, const std::string &backing);
 
 // Whether both paths lead to the same file. False if one of them does not exist.
@@ -30,9 +30,9 @@ struct ChainRules {
   bool lock;
 };
 
-// Opens `path`, the backing file of `image`, and the files below it, read-only, and locked as QEMU locks
-// a backing file. format: "raw" or "qcow2". Throws util::Error if a file is missing, in use or damaged,
-// if the chain is a loop, or if a name must not be followed.
+// Opens `path`, the backing file of `image`, and the files below it, read-only, and locked as QEMU
+// locks a backing file. format: "raw" or "qcow2". Throws util::Error if a file is missing, in use
+// or damaged, if the chain is a loop, or if a name must not be followed.
 std::unique_ptr<Disk> open_backing(const std::string &image, const std::string &path,
                                    const std::string &format, const ChainRules &rules);
 

@@ -13,8 +13,8 @@ namespace qcow2 {
 // Called with the extents of a range, in order and without gaps. Returns false to end it.
 using ExtentSink = std::function<bool(const extents::Extent &)>;
 
-// A disk that is only read, such as a backing file. May be used from any thread. Errors are util::Error
-// with the path of the file.
+// A disk that is only read, such as a backing file. May be used from any thread. Errors are
+// util::Error with the path of the file.
 class Disk {
  public:
   virtual ~Disk() = default;

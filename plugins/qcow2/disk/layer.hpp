@@ -14,13 +14,13 @@
 
 namespace qcow2 {
 
-// The read path of a QCOW2 file over its backing file: of the image that is written, of an image that is
-// only read, and of each QCOW2 file of a backing chain.
+// The read path of a QCOW2 file over its backing file: of the image that is written, of an image
+// that is only read, and of each QCOW2 file of a backing chain.
 class Layer : public Disk {
  public:
-  // Reads and checks all tables, see check_tables(), with `used` or a set of its own. backing may be
-  // null. cache_bytes: memory for the L2 tables. packer: has compressed data that is not in the file
-  // yet; may be null, and must outlive this. Throws util::Error.
+  // Reads and checks all tables, see check_tables(), with `used` or a set of its own. backing may
+  // be null. cache_bytes: memory for the L2 tables. packer: has compressed data that is not in the
+  // file yet; may be null, and must outlive this. Throws util::Error.
   Layer(std::unique_ptr<const ImageFile> file, const Header &header, std::unique_ptr<Disk> backing,
         size_t cache_bytes, AtomicBitmap *used = nullptr, const Packer *packer = nullptr);
 
@@ -28,8 +28,8 @@ class Layer : public Disk {
   void read(std::span<std::byte> buffer, uint64_t offset) const override;
   bool extents(extents::Range range, const ExtentSink &sink) const override;
 
-  // The content of a cluster with this entry, which must not be a data entry. The range must lie within
-  // the cluster.
+  // The content of a cluster with this entry, which must not be a data entry. The range must lie
+  // within the cluster.
   void read_entry(Entry entry, std::span<std::byte> buffer, uint64_t offset) const;
 
   // Whether a cluster with this entry reads as zeroes without a look at the backing file.

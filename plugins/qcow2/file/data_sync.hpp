@@ -11,8 +11,8 @@ namespace qcow2 {
 class PendingData {
  public:
   virtual ~PendingData() = default;
-  // Writes to the file, without a sync, everything that was added before the call. Throws util::Error;
-  // then nothing is lost, and the next call tries again.
+  // Writes to the file, without a sync, everything that was added before the call. Throws
+  // util::Error; then nothing is lost, and the next call tries again.
   virtual void write_out() = 0;
 };
 
@@ -23,8 +23,8 @@ class DataSync {
   DataSync(const ImageFile &file, PendingData *pending) : file_(file), pending_(pending) {}
 
   // Writes the pending data out, then syncs the file: everything written before the call is durable
-  // when it returns. Throws util::Error. Once a sync of the file has failed every call fails, because
-  // the kernel reports a lost write only once.
+  // when it returns. Throws util::Error. Once a sync of the file has failed every call fails,
+  // because the kernel reports a lost write only once.
   void run();
 
  private:

@@ -150,8 +150,8 @@ void ImageFile::write_direct(Bytes data, uint64_t offset) const {
       n = ::pwrite(direct_.get(), aligned.data(), aligned.size(), static_cast<off_t>(offset));
     } while (n < 0 && errno == EINTR);
     size_t written = n < 0 ? 0 : static_cast<size_t>(n);
-    // What was not written, such as with an alignment that the disk does not accept, is written through
-    // the page cache, which reports the error if there is one.
+    // What was not written, such as with an alignment that the disk does not accept, is written
+    // through the page cache, which reports the error if there is one.
     if (written < piece.size())
       util::write_at(fd_, piece.subspan(written), offset + written, path_);
     data = data.subspan(piece.size());

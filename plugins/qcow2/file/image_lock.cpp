@@ -41,8 +41,8 @@ bool taken_by_another(const util::Fd &fd, const std::string &path, off_t byte) {
 
 }  // namespace
 
-// Takes its own locks first and then looks at the others': of two processes that open an image at the
-// same time at least one sees the other.
+// Takes its own locks first and then looks at the others': of two processes that open an image at
+// the same time at least one sees the other.
 void lock_image(const util::Fd &fd, const std::string &path, Use use) {
   std::initializer_list<Permission> ours = {consistent_read, write, resize};
   std::initializer_list<Permission> reading = {consistent_read};

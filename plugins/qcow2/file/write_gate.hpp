@@ -6,13 +6,13 @@
 
 namespace qcow2 {
 
-// Admits one thread at a time to writing to a file through the page cache. Linux does the same with a
-// lock of the inode, but there the waiting threads spin, which takes the processor from the client and
-// from the threads that receive, or sleep, and waking one takes longer than a write. A thread that
-// waits here yields the processor.
+// Admits one thread at a time to writing to a file through the page cache. Linux does the same with
+// a lock of the inode, but there the waiting threads spin, which takes the processor from the
+// client and from the threads that receive, or sleep, and waking one takes longer than a write. A
+// thread that waits here yields the processor.
 //
-// This is not a lock: a thread that has waited for a while goes ahead unadmitted, and nothing may rely
-// on being alone. May be used from any thread.
+// This is not a lock: a thread that has waited for a while goes ahead unadmitted, and nothing may
+// rely on being alone. May be used from any thread.
 class WriteGate {
  public:
   class Pass {

@@ -43,8 +43,8 @@ constexpr CompressedRange compressed_range(Entry entry, uint32_t cluster_bits) {
   return {offset, (more_sectors + 1) * sector - offset % sector};
 }
 
-// Calls f(host cluster) for each host cluster that the entry refers to. The refcount of a host cluster
-// is the number of these references.
+// Calls f(host cluster) for each host cluster that the entry refers to. The refcount of a host
+// cluster is the number of these references.
 template <typename F>
 void for_each_host_cluster(Entry entry, uint32_t cluster_bits, F &&f) {
   CompressedRange range = compressed_range(entry, cluster_bits);

@@ -25,8 +25,8 @@ constexpr Entry data_entry(uint64_t host_offset) {
 constexpr bool is_compressed(Entry e) {
   return (e & compressed) != 0;
 }
-// The offset in the file of the host cluster that this entry alone refers to. 0 if there is none: the
-// host clusters of compressed data are shared.
+// The offset in the file of the host cluster that this entry alone refers to. 0 if there is none:
+// the host clusters of compressed data are shared.
 constexpr uint64_t host_offset(Entry e) {
   return is_compressed(e) ? 0 : e & offset_mask;
 }

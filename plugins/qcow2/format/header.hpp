@@ -72,13 +72,13 @@ struct Header {
   RefcountTable refcount_table() const { return {refcount_table_offset, refcount_table_clusters}; }
 };
 
-// The first cluster of a new image. Throws util::Error ENAMETOOLONG if the backing file name does not
-// fit.
+// The first cluster of a new image. Throws util::Error ENAMETOOLONG if the backing file name does
+// not fit.
 std::vector<std::byte> encode(const Header &header);
 
 // Decodes the first cluster of a file (or the whole file if it is shorter) and checks every field
-// against QEMU's limits and the size of the file. `path` is for messages. Throws util::Error: EINVAL
-// if the header is damaged, ENOTSUP if the image needs a feature that is not supported.
+// against QEMU's limits and the size of the file. `path` is for messages. Throws util::Error:
+// EINVAL if the header is damaged, ENOTSUP if the image needs a feature that is not supported.
 Header decode(std::span<const std::byte> start, uint64_t file_size, const std::string &path);
 
 // The three feature words, as stored at Header::features_at.

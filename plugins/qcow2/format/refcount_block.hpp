@@ -7,8 +7,8 @@
 
 namespace qcow2 {
 
-// "Refcount block entry": stores entry `index` of a block whose refcounts have 1 << order bits, order
-// 0 to 6. Refcounts of less than a byte start at the least significant bit.
+// "Refcount block entry": stores entry `index` of a block whose refcounts have 1 << order bits,
+// order 0 to 6. Refcounts of less than a byte start at the least significant bit.
 inline void store_refcount(std::span<std::byte> block, uint32_t order, uint64_t index,
                            uint64_t value) {
   if (order < 3) {

@@ -32,19 +32,19 @@ class Finaliser {
     collect(header.l1_offset, uint64_t{header.l1_entries} * 8);
   }
 
-  // Returns the place of the refcount table. `table` is where it was. The end of the allocator is then
-  // the end of what is used.
+  // Returns the place of the refcount table. `table` is where it was. The end of the allocator is
+  // then the end of what is used.
   RefcountTable write_refcounts(RefcountTable table) {
     return qcow2::write_refcounts(layer_.file, layer_.geometry, table, allocator_, used_, shared_);
   }
 
-  // After write_refcounts(): cuts off clusters that were never linked, or makes the last cluster whole.
-  // Returns the length in bytes.
+  // After write_refcounts(): cuts off clusters that were never linked, or makes the last cluster
+  // whole. Returns the length in bytes.
   uint64_t set_length(uint64_t packed_end) const;
 
-  // Punches what nothing refers to. The image must be clean on disk. Nothing will refer to these clusters
-  // later either: they are not allocated before the image is opened again, and then only at the end of
-  // the file.
+  // Punches what nothing refers to. The image must be clean on disk. Nothing will refer to these
+  // clusters later either: they are not allocated before the image is opened again, and then only
+  // at the end of the file.
   void punch_unused() const noexcept;
 
  private:

@@ -19,8 +19,8 @@ namespace {
 
 constexpr uint64_t refcount_table_cluster = 1;
 
-// The length of the file in clusters when every guest cluster is allocated. The refcount table has room
-// for so many.
+// The length of the file in clusters when every guest cluster is allocated. The refcount table has
+// room for so many.
 uint64_t full_file_clusters(const Geometry &g) {
   uint64_t clusters =
       2 + Geometry::divide_up(g.l1_entries() * 8, g.cluster_size()) + g.l1_entries() + g.clusters();

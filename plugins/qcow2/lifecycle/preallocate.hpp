@@ -12,9 +12,9 @@ enum class Preallocate {
   falloc,    // and the host clusters have space in the file system
 };
 
-// Gives every guest cluster of a new image without a backing file its host cluster, in order. They read
-// as zeroes. Marks the image dirty: it has to be finalised. No other thread may use the image. Throws
-// util::Error.
+// Gives every guest cluster of a new image without a backing file its host cluster, in order. They
+// read as zeroes. Marks the image dirty: it has to be finalised. No other thread may use the image.
+// Throws util::Error.
 void preallocate(const Layer &layer, ClusterAllocator &allocator, TableWriter &tables,
                  Preallocate how);
 

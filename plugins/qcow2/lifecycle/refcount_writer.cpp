@@ -82,7 +82,8 @@ class RefcountWriter {
     }
   }
 
-  // Half as long again as needed, so that neither the blocks for itself nor the next run move it again.
+  // Half as long again as needed, so that neither the blocks for itself nor the next run move it
+  // again.
   RefcountTable place_table() {
     uint64_t bytes = std::min<uint64_t>(blocks_.size() * 12 + 64, max_refcount_table_bytes);
     uint64_t clusters = Geometry::divide_up(bytes, geometry_.cluster_size());

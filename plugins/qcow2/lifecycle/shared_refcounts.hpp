@@ -10,13 +10,13 @@
 
 namespace qcow2 {
 
-// Counts how many compressed clusters refer to each host cluster. Counts are kept for one part of the
-// file at a time, and counted again for the next part, so they take at most 16 MiB of memory. Used by one
-// thread.
+// Counts how many compressed clusters refer to each host cluster. Counts are kept for one part of
+// the file at a time, and counted again for the next part, so they take at most 16 MiB of memory.
+// Used by one thread.
 class SharedRefcounts {
  public:
-  // count: calls add() for every reference, each time the same ones. clusters: length of the file. max:
-  // clusters in a part.
+  // count: calls add() for every reference, each time the same ones. clusters: length of the file.
+  // max: clusters in a part.
   SharedRefcounts(uint64_t clusters, std::function<void(SharedRefcounts &)> count,
                   uint64_t max = 4u << 20)
       : count_(std::move(count)), max_(std::min(clusters, max)) {}
@@ -29,8 +29,8 @@ class SharedRefcounts {
     ++counts_[cluster - first_];
   }
 
-  // Called in ascending order; otherwise the references are counted again more often than necessary.
-  // Throws what count() throws.
+  // Called in ascending order; otherwise the references are counted again more often than
+  // necessary. Throws what count() throws.
   uint64_t references(uint64_t cluster) {
     if (cluster > last_) return 0;
     if (cluster < first_ || cluster - first_ >= max_) {

@@ -13,8 +13,8 @@ ClusterAllocator::ClusterAllocator(const Geometry &geometry, const ImageFile &fi
                                    std::vector<uint64_t> blocks)
     : geometry_(geometry), file_(file), end_(end), blocks_(std::move(blocks)) {}
 
-// The range to reserve now: an eighth of the file, within bounds, when half of the last such range is
-// used.
+// The range to reserve now: an eighth of the file, within bounds, when half of the last such range
+// is used.
 extents::Range ClusterAllocator::plan_ahead() {
   constexpr uint64_t min_step = 1u << 20;
   constexpr uint64_t max_step = 64u << 20;

@@ -13,25 +13,25 @@ namespace qcow2 {
 
 // Allocates the clusters of the image file.
 //
-// Clusters are allocated in ascending order, always beyond everything allocated before and beyond the
-// end of the file as it was opened. So a fresh cluster is a hole and reads as zeroes, allocations that
-// follow each other are contiguous, and no cluster that a crash may bring back is overwritten. A
-// refcount block is placed before the first cluster that it counts.
+// Clusters are allocated in ascending order, always beyond everything allocated before and beyond
+// the end of the file as it was opened. So a fresh cluster is a hole and reads as zeroes,
+// allocations that follow each other are contiguous, and no cluster that a crash may bring back is
+// overwritten. A refcount block is placed before the first cluster that it counts.
 class ClusterAllocator {
  public:
-  // end: the first cluster that was never used. blocks: the refcount table, that is, for each refcount
-  // block its offset or 0. file must outlive this.
+  // end: the first cluster that was never used. blocks: the refcount table, that is, for each
+  // refcount block its offset or 0. file must outlive this.
   ClusterAllocator(const Geometry &geometry, const ImageFile &file, uint64_t end,
                    std::vector<uint64_t> blocks);
 
-  // From now on the file is extended, with space, ahead of the allocations: concurrent writes to a disk
-  // disturb each other less if they do not extend the file. The excess is cut off when the image is
-  // closed. Call it before other threads use this.
+  // From now on the file is extended, with space, ahead of the allocations: concurrent writes to a
+  // disk disturb each other less if they do not extend the file. The excess is cut off when the
+  // image is closed. Call it before other threads use this.
   void reserve_ahead() { ahead_ = true; }
 
   // Returns the offset of that many clusters in a row. May be called from any thread. Throws
-  // util::Error: EFBIG if no refcount table can describe so long a file, ENOSPC if there is no space for
-  // a refcount block.
+  // util::Error: EFBIG if no refcount table can describe so long a file, ENOSPC if there is no
+  // space for a refcount block.
   uint64_t allocate(uint64_t clusters) ABSL_LOCKS_EXCLUDED(mutex_);
   // The same, with space in the file system for the clusters.
   uint64_t allocate_reserved(uint64_t clusters) ABSL_LOCKS_EXCLUDED(mutex_);

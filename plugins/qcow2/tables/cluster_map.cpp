@@ -51,9 +51,9 @@ Entries &ClusterMap::entries(uint64_t cluster, Entries &before) const {
 }
 
 // Called after take_changed_slices(). table_added() is called before the thread that adds a table
-// changes an entry of it, so the L1 entry for that thread's changes is found here. It may be missing
-// for the changes of another thread, see the head of the class. An L1 entry that is on disk before the
-// entries of its table does no harm: the table reads as zeroes.
+// changes an entry of it, so the L1 entry for that thread's changes is found here. It may be
+// missing for the changes of another thread, see the head of the class. An L1 entry that is on disk
+// before the entries of its table does no harm: the table reads as zeroes.
 std::vector<uint64_t> ClusterMap::take_changed_l1() {
   std::vector<uint64_t> parts;
   changed_l1_.take([&](uint64_t part) {

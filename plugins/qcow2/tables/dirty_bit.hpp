@@ -10,11 +10,12 @@
 
 namespace qcow2 {
 
-// The dirty bit in the header of an image that is open for writing, and the other fields that change
-// with it.
+// The dirty bit in the header of an image that is open for writing, and the other fields that
+// change with it.
 //
-// The bit is durable before anything else in the file changes, until the image is closed. While it is
-// set the refcounts are not valid, and a program that opens the image rebuilds them from the tables.
+// The bit is durable before anything else in the file changes, until the image is closed. While it
+// is set the refcounts are not valid, and a program that opens the image rebuilds them from the
+// tables.
 class DirtyBit {
  public:
   // header: as on disk. file and sync must outlive this.
@@ -22,13 +23,13 @@ class DirtyBit {
 
   bool is_set() const { return state_.load() == State::dirty; }
 
-  // The bit is durable when this returns. May be called from any thread. Throws util::Error; the next
-  // call tries again.
+  // The bit is durable when this returns. May be called from any thread. Throws util::Error; the
+  // next call tries again.
   void set();
 
   // Writes where the refcount table is and that the image is clean, and syncs. The tables and the
-  // refcounts must be durable before the call, and no other thread may use this. Throws util::Error; the
-  // image is then still dirty.
+  // refcounts must be durable before the call, and no other thread may use this. Throws
+  // util::Error; the image is then still dirty.
   void clear(RefcountTable table);
 
   // As on disk, except for the feature bits. Not while another thread calls set().

@@ -15,8 +15,8 @@ class GroupCommit {
   // round: makes durable what was done before it began. No two rounds run at the same time.
   explicit GroupCommit(std::function<void()> round) : round_(std::move(round)) {}
 
-  // Returns when a round has ended that began after this call, run by this thread or another. Throws
-  // what that round threw (or a later round, if one has ended by then).
+  // Returns when a round has ended that began after this call, run by this thread or another.
+  // Throws what that round threw (or a later round, if one has ended by then).
   void run() ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:

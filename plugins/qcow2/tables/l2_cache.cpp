@@ -91,7 +91,8 @@ void Entries::encode(std::vector<std::byte> &to) const {
 
 namespace {
 
-// The memory of a slice beside its entries: the structure, its place in the tables, malloc's overhead.
+// The memory of a slice beside its entries: the structure, its place in the tables, malloc's
+// overhead.
 constexpr size_t overhead = 192;
 
 }  // namespace
@@ -110,8 +111,8 @@ L2Cache::Shard &L2Cache::shard_of(uint64_t number) {
   return (*shards_)[number * golden >> (64 - std::countr_zero(shard_count))];
 }
 
-// The memory of the slices within the limit is one mapping: malloc would spread it over the heaps of many
-// threads.
+// The memory of the slices within the limit is one mapping: malloc would spread it over the heaps
+// of many threads.
 std::unique_ptr<L2Cache::Slice> L2Cache::make_slice() {
   size_t n = words_used_.load();
   while (n < slices_ && !words_used_.compare_exchange_weak(n, n + 1)) {
@@ -120,8 +121,8 @@ std::unique_ptr<L2Cache::Slice> L2Cache::make_slice() {
   return std::make_unique<Slice>(words_.words() + n * slice_entries_);
 }
 
-// The clock algorithm: the hand goes round at most twice. The first time it passes a slice it clears the
-// slice's `used`.
+// The clock algorithm: the hand goes round at most twice. The first time it passes a slice it
+// clears the slice's `used`.
 L2Cache::Slice *L2Cache::Shard::find_room(L2Cache &cache) {
   const size_t limit = cache.slices_ / shard_count;
   if (slices.size() >= limit) {
@@ -208,8 +209,8 @@ std::vector<Entries> L2Cache::take_changed() {
     changed_.fetch_sub(shard.changed.size());
     shard.changed.clear();
   }
-  // A thread that changes a slice from here on puts it on the list again. Changes made before are seen,
-  // if their slice is in `all`; Entries::changed() says when it is not.
+  // A thread that changes a slice from here on puts it on the list again. Changes made before are
+  // seen, if their slice is in `all`; Entries::changed() says when it is not.
   for (Entries &entries : all) entries.slice_->changed.exchange(false);
   std::sort(all.begin(), all.end(),
             [](const Entries &a, const Entries &b) { return a.number() < b.number(); });

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A cache of the L2 tables of one image. It holds slices: pieces of a table that are read and written as
-// a whole.
+// A cache of the L2 tables of one image. It holds slices: pieces of a table that are read and
+// written as a whole.
 #pragma once
 
 #include <array>
@@ -22,12 +22,13 @@ namespace qcow2 {
 
 class L2Cache;
 
-// The L2 entries of some guest clusters in a row: a slice, which stays in memory while this lives. May be
-// used from any thread.
+// The L2 entries of some guest clusters in a row: a slice, which stays in memory while this lives.
+// May be used from any thread.
 //
-// An entry is changed either in one step (replace_if), or by a thread that has claimed it: that thread
-// may take its time (such as for writing the data the entry will point to) while readers still see the
-// old value. The thread that has changed an entry calls changed() before the change is acknowledged.
+// An entry is changed either in one step (replace_if), or by a thread that has claimed it: that
+// thread may take its time (such as for writing the data the entry will point to) while readers
+// still see the old value. The thread that has changed an entry calls changed() before the change
+// is acknowledged.
 class Entries {
  public:
   Entries() = default;  // no slice: every entry is unallocated
@@ -48,8 +49,8 @@ class Entries {
     return slice_ ? visible(word(cluster).load()) : unallocated;
   }
   bool is_claimed(uint64_t cluster) const { return (word(cluster).load() & claim) != 0; }
-  // Claims the entry if it still has that value and no other thread has claimed it. A thread that holds
-  // claims must not wait for another one.
+  // Claims the entry if it still has that value and no other thread has claimed it. A thread that
+  // holds claims must not wait for another one.
   bool try_claim(uint64_t cluster, Entry expected) {
     uint64_t old = hidden(expected);
     return word(cluster).compare_exchange_strong(old, old | claim);
@@ -61,9 +62,10 @@ class Entries {
     uint64_t old = hidden(expected);
     return word(cluster).compare_exchange_strong(old, hidden(value));
   }
-  // Entries have changed: the next flush has to write the slice. This marks the slice first and puts it
-  // on the list of the cache second, so another thread that finds the mark may return before the slice
-  // is on the list, and a flush that begins at that moment does not write the slice.
+  // Entries have changed: the next flush has to write the slice. This marks the slice first and
+  // puts it on the list of the cache second, so another thread that finds the mark may return
+  // before the slice is on the list, and a flush that begins at that moment does not write the
+  // slice.
   void changed();
 
   uint64_t number() const;  // of the slice
@@ -79,8 +81,8 @@ class Entries {
   struct Slice;
   Entries(L2Cache *cache, Slice *slice) : cache_(cache), slice_(slice) {}  // takes over a pin
 
-  // In memory bit 63 marks a claim. On disk it is COPIED, which follows from the rest of the entry: every
-  // host cluster that is not compressed has a refcount of one.
+  // In memory bit 63 marks a claim. On disk it is COPIED, which follows from the rest of the entry:
+  // every host cluster that is not compressed has a refcount of one.
   static constexpr uint64_t claim = copied;
   static uint64_t hidden(Entry entry) { return entry & ~claim; }
   static Entry visible(uint64_t word) {
@@ -93,10 +95,10 @@ class Entries {
   Slice *slice_ = nullptr;
 };
 
-// May be used from any thread. No lock is held while a slice is read: threads that want the same slice
-// wait for one read of it. A slice that is pinned (by an Entries) or changed stays in the cache. Of the
-// others the least recently used ones are replaced. If too many are pinned or changed the cache grows
-// beyond its limit until they are not, see is_crowded().
+// May be used from any thread. No lock is held while a slice is read: threads that want the same
+// slice wait for one read of it. A slice that is pinned (by an Entries) or changed stays in the
+// cache. Of the others the least recently used ones are replaced. If too many are pinned or changed
+// the cache grows beyond its limit until they are not, see is_crowded().
 class L2Cache {
  public:
   // Reads the slice of that number as it is on disk into the buffer. Throws util::Error.
@@ -113,9 +115,9 @@ class L2Cache {
   // The slice, read if it is not there. Throws what Read throws.
   Entries pin(uint64_t number);
 
-  // Takes the slices that have changed since they were last taken, sorted by number. A change that is
-  // made after the call may be seen in a slice, and makes it changed again. The caller calls give_back()
-  // with their number when they are no longer held.
+  // Takes the slices that have changed since they were last taken, sorted by number. A change that
+  // is made after the call may be seen in a slice, and makes it changed again. The caller calls
+  // give_back() with their number when they are no longer held.
   std::vector<Entries> take_changed();
   void give_back(size_t count) { taken_.fetch_sub(count); }
   // So much of the cache has changed that a flush should follow soon; or at once.

@@ -20,8 +20,8 @@ struct TablePart {
   std::span<std::byte> entries;  // 8 bytes each
 };
 
-// Reads all L2 tables from the file. Calls visit for each table: first without entries, then with them,
-// part by part. Holes of the file are skipped if the file system reports them.
+// Reads all L2 tables from the file. Calls visit for each table: first without entries, then with
+// them, part by part. Holes of the file are skipped if the file system reports them.
 void walk_tables(const ImageFile &file, const Geometry &geometry, const AtomicTable &l1,
                  const std::function<void(const TablePart &)> &visit);
 

@@ -32,8 +32,8 @@ Entries TableWriter::prepare(uint64_t cluster) {
   return entries;
 }
 
-// The first sector of the table gets its space before the L1 entry can be flushed, so the table does
-// not lie beyond the end of the file.
+// The first sector of the table gets its space before the L1 entry can be flushed, so the table
+// does not lie beyond the end of the file.
 void TableWriter::need_table(uint64_t cluster) {
   AtomicTable &l1 = map_.l1();
   uint64_t table = geometry_.table_of(cluster);
@@ -56,9 +56,9 @@ void TableWriter::need_table(uint64_t cluster) {
   }
 }
 
-// Two threads may reserve one slice at the same time. With fallocate that changes nothing in the file.
-// Where there is no fallocate ImageFile::reserve() writes zeroes: if a flush writes the slice between
-// the two, the second one overwrites it on disk.
+// Two threads may reserve one slice at the same time. With fallocate that changes nothing in the
+// file. Where there is no fallocate ImageFile::reserve() writes zeroes: if a flush writes the slice
+// between the two, the second one overwrites it on disk.
 void TableWriter::reserve(Entries &entries) {
   if (entries.is_reserved()) return;
   extents::Range place = map_.place(entries);
@@ -86,8 +86,9 @@ void TableWriter::changed(Entries &entries, Entry old) {
   if (host_offset(old) != 0) unlinked_.add({host_offset(old), geometry_.cluster_size()});
 }
 
-// The unlinked clusters are taken first, so that the changes that have unlinked them are among those taken
-// next (except for the case in Entries::changed()), and given back when those are durable.
+// The unlinked clusters are taken first, so that the changes that have unlinked them are among
+// those taken next (except for the case in Entries::changed()), and given back when those are
+// durable.
 void TableWriter::flush_round() {
   std::vector<extents::Range> unlinked = unlinked_.take();
   try {
@@ -101,8 +102,8 @@ void TableWriter::flush_round() {
   for (const auto &range : unlinked) file_.punch(range.offset, range.length);
 }
 
-// Each batch is copied, then synced, then written: the sync makes the data durable that the copy points
-// to, and the batch before. The last sync is for the last batch.
+// Each batch is copied, then synced, then written: the sync makes the data durable that the copy
+// points to, and the batch before. The last sync is for the last batch.
 void TableWriter::write_changes(std::vector<Entries> &slices,
                                 const std::vector<uint64_t> &l1_parts) {
   std::span<Entries> slices_left(slices);

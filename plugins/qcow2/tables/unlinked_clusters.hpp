@@ -10,9 +10,9 @@
 
 namespace qcow2 {
 
-// The host clusters that no entry in memory refers to any more. Entries on disk may still do: the space
-// of a cluster is given back to the file system only after the flush that has unlinked it, and the
-// cluster is not allocated again before the image is closed. May be used from any thread.
+// The host clusters that no entry in memory refers to any more. Entries on disk may still do: the
+// space of a cluster is given back to the file system only after the flush that has unlinked it,
+// and the cluster is not allocated again before the image is closed. May be used from any thread.
 class UnlinkedClusters {
  public:
   explicit UnlinkedClusters(bool compressed) : compressed_(compressed) {}
@@ -27,8 +27,8 @@ class UnlinkedClusters {
   std::vector<extents::Range> take() ABSL_LOCKS_EXCLUDED(mutex_);
   void put_back(const std::vector<extents::Range> &ranges) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Compressed data shares its host clusters, so whether one is free is known only when the image is
-  // closed: only that there may be free ones is noted.
+  // Compressed data shares its host clusters, so whether one is free is known only when the image
+  // is closed: only that there may be free ones is noted.
   void add_compressed() { compressed_.store(true); }
   bool take_compressed() { return compressed_.exchange(false); }
 

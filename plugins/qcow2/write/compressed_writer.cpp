@@ -113,7 +113,8 @@ void CompressedWriter::complete(PartialClusters::Owned &partial) {
   partial.drop();
 }
 
-// The gaps are not marked as known: if the cluster cannot be stored they are filled again next time.
+// The gaps are not marked as known: if the cluster cannot be stored they are filled again next
+// time.
 void CompressedWriter::fill_gaps(PartialCluster &partial, Entry old) {
   uint64_t start = layer_.geometry.start_of(partial.cluster());
   for (const auto &gap : partial.gaps({0, length_of(partial.cluster())})) {

@@ -22,15 +22,15 @@ namespace qcow2 {
 
 // The write path of an image with compress=. May be used from any thread.
 //
-// A cluster that is written as a whole is compressed by the thread that writes it, and packed. A cluster
-// that is written in part stays in memory (PartialClusters) until it is whole, or until a flush, or until
-// there are too many of them; then the rest is read from what the cluster held before. Stored
-// uncompressed, and written in place from then on, are clusters that do not shrink, and compressed
-// clusters that are written in part: many small writes would otherwise leave as many unused copies of
-// compressed data in the file.
+// A cluster that is written as a whole is compressed by the thread that writes it, and packed. A
+// cluster that is written in part stays in memory (PartialClusters) until it is whole, or until a
+// flush, or until there are too many of them; then the rest is read from what the cluster held
+// before. Stored uncompressed, and written in place from then on, are clusters that do not shrink,
+// and compressed clusters that are written in part: many small writes would otherwise leave as many
+// unused copies of compressed data in the file.
 //
-// A partial cluster is dropped only after its entry is linked, and reads look at partial clusters first,
-// so everything acknowledged can be read at any time.
+// A partial cluster is dropped only after its entry is linked, and reads look at partial clusters
+// first, so everything acknowledged can be read at any time.
 class CompressedWriter {
  public:
   // All but the last two must outlive this.
@@ -53,9 +53,9 @@ class CompressedWriter {
 
   // Stores and links all partial clusters.
   void complete_all();
-  // Before the image is closed, when no other thread uses it: completes everything, writes it to the
-  // file, and gives back host clusters that were allocated and not used. Returns the offset of the end of
-  // the packed data in the file, 0 if there is none.
+  // Before the image is closed, when no other thread uses it: completes everything, writes it to
+  // the file, and gives back host clusters that were allocated and not used. Returns the offset of
+  // the end of the packed data in the file, 0 if there is none.
   uint64_t close();
 
  private:

@@ -79,8 +79,8 @@ void PlainWriter::link_fresh(std::span<const std::byte> data, uint64_t offset, C
   claims.link(host, geometry.cluster_size(), tables_);
 }
 
-// The content of a part of a fresh cluster that the client does not write. Empty if it can be left a
-// hole.
+// The content of a part of a fresh cluster that the client does not write. Empty if it can be left
+// a hole.
 std::vector<std::byte> PlainWriter::fill(Entry entry, uint64_t from, uint64_t to) const {
   if (from >= to || layer_.reads_zero_here(entry)) return {};
   std::vector<std::byte> bytes(to - from);

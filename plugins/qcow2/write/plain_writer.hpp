@@ -13,12 +13,13 @@
 
 namespace qcow2 {
 
-// Writes clusters that are stored uncompressed. May be used from any thread. Holds no lock while data is
-// written.
+// Writes clusters that are stored uncompressed. May be used from any thread. Holds no lock while
+// data is written.
 //
-// A cluster with data is written in place. A run of other clusters gets fresh host clusters in a row,
-// which are linked when the data has been written. While a thread fills a cluster it holds a claim on the
-// L2 entry. A thread that writes another part of the cluster waits for that, and then writes in place.
+// A cluster with data is written in place. A run of other clusters gets fresh host clusters in a
+// row, which are linked when the data has been written. While a thread fills a cluster it holds a
+// claim on the L2 entry. A thread that writes another part of the cluster waits for that, and then
+// writes in place.
 class PlainWriter {
  public:
   // All but the last must outlive this.
@@ -26,8 +27,9 @@ class PlainWriter {
               bool detect_zeroes)
       : layer_(layer), allocator_(allocator), tables_(tables), detect_zeroes_(detect_zeroes) {}
 
-  // Writes as much of the data as can be written in one way, up to a cluster that is to become a zero
-  // cluster. Returns the number of bytes: 0 after waiting for another thread. Throws util::Error.
+  // Writes as much of the data as can be written in one way, up to a cluster that is to become a
+  // zero cluster. Returns the number of bytes: 0 after waiting for another thread. Throws
+  // util::Error.
   uint64_t write(std::span<const std::byte> data, uint64_t offset);
 
   // Whether the data has the whole guest cluster and that is to become a zero cluster.

@@ -32,7 +32,8 @@ inline std::unique_ptr<Image> open_compressed(const std::string &path, uint64_t 
   return open_image(settings, util::Log());
 }
 
-// Bytes from a supply: making them one by one would take most of the time, above all with sanitizers.
+// Bytes from a supply: making them one by one would take most of the time, above all with
+// sanitizers.
 inline Bytes from(const Bytes &supply, size_t n, uint64_t seed) {
   Bytes bytes(n);
   size_t at = seed % supply.size();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What a power failure may leave of a file: every change is recorded, and a file is made of them as a disk
-// may hold it that writes in any order what is not synced.
+// What a power failure may leave of a file: every change is recorded, and a file is made of them as
+// a disk may hold it that writes in any order what is not synced.
 #pragma once
 
 #include <algorithm>
@@ -33,8 +33,8 @@ class Recorder : public FileObserver {
     events_[id].done = now();
   }
 
-  // The file as it may be after a power failure at that time. What was done before a sync began that has
-  // ended by then is there. Of everything else each sector may be there or not.
+  // The file as it may be after a power failure at that time. What was done before a sync began
+  // that has ended by then is there. Of everything else each sector may be there or not.
   std::vector<std::byte> after_power_loss(std::vector<std::byte> file, uint64_t time,
                                           std::mt19937_64 &random) const {
     uint64_t synced = 0;

@@ -147,7 +147,7 @@ TEST_CASE("four threads write, zero, trim and read a disk, and it is what they w
   }
 }
 
-TEST_CASE("the same over a raw backing file that is shorter") {
+TEST_CASE("four threads write over a shorter raw backing file, and it is what they wrote") {
   Directory directory;
   std::string base = directory.file("base.raw");
   Bytes below = random_bytes(700001, 1);
@@ -165,7 +165,7 @@ TEST_CASE("the same over a raw backing file that is shorter") {
   CHECK((load_file(base) == below));
 }
 
-TEST_CASE("the same with an L2 cache of a few slices") {
+TEST_CASE("four threads write with an L2 cache of a few slices, and it is what they wrote") {
   Directory directory;
   Settings settings;
   settings.l2_cache_bytes = 1;

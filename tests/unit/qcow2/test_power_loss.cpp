@@ -163,7 +163,7 @@ TEST_CASE("power may fail at any instant: what was flushed is there, and the ima
   }
 }
 
-TEST_CASE("the same when the L2 cache is written because it is full") {
+TEST_CASE("power may fail at any instant while the L2 cache is written because it is full") {
   lose_power_while(512, 1 << 20, false, 3, 1, 1);
   lose_power_while(512, 1 << 20, true, 3, 1, 2);
 }
