@@ -10,6 +10,7 @@ std::string format(const SourceDescription &d) {
                                  {"disk", d.disk},        {"size", d.size},     {"mode", d.mode}};
   if (!d.since.empty()) line["since"] = d.since;
   line["checkpoint"] = d.checkpoint;
+  if (d.confirm_by_connection) line["confirm"] = "connection";
   return line.dump(-1, ' ', /*ensure_ascii=*/true, nlohmann::json::error_handler_t::replace);
 }
 
@@ -28,6 +29,7 @@ std::optional<SourceDescription> parse_description(std::string_view text) {
   d.mode = text_of("mode");
   d.since = text_of("since");
   d.checkpoint = text_of("checkpoint");
+  d.confirm_by_connection = text_of("confirm") == "connection";
   if (auto it = line.find("disk"); it != line.end() && it->is_number_integer()) {
     d.disk = it->get<int64_t>();
   }

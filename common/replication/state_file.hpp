@@ -24,6 +24,7 @@ struct State {
   uint64_t size = 0;                 // of the disk, in bytes
   std::vector<extents::Range> owed;  // sorted, disjoint, within size
   std::string destination = {};      // the user's name for the destination; empty: none
+  std::string image = {};            // UUID of the destination's image; empty: it has none
 
   uint64_t owed_bytes() const;
 };

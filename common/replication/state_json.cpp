@@ -36,6 +36,7 @@ class StateVisitor : public util::JsonVisitor {
     if (end_ > s.size) refuse(origin_, out_of_order);
     s.owed = std::move(required(owed_));
     s.destination = destination_.value_or("");
+    s.image = image_.value_or("");
     return s;
   }
 
@@ -121,6 +122,7 @@ class StateVisitor : public util::JsonVisitor {
     if (field_ == "source") return &source_;
     if (field_ == "vm") return &vm_;
     if (field_ == "destination") return &destination_;
+    if (field_ == "image") return &image_;
     return nullptr;
   }
   void add_pair() {
@@ -143,7 +145,7 @@ class StateVisitor : public util::JsonVisitor {
 
   std::optional<uint64_t> version_, size_;
   std::optional<int64_t> disk_;
-  std::optional<std::string> checkpoint_, source_, vm_, destination_;
+  std::optional<std::string> checkpoint_, source_, vm_, destination_, image_;
   std::optional<std::vector<extents::Range>> owed_;
 };
 
@@ -160,6 +162,7 @@ void write_state(const State &s, const EachOwed &each, const util::Write &out) {
                                    {"source", s.source},    {"vm", s.vm},
                                    {"disk", s.disk},        {"size", s.size}};
   if (!s.destination.empty()) header["destination"] = s.destination;
+  if (!s.image.empty()) header["image"] = s.image;
   std::string text = header.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
   text.back() = ',';
   out(text + "\"owed\":[");
