@@ -5,7 +5,7 @@
 #include <chrono>
 #include <utility>
 
-#include "filters/fanout/shared.hpp"
+#include "filters/fanout/fanout_server.hpp"
 
 namespace fanout {
 

@@ -15,8 +15,8 @@
 #include "common/stats/ticker.hpp"
 #include "common/util/error.hpp"
 #include "filters/fanout/parameters.hpp"
-#include "filters/fanout/primary.hpp"
-#include "filters/fanout/shared.hpp"
+#include "filters/fanout/next_layer.hpp"
+#include "filters/fanout/fanout_server.hpp"
 
 namespace fanout {
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "filters/fanout/machine.hpp"
+#include "filters/fanout/destination/state.hpp"
 
 namespace fanout {
 

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "common/util/error.hpp"
-#include "filters/fanout/fan.hpp"
-#include "tests/unit/fanout/fake_target.hpp"
+#include "filters/fanout/broadcast/broadcaster.hpp"
+#include "tests/unit/fanout/server/fake_target.hpp"
 
 namespace fanout {
 
