@@ -1,53 +1,55 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// How many destinations are served at once, and whose turn it is: of those that want one, the one
-// that the command line lists first.
+// fanout-active: how many destinations are served at once. Of those that wait for a slot, the one that the
+// command line lists first gets the next one.
 #pragma once
 
 #include <cstddef>
 #include <functional>
-#include <mutex>
 #include <set>
 #include <utility>
 
+#include "common/util/mutex.hpp"
+
 namespace fanout {
 
-// May be used from any thread.
-class Turns {
+// May be used from any thread. A destination is named by its place in the command line's order.
+class ActiveSlots {
  public:
-  // `changed` is called, from the thread that gave one back, when there is one to be had.
-  Turns(size_t number, std::function<void()> changed)
+  // `changed` is called when a slot may have become available, from the thread that made it so, without
+  // the lock.
+  ActiveSlots(size_t number, std::function<void()> changed)
       : free_(number), changed_(std::move(changed)) {}
 
-  // Whether `who` has one now. If not, it is one of those that want one; it asks again.
-  bool take(size_t who) {
-    std::lock_guard guard(lock_);
-    wanting_.insert(who);
-    if (free_ == 0 || *wanting_.begin() != who) return false;
-    wanting_.erase(who);
+  // Whether the destination has got a slot. If not, it waits for one, and asks again after `changed`.
+  bool take(size_t destination) {
+    util::MutexLock lock(mutex_);
+    waiting_.insert(destination);
+    if (free_ == 0 || *waiting_.begin() != destination) return false;
+    waiting_.erase(destination);
     --free_;
     return true;
   }
-  // It wants none any more.
-  void withdraw(size_t who) {
+  // The destination waits no longer.
+  void withdraw(size_t destination) {
     {
-      std::lock_guard guard(lock_);
-      if (wanting_.erase(who) == 0) return;
+      util::MutexLock lock(mutex_);
+      if (waiting_.erase(destination) == 0) return;
     }
     changed_();
   }
   void give_back() {
     {
-      std::lock_guard guard(lock_);
+      util::MutexLock lock(mutex_);
       ++free_;
     }
     changed_();
   }
 
  private:
-  std::mutex lock_;  // protects what follows
-  size_t free_;
-  std::set<size_t> wanting_;
+  util::Mutex mutex_;
+  size_t free_ ABSL_GUARDED_BY(mutex_);
+  std::set<size_t> waiting_ ABSL_GUARDED_BY(mutex_);
   const std::function<void()> changed_;
 };
 

@@ -2,79 +2,51 @@
 #include "filters/fanout/fanout_server.hpp"
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
-#include <future>
 #include <utility>
 
-#include "common/util/error.hpp"
+#include "filters/fanout/startup_probe.hpp"
 
 namespace fanout {
 
-namespace {
-
-// Does it to all at the same time; throws what the first of them threw, after all are done.
-void at_once(size_t number, const std::function<void(size_t)> &f) {
-  std::vector<std::future<void>> coming;
-  for (size_t i = 0; i < number; ++i) {
-    coming.push_back(std::async(std::launch::async, [&f, i] { f(i); }));
-  }
-  for (auto &one : coming) one.wait();
-  for (auto &one : coming) one.get();
-}
-
-// It may come later. All else has to be mended by a person first.
-bool may_come_later(int errnum) {
-  static constexpr int list[] = {ETIMEDOUT,   ECONNREFUSED, ENOENT,    ENOTCONN, EHOSTUNREACH,
-                                 ENETUNREACH, ECONNRESET,   EHOSTDOWN, ENETDOWN, EPIPE};
-  return std::find(std::begin(list), std::end(list), errnum) != std::end(list);
-}
-
-}  // namespace
-
-Shared::Shared(const std::vector<Settings> &settings, const CommonSettings &common, util::Log log)
-    : common_(common),
+FanoutServer::FanoutServer(const Settings &settings, util::Log log)
+    : drain_timeout_(settings.drain_timeout),
       log_(std::move(log)),
-      stats_(
-          "fanout-stats", common.stats_path,
-          [this] {
-            for (const auto &d : destinations_) d->look();
-            return prometheus_text(counters_);
-          },
-          log_) {
-  const size_t number = settings.size();
-  unsigned active = common.active == 0 ? static_cast<unsigned>(number) : common.active;
-  say_mode(number, active);
-  turns_ = std::make_unique<Turns>(std::min<size_t>(active, number), [this] {
-    for (const auto &d : destinations_) d->poke();
+      statistics_(settings.stats_path, destinations_, counters_, log_) {
+  const size_t number = settings.destinations.size();
+  const size_t active = settings.active == 0 ? number : settings.active;
+  log_active(number, active);
+  slots_ = std::make_unique<ActiveSlots>(std::min(active, number), [this] {
+    for (const auto &d : destinations_) d->wake();
   });
-  for (const Settings &s : settings) {
-    counters_.push_back(std::make_unique<Counters>(s.name));
+  for (const DestinationSettings &one : settings.destinations) {
+    const size_t place = destinations_.size();
+    counters_.push_back(std::make_unique<Counters>(one.name));
     destinations_.push_back(std::make_unique<Destination>(
-        counters_.size() - 1, s, common.state_directory, *counters_.back(),
-        Destination::Means{readers_, *turns_,
-                           [this](const Settings &which) { return connect(which, log_); }, log_,
-                           [this] { changed_.notify_all(); }}));
-    const StateFile &state = destinations_.back()->state_file();
-    if (state.found()) export_ = state.export_name();
+        place, one, settings.state_directory, *counters_.back(),
+        Environment{readers_, *slots_,
+                    [this](const DestinationSettings &which) { return connect(which, log_); }, log_,
+                    [this] { changed_.notify_all(); }}));
+    const OwedFile &file = destinations_.back()->owed_file();
+    if (file.found()) export_.restore(file.export_name());
   }
-  probe(settings);
-  fan_.emplace(destinations_);
-  stats_.write();
+  probe_all(settings, destinations_, log_);
+  broadcaster_.emplace(destinations_);
+  statistics_.file().write();
 }
 
-Shared::~Shared() {
+FanoutServer::~FanoutServer() {
   finish();
   close();
-  stats_.write_anyway();
+  statistics_.file().write_anyway();
 }
 
-void Shared::say_mode(size_t number, unsigned active) const {
-  constexpr unsigned many = 8;
+void FanoutServer::log_active(size_t number, size_t active) const {
+  constexpr size_t many = 8;
   if (active > number) {
     log_.info("fanout: fanout-active={}: there are {} destinations, so all are served at once",
               active, number);
-    active = static_cast<unsigned>(number);
+    active = number;
   } else if (active == number) {
     log_.info("fanout: all {} destinations are served at once", number);
   } else {
@@ -89,22 +61,12 @@ void Shared::say_mode(size_t number, unsigned active) const {
   }
 }
 
-void Shared::probe(const std::vector<Settings> &settings) {
-  at_once(settings.size(), [&](size_t i) {
-    try {
-      destinations_[i]->remember(fanout::probe(settings[i]));
-    } catch (const util::Error &e) {
-      if (!settings[i].policy.detach || !may_come_later(e.errnum())) throw;
-      log_.warning("{}: it is tried again when a client comes", e.what());
-    }
-  });
-}
-
-std::optional<Readers::Id> Shared::join(uint64_t primary_size, const std::string &export_name,
-                                        Readers::Read read) {
-  std::lock_guard guard(lock_);
-  if (!open_ && !export_) open_export_ = export_name;
-  if (export_.value_or(open_export_) != export_name) return std::nullopt;
+std::optional<PrimaryReaders::Id> FanoutServer::join(uint64_t primary_size,
+                                                     const std::string &export_name,
+                                                     PrimaryReaders::Read read) {
+  util::MutexLock lock(mutex_);
+  export_.client_came(export_name, !open_);
+  if (!export_.is(export_name)) return std::nullopt;
   if (!open_) open(primary_size, export_name);
   auto id = readers_.add(std::move(read));
   ++clients_;
@@ -113,49 +75,130 @@ std::optional<Readers::Id> Shared::join(uint64_t primary_size, const std::string
     for (const auto &d : destinations_) d->resume();
   }
   changed_.notify_all();
-  for (const auto &d : destinations_) d->poke();
+  for (const auto &d : destinations_) d->wake();
   return id;
 }
 
-void Shared::open(uint64_t primary_size, const std::string &export_name) {
+void FanoutServer::open(uint64_t primary_size, const std::string &export_name) {
   try {
     for (const auto &d : destinations_) d->open(primary_size, export_name);
-    at_once(destinations_.size(), [this](size_t i) { destinations_[i]->connect_first(); });
+    for_each_in_parallel(destinations_.size(),
+                         [this](size_t i) { destinations_[i]->connect_first(); });
   } catch (...) {
     close();
     throw;
   }
-  fan_->find_minimum_block();
+  broadcaster_->update_minimum_block();
   for (const auto &d : destinations_) d->start();
   open_ = true;
 }
 
-void Shared::close() {
+void FanoutServer::close() {
   open_ = false;
   for (const auto &d : destinations_) d->stop();
   for (const auto &d : destinations_) d->close();
 }
 
-void Shared::claim(const std::string &export_name) {
-  std::lock_guard guard(lock_);
-  const std::string &held = export_ ? *export_ : open_export_;
-  if (held == export_name) {
-    export_ = export_name;
-    return;
-  }
-  util::fail(EINVAL,
-             "fanout: the destinations were given the export \"{}\", they cannot hold \"{}\" as "
-             "well: run one nbdkit for each export",
-             held, export_name);
+void FanoutServer::claim(const std::string &export_name) {
+  util::MutexLock lock(mutex_);
+  export_.claim(export_name);
 }
 
-void Shared::tick() noexcept {
-  stats_.write_if_due();
-  if (!open_) return;
-  for (const auto &d : destinations_) {
-    d->look();
-    log_.info("{}", d->progress());
+void FanoutServer::leave(PrimaryReaders::Id id) {
+  {
+    util::MutexLock lock(mutex_);
+    if (--clients_ == 0 && !(anything_to_copy() && drain_in_background())) drain(lock);
   }
+  readers_.remove(id);
+  statistics_.file().write_anyway();
+}
+
+// The end of a client's connection waits for leave(), so draining goes to the background where it can.
+bool FanoutServer::drain_in_background() {
+  if (!drainer_.joinable() || !export_.name().empty()) return false;
+  if (!background_) {
+    PrimaryReaders::Read read;
+    try {
+      read = open_background_reader_();
+    } catch (...) {  // the layer that failed has logged it
+    }
+    if (!read) {
+      log_.info("fanout: the primary cannot be read without a client: the last client has to wait");
+      return false;
+    }
+    background_ = readers_.add(std::move(read));
+  }
+  drain_wanted_ = true;
+  changed_.notify_all();
+  return true;
+}
+
+void FanoutServer::start(OpenBackgroundReader open_background_reader) {
+  open_background_reader_ = std::move(open_background_reader);
+  drainer_ = std::thread([this] { run_drainer(); });
+}
+
+void FanoutServer::run_drainer() {
+  util::MutexLock lock(mutex_);
+  for (;;) {
+    while (!drain_wanted_ && !ending_) changed_.wait(lock);
+    if (!drain_wanted_) return;
+    drain_wanted_ = false;
+    drain(lock);
+    if (background_ && (clients_ > 0 || !open_)) {
+      auto background = *background_;
+      background_.reset();
+      lock.unlock();
+      readers_.remove(background);
+      statistics_.file().write_anyway();
+      lock.lock();
+    }
+  }
+}
+
+void FanoutServer::finish() {
+  if (!drainer_.joinable()) return;
+  {
+    util::MutexLock lock(mutex_);
+    ending_ = true;
+  }
+  changed_.notify_all();
+  drainer_.join();
+}
+
+bool FanoutServer::anything_to_copy() const {
+  return std::any_of(destinations_.begin(), destinations_.end(),
+                     [](const auto &d) { return d->has_much_to_do(); });
+}
+
+bool FanoutServer::all_at_end() const {
+  return std::all_of(destinations_.begin(), destinations_.end(),
+                     [](const auto &d) { return d->at_end(); });
+}
+
+void FanoutServer::drain(util::MutexLock &lock) {
+  using Clock = std::chrono::steady_clock;
+  constexpr auto poll_interval = std::chrono::milliseconds(100);  // not every end is notified
+  const auto deadline = Clock::now() + drain_timeout_;
+  if (clients_ > 0) return;
+  draining_ = true;
+  for (const auto &d : destinations_) d->drain();
+  while (clients_ == 0 && !all_at_end()) {
+    if (Clock::now() >= deadline) {
+      log_.warning("fanout: destinations are still behind after {:g} s (fanout-drain-timeout)",
+                   static_cast<double>(drain_timeout_.count()) / 1000);
+      break;
+    }
+    changed_.wait_until(lock, Clock::now() + poll_interval);
+  }
+  if (clients_ > 0) return;  // join() has called resume()
+  draining_ = false;
+  close();
+}
+
+void FanoutServer::tick() noexcept {
+  statistics_.file().write_if_due();
+  if (open_) statistics_.log_progress();
 }
 
 }  // namespace fanout

@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The layer below, as one connection reaches it. A part of the door.
+// The primary, as one client's connection reaches it. A part of the door.
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <mutex>
 #include <span>
 #include <vector>
 
 #include "common/nbdkit/filter.hpp"
+#include "common/util/mutex.hpp"
 
 namespace fanout {
 
-// Asked once what it can do, and written to as it wants it. `serial`: held for each request; nothing
-// if the layer below takes several at a time. For destinations that catch up read it from threads of
-// their own, which nbdkit does not hold to the thread model.
-class Primary {
+// Asks the layer below once what it can do. `serial` is held for each request; nothing if the layer takes
+// several at a time. Destinations that catch up read from their own threads, for which nbdkit does not
+// keep to the thread model.
+class NextLayer {
  public:
-  Primary(nbdkit::Next next, std::mutex *serial)
+  NextLayer(nbdkit::Next next, util::Mutex *serial)
       : can_flush(next.can_flush()),
         can_zero(next.can_zero()),
         fua(next.can_fua()),
@@ -78,9 +78,9 @@ class Primary {
   const nbdkit::BlockSize block_size;
 
  private:
-  std::unique_lock<std::mutex> one_at_a_time() const {
-    return serial_ == nullptr ? std::unique_lock<std::mutex>()
-                              : std::unique_lock<std::mutex>(*serial_);
+  std::unique_lock<util::Mutex> one_at_a_time() const {
+    return serial_ == nullptr ? std::unique_lock<util::Mutex>()
+                              : std::unique_lock<util::Mutex>(*serial_);
   }
   uint32_t fua_flag(bool durable) const {
     return durable && fua == nbdkit::Fua::native ? NBDKIT_FLAG_FUA : 0;
@@ -90,20 +90,7 @@ class Primary {
   }
 
   nbdkit::Next next_;
-  std::mutex *serial_;
-};
-
-// A connection of our own to the layer below.
-struct Own {
-  Own(nbdkit::Backend backend, int thread_model, std::mutex &all)
-      : background(backend, false, ""),
-        primary(background.next(), thread_model == NBDKIT_THREAD_MODEL_PARALLEL ? nullptr
-                                   : thread_model == NBDKIT_THREAD_MODEL_SERIALIZE_REQUESTS
-                                       ? &mine
-                                       : &all) {}
-  std::mutex mine;
-  nbdkit::BackgroundNext background;
-  Primary primary;
+  util::Mutex *serial_;  // guards the layer below
 };
 
 }  // namespace fanout

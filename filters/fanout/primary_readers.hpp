@@ -1,25 +1,26 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// How the primary is read in the background: through the connection of a client that is there.
+// How destinations that catch up read the primary: through the connection of a client, as long as there is
+// one.
 //
-// Not through one of our own: nbdkit gives a background connection no export name, so a plugin with
-// several exports could not be read, and it would not keep to the thread model of a plugin that wants
-// its requests one at a time. What a client is connected to can be read, and is what it writes.
+// A client's connection has the export name, and keeps to the thread model of the plugin. A background
+// connection has no export name, so it cannot read every primary; it is added only while the destinations
+// are drained after the last client (FanoutServer).
 #pragma once
 
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <list>
-#include <mutex>
 #include <span>
 #include <utility>
+
+#include "common/util/mutex.hpp"
 
 namespace fanout {
 
 // May be used from any thread.
-class Readers {
+class PrimaryReaders {
  public:
   using Read = std::function<void(std::span<std::byte> buffer, uint64_t offset)>;
   struct Entry {
@@ -30,41 +31,41 @@ class Readers {
   using Id = std::list<Entry>::iterator;
 
   Id add(Read read) {
-    std::lock_guard guard(lock_);
+    util::MutexLock lock(mutex_);
     return entries_.insert(entries_.begin(), Entry{std::move(read)});
   }
 
   // Waits for the reads that are under way through it.
   void remove(Id id) {
-    std::unique_lock guard(lock_);
+    util::MutexLock lock(mutex_);
     id->leaving = true;
-    idle_.wait(guard, [&] { return id->users == 0; });
+    while (id->users > 0) idle_.wait(lock);
     entries_.erase(id);
   }
 
   bool any() const {
-    std::lock_guard guard(lock_);
+    util::MutexLock lock(mutex_);
     for (const Entry &e : entries_) {
       if (!e.leaving) return true;
     }
     return false;
   }
 
-  // False if there is nobody to read through. What the reading throws goes on to the caller.
+  // False if there is no connection. Throws what the read throws.
   bool read(std::span<std::byte> buffer, uint64_t offset) {
     Id id;
     {
-      std::lock_guard guard(lock_);
+      util::MutexLock lock(mutex_);
       id = entries_.begin();
       while (id != entries_.end() && id->leaving) ++id;
       if (id == entries_.end()) return false;
       ++id->users;
     }
     struct Done {
-      Readers &readers;
+      PrimaryReaders &readers;
       Id id;
       ~Done() {
-        std::lock_guard guard(readers.lock_);
+        util::MutexLock lock(readers.mutex_);
         if (--id->users == 0) readers.idle_.notify_all();
       }
     } done{*this, id};
@@ -73,9 +74,9 @@ class Readers {
   }
 
  private:
-  mutable std::mutex lock_;  // protects what follows; not held while anything is read
-  std::condition_variable idle_;
-  std::list<Entry> entries_;
+  mutable util::Mutex mutex_;  // not held while the primary is read
+  util::Condition idle_;
+  std::list<Entry> entries_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace fanout

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// All destinations as one: every request that changes the primary goes to each that can take it, at
-// the same time as to the primary, and is over when all of those have answered. The others owe it.
+// Sends each request that changes the primary to every destination that can take it, at the same time as to
+// the primary. The request is over when all of these have answered. The other destinations owe it.
 #pragma once
 
 #include <cstddef>
@@ -11,42 +11,42 @@
 #include <span>
 #include <vector>
 
-#include "filters/fanout/destination/destination.hpp"
 #include "filters/fanout/broadcast/range_lock.hpp"
+#include "filters/fanout/destination/destination.hpp"
 
 namespace fanout {
 
 using DestinationList = std::vector<std::unique_ptr<Destination>>;
 
-// May be used from any thread. Every method blocks until no destination has the request any more,
-// and throws util::Error if one has failed, now or before; what `primary` throws it throws.
-class Fan {
+// May be used from any thread. The requests block until no destination uses their buffer any more. They
+// throw what `primary` throws, and util::Error if a destination has failed, now or before.
+class Broadcaster {
  public:
-  using Primary = std::function<void()>;
+  using Primary =
+      std::function<void()>;  // carries the request out on the primary, on the same thread
 
   // The list must outlive it.
-  explicit Fan(const DestinationList &destinations);
+  explicit Broadcaster(const DestinationList &destinations);
 
   void write(std::span<const std::byte> buffer, uint64_t offset, bool fua, const Primary &primary);
+  // `flags`: nbd::no_hole.
   void zero(uint64_t count, uint64_t offset, uint32_t flags, bool fua, const Primary &primary);
   void flush(const Primary &primary);
 
-  // As far as the servers have been heard of.
-  bool can_flush() const;                                    // one of them
+  // Of the servers that have been connected so far.
+  bool can_flush() const;                                    // any of them
   bool can_zero() const;                                     // all of them
-  uint32_t minimum_block() const { return minimum_block_; }  // what suits all of them
-  // Asks the destinations again what they take. Not while there are requests.
-  void find_minimum_block();
+  uint32_t minimum_block() const { return minimum_block_; }  // the largest
+  // Reads the minimum block sizes of the destinations again. Not while there are requests.
+  void update_minimum_block();
 
  private:
-  using Send = std::function<void(Link &, Gather &, Outcome &)>;
-  void change(Range range, std::span<const std::byte> data, bool fua, const Send &send,
-              const Primary &primary);
+  void change(const Change &change, const Primary &primary);
   void check() const;
   void check_alignment(Range range) const;
 
   const DestinationList &destinations_;
-  RangeLock busy_;
+  RangeLock ranges_;
   uint32_t minimum_block_ = 1;
 };
 

@@ -1,51 +1,52 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Requests that touch the same bytes go one after the other: two at once could be done in one order by
-// the primary and in the other by a destination, and then the copies would differ for good.
+// Requests that overlap are carried out one after the other. Otherwise the primary could carry them out in
+// one order and a destination in the other, and the copies would differ for good.
 #pragma once
 
 #include <algorithm>
-#include <condition_variable>
 #include <list>
-#include <mutex>
 
 #include "common/extents/extent.hpp"
+#include "common/util/mutex.hpp"
 
 namespace fanout {
 
+// May be used from any thread.
 class RangeLock {
  public:
-  // Blocks while somebody else holds a byte of the range. Any thread.
+  // Waits while another Hold has a byte of the range.
   class Hold {
    public:
-    Hold(RangeLock &lock, extents::Range range) : lock_(lock) {
-      std::unique_lock guard(lock_.lock_);
-      lock_.freed_.wait(guard, [&] {
-        return std::none_of(lock_.held_.begin(), lock_.held_.end(), [&](const auto &held) {
-          return !extents::intersect(held, range).empty();
-        });
-      });
-      place_ = lock_.held_.insert(lock_.held_.end(), range);
+    Hold(RangeLock &ranges, extents::Range range) : ranges_(ranges) {
+      util::MutexLock lock(ranges_.mutex_);
+      while (ranges_.is_held(range)) ranges_.freed_.wait(lock);
+      place_ = ranges_.held_.insert(ranges_.held_.end(), range);
     }
     ~Hold() {
       {
-        std::lock_guard guard(lock_.lock_);
-        lock_.held_.erase(place_);
+        util::MutexLock lock(ranges_.mutex_);
+        ranges_.held_.erase(place_);
       }
-      lock_.freed_.notify_all();
+      ranges_.freed_.notify_all();
     }
     Hold(const Hold &) = delete;
     Hold &operator=(const Hold &) = delete;
 
    private:
-    RangeLock &lock_;
+    RangeLock &ranges_;
     std::list<extents::Range>::iterator place_;
   };
 
  private:
-  std::mutex lock_;  // protects held_
-  std::condition_variable freed_;
-  std::list<extents::Range> held_;
+  bool is_held(extents::Range range) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return std::any_of(held_.begin(), held_.end(),
+                       [&](const auto &held) { return !extents::intersect(held, range).empty(); });
+  }
+
+  util::Mutex mutex_;
+  util::Condition freed_;
+  std::list<extents::Range> held_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace fanout

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What clients have just written, kept for a destination that has time for it: sent from here it need
-// not be read from the primary.
+// Data that clients have just written, kept in memory for an async destination: sent from here it need not be
+// read from the primary.
 #pragma once
 
 #include <cstddef>
@@ -14,19 +14,18 @@
 
 namespace fanout {
 
-// Not synchronised: the destination's lock protects it. A buffer that was taken is recycled, by way of
-// add() and next() or without them.
-class Offers {
+// Not synchronised: the destination's lock protects it. Each buffer that was taken is recycled in the end.
+class WriteBuffers {
  public:
   using Buffer = std::vector<std::byte>;
-  struct Offer {
-    Ledger::Id id;  // of the copy that it is
+  struct Write {
+    Ledger::Id id;  // of its copy
     Buffer data;
   };
 
-  // Of a request that is worth it, and for which there is room. Smaller ones make larger requests when
-  // they are copied together.
-  bool wants(size_t bytes) const { return bytes >= least && held_ + bytes <= most; }
+  // Whether a request of this size is kept. Small requests are not: copied together they make larger
+  // requests.
+  bool accepts(size_t bytes) const { return bytes >= least && held_ + bytes <= most; }
   Buffer take(size_t bytes) {
     Buffer buffer;
     if (!spare_.empty()) {
@@ -42,25 +41,26 @@ class Offers {
     spare_.push_back(std::move(buffer));
   }
 
-  void add(Offer offer) { waiting_.push_back(std::move(offer)); }
-  std::optional<Offer> next() {
+  // The queue of writes to be sent.
+  void add(Write write) { waiting_.push_back(std::move(write)); }
+  std::optional<Write> next() {
     if (waiting_.empty()) return std::nullopt;
-    Offer offer = std::move(waiting_.front());
+    Write write = std::move(waiting_.front());
     waiting_.pop_front();
-    return offer;
+    return write;
   }
   bool empty() const { return waiting_.empty(); }
 
-  // Nothing is kept while there is nothing to do.
+  // Frees the memory of recycled buffers.
   void free_spare() { spare_ = {}; }
 
  private:
   static constexpr size_t least = 128u << 10;  // bytes
-  static constexpr size_t most = 4u << 20;     // bytes, of all that are taken
+  static constexpr size_t most = 4u << 20;     // bytes, of all buffers that are taken
 
-  std::deque<Offer> waiting_;
+  std::deque<Write> waiting_;
   std::vector<Buffer> spare_;
-  size_t held_ = 0;
+  size_t held_ = 0;  // bytes
 };
 
 }  // namespace fanout

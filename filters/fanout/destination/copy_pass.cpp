@@ -1,83 +1,89 @@
 // SPDX-License-Identifier: BSD-3-Clause
-//
-// A destination's thread while it catches up: copies, flushes, and saves what is owed.
+#include "filters/fanout/destination/copy_pass.hpp"
+
+#include <fmt/format.h>
+
+#include <cerrno>
 #include <utility>
 
-#include "filters/fanout/destination/destination.hpp"
+#include "filters/fanout/destination/failures.hpp"
 
 namespace fanout {
 
 namespace {
 
-constexpr auto save_interval = std::chrono::seconds(5);
+using Clock = DestinationData::Clock;
+
+// The ledger and the kept writes, as the copier sees them.
+class DestinationCopyQueue final : public CopyQueue {
+ public:
+  explicit DestinationCopyQueue(DestinationData &d) : d_(d) {}
+
+  std::optional<Copy> next() override {
+    DestinationLock lock(d_);
+    if (!d_.state.connected()) return std::nullopt;
+    if (auto write = d_.write_buffers.next()) {
+      return Copy{write->id, write->id->range, std::move(write->data)};
+    }
+    d_.converging = !d_.async() && !d_.pass_failed &&
+                    (d_.converging || d_.ledger.dirty_blocks() <= d_.converging_limit());
+    auto id = d_.ledger.next_copy(Copier::largest);
+    if (!id) return std::nullopt;
+    return Copy{*id, (*id)->range};
+  }
+
+  void finished(Copy copy, const nbd::Failure *failure, bool read_failed) override {
+    DestinationLock lock(d_);
+    const bool arrived = failure == nullptr && !read_failed && d_.connection;
+    d_.ledger.end(copy.id, arrived, false);
+    if (arrived) d_.state.progress();
+    if (!copy.data.empty()) {
+      d_.write_buffers.recycle(std::move(copy.data));
+    } else if (arrived) {
+      d_.counters.copied += copy.range.length;
+    }
+    if (read_failed && d_.environment.primary.any()) {
+      d_.reason = fmt::format("cannot read the primary at offset {}", copy.range.offset);
+      d_.errnum = EIO;
+      d_.pass_failed = true;
+    }
+    if (failure != nullptr) on_failure(d_, *failure);
+    d_.changed.notify_all();
+  }
+
+  bool read_primary(std::span<std::byte> buffer, uint64_t offset) override {
+    return d_.environment.primary.read(buffer, offset);
+  }
+
+  bool stop() override {
+    DestinationLock lock(d_);
+    return d_.stopping || !d_.state.connected() ||
+           (d_.write_buffers.empty() && !d_.environment.primary.any()) ||
+           (d_.owed_file.used() && d_.unsaved && Clock::now() >= d_.save_due);
+  }
+
+ private:
+  DestinationData &d_;
+};
 
 }  // namespace
 
-void Destination::copy(Guard &guard) {
-  auto link = link_;
-  pass_failed_ = false;
-  guard.unlock();
-  bool whole = copier_.run(*link);
-  guard.lock();
-  if (!machine_.connected()) return;
-  if (pass_failed_) merging_ = false;
-  if (!whole && !pass_failed_) return;
-  machine_.pass_ended(Clock::now(), pass_failed_);
-  if (machine_.given_up()) return gave_up();
-  if (!pass_failed_) return;
-  note(util::Level::warning, fmt::format("{}; {}, trying again", reason_, debt()));
-  changed_.notify_all();
-}
-
-bool Destination::flush(Guard &guard) {
-  bool behind = machine_.state() == State::behind;
-  FlushPart part;
-  part.link = link_;
-  part.flush = ledger_.begin_flush();
-  guard.unlock();
+void copy_pass(DestinationData &d) {
+  auto connection = d.connection;
+  d.pass_failed = false;
+  DestinationCopyQueue queue(d);
+  bool complete = false;
   {
-    Gather gather;
-    part.link->flush(gather, part.outcome);
+    DestinationUnlock unlock(d);
+    complete = d.copier.run(queue, *connection);
   }
-  end_flush(part);
-  guard.lock();
-  if (!part.outcome.good() && behind && !stop_ && machine_.connected()) {
-    machine_.pass_ended(Clock::now(), true);  // so that it pauses before it tries again
-    if (machine_.given_up()) gave_up();
-  }
-  return part.outcome.good() && machine_.connected();
-}
-
-// What has been flushed is no longer owed by the file.
-void Destination::save(Guard &guard) {
-  save_due_ = Clock::now() + save_interval;
-  if (!ledger_.flushed() && !flush(guard)) return;
-  bool live = machine_.state() == State::live;
-  if (live || ledger_.durable()) unsaved_ = false;
-  guard.unlock();
-  std::string error = state_file_.set_back([this] {
-    std::lock_guard again(lock_);
-    return machine_.state() == State::live ? ledger_.missing() : ledger_.at_risk();
-  });
-  guard.lock();
-  if (!error.empty()) {
-    note(util::Level::warning, error + ": the state stays as it was, which owes more than it must");
-  }
-}
-
-// After a loss: what may be missing is in the file before anything more is acknowledged.
-void Destination::secure(Guard &guard) {
-  insecure_ = false;
-  unsaved_ = true;
-  if (!state_file_.used() || !open_) return;
-  DirtyMap map = ledger_.at_risk();
-  guard.unlock();
-  try {
-    state_file_.claim(map);
-  } catch (const util::Error &e) {
-    means_.log.error("{}: {}: what it owes is not saved", name(), e.what());
-  }
-  guard.lock();
+  if (!d.state.connected()) return;
+  if (d.pass_failed) d.converging = false;
+  if (!complete && !d.pass_failed) return;
+  d.state.pass_ended(Clock::now(), d.pass_failed);
+  if (check_given_up(d) || !d.pass_failed) return;
+  d.note(util::Level::warning, fmt::format("{}; {}, trying again", d.reason, d.owed_text()));
+  d.changed.notify_all();
 }
 
 }  // namespace fanout

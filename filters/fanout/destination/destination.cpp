@@ -1,173 +1,182 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "filters/fanout/destination/destination.hpp"
 
-#include <algorithm>
+#include <fmt/format.h>
+
 #include <cerrno>
-#include <cmath>
 #include <utility>
+
+#include "common/util/error.hpp"
+#include "filters/fanout/destination/connecting.hpp"
+#include "filters/fanout/destination/failures.hpp"
+#include "filters/fanout/destination/progress.hpp"
+#include "filters/fanout/destination/runner.hpp"
+#include "filters/fanout/destination/saving.hpp"
 
 namespace fanout {
 
-Destination::Destination(size_t number, Settings settings, const std::string &state_directory,
-                         Counters &counters, Means means)
-    : number_(number),
-      settings_(std::move(settings)),
-      counters_(counters),
-      means_(std::move(means)),
-      state_file_(state_directory, settings_.name, settings_.new_owes_all),
-      machine_(settings_.policy),
-      copier_({.next = [this]() -> std::optional<Copier::Copy> {
-                 Guard guard(*this);
-                 if (!machine_.connected()) return std::nullopt;
-                 if (auto offer = offers_.next()) {
-                   return Copier::Copy{offer->id, offer->id->range, std::move(offer->data)};
-                 }
-                 merging_ = !async() && !pass_failed_ &&
-                            (merging_ || ledger_.dirty_blocks() <= merging_limit());
-                 auto id = ledger_.next_copy(Copier::largest);
-                 if (!id) return std::nullopt;
-                 return Copier::Copy{*id, (*id)->range};
-               },
-               .over =
-                   [this](Copier::Copy c, const Failure *failure, bool read_failed) {
-                     Guard guard(*this);
-                     bool arrived = failure == nullptr && !read_failed && link_;
-                     ledger_.end(c.id, arrived, false);
-                     if (arrived) machine_.progress();
-                     if (!c.data.empty()) {
-                       offers_.recycle(std::move(c.data));
-                     } else if (arrived) {
-                       counters_.copied += c.range.length;
-                     }
-                     if (read_failed && means_.readers.any()) {
-                       reason_ =
-                           fmt::format("cannot read the primary at offset {}", c.range.offset);
-                       errnum_ = EIO;
-                       pass_failed_ = true;
-                     }
-                     if (failure != nullptr) trouble(*failure);
-                     changed_.notify_all();
-                   },
-               .read = [this](std::span<std::byte> buffer,
-                              uint64_t offset) { return means_.readers.read(buffer, offset); },
-               .stop =
-                   [this] {
-                     Guard guard(*this);
-                     return stop_ || !machine_.connected() ||
-                            (offers_.empty() && !means_.readers.any()) ||
-                            (state_file_.used() && unsaved_ && Clock::now() >= save_due_);
-                   }}) {}
+namespace {
+
+using Clock = DestinationData::Clock;
+using State = DestinationData::State;
+
+}  // namespace
+
+Destination::Destination(size_t place, DestinationSettings settings,
+                         const std::string &state_directory, Counters &counters,
+                         Environment environment)
+    : data_(place, std::move(settings), state_directory, counters, std::move(environment)) {}
 
 Destination::~Destination() {
   close();
 }
 
-// Few enough blocks that a client may wait for them: not more than the rate allows in a second.
-uint64_t Destination::merging_limit() const {
-  constexpr uint64_t most = 64;
-  if (settings_.rate == 0) return most;
-  return std::clamp<uint64_t>(settings_.rate / DirtyMap::block, 1, most);
-}
-
-void Destination::check_fits(const nbd::Info &info) const {
-  const uint64_t primary_size = ledger_.size();
-  if (info.size < primary_size) {
-    util::fail(EINVAL,
-               "{}: the export has {} bytes, less than the primary's {}: make it at least as large",
-               name(), info.size, primary_size);
-  }
-  if (primary_size % info.minimum_block != 0) {
-    util::fail(EINVAL,
-               "{}: the server takes only blocks of {} bytes, and the primary's {} bytes are no "
-               "multiple of that",
-               name(), info.minimum_block, primary_size);
-  }
-}
-
 void Destination::open(uint64_t primary_size, const std::string &export_name) {
-  auto owed = state_file_.open(primary_size, export_name);
-  Guard guard(*this);
-  if (ledger_.size() != primary_size) {
-    if (!ledger_.durable()) {
-      util::fail(EINVAL, "{}: the primary had {} bytes, and now has {}: start nbdkit anew", name(),
-                 ledger_.size(), primary_size);
+  DestinationData &d = data_;
+  auto owed = d.owed_file.open(primary_size, export_name);
+  DestinationLock lock(d);
+  if (d.ledger.size() != primary_size) {
+    if (!d.ledger.durable()) {
+      util::fail(EINVAL, "{}: the primary had {} bytes, and now has {}: restart nbdkit", name(),
+                 d.ledger.size(), primary_size);
     }
     if (primary_size > DirtyMap::largest_disk) {
-      util::fail(EFBIG, "fanout: the primary has {} bytes, more than the {} that can be kept",
+      util::fail(EFBIG, "fanout: the primary has {} bytes: the largest supported size is {}",
                  primary_size, DirtyMap::largest_disk);
     }
-    ledger_ = Ledger(primary_size);
+    d.ledger = Ledger(primary_size);
   }
   for (const Range &range : owed) {
-    ledger_.owe(range);
-    unsaved_ = true;
+    d.ledger.owe(range);
+    d.unsaved = true;
   }
-  if (unsaved_) note(util::Level::info, debt() + ", from an earlier run");
-  open_ = true;
-  failed_ = draining_ = merging_ = stop_ = pass_failed_ = touched_ = false;
-  start_ = {Clock::now(), counters_.bytes, counters_.zero_bytes, counters_.requests,
-            counters_.retries};
-  last_look_ = start_.time;
-  last_bytes_ = start_.bytes + counters_.zero_bytes;
-  reason_.clear();
-  machine_.restart(Clock::now());
-  if (!keep_turn(guard)) note(util::Level::info, "waits for its turn (fanout-active)");
+  if (d.unsaved) d.note(util::Level::info, d.owed_text() + ", from an earlier run");
+  d.open = true;
+  d.failed = d.draining = d.converging = d.stopping = d.pass_failed = d.modified = false;
+  reset_progress(d);
+  d.reason.clear();
+  d.state.restart(Clock::now());
+  if (!update_slot(d)) d.note(util::Level::info, "waits for its turn (fanout-active)");
 }
 
 void Destination::connect_first() {
-  Guard guard(*this);
-  if (!has_turn_) return;
-  guard.unlock();
-  try {
-    auto target = means_.connect(settings_);
-    guard.lock();
-    check_fits(target->info());
-    connected(std::move(target));
-  } catch (const util::Error &e) {
-    if (!guard.held().owns_lock()) guard.lock();
-    if (!settings_.policy.detach || e.errnum() == EINVAL) throw;
-    note(util::Level::warning, std::string(e.what()) + ": the others go on without it");
-    ++counters_.retries;
-    reason_ = e.what();
-    errnum_ = EIO;
-    machine_.connect_failed(Clock::now());
-    gave_up();
-  }
-}
-
-void Destination::connected(std::unique_ptr<Target> target) {
-  info_ = target->info();
-  link_ = std::make_shared<Link>(settings_, std::move(target), counters_);
-  machine_.connected_now(Clock::now(), !ledger_.settled());
-  save_due_ = Clock::now() + std::chrono::seconds(1);
-  note(util::Level::info,
-       fmt::format(
-           "connected: {} bytes, requests of at most {}; the server {} flush, {} FUA, {} zero; {}",
-           info_->size, info_->maximum_block, info_->can_flush ? "can" : "cannot",
-           info_->can_fua ? "can" : "cannot", info_->can_zero ? "can" : "cannot", debt()));
-  if (!info_->can_flush) {
-    note(util::Level::warning,
-         "the server offers no flush: when what it was sent is durable is up to it");
-  }
+  fanout::connect_first(data_);
 }
 
 void Destination::start() {
-  thread_ = std::thread([this] { run(); });
+  thread_ = std::thread([this] { run_destination(data_); });
 }
 
-void Destination::poke() {
-  Guard guard(*this);
-  changed_.notify_all();
+void Destination::drain() {
+  DestinationLock lock(data_);
+  data_.draining = true;
+  data_.verified = data_.settings.verify == 0;
+  data_.last_try =
+      data_.state.state() == State::detached && data_.state.due() != Clock::time_point::max();
+  data_.state.last_try(Clock::now());
+  data_.changed.notify_all();
+}
+
+void Destination::resume() {
+  DestinationLock lock(data_);
+  data_.draining = false;
+  if (data_.state.finished()) data_.state.restart(Clock::now());
+  data_.changed.notify_all();
+}
+
+bool Destination::at_end() const {
+  DestinationLock lock(data_);
+  return data_.state.finished() || (data_.state.given_up() && !data_.last_try);
+}
+
+bool Destination::has_much_to_do() const {
+  DestinationLock lock(data_);
+  if (data_.state.state() == State::failed) return false;
+  return !data_.ledger.settled() || data_.settings.verify > 0 || !data_.state.connected();
+}
+
+// Requests that wait for fanout-rate would hold up the thread, and the end of the server.
+void Destination::stop() {
+  std::shared_ptr<DestinationConnection> connection;
+  {
+    DestinationLock lock(data_);
+    data_.stopping = true;
+    data_.converging = false;
+    connection = data_.connection;
+    data_.changed.notify_all();
+  }
+  if (connection) connection->cancel_waiting();
+}
+
+void Destination::close() {
+  DestinationData &d = data_;
+  stop();
+  if (thread_.joinable()) thread_.join();
+  bool had_slot = false, to_save = false, durable = false;
+  std::vector<std::shared_ptr<DestinationConnection>> dropped;
+  {
+    DestinationLock lock(d);
+    if (!std::exchange(d.open, false)) return;
+    drop_connection(d);
+    d.state.finish();
+    had_slot = std::exchange(d.has_slot, false);
+    durable = d.ledger.durable();
+    to_save = d.modified || d.unsaved;
+    dropped = std::exchange(d.dropped, {});
+    d.note(util::Level::info, totals_line(d));
+  }
+  dropped.clear();  // waits for their requests
+  if (had_slot) d.environment.slots.give_back();
+  d.environment.slots.withdraw(d.place);
+  const std::string saved = to_save ? save_at_end(d) : "";
+  if (durable) return;
+  DestinationLock lock(d);
+  d.note(util::Level::error,
+         fmt::format("{}{}; {}", d.reason.empty() ? "" : d.reason + "; ", d.owed_text(), saved));
 }
 
 std::optional<nbd::Info> Destination::info() const {
-  Guard guard(*this);
-  return info_;
+  DestinationLock lock(data_);
+  return data_.info;
 }
 
-void Destination::remember(const nbd::Info &info) {
-  Guard guard(*this);
-  info_ = info;
+void Destination::set_info(const nbd::Info &info) {
+  DestinationLock lock(data_);
+  data_.info = info;
+}
+
+std::unique_ptr<PendingChange> Destination::begin_change(const Change &change) {
+  auto pending = std::make_unique<PendingChange>(data_, change);
+  pending->begin();
+  return pending;
+}
+
+std::unique_ptr<PendingFlush> Destination::begin_flush() {
+  return fanout::begin_flush(data_);
+}
+
+void Destination::check() const {
+  if (!data_.failed) return;
+  DestinationLock lock(data_);
+  util::fail(data_.errnum,
+             "{}: {}: this destination is no longer a copy of the primary; check that server, then "
+             "run the copy again",
+             name(), data_.reason);
+}
+
+void Destination::wake() {
+  DestinationLock lock(data_);
+  data_.changed.notify_all();
+}
+
+void Destination::sample_counters() {
+  DestinationLock lock(data_);
+  fanout::sample_counters(data_);
+}
+
+std::string Destination::progress() const {
+  DestinationLock lock(data_);
+  return progress_line(data_);
 }
 
 }  // namespace fanout

@@ -1,95 +1,78 @@
 // SPDX-License-Identifier: BSD-3-Clause
-//
-// What a destination does about what has gone wrong, and how it is told.
+#include "filters/fanout/destination/failures.hpp"
+
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <utility>
 
-#include "filters/fanout/destination/destination.hpp"
-
 namespace fanout {
 
 namespace {
 
-// What does not change by asking again.
+// A retry would get the same answer.
 bool is_final(int errnum) {
   return errnum == ENOSPC || errnum == EPERM || errnum == EROFS || errnum == EDQUOT;
 }
 
 }  // namespace
 
-void Destination::Guard::unlock() {
-  auto notes = std::exchange(destination_.notes_, {});
-  lock_.unlock();
-  for (const auto &[level, text] : notes) {
-    const util::Log &log = destination_.means_.log;
-    if (level == util::Level::error) log.error("{}", text);
-    if (level == util::Level::warning) log.warning("{}", text);
-    if (level == util::Level::info) log.info("{}", text);
-  }
-}
-
-void Destination::note(util::Level level, std::string text) const {
-  notes_.emplace_back(level, settings_.name + ": " + std::move(text));
-}
-
-void Destination::trouble(const Failure &failure) {
-  if (stop_ && failure.errnum == ECANCELED) return;  // of our own doing
-  auto now = Clock::now();
-  reason_ = failure.what;
-  errnum_ = failure.errnum == ESHUTDOWN ? EIO : failure.errnum;  // it is not we who shut down
-  State before = machine_.state();
-  pass_failed_ = true;
-  merging_ = false;
-  if (means_lost(failure.errnum)) {
-    if (!link_) return;
-    drop_link();
-    machine_.lost(now);
+void on_failure(DestinationData &d, const nbd::Failure &failure) {
+  if (d.stopping && failure.errnum == ECANCELED) return;  // by close()
+  const auto now = DestinationData::Clock::now();
+  d.reason = failure.what;
+  // A client would take ESHUTDOWN for the end of nbdkit.
+  d.errnum = failure.errnum == ESHUTDOWN ? EIO : failure.errnum;
+  const auto before = d.state.state();
+  d.pass_failed = true;
+  d.converging = false;
+  if (is_connection_lost(failure.errnum)) {
+    if (!d.connection) return;
+    drop_connection(d);
+    d.state.connection_lost(now);
   } else if (is_final(failure.errnum)) {
-    machine_.refused(now);
+    d.state.refused(now);
   } else {
-    machine_.error(now);
+    d.state.request_failed(now);
   }
-  if (machine_.given_up()) {
-    if (before != machine_.state()) gave_up();
-  } else if (before != machine_.state()) {
-    note(util::Level::warning,
-         fmt::format("{}; {}, trying again in {:g} s", reason_, debt(),
-                     std::max(0.0, std::round(seconds_of(machine_.due() - now) * 10) / 10)));
-  }
+  if (before == d.state.state() || check_given_up(d)) return;
+  d.note(util::Level::warning,
+         fmt::format("{}; {}, trying again in {:g} s", d.reason, d.owed_text(),
+                     std::max(0.0, std::round(seconds_of(d.state.due() - now) * 10) / 10)));
 }
 
-// After an event that may have been one too many.
-void Destination::gave_up() {
-  if (!machine_.given_up()) return;
-  drop_link();
-  if (machine_.state() == State::failed) {
-    note(util::Level::info, reason_ + ": it has failed");
-    failed_ = true;
-  } else {
-    note(util::Level::error,
-         fmt::format("{}: it is detached, the others go on; {}{}", reason_, debt(),
-                     machine_.due() == Clock::time_point::max()
-                         ? ""
-                         : fmt::format(", and it is tried again every {:g} s",
-                                       seconds_of(settings_.policy.retry_max))));
+bool check_given_up(DestinationData &d) {
+  if (!d.state.given_up()) return false;
+  drop_connection(d);
+  if (d.state.state() == DestinationData::State::failed) {
+    d.note(util::Level::info, d.reason + ": failed");
+    d.failed = true;
+    return true;
   }
+  const bool retried = d.state.due() != DestinationData::Clock::time_point::max();
+  d.note(util::Level::error,
+         fmt::format("{}: detached, the other destinations continue; {}{}", d.reason, d.owed_text(),
+                     retried ? fmt::format(", trying again every {:g} s",
+                                           seconds_of(d.settings.policy.retry_max))
+                             : ""));
+  return true;
 }
 
-void Destination::drop_link() {
-  if (!link_) return;
-  retired_.push_back(std::move(link_));
-  link_.reset();
-  while (auto offer = offers_.next()) {
-    ledger_.end(offer->id, false, false);
-    offers_.recycle(std::move(offer->data));
+void drop_connection(DestinationData &d) {
+  if (!d.connection) return;
+  d.dropped.push_back(std::move(d.connection));
+  d.connection.reset();
+  while (auto write = d.write_buffers.next()) {
+    d.ledger.end(write->id, false, false);
+    d.write_buffers.recycle(std::move(write->data));
   }
-  offers_.free_spare();
-  ledger_.lost();
-  merging_ = false;
-  unsaved_ = insecure_ = true;
-  changed_.notify_all();
+  d.write_buffers.free_spare();
+  d.ledger.lost();
+  d.converging = false;
+  d.unsaved = d.at_risk_unsaved = true;
+  d.changed.notify_all();
 }
 
 }  // namespace fanout

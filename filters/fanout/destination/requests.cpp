@@ -1,139 +1,153 @@
 // SPDX-License-Identifier: BSD-3-Clause
-//
-// A destination's side of the clients' requests.
-#include <algorithm>
-#include <cerrno>
+#include "filters/fanout/destination/requests.hpp"
 
-#include "filters/fanout/destination/destination.hpp"
+#include <algorithm>
+#include <utility>
+
+#include "filters/fanout/destination/failures.hpp"
+#include "filters/fanout/destination/saving.hpp"
 
 namespace fanout {
 
-Destination::Part::~Part() {
-  if (over) return;
+namespace {
+
+using State = DestinationData::State;
+
+// A request that is not made of the server's blocks is deferred: copies are.
+bool may_send(const DestinationData &d, Range range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(d.mutex) {
+  return d.connection && !d.async() && !d.connection->dead() &&
+         (range.offset | range.length) % d.connection->info().minimum_block == 0;
+}
+
+}  // namespace
+
+PendingChange::~PendingChange() {
+  requests_.wait();
+  if (!begun_) return;
   try {
-    destination.end(*this, false, false, {});
+    end(false);
   } catch (const std::exception &e) {
-    destination.means_.log.error("{}: {}", destination.name(), e.what());
+    d_.environment.log.error("{}: {}", d_.name(), e.what());
   }
 }
 
-// While little is left to be copied a sync destination takes part again in what is clean; who meets
-// the rest waits for it, so that a block that is written all the time is caught up as well.
-std::unique_ptr<Destination::Part> Destination::begin(Range range) {
-  auto part = std::make_unique<Part>(*this, range);
+void PendingChange::begin() {
+  const Range range = change_.range;
   {
-    Guard guard(*this);
-    touched_ = true;
-    if (merging_ && may_send(range)) {
-      changed_.wait(guard.held(), [&] { return !merging_ || ledger_.may_go_direct(range); });
+    DestinationLock lock(d_);
+    d_.modified = true;
+    if (d_.converging && may_send(d_, range)) {
+      while (d_.converging && !d_.ledger.may_go_direct(range)) lock.wait();
     }
-    bool direct = may_send(range) && (machine_.state() == State::live || merging_) &&
-                  ledger_.may_go_direct(range);
-    part->id = ledger_.begin(range, direct ? Ledger::Way::direct : Ledger::Way::deferred);
+    const bool direct = may_send(d_, range) && (d_.state.state() == State::live || d_.converging) &&
+                        d_.ledger.may_go_direct(range);
+    id_ = d_.ledger.begin(range, direct ? Ledger::Route::direct : Ledger::Route::deferred);
+    begun_ = true;
     if (direct) {
-      part->link = link_;
+      connection_ = d_.connection;
     } else {
-      unsaved_ = true;
+      d_.unsaved = true;
     }
   }
-  if (!part->link) state_file_.claim(range);
-  return part;
+  if (!connection_) d_.owed_file.claim(range);
 }
 
-// A request that is not made of the server's blocks is made good by a copy, which is.
-bool Destination::may_send(Range range) const {
-  return link_ && !async() && !link_->dead() &&
-         (range.offset | range.length) % link_->info().minimum_block == 0;
+void PendingChange::send() {
+  if (!connection_) return;
+  if (change_.data.empty()) {
+    connection_->zero(requests_, change_.range, change_.flags, change_.fua);
+  } else {
+    connection_->write(requests_, change_.data, change_.range.offset, change_.fua);
+  }
 }
 
-// An async destination that has time takes what was written along, and sends it later: a copy of it is
-// cheaper than to read it from the primary. Its blocks stay claimed as those of a copy under way.
-bool Destination::take_along(Part &part, std::span<const std::byte> data) {
-  if (!async()) return false;
-  Offers::Buffer buffer;
+void PendingChange::flush_without_fua() {
+  if (connection_ && !connection_->info().can_fua) connection_->flush(requests_);
+}
+
+// An async destination that has time keeps a copy of what was written, and sends it later: that costs less
+// than to read it from the primary. In the ledger the change becomes a copy that is under way.
+bool PendingChange::keep_copy() {
+  if (!d_.async()) return false;
+  WriteBuffers::Buffer buffer;
   {
-    Guard guard(*this);
-    if (stop_ || !link_ || !machine_.connected() || !offers_.wants(data.size())) return false;
-    buffer = offers_.take(data.size());
-    if (!ledger_.become_copy(part.id)) {
-      offers_.recycle(std::move(buffer));
+    DestinationLock lock(d_);
+    if (d_.stopping || !d_.connection || !d_.state.connected() ||
+        !d_.write_buffers.accepts(change_.data.size())) {
       return false;
     }
-    part.over = true;
+    buffer = d_.write_buffers.take(change_.data.size());
+    if (!d_.ledger.become_copy(id_)) {
+      d_.write_buffers.recycle(std::move(buffer));
+      return false;
+    }
+    begun_ = false;
   }
-  std::ranges::copy(data, buffer.begin());
-  Guard guard(*this);
-  if (stop_ || !link_) {
-    ledger_.end(part.id, false, false);
-    offers_.recycle(std::move(buffer));
+  std::ranges::copy(change_.data, buffer.begin());
+  DestinationLock lock(d_);
+  if (d_.stopping || !d_.connection) {
+    d_.ledger.end(id_, false, false);
+    d_.write_buffers.recycle(std::move(buffer));
   } else {
-    offers_.add({part.id, std::move(buffer)});
+    d_.write_buffers.add({id_, std::move(buffer)});
   }
-  machine_.owes();
-  changed_.notify_all();
+  d_.state.fell_behind();
+  d_.changed.notify_all();
   return true;
 }
 
-void Destination::end(Part &part, bool primary_changed, bool durable,
-                      std::span<const std::byte> data) {
-  if (primary_changed && take_along(part, data)) return;
-  bool arrived, insecure;
+void PendingChange::end(bool primary_changed) {
+  if (primary_changed && keep_copy()) return;
+  bool arrived = false, at_risk = false;
   {
-    Guard guard(*this);
-    part.over = true;
-    bool current = part.link && part.link == link_;
-    arrived = current && primary_changed && part.outcome.good();
-    ledger_.end(part.id, arrived, durable);
+    DestinationLock lock(d_);
+    begun_ = false;
+    const bool current = connection_ && connection_ == d_.connection;
+    arrived = current && primary_changed && requests_.succeeded();
+    d_.ledger.end(id_, arrived, change_.fua);
     if (arrived) {
-      machine_.progress();
+      d_.state.progress();
     } else {
-      unsaved_ = true;
-      if (current && !part.outcome.good()) trouble(*part.outcome.failure());
-      machine_.owes();
+      d_.unsaved = true;
+      if (current && !requests_.succeeded()) on_failure(d_, *requests_.failure());
+      d_.state.fell_behind();
     }
-    insecure = insecure_;
-    changed_.notify_all();
+    at_risk = d_.at_risk_unsaved;
+    d_.changed.notify_all();
   }
   if (arrived) return;
-  state_file_.claim(part.range);
-  if (insecure) {
-    Guard guard(*this);
-    secure(guard);
+  d_.owed_file.claim(change_.range);
+  if (at_risk) {
+    DestinationLock lock(d_);
+    save_at_risk(d_);
   }
 }
 
-std::unique_ptr<Destination::FlushPart> Destination::begin_flush() {
-  Guard guard(*this);
-  if (!link_ || machine_.state() != State::live) return nullptr;
-  auto part = std::make_unique<FlushPart>();
-  part->link = link_;
-  part->flush = ledger_.begin_flush();
-  return part;
-}
+PendingFlush::PendingFlush(DestinationData &destination)
+    : d_(destination),
+      connection_(destination.connection),
+      flush_(destination.ledger.begin_flush()) {}
 
-void Destination::end_flush(FlushPart &part) {
-  Guard guard(*this);
-  bool current = part.link == link_;
-  ledger_.end_flush(part.flush, part.outcome.good());
-  if (part.outcome.good()) {
-    machine_.progress();
+bool PendingFlush::end() {
+  const bool succeeded = requests_.succeeded();
+  DestinationLock lock(d_);
+  d_.ledger.end_flush(flush_, succeeded);
+  if (succeeded) {
+    d_.state.progress();
   } else {
-    unsaved_ = insecure_ = true;
-    if (current) trouble(*part.outcome.failure());
-    machine_.owes();
+    d_.unsaved = d_.at_risk_unsaved = true;
+    if (connection_ == d_.connection) on_failure(d_, *requests_.failure());
+    d_.state.fell_behind();
   }
-  changed_.notify_all();
-  if (insecure_) secure(guard);
+  d_.changed.notify_all();
+  if (d_.at_risk_unsaved) save_at_risk(d_);
+  return succeeded;
 }
 
-void Destination::check() const {
-  if (!failed_) return;
-  Guard guard(*this);
-  util::fail(
-      errnum_,
-      "{}: {}: this destination is no longer a copy of the primary; see to that server, then "
-      "run the copy again",
-      name(), reason_);
+std::unique_ptr<PendingFlush> begin_flush(DestinationData &d) {
+  DestinationLock lock(d);
+  if (!d.connection || d.state.state() != State::live) return nullptr;
+  return std::make_unique<PendingFlush>(d);
 }
 
 }  // namespace fanout

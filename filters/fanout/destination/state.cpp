@@ -5,13 +5,13 @@
 
 namespace fanout {
 
-Machine::Action Machine::next(Time now) const {
+DestinationState::Action DestinationState::next(Time now) const {
   if (now < due_ || refused_) return Action::none;
   switch (state_) {
     case State::waiting:
-      return finished_ ? Action::none : Action::take_turn;
+      return finished_ ? Action::none : Action::take_slot;
     case State::detached:
-      return Action::take_turn;
+      return Action::take_slot;
     case State::connecting:
       return Action::connect;
     case State::behind:
@@ -23,100 +23,82 @@ Machine::Action Machine::next(Time now) const {
   return Action::none;
 }
 
-void Machine::restart(Time now) {
+void DestinationState::restart(Time now) {
   state_ = State::waiting;
   finished_ = refused_ = false;
-  faults_ = bad_passes_ = 0;
+  connection_failures_ = failed_passes_ = 0;
   due_ = now;
 }
 
-void Machine::turn(Time now) {
-  // What was given up has one try, not all of them again.
-  if (state_ == State::detached) faults_ = policy_.retries;
+void DestinationState::slot_taken(Time now) {
+  // A detached destination has one attempt, not all of them again.
+  if (state_ == State::detached) connection_failures_ = policy_.retries;
   state_ = State::connecting;
   finished_ = false;
   due_ = now;
 }
 
-void Machine::connected_now(Time now, bool owes) {
+void DestinationState::connected_now(Time now, bool owes) {
   state_ = owes || policy_.async ? State::behind : State::live;
   due_ = now;
 }
 
-void Machine::lost(Time now) {
+void DestinationState::connection_lost(Time now) {
   if (!connected()) return;
   state_ = State::connecting;
-  fault(now, faults_);
+  count_failure(now, connection_failures_);
 }
 
-void Machine::refused(Time now) {
-  if (!has_turn()) return;
+void DestinationState::refused(Time now) {
+  if (!has_slot()) return;
   refused_ = true;
   give_up(now);
 }
 
-void Machine::owes() {
+void DestinationState::fell_behind() {
   if (state_ == State::live) state_ = State::behind;
 }
 
-// Those that were under way at the same time are one error: only the first of them finds it live.
-void Machine::error(Time now) {
+// Requests that were under way at the same time count as one error: only the first finds the state live.
+void DestinationState::request_failed(Time now) {
   if (state_ != State::live) return;
   state_ = State::behind;
-  fault(now, bad_passes_);
+  count_failure(now, failed_passes_);
 }
 
-void Machine::pass_ended(Time now, bool errors) {
+void DestinationState::pass_ended(Time now, bool errors) {
   if (state_ != State::behind) return;
   if (errors) {
-    fault(now, bad_passes_);
+    count_failure(now, failed_passes_);
   } else {
-    bad_passes_ = 0;
+    failed_passes_ = 0;
   }
 }
 
-void Machine::caught_up() {
+void DestinationState::caught_up() {
   if (state_ == State::behind && !policy_.async) state_ = State::live;
 }
 
-void Machine::finish() {
+void DestinationState::finish() {
   state_ = State::waiting;
   finished_ = true;
 }
 
-void Machine::last_try(Time now) {
+void DestinationState::last_try(Time now) {
   if (state_ == State::detached) due_ = now;
 }
 
-void Machine::fault(Time now, unsigned &count) {
+void DestinationState::count_failure(Time now, unsigned &count) {
   if (++count > policy_.retries) return give_up(now);
   auto pause = policy_.retry_delay;
   for (unsigned i = 1; i < count && pause < policy_.retry_max; ++i) pause *= 2;
   due_ = now + std::min(pause, policy_.retry_max);
 }
 
-void Machine::give_up(Time now) {
+void DestinationState::give_up(Time now) {
   state_ = policy_.detach ? State::detached : State::failed;
-  bad_passes_ = 0;
+  failed_passes_ = 0;
   due_ = now + policy_.retry_max;
-}
-
-const char *to_string(Machine::State state) {
-  switch (state) {
-    case Machine::State::waiting:
-      return "waiting";
-    case Machine::State::connecting:
-      return "connecting";
-    case Machine::State::live:
-      return "live";
-    case Machine::State::behind:
-      return "behind";
-    case Machine::State::detached:
-      return "detached";
-    case Machine::State::failed:
-      return "failed";
-  }
-  return "";
 }
 
 }  // namespace fanout

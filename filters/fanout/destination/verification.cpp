@@ -1,92 +1,113 @@
 // SPDX-License-Identifier: BSD-3-Clause
-//
-// Trust, but check: blocks are read back from a destination and compared with the primary.
+#include "filters/fanout/destination/verification.hpp"
+
+#include <fmt/format.h>
+
 #include <list>
 #include <random>
 #include <vector>
 
-#include "filters/fanout/destination/destination.hpp"
+#include "filters/fanout/catch_up/verify_sampler.hpp"
+#include "filters/fanout/destination/failures.hpp"
 
 namespace fanout {
 
-void Destination::verify(Guard &guard) {
-  Sampler sampler(settings_.verify, ledger_.size(), std::random_device()());
-  uint64_t before = counters_.differences;
-  while (!stop_ && draining_ && !verified_) {
-    verified_ = !verify_batch(guard, sampler);
-    if (stop_ || !link_ || machine_.pausing(Clock::now())) {
-      verified_ = false;
-      return;
-    }
+namespace {
+
+using Clock = DestinationData::Clock;
+
+// A block that is compared. In the ledger it is a copy, so that nothing changes it meanwhile.
+struct Comparison {
+  Ledger::Id id;
+  Range range;
+  std::vector<std::byte> theirs;
+  DestinationBatch requests;
+  bool equal = true;
+};
+using Comparisons = std::list<Comparison>;
+
+// False: the sampler has no more blocks.
+bool reserve(DestinationData &d, VerifySampler &sampler, Comparisons &comparisons)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(d.mutex) {
+  constexpr size_t most = 16;
+  while (comparisons.size() < most) {
+    auto range = sampler.next();
+    if (!range) return false;
+    auto id = d.ledger.reserve(*range);
+    if (!id) continue;
+    Comparison &comparison = comparisons.emplace_back();
+    comparison.id = *id;
+    comparison.range = *range;
   }
-  if (!verified_) return;
-  if (uint64_t n = counters_.differences - before; n > 0) {
-    note(
-        util::Level::error,
-        fmt::format("{} blocks of {} bytes that were read back are not what was written there, and "
-                    "are copied again: do not trust that server's storage",
-                    n, DirtyMap::block));
-    machine_.owes();
-    unsaved_ = true;
-  } else {
-    note(util::Level::info,
-         fmt::format("{:g}% of the blocks were read back: all are equal", settings_.verify * 100));
+  return true;
+}
+
+void compare(DestinationConnection &connection, PrimaryReaders &primary, Comparisons &comparisons) {
+  for (Comparison &c : comparisons) {
+    c.theirs.resize(c.range.length);
+    connection.read(c.requests, c.theirs, c.range.offset);
+  }
+  for (Comparison &c : comparisons) c.requests.wait();
+  std::vector<std::byte> ours;
+  for (Comparison &c : comparisons) {
+    ours.resize(c.range.length);
+    try {
+      if (!c.requests.succeeded() || !primary.read(ours, c.range.offset)) continue;
+    } catch (...) {  // the layer that failed has logged it
+      continue;
+    }
+    c.equal = ours == c.theirs;
   }
 }
 
-bool Destination::verify_batch(Guard &guard, Sampler &sampler) {
-  struct Look {
-    Ledger::Id id;
-    Range range;
-    std::vector<std::byte> theirs;
-    Outcome outcome;
-  };
-  constexpr size_t most = 16;
-  std::list<Look> looks;
-  bool more = true;
-  while (looks.size() < most && more) {
-    auto range = sampler.next();
-    more = range.has_value();
-    if (!more) break;
-    auto id = ledger_.reserve(*range);
-    if (!id) continue;
-    Look &look = looks.emplace_back();
-    look.id = *id;
-    look.range = *range;
-  }
-  auto link = link_;
-  guard.unlock();
+// Some blocks that are read at the same time. False: those were the last.
+bool verify_batch(DestinationData &d, VerifySampler &sampler)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(d.mutex) {
+  Comparisons comparisons;
+  const bool more = reserve(d, sampler, comparisons);
+  auto connection = d.connection;
   {
-    Gather gather;
-    for (Look &look : looks) {
-      look.theirs.resize(look.range.length);
-      link->read(gather, look.outcome, look.theirs, look.range.offset);
-    }
+    DestinationUnlock unlock(d);
+    compare(*connection, d.environment.primary, comparisons);
   }
-  std::vector<std::byte> ours;
-  std::vector<bool> equal;
-  for (Look &look : looks) {
-    ours.resize(look.range.length);
-    bool read = false;
-    try {
-      read = look.outcome.good() && means_.readers.read(ours, look.range.offset);
-    } catch (...) {  // reported by what failed
-    }
-    equal.push_back(!read || ours == look.theirs);
+  for (const Comparison &c : comparisons) {
+    if (!c.equal) ++d.counters.verify_mismatches;
+    d.ledger.end(c.id, c.equal, true);
+    if (c.requests.succeeded() || d.connection != connection || d.stopping) continue;
+    // A read has failed. Verification starts again after the pause, until there were too many errors.
+    on_failure(d, *c.requests.failure());
+    d.state.pass_ended(Clock::now(), true);
+    check_given_up(d);
   }
-  guard.lock();
-  size_t i = 0;
-  for (Look &look : looks) {
-    if (!equal[i]) ++counters_.differences;
-    ledger_.end(look.id, equal[i++], true);
-    if (look.outcome.good() || link_ != link || stop_) continue;
-    // It is verified again when it has come back; if it answers with errors, it is given up in time.
-    trouble(*look.outcome.failure());
-    machine_.pass_ended(Clock::now(), true);
-    if (machine_.given_up()) gave_up();
-  }
-  changed_.notify_all();
+  d.changed.notify_all();
   return more;
+}
+
+}  // namespace
+
+void verify(DestinationData &d) {
+  VerifySampler sampler(d.settings.verify, d.ledger.size(), std::random_device()());
+  const uint64_t before = d.counters.verify_mismatches;
+  while (!d.stopping && d.draining && !d.verified) {
+    d.verified = !verify_batch(d, sampler);
+    if (d.stopping || !d.connection || d.state.pausing(Clock::now())) {
+      d.verified = false;
+      return;
+    }
+  }
+  if (!d.verified) return;
+  if (const uint64_t n = d.counters.verify_mismatches - before; n > 0) {
+    d.note(
+        util::Level::error,
+        fmt::format("{} blocks of {} bytes that were read back differ from what was written, and "
+                    "are copied again: do not trust the storage of that server",
+                    n, DirtyMap::block));
+    d.state.fell_behind();
+    d.unsaved = true;
+  } else {
+    d.note(util::Level::info, fmt::format("{:g}% of the blocks were read back: all are equal",
+                                          d.settings.verify * 100));
+  }
 }
 
 }  // namespace fanout

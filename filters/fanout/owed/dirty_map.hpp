@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Which blocks of a disk something is true of: a compressed bitmap (Roaring) with a grain of 64 KiB.
-// What all of a terabyte disk owes costs a few bytes if it lies together, and 2 MiB at the worst.
+// A set of blocks of 64 KiB, as a compressed bitmap (Roaring). For a disk of 1 TiB it takes a few bytes
+// if the blocks are consecutive, and at most 2 MiB.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,6 @@
 #include <memory>
 
 #include "common/extents/extent.hpp"
-
-struct roaring_bitmap_s;
 
 namespace fanout {
 
@@ -41,18 +39,19 @@ class DirtyMap {
   bool contains(Range range) const;    // all of its blocks
   bool intersects(Range range) const;  // at least one
 
-  // The first run of blocks in the map that begins at or after `from` (a run that `from` lies in
-  // begins there), cut to `most` bytes; empty if there is none. In whole blocks.
+  // The first run of blocks of the map at or after `from`, in whole blocks, at most `most` bytes of it. If
+  // `from` lies within a run, it begins with from's block. Empty if there is none.
   Range next(uint64_t from, uint64_t most) const;
 
   // Calls f for every run, in order.
   void for_each(const std::function<void(Range)> &f) const;
 
  private:
+  // A roaring_bitmap_t: how that is declared differs between the versions of the library.
   struct Free {
-    void operator()(roaring_bitmap_s *bitmap) const;
+    void operator()(void *bitmap) const;
   };
-  std::unique_ptr<roaring_bitmap_s, Free> bitmap_;
+  std::unique_ptr<void, Free> bitmap_;
 };
 
 }  // namespace fanout

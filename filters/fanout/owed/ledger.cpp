@@ -10,7 +10,7 @@ namespace {
 
 constexpr uint64_t block = DirtyMap::block;
 
-// The range in whole blocks.
+// The range, extended to whole blocks.
 Range blocks_of(Range range) {
   if (range.empty()) return range;
   uint64_t start = range.offset / block * block;
@@ -25,7 +25,7 @@ bool meet(Range a, Range b) {
 
 bool Ledger::touched(Range range, bool direct_too) const {
   return std::any_of(under_way_.begin(), under_way_.end(), [&](const Entry &e) {
-    return (direct_too || e.way != Way::direct) && meet(e.range, range);
+    return (direct_too || e.route != Route::direct) && meet(e.range, range);
   });
 }
 
@@ -33,21 +33,21 @@ bool Ledger::may_go_direct(Range range) const {
   return !dirty_.intersects(range) && !touched(range, false);
 }
 
-Ledger::Id Ledger::begin(Range range, Way way) {
-  Id id = under_way_.insert(under_way_.end(), {clip(range), way});
-  if (way == Way::deferred) ++deferred_;
-  if (way == Way::copy) ++copies_;
+Ledger::Id Ledger::begin(Range range, Route route) {
+  Id id = under_way_.insert(under_way_.end(), {clip(range), route});
+  if (route == Route::deferred) ++deferred_;
+  if (route == Route::copy) ++copies_;
   return id;
 }
 
 void Ledger::end(Id id, bool arrived, bool durable) {
-  if (!arrived || id->way == Way::deferred) {
+  if (!arrived || id->route == Route::deferred) {
     dirty_.add(id->range);
   } else if (!durable) {
     unflushed_.add(id->range);
   }
-  if (id->way == Way::deferred) --deferred_;
-  if (id->way == Way::copy) --copies_;
+  if (id->route == Route::deferred) --deferred_;
+  if (id->route == Route::copy) --copies_;
   under_way_.erase(id);
 }
 
@@ -58,7 +58,7 @@ bool Ledger::become_copy(Id id) {
     if (e != id && meet(e->range, range)) return false;
   }
   dirty_.remove(range);
-  id->way = Way::copy;
+  id->route = Route::copy;
   --deferred_;
   ++copies_;
   return true;
@@ -71,7 +71,7 @@ std::optional<Ledger::Id> Ledger::next_copy(uint64_t most) {
       cursor_ = 0;
       return std::nullopt;
     }
-    // The part before the first block that somebody is at; if that is nothing, what follows it.
+    // The part before the first busy block; if that is empty, what follows the busy blocks.
     uint64_t end = run.end();
     uint64_t beyond = 0;
     for (const Entry &e : under_way_) {
@@ -87,13 +87,13 @@ std::optional<Ledger::Id> Ledger::next_copy(uint64_t most) {
     run.length = end - run.offset;
     cursor_ = end;
     dirty_.remove(run);
-    return begin(run, Way::copy);
+    return begin(run, Route::copy);
   }
 }
 
 std::optional<Ledger::Id> Ledger::reserve(Range range) {
   if (dirty_.intersects(range) || touched(range, true)) return std::nullopt;
-  return begin(range, Way::copy);
+  return begin(range, Route::copy);
 }
 
 void Ledger::lost() {
@@ -115,10 +115,10 @@ void Ledger::end_flush(Flush flush, bool succeeded) {
 
 uint64_t Ledger::owed_bytes() const {
   uint64_t bytes = dirty_.blocks() * block;
-  // The last block may be a part of one.
+  // The last block of the disk may be shorter.
   if (size_ % block != 0 && dirty_.contains({size_ - 1, 1})) bytes -= block - size_ % block;
   for (const Entry &e : under_way_) {
-    if (e.way == Way::copy) bytes += e.range.length;
+    if (e.route == Route::copy) bytes += e.range.length;
   }
   return bytes;
 }
@@ -126,7 +126,7 @@ uint64_t Ledger::owed_bytes() const {
 DirtyMap Ledger::missing() const {
   DirtyMap all = dirty_;
   for (const Entry &e : under_way_) {
-    if (e.way != Way::direct) all.add(e.range);
+    if (e.route != Route::direct) all.add(e.range);
   }
   return all;
 }

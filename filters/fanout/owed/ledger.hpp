@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What a destination has and what it owes, and the order in which it may be given what: never is a
-// block that lags behind overwritten by older data, nor taken for equal while it is not.
+// What a destination has and what it owes, and which requests may be sent to it, so that newer data is
+// never overwritten by older data, and a block that differs is never taken for equal.
 //
 // The rules, by blocks (DirtyMap::block):
 //  - A client's request is `direct` (sent to the destination as it is) or `deferred` (its blocks become
 //    dirty when it is over, and are copied from the primary later).
-//  - A direct one touches no block that is dirty, being copied, or in a deferred request.
+//  - A direct request touches no block that is dirty, being copied, or in a deferred request.
 //  - A block is copied only while no client's request and no other copy touches it. A request that comes
 //    meanwhile is deferred, and makes the block dirty again.
-//  - A deferred request may become the copy of its blocks at its end, when the same is true of them.
-//  - What was written and not flushed since becomes dirty when the connection is lost: the server may
-//    have lost it.
+//  - A deferred request may become the copy of its blocks at its end, under the same condition.
+//  - A block that was written and not flushed becomes dirty when the connection is lost: the server may have
+//    lost the data.
 #pragma once
 
 #include <cstddef>
@@ -29,51 +29,52 @@ class Ledger {
  public:
   explicit Ledger(uint64_t size) : size_(size) {}  // bytes of the primary
 
-  enum class Way { direct, deferred, copy };
+  enum class Route { direct, deferred, copy };
   struct Entry {
     Range range;
-    Way way;
+    Route route;
   };
   using Id = std::list<Entry>::iterator;  // of a request or a copy that is under way
   using Flush = std::list<DirtyMap>::iterator;
 
   uint64_t size() const { return size_; }
 
-  // Nothing that is dirty, being copied or deferred touches the range: a direct request may begin.
+  // Whether a direct request for the range may begin.
   bool may_go_direct(Range range) const;
-  Id begin(Range range, Way way);
-  // `arrived`: the destination has what the primary has. `durable`: and keeps it without a flush.
+  Id begin(Range range, Route route);
+  // `arrived`: the destination has the same data as the primary. `durable`: no flush is needed.
   void end(Id id, bool arrived, bool durable);
-  // A deferred request of which the data is at hand, and that has changed the primary, becomes a copy
-  // of its whole blocks. False if it has others, or something else is at them: it is to be ended.
+  // A deferred request that has changed the primary, and whose data is in memory, becomes a copy. False, and
+  // the request is still to be ended, if it is not made of whole blocks or another entry touches them.
   bool become_copy(Id id);
 
-  // The next to be copied, at most `most` bytes of it, from where the last one ended; it is begun. If
-  // there is none up to the end of the disk: nothing, and the next one begins at the start again.
+  // Begins the next copy, of at most `most` bytes, after the end of the last one. Nothing if there is none up
+  // to the end of the disk; the next call then starts at offset 0.
   std::optional<Id> next_copy(uint64_t most);
-  // Of a clean range that nothing touches, for a look at it that nothing must disturb. Ends as a copy
-  // that arrived (or did not: then it is dirty).
+  // Begins a copy of a clean range that nothing touches, so that it can be compared undisturbed. Nothing if
+  // the range is not clean. end(): `arrived` if it is equal.
   std::optional<Id> reserve(Range range);
 
-  // The destination differs there.
+  // The destination differs in the range.
   void owe(Range range) { dirty_.add(clip(range)); }
-  // The connection is lost, and with it what was not flushed.
+  // The connection is lost: what was not flushed becomes dirty.
   void lost();
 
   // A flush covers what arrived before it began. If it failed, what it covered is dirty.
   Flush begin_flush();
   void end_flush(Flush flush, bool succeeded);
 
-  // Nothing is dirty, nor will be on account of anything under way.
+  // Nothing is dirty or being copied, and no request is deferred.
   bool settled() const { return dirty_.empty() && copies_ == 0 && deferred_ == 0; }
-  // And all of it is durable.
+  // Settled, and all data is durable.
   bool durable() const { return settled() && flushed() && flushing_.empty(); }
   bool flushed() const { return unflushed_.empty(); }
   bool anything_dirty() const { return !dirty_.empty(); }
 
   uint64_t owed_bytes() const;  // dirty or being copied
   uint64_t dirty_blocks() const { return dirty_.blocks(); }
-  // What is not there yet; and with it all that a server that vanishes now may be missing.
+  // What the destination does not have yet; and that with all that would be missing if its server were lost
+  // now.
   DirtyMap missing() const;
   DirtyMap at_risk() const;
 

@@ -1,76 +1,85 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What a destination owes, in a file that is right at every instant: it may owe more than is missing,
-// never less of what was acknowledged. The form is that of replication::State.
+// The state file of a destination: which ranges it owes. The format is replication::State.
 //
-// A destination that falls behind would have to have each block saved before it is. Instead the file
-// claims whole regions (a 256th of the disk, at least 16 MiB) before the first block of one becomes
-// dirty, and is now and then set back to what is really at risk.
+// The file may owe more than is missing. It owes every range that is dirty, being copied or deferred before the
+// client's request is answered, so it is right if nbdkit is killed. Two things it does not cover:
+//  - Data that was sent directly, acknowledged and not flushed. When the connection is lost it is added
+//    (save_at_risk()), but if nbdkit is killed before that, the file does not owe it.
+//  - What is added after a loss if the file cannot be written: that is an error in the log only.
+//
+// A save for each block would be slow. So the file claims whole regions (a 256th of the disk, at least 16
+// MiB) before the first block of one becomes dirty, and is reset to what is at risk from time to time.
 #pragma once
 
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "common/replication/state_file.hpp"
 #include "common/util/fd.hpp"
+#include "common/util/mutex.hpp"
 #include "filters/fanout/owed/dirty_map.hpp"
 
 namespace fanout {
 
-// The file's name in the directory: letters, digits, "-", "." and "_" as they are, all else as %XX, so
-// that no two names are one. Throws util::Error EINVAL if it is too long for a file.
-std::string state_file_name(const std::string &destination);
+// The name of the file in the directory: letters, digits, "-", "_" and "." (but not in front) stand as they
+// are, other bytes are percent-encoded. So no two destinations have one file. Throws util::Error EINVAL if
+// it is too long.
+std::string owed_file_name(const std::string &destination);
 
 // May be used from any thread. Without a directory it does nothing.
-class StateFile {
+class OwedFile {
  public:
-  // Locks and reads the file, if there is one. If not, everything is owed or nothing, as
-  // `new_owes_all` says. Throws util::Error: the directory cannot be written to, another server has
-  // it, or the file is none of ours.
-  StateFile(const std::string &directory, const std::string &destination,
-            bool new_owes_all = false);
+  // Locks and reads the file. If there is none, everything is owed (`new_owes_all`) or nothing. Throws
+  // util::Error: the directory is not writable, another server holds the lock, or the file is not ours.
+  OwedFile(const std::string &directory, const std::string &destination, bool new_owes_all = false);
 
   bool used() const { return !path_.empty(); }
   const std::string &path() const { return path_; }
-  // There was one, of this export.
-  bool found() const { return written_; }
+  // Whether there is a file; then export_name() is the export that it is of.
+  bool found() const ABSL_LOCKS_EXCLUDED(saving_);
   const std::string &export_name() const { return state_.vm; }
 
-  // The primary is this export of `size` bytes. Returns what was owed; hands it out once. Throws
-  // EINVAL if the file is of another.
-  std::vector<Range> open(uint64_t size, const std::string &export_name);
+  // The primary is this export of `size` bytes. Returns what was owed; only the first call does. Throws
+  // EINVAL if the file is of another primary. Not while other methods run.
+  std::vector<Range> open(uint64_t size, const std::string &export_name)
+      ABSL_LOCKS_EXCLUDED(saving_, mutex_);
 
-  // Before something in the range may differ, and the client is told that it was written. Throws
-  // util::Error if the file cannot be written.
-  void claim(Range range);
-  void claim(const DirtyMap &map);
+  // Called before a range may differ and the client's request is answered. Throws util::Error if the file
+  // cannot be written.
+  void claim(Range range) ABSL_LOCKS_EXCLUDED(saving_, mutex_);
+  void claim(const DirtyMap &map) ABSL_LOCKS_EXCLUDED(saving_, mutex_);
 
-  // Sets the file back to what is at risk now, by regions. `at_risk` is called under the lock: what
-  // is claimed afterwards stays claimed. Does not throw; returns what went wrong, else nothing (then
-  // the file owes more than it must).
+  // Resets the file to the regions of what is at risk now. `at_risk` is called with mutex_ held; what is
+  // claimed after that stays claimed. Returns an error message, or nothing; after an error the file owes
+  // more than necessary.
   using AtRisk = std::function<DirtyMap()>;
-  std::string set_back(const AtRisk &at_risk);
-  // The same, to the block: for the end. Throws util::Error.
-  void set_exactly(const AtRisk &at_risk);
+  std::string reset_to_regions(const AtRisk &at_risk) ABSL_LOCKS_EXCLUDED(saving_, mutex_);
+  // The same, exact to the block: for the end. Throws util::Error.
+  void reset_to_blocks(const AtRisk &at_risk) ABSL_LOCKS_EXCLUDED(saving_, mutex_);
 
  private:
+  enum class Grain { region, block };
   Range region(Range range) const;
-  void claim_regions(const std::function<void(DirtyMap &)> &add);
-  void replace(const AtRisk &at_risk, bool exactly);
-  void write(const DirtyMap &owed);
+  DirtyMap regions_of(const DirtyMap &map) const;
+  void claim_regions(const DirtyMap &regions) ABSL_LOCKS_EXCLUDED(saving_, mutex_);
+  void reset(const AtRisk &at_risk, Grain grain) ABSL_LOCKS_EXCLUDED(saving_, mutex_);
+  void write(const DirtyMap &owed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(saving_);
 
   std::string path_;
-  util::Fd locked_;
-  replication::State state_;
+  util::Fd lock_file_;
   const bool new_owes_all_;
+  // Changed by the constructor and open() only.
+  replication::State state_;
   uint64_t region_ = 0;  // bytes
-  bool written_ = false;
 
-  std::mutex saving_;  // protects the file, so it is held while that is written
-  std::mutex lock_;    // protects claimed_; held for no I/O
-  DirtyMap claimed_;   // what the file, old or new, surely owes
+  // Lock order: saving_, mutex_, what `at_risk` takes.
+  mutable util::Mutex saving_ ABSL_ACQUIRED_BEFORE(mutex_);  // held while the file is written
+  bool written_ ABSL_GUARDED_BY(saving_) = false;
+  util::Mutex mutex_;                         // held for no I/O
+  DirtyMap claimed_ ABSL_GUARDED_BY(mutex_);  // what both the old and the new file owe
 };
 
 }  // namespace fanout

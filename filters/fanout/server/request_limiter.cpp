@@ -1,87 +1,113 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "filters/fanout/server/request_limiter.hpp"
 
-#include <utility>
+#include <algorithm>
 
 namespace fanout {
 
-Limiter::Limiter(size_t units, uint64_t rate) : free_(units), bucket_(rate, Bucket::Clock::now()) {
-  if (bucket_.limited()) thread_ = std::thread([this] { keep_time(); });
+RequestLimiter::RequestLimiter(size_t requests, uint64_t rate)
+    : rate_(static_cast<double>(rate)),
+      free_(requests),
+      level_(bucket_capacity()),
+      refilled_(Clock::now()) {
+  if (rate_ > 0) timer_ = std::thread([this] { run_timer(); });
 }
 
-Limiter::~Limiter() {
-  if (!thread_.joinable()) return;
+RequestLimiter::~RequestLimiter() {
+  if (!timer_.joinable()) return;
   {
-    std::lock_guard guard(lock_);
+    util::MutexLock lock(mutex_);
     ended_ = true;
   }
   changed_.notify_all();
-  thread_.join();
+  timer_.join();
 }
 
-void Limiter::acquire(Start start, uint64_t bytes) {
+void RequestLimiter::acquire(Waiter &waiter, uint64_t bytes) {
+  waiter.bytes_ = bytes;
+  bool accepted = false;
   {
-    std::lock_guard guard(lock_);
-    if (!broken_) waiting_.push_back({std::exchange(start, nullptr), bytes});
+    util::MutexLock lock(mutex_);
+    if (!closed_) {
+      waiting_.push_back(&waiter);
+      accepted = true;
+    }
   }
-  if (start) return start(false);
-  start_what_may();
+  // Another thread may have started the waiter, and it may be gone.
+  if (accepted) {
+    start_allowed();
+  } else {
+    waiter.reject();
+  }
 }
 
-void Limiter::release() {
+void RequestLimiter::release() {
   {
-    std::lock_guard guard(lock_);
+    util::MutexLock lock(mutex_);
     ++free_;
   }
-  start_what_may();
+  start_allowed();
 }
 
-void Limiter::start_what_may() {
+void RequestLimiter::start_allowed() {
   for (;;) {
-    Start start;
+    Waiter *next = nullptr;
     {
-      std::lock_guard guard(lock_);
+      util::MutexLock lock(mutex_);
       if (waiting_.empty() || free_ == 0) return;
-      auto now = Bucket::Clock::now();
-      if (bucket_.ready(now) > now) {
-        changed_.notify_all();
-        return;
+      if (rate_ > 0) {
+        auto now = Clock::now();
+        if (refill(now) > now) {
+          changed_.notify_all();
+          return;
+        }
       }
-      bucket_.take(waiting_.front().bytes);
-      start = std::move(waiting_.front().start);
+      next = waiting_.front();
+      level_ -= static_cast<double>(next->bytes_);
       waiting_.pop_front();
       --free_;
     }
-    start(true);
+    next->start();
   }
 }
 
-void Limiter::break_up() {
-  std::deque<Waiting> left;
+void RequestLimiter::close() {
+  std::deque<Waiter *> rejected;
   {
-    std::lock_guard guard(lock_);
-    broken_ = true;
-    left.swap(waiting_);
+    util::MutexLock lock(mutex_);
+    closed_ = true;
+    rejected.swap(waiting_);
   }
-  for (auto &one : left) one.start(false);
+  for (Waiter *waiter : rejected) waiter->reject();
 }
 
-void Limiter::keep_time() {
-  std::unique_lock guard(lock_);
+// Adds what has accrued since the last call. Returns when the level is positive.
+RequestLimiter::Clock::time_point RequestLimiter::refill(Clock::time_point now) {
+  level_ = std::min(bucket_capacity(),
+                    level_ + rate_ * std::chrono::duration<double>(now - refilled_).count());
+  refilled_ = now;
+  if (level_ > 0) return now;
+  constexpr double margin = 0.001;  // seconds, so that rounding makes no busy loop
+  return now + std::chrono::duration_cast<Clock::duration>(
+                   std::chrono::duration<double>(margin - level_ / rate_));
+}
+
+void RequestLimiter::run_timer() {
+  util::MutexLock lock(mutex_);
   while (!ended_) {
     if (waiting_.empty() || free_ == 0) {
-      changed_.wait(guard);
+      changed_.wait(lock);
       continue;
     }
-    auto now = Bucket::Clock::now();
-    auto ready = bucket_.ready(now);
+    auto now = Clock::now();
+    auto ready = refill(now);
     if (ready > now) {
-      changed_.wait_until(guard, ready);
+      changed_.wait_until(lock, ready);
       continue;
     }
-    guard.unlock();
-    start_what_may();
-    guard.lock();
+    lock.unlock();
+    start_allowed();
+    lock.lock();
   }
 }
 

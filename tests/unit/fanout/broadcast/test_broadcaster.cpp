@@ -12,21 +12,21 @@ namespace {
 
 const std::vector<std::byte> data(8192, std::byte{1});
 
-void no_retries(Settings &settings, size_t) {
+void no_retries(DestinationSettings &settings, size_t) {
   settings.policy.retries = 0;
 }
 
 }  // namespace
 
-TEST_CASE("a write is at every destination before the primary is written, and over after all") {
+TEST_CASE("a write is sent to every destination before the primary is written, and waits for all") {
   Rig rig;
-  Fan &fan = rig.open();
+  Broadcaster &broadcaster = rig.open();
   auto &a = rig.servers[0]->target, &b = rig.servers[1]->target;
   a.at_once = b.at_once = false;
   std::atomic<bool> over = false;
   std::atomic<bool> primary = false;
   std::jthread client([&] {
-    fan.write(data, 0, false, [&] {
+    broadcaster.write(data, 0, false, [&] {
       CHECK(a.held() == 1);
       CHECK(b.held() == 1);
       primary = true;
@@ -45,9 +45,9 @@ TEST_CASE("a write is at every destination before the primary is written, and ov
   a.at_once = b.at_once = true;
 }
 
-TEST_CASE("also when the primary or one destination fails, no other still has the buffer") {
+TEST_CASE("after a failure no destination still uses the buffer") {
   Rig rig(2, 1u << 20, 100, no_retries);
-  Fan &fan = rig.open();
+  Broadcaster &broadcaster = rig.open();
   auto &a = rig.servers[0]->target, &b = rig.servers[1]->target;
   a.at_once = false;
   bool primary_fails = GENERATE(true, false);
@@ -56,7 +56,7 @@ TEST_CASE("also when the primary or one destination fails, no other still has th
   std::atomic<bool> failed = false;
   std::jthread client([&] {
     try {
-      fan.write(data, 0, false, [&] {
+      broadcaster.write(data, 0, false, [&] {
         if (primary_fails) throw std::runtime_error("the primary");
       });
     } catch (const std::exception &e) {
@@ -73,35 +73,35 @@ TEST_CASE("also when the primary or one destination fails, no other still has th
   CHECK(failed);
 }
 
-TEST_CASE("after a failure nothing more is acknowledged, and the primary is left alone") {
+TEST_CASE("after a destination has failed requests fail without touching the primary") {
   Rig rig;
-  Fan &fan = rig.open();
+  Broadcaster &broadcaster = rig.open();
   rig.servers[1]->target.errnum = ENOSPC;
-  CHECK_THROWS_WITH(fan.write(data, 0, false, [] {}),
+  CHECK_THROWS_WITH(broadcaster.write(data, 0, false, [] {}),
                     Catch::StartsWith("b: cannot write 8192 bytes at offset 0: No space left"));
   rig.servers[1]->target.errnum = 0;
   bool touched = false;
   auto primary = [&] { touched = true; };
   try {
-    fan.write(data, 0, false, primary);
+    broadcaster.write(data, 0, false, primary);
     FAIL();
   } catch (const util::Error &e) {
     CHECK(e.errnum() == ENOSPC);
   }
-  CHECK_THROWS_AS(fan.zero(4096, 0, 0, false, primary), util::Error);
-  CHECK_THROWS_AS(fan.flush(primary), util::Error);
+  CHECK_THROWS_AS(broadcaster.zero(4096, 0, 0, false, primary), util::Error);
+  CHECK_THROWS_AS(broadcaster.flush(primary), util::Error);
   CHECK(!touched);
 }
 
-TEST_CASE("a flush reaches all; FUA is a flush afterwards where there is no FUA") {
+TEST_CASE("a flush reaches all; FUA becomes a flush where the server has no FUA") {
   Rig rig;
   rig.servers[1]->target.information.can_fua = false;
-  Fan &fan = rig.open();
+  Broadcaster &broadcaster = rig.open();
   int primary = 0;
-  fan.flush([&] { ++primary; });
+  broadcaster.flush([&] { ++primary; });
   CHECK(primary == 1);
-  fan.write(data, 4096, true, [] {});
-  fan.zero(4096, 0, 0, true, [] {});
+  broadcaster.write(data, 4096, true, [] {});
+  broadcaster.zero(4096, 0, 0, true, [] {});
   CHECK(rig.servers[0]->target.calls() ==
         std::vector<Call>{{'f', 0, 0, 0}, {'w', 4096, 8192, nbd::fua}, {'z', 0, 4096, nbd::fua}});
   CHECK(
@@ -110,28 +110,29 @@ TEST_CASE("a flush reaches all; FUA is a flush afterwards where there is no FUA"
           {'f', 0, 0, 0}, {'w', 4096, 8192, 0}, {'f', 0, 0, 0}, {'z', 0, 4096, 0}, {'f', 0, 0, 0}});
 }
 
-TEST_CASE("what the primary refused is not different afterwards") {
+TEST_CASE("a write that the primary refuses leaves the destinations equal") {
   Rig rig;
-  Fan &fan = rig.open();
-  CHECK_THROWS(fan.write(data, 4096, false, [] { throw std::runtime_error("the primary"); }));
+  Broadcaster &broadcaster = rig.open();
+  CHECK_THROWS(
+      broadcaster.write(data, 4096, false, [] { throw std::runtime_error("the primary"); }));
   rig.drain();
   CHECK(rig.equal(0));
   CHECK(rig.equal(1));
 }
 
-TEST_CASE("requests for the same bytes go one after the other, others do not wait") {
+TEST_CASE("overlapping requests are serialized, others do not wait") {
   Rig rig(1);
-  Fan &fan = rig.open();
+  Broadcaster &broadcaster = rig.open();
   std::atomic<bool> first = false, go = false, second = false;
   std::jthread one([&] {
-    fan.write(data, 4096, false, [&] {
+    broadcaster.write(data, 4096, false, [&] {
       first = true;
       while (!go) std::this_thread::yield();
     });
   });
   while (!first) std::this_thread::yield();
-  std::jthread two([&] { fan.write(data, 8192, false, [&] { second = true; }); });
-  fan.write(data, 20480, false, [] {});
+  std::jthread two([&] { broadcaster.write(data, 8192, false, [&] { second = true; }); });
+  broadcaster.write(data, 20480, false, [] {});
   std::this_thread::sleep_for(std::chrono::milliseconds(20));
   CHECK(!second);
   go = true;
@@ -149,16 +150,16 @@ TEST_CASE("a destination smaller than the primary is refused, a larger one is no
   CHECK_NOTHROW(large.open());
 }
 
-TEST_CASE("a destination's minimum block is kept to") {
+TEST_CASE("requests must be aligned to the destinations' minimum block") {
   Rig rig;
   rig.servers[1]->target.information.minimum_block = 512;
-  Fan &fan = rig.open();
-  CHECK(fan.minimum_block() == 512);
-  CHECK_THROWS_WITH(fan.write(std::span(data).first(100), 0, false, [] { FAIL(); }),
+  Broadcaster &broadcaster = rig.open();
+  CHECK(broadcaster.minimum_block() == 512);
+  CHECK_THROWS_WITH(broadcaster.write(std::span(data).first(100), 0, false, [] { FAIL(); }),
                     Catch::StartsWith("b: ") && Catch::Contains("512"));
-  CHECK_THROWS_AS(fan.zero(512, 100, 0, false, [] { FAIL(); }), util::Error);
+  CHECK_THROWS_AS(broadcaster.zero(512, 100, 0, false, [] { FAIL(); }), util::Error);
   CHECK(rig.servers[0]->target.calls().empty());
-  fan.write(std::span(data).first(1024), 512, false, [] {});
+  broadcaster.write(std::span(data).first(1024), 512, false, [] {});
   CHECK(rig.servers[1]->target.calls().size() == 1);
 
   Rig odd(2, 1000);

@@ -4,34 +4,35 @@
 
 #include "filters/fanout/destination/state.hpp"
 
-using fanout::Machine;
+using fanout::DestinationPolicy;
+using fanout::DestinationState;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-using State = Machine::State;
-using Action = Machine::Action;
+using State = DestinationState::State;
+using Action = DestinationState::Action;
 
 namespace {
 
-// A machine and the time, which passes when the test says so.
+// A state and the time, which passes when the test says so.
 struct Rig {
-  explicit Rig(Machine::Policy policy = {}) : machine(policy) {
-    machine.restart(now);
-    CHECK(machine.next(now) == Action::take_turn);
-    machine.turn(now);
-    CHECK(machine.next(now) == Action::connect);
+  explicit Rig(DestinationPolicy policy = {}) : state(policy) {
+    state.restart(now);
+    CHECK(state.next(now) == Action::take_slot);
+    state.slot_taken(now);
+    CHECK(state.next(now) == Action::connect);
   }
   // Waits for the next thing to be done; returns for how long, in seconds.
   double wait() {
     auto before = now;
-    if (machine.due() > now) now = machine.due();
+    if (state.due() > now) now = state.due();
     return std::chrono::duration<double>(now - before).count();
   }
-  Machine::Time now{seconds(1000)};
-  Machine machine;
+  DestinationState::Time now{seconds(1000)};
+  DestinationState state;
 };
 
-Machine::Policy detach(unsigned retries = 3) {
-  Machine::Policy policy;
+DestinationPolicy detach(unsigned retries = 3) {
+  DestinationPolicy policy;
   policy.detach = true;
   policy.retries = retries;
   policy.retry_max = seconds(60);
@@ -40,90 +41,90 @@ Machine::Policy detach(unsigned retries = 3) {
 
 }  // namespace
 
-TEST_CASE("nothing is done before clients come") {
-  Machine machine({});
-  CHECK(machine.state() == State::waiting);
-  CHECK(machine.finished());
-  CHECK(machine.next(Machine::Time(seconds(1))) == Action::none);
+TEST_CASE("initially it is finished, and nothing is to be done") {
+  DestinationState state({});
+  CHECK(state.state() == State::waiting);
+  CHECK(state.finished());
+  CHECK(state.next(DestinationState::Time(seconds(1))) == Action::none);
 }
 
 TEST_CASE("sync: live at once if nothing is owed, else when it has caught up") {
   Rig rig;
-  rig.machine.connected_now(rig.now, false);
-  CHECK(rig.machine.state() == State::live);
-  CHECK(rig.machine.next(rig.now) == Action::none);
-  rig.machine.owes();
-  CHECK(rig.machine.state() == State::behind);
-  CHECK(rig.machine.next(rig.now) == Action::copy);
-  rig.machine.caught_up();
-  CHECK(rig.machine.state() == State::live);
+  rig.state.connected_now(rig.now, false);
+  CHECK(rig.state.state() == State::live);
+  CHECK(rig.state.next(rig.now) == Action::none);
+  rig.state.fell_behind();
+  CHECK(rig.state.state() == State::behind);
+  CHECK(rig.state.next(rig.now) == Action::copy);
+  rig.state.caught_up();
+  CHECK(rig.state.state() == State::live);
 
   Rig late;
-  late.machine.connected_now(late.now, true);
-  CHECK(late.machine.state() == State::behind);
+  late.state.connected_now(late.now, true);
+  CHECK(late.state.state() == State::behind);
 }
 
-TEST_CASE("async: never live") {
-  Machine::Policy policy;
+TEST_CASE("an async destination is never live") {
+  DestinationPolicy policy;
   policy.async = true;
   Rig rig(policy);
-  rig.machine.connected_now(rig.now, false);
-  CHECK(rig.machine.state() == State::behind);
-  rig.machine.caught_up();
-  CHECK(rig.machine.state() == State::behind);
+  rig.state.connected_now(rig.now, false);
+  CHECK(rig.state.state() == State::behind);
+  rig.state.caught_up();
+  CHECK(rig.state.state() == State::behind);
 }
 
-TEST_CASE("a lost connection is tried again after 1, 2 and 4 seconds, then it has failed") {
+TEST_CASE("a lost connection is retried after 1, 2 and 4 seconds, then the state is failed") {
   Rig rig;
-  rig.machine.connected_now(rig.now, false);
-  rig.machine.lost(rig.now);
+  rig.state.connected_now(rig.now, false);
+  rig.state.connection_lost(rig.now);
   for (double pause : {1, 2, 4}) {
-    CHECK(rig.machine.state() == State::connecting);
-    CHECK(rig.machine.next(rig.now) == Action::none);
-    CHECK(rig.machine.pausing(rig.now));
+    CHECK(rig.state.state() == State::connecting);
+    CHECK(rig.state.next(rig.now) == Action::none);
+    CHECK(rig.state.pausing(rig.now));
     CHECK(rig.wait() == pause);
-    CHECK(rig.machine.next(rig.now) == Action::connect);
-    rig.machine.connect_failed(rig.now);
+    CHECK(rig.state.next(rig.now) == Action::connect);
+    rig.state.connect_failed(rig.now);
   }
-  CHECK(rig.machine.state() == State::failed);
-  CHECK(!rig.machine.has_turn());
-  CHECK(rig.machine.due() == Machine::Time::max());
-  CHECK(rig.machine.next(rig.now + seconds(100'000)) == Action::none);
-  rig.machine.restart(rig.now);
-  CHECK(rig.machine.next(rig.now) == Action::take_turn);
+  CHECK(rig.state.state() == State::failed);
+  CHECK(!rig.state.has_slot());
+  CHECK(rig.state.due() == DestinationState::Time::max());
+  CHECK(rig.state.next(rig.now + seconds(100'000)) == Action::none);
+  rig.state.restart(rig.now);
+  CHECK(rig.state.next(rig.now) == Action::take_slot);
 }
 
-TEST_CASE("without retries the first loss is the last") {
-  Machine::Policy policy;
+TEST_CASE("without retries the first loss is final") {
+  DestinationPolicy policy;
   policy.retries = 0;
   Rig rig(policy);
-  rig.machine.connected_now(rig.now, false);
-  rig.machine.lost(rig.now);
-  CHECK(rig.machine.state() == State::failed);
+  rig.state.connected_now(rig.now, false);
+  rig.state.connection_lost(rig.now);
+  CHECK(rig.state.state() == State::failed);
 }
 
-TEST_CASE("progress begins the retries anew, a connection alone does not") {
+TEST_CASE("progress resets the retries, a connection alone does not") {
   Rig rig;
-  rig.machine.connected_now(rig.now, false);
-  rig.machine.lost(rig.now);
+  rig.state.connected_now(rig.now, false);
+  rig.state.connection_lost(rig.now);
   rig.wait();
-  rig.machine.connected_now(rig.now, true);
-  rig.machine.lost(rig.now);
+  rig.state.connected_now(rig.now, true);
+  rig.state.connection_lost(rig.now);
   CHECK(rig.wait() == 2);
-  rig.machine.connected_now(rig.now, true);
-  rig.machine.progress();
-  rig.machine.lost(rig.now);
+  rig.state.connected_now(rig.now, true);
+  rig.state.progress();
+  rig.state.connection_lost(rig.now);
   CHECK(rig.wait() == 1);
 }
 
 TEST_CASE("no pause is longer than retry-max") {
-  Machine::Policy policy;
+  DestinationPolicy policy;
   policy.retries = 100;
   policy.retry_max = seconds(5);
   Rig rig(policy);
   std::vector<double> pauses;
   for (int i = 0; i < 50; ++i) {
-    rig.machine.connect_failed(rig.now);
+    rig.state.connect_failed(rig.now);
     pauses.push_back(rig.wait());
   }
   CHECK(std::vector<double>(pauses.begin(), pauses.begin() + 5) ==
@@ -131,102 +132,102 @@ TEST_CASE("no pause is longer than retry-max") {
   CHECK(pauses.back() == 5);
 }
 
-TEST_CASE("detached: it gives its turn back, and is tried once every retry-max") {
+TEST_CASE("detached: the slot is given back, one attempt every retry-max") {
   Rig rig(detach(1));
-  rig.machine.connect_failed(rig.now);
+  rig.state.connect_failed(rig.now);
   rig.wait();
-  rig.machine.connect_failed(rig.now);
-  CHECK(rig.machine.state() == State::detached);
-  CHECK(!rig.machine.has_turn());
+  rig.state.connect_failed(rig.now);
+  CHECK(rig.state.state() == State::detached);
+  CHECK(!rig.state.has_slot());
   for (int i = 0; i < 3; ++i) {
-    CHECK(rig.machine.next(rig.now) == Action::none);
+    CHECK(rig.state.next(rig.now) == Action::none);
     CHECK(rig.wait() == 60);
-    CHECK(rig.machine.next(rig.now) == Action::take_turn);
-    rig.machine.turn(rig.now);
-    CHECK(rig.machine.next(rig.now) == Action::connect);
-    rig.machine.connect_failed(rig.now);
-    CHECK(rig.machine.state() == State::detached);
+    CHECK(rig.state.next(rig.now) == Action::take_slot);
+    rig.state.slot_taken(rig.now);
+    CHECK(rig.state.next(rig.now) == Action::connect);
+    rig.state.connect_failed(rig.now);
+    CHECK(rig.state.state() == State::detached);
   }
   rig.wait();
-  rig.machine.turn(rig.now);
-  rig.machine.connected_now(rig.now, true);
-  rig.machine.progress();
-  rig.machine.caught_up();
-  CHECK(rig.machine.state() == State::live);
-  rig.machine.lost(rig.now);
-  CHECK(rig.machine.state() == State::connecting);
+  rig.state.slot_taken(rig.now);
+  rig.state.connected_now(rig.now, true);
+  rig.state.progress();
+  rig.state.caught_up();
+  CHECK(rig.state.state() == State::live);
+  rig.state.connection_lost(rig.now);
+  CHECK(rig.state.state() == State::connecting);
 }
 
-TEST_CASE("when the clients have gone a detached one is tried at once") {
+TEST_CASE("last_try: a detached destination is tried at once") {
   Rig rig(detach(0));
-  rig.machine.connect_failed(rig.now);
-  CHECK(rig.machine.next(rig.now) == Action::none);
-  rig.machine.last_try(rig.now);
-  CHECK(rig.machine.next(rig.now) == Action::take_turn);
+  rig.state.connect_failed(rig.now);
+  CHECK(rig.state.next(rig.now) == Action::none);
+  rig.state.last_try(rig.now);
+  CHECK(rig.state.next(rig.now) == Action::take_slot);
 }
 
-TEST_CASE("what is refused is not tried again") {
+TEST_CASE("refused is not retried") {
   Rig rig(detach());
-  rig.machine.connected_now(rig.now, false);
-  rig.machine.refused(rig.now);
-  CHECK(rig.machine.state() == State::detached);
-  rig.machine.last_try(rig.now);
-  CHECK(rig.machine.next(rig.now + seconds(100'000)) == Action::none);
-  rig.machine.restart(rig.now);
-  CHECK(rig.machine.next(rig.now) == Action::take_turn);
+  rig.state.connected_now(rig.now, false);
+  rig.state.refused(rig.now);
+  CHECK(rig.state.state() == State::detached);
+  rig.state.last_try(rig.now);
+  CHECK(rig.state.next(rig.now + seconds(100'000)) == Action::none);
+  rig.state.restart(rig.now);
+  CHECK(rig.state.next(rig.now) == Action::take_slot);
 
   Rig fails;
-  fails.machine.connected_now(fails.now, false);
-  fails.machine.refused(fails.now);
-  CHECK(fails.machine.state() == State::failed);
+  fails.state.connected_now(fails.now, false);
+  fails.state.refused(fails.now);
+  CHECK(fails.state.state() == State::failed);
 }
 
-TEST_CASE("errors of the server: a pause, then passes, until there were too many in a row") {
+TEST_CASE("request errors: a pause, then passes, until too many fail in a row") {
   Rig rig;
-  rig.machine.connected_now(rig.now, false);
+  rig.state.connected_now(rig.now, false);
   // Requests that were under way at the same time are one error.
-  for (int i = 0; i < 16; ++i) rig.machine.error(rig.now);
-  CHECK(rig.machine.state() == State::behind);
-  CHECK(rig.machine.next(rig.now) == Action::none);
+  for (int i = 0; i < 16; ++i) rig.state.request_failed(rig.now);
+  CHECK(rig.state.state() == State::behind);
+  CHECK(rig.state.next(rig.now) == Action::none);
   CHECK(rig.wait() == 1);
-  rig.machine.pass_ended(rig.now, true);
+  rig.state.pass_ended(rig.now, true);
   CHECK(rig.wait() == 2);
-  rig.machine.pass_ended(rig.now, false);
-  rig.machine.pass_ended(rig.now, true);
+  rig.state.pass_ended(rig.now, false);
+  rig.state.pass_ended(rig.now, true);
   CHECK(rig.wait() == 1);
-  rig.machine.pass_ended(rig.now, true);
+  rig.state.pass_ended(rig.now, true);
   rig.wait();
-  rig.machine.pass_ended(rig.now, true);
+  rig.state.pass_ended(rig.now, true);
   CHECK(rig.wait() == 4);
   // What succeeds meanwhile does not hide that some of it fails.
-  rig.machine.progress();
-  rig.machine.pass_ended(rig.now, true);
-  CHECK(rig.machine.state() == State::failed);
+  rig.state.progress();
+  rig.state.pass_ended(rig.now, true);
+  CHECK(rig.state.state() == State::failed);
 }
 
-TEST_CASE("what comes too late changes nothing") {
+TEST_CASE("events after it was given up change nothing") {
   Rig rig(detach(0));
-  rig.machine.connect_failed(rig.now);
+  rig.state.connect_failed(rig.now);
   for (int i = 0; i < 2; ++i) {
-    rig.machine.lost(rig.now);
-    rig.machine.error(rig.now);
-    rig.machine.owes();
-    rig.machine.refused(rig.now);
-    rig.machine.pass_ended(rig.now, true);
-    rig.machine.caught_up();
-    CHECK(rig.machine.state() == State::detached);
-    CHECK(rig.machine.due() == rig.now + seconds(60));
+    rig.state.connection_lost(rig.now);
+    rig.state.request_failed(rig.now);
+    rig.state.fell_behind();
+    rig.state.refused(rig.now);
+    rig.state.pass_ended(rig.now, true);
+    rig.state.caught_up();
+    CHECK(rig.state.state() == State::detached);
+    CHECK(rig.state.due() == rig.now + seconds(60));
   }
 }
 
-TEST_CASE("through with everything: the turn is given back, until clients come again") {
+TEST_CASE("finish: the slot is given back, until restart") {
   Rig rig;
-  rig.machine.connected_now(rig.now, false);
-  rig.machine.finish();
-  CHECK(rig.machine.finished());
-  CHECK(!rig.machine.has_turn());
-  CHECK(rig.machine.next(rig.now) == Action::none);
-  rig.machine.restart(rig.now);
-  CHECK(!rig.machine.finished());
-  CHECK(rig.machine.next(rig.now) == Action::take_turn);
+  rig.state.connected_now(rig.now, false);
+  rig.state.finish();
+  CHECK(rig.state.finished());
+  CHECK(!rig.state.has_slot());
+  CHECK(rig.state.next(rig.now) == Action::none);
+  rig.state.restart(rig.now);
+  CHECK(!rig.state.finished());
+  CHECK(rig.state.next(rig.now) == Action::take_slot);
 }

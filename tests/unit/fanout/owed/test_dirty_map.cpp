@@ -9,7 +9,7 @@
 using fanout::DirtyMap;
 using fanout::Range;
 
-TEST_CASE("a block is in the map if a byte of it is") {
+TEST_CASE("a block is in the map if any byte of it was added") {
   DirtyMap map;
   CHECK(map.empty());
   map.add({B - 1, 2});
@@ -26,7 +26,7 @@ TEST_CASE("a block is in the map if a byte of it is") {
   CHECK(map.empty());
 }
 
-TEST_CASE("the next run, cut to what is asked for") {
+TEST_CASE("next() returns a run of at most the given size") {
   DirtyMap map;
   map.add({2 * B, 5 * B});
   map.add({9 * B, B});
@@ -54,7 +54,7 @@ TEST_CASE("the largest disk: the last block of 256 TiB") {
   CHECK(map.empty());
 }
 
-TEST_CASE("what was moved from or copied is a map of its own") {
+TEST_CASE("copies and moved-from maps are independent") {
   DirtyMap a;
   a.add({0, B});
   DirtyMap b = a;
@@ -71,7 +71,7 @@ TEST_CASE("what was moved from or copied is a map of its own") {
   CHECK(runs(d) == std::vector<Range>{{B, B}});
 }
 
-TEST_CASE("as a list of flags would have it", "[single]") {
+TEST_CASE("random operations agree with a vector of flags", "[single]") {
   constexpr size_t blocks = 300;
   std::mt19937 random(7);
   std::vector<bool> model(blocks);

@@ -9,13 +9,13 @@
 using fanout::DirtyMap;
 using fanout::Ledger;
 using fanout::Range;
-using Way = Ledger::Way;
+using Route = Ledger::Route;
 
 TEST_CASE("a direct request that arrives leaves nothing owed, one that does not its blocks") {
   Ledger ledger(100 * B);
   CHECK(ledger.durable());
-  auto a = ledger.begin({B, 10}, Way::direct);
-  auto b = ledger.begin({5 * B, B + 1}, Way::direct);
+  auto a = ledger.begin({B, 10}, Route::direct);
+  auto b = ledger.begin({5 * B, B + 1}, Route::direct);
   ledger.end(a, true, false);
   CHECK(ledger.settled());
   CHECK(!ledger.durable());
@@ -28,7 +28,7 @@ TEST_CASE("a direct request that arrives leaves nothing owed, one that does not 
 
 TEST_CASE("a deferred request's blocks are dirty when it is over, also if it failed") {
   Ledger ledger(100 * B);
-  auto a = ledger.begin({3 * B, B}, Way::deferred);
+  auto a = ledger.begin({3 * B, B}, Route::deferred);
   CHECK(!ledger.anything_dirty());
   CHECK(!ledger.settled());
   CHECK(!ledger.next_copy(B));
@@ -37,7 +37,7 @@ TEST_CASE("a deferred request's blocks are dirty when it is over, also if it fai
   CHECK(ledger.anything_dirty());
 }
 
-TEST_CASE("nothing goes direct to what is dirty, being copied or deferred") {
+TEST_CASE("no request is direct where a block is dirty, being copied or deferred") {
   Ledger ledger(100 * B);
   ledger.owe({B, B});
   CHECK(!ledger.may_go_direct({B + 5, 1}));
@@ -46,7 +46,7 @@ TEST_CASE("nothing goes direct to what is dirty, being copied or deferred") {
   CHECK(!ledger.may_go_direct({B + 5, 1}));
   ledger.end(copy, true, false);
   CHECK(ledger.may_go_direct({B + 5, 1}));
-  auto deferred = ledger.begin({B + 100, 1}, Way::deferred);
+  auto deferred = ledger.begin({B + 100, 1}, Route::deferred);
   CHECK(!ledger.may_go_direct({B + 5, 1}));
   ledger.end(deferred, true, false);
   CHECK(!ledger.may_go_direct({B + 5, 1}));
@@ -56,7 +56,7 @@ TEST_CASE("a block that is written while it is copied is copied again, after the
   Ledger ledger(100 * B);
   ledger.owe({0, 4 * B});
   auto copy = *ledger.next_copy(4 * B);
-  auto write = ledger.begin({2 * B, 1}, Way::deferred);
+  auto write = ledger.begin({2 * B, 1}, Route::deferred);
   ledger.end(copy, true, false);
   CHECK(!ledger.settled());
   CHECK(!ledger.next_copy(B));  // not while the write is under way
@@ -67,10 +67,10 @@ TEST_CASE("a block that is written while it is copied is copied again, after the
   CHECK(ledger.settled());
 }
 
-TEST_CASE("a deferred request of whole blocks may become their copy, if nothing else is at them") {
+TEST_CASE("become_copy: a deferred request of whole blocks that nothing else touches") {
   Ledger ledger(10 * B + 7);
   ledger.owe({B, 2 * B});
-  auto copy = ledger.begin({B, B}, Way::deferred);
+  auto copy = ledger.begin({B, B}, Route::deferred);
   REQUIRE(ledger.become_copy(copy));
   CHECK(ledger.owed_bytes() == 2 * B);  // the one that is copied, and the one that still is dirty
   CHECK(!ledger.may_go_direct({B, 1}));
@@ -78,40 +78,40 @@ TEST_CASE("a deferred request of whole blocks may become their copy, if nothing 
   CHECK(runs(ledger.missing()) == std::vector<Range>{{B, 2 * B}});
 
   // What is written meanwhile is copied once more.
-  auto again = ledger.begin({B, B}, Way::deferred);
+  auto again = ledger.begin({B, B}, Route::deferred);
   CHECK(!ledger.become_copy(again));
   ledger.end(again, true, false);
   ledger.end(copy, true, false);
   CHECK(runs(ledger.missing()) == std::vector<Range>{{B, 2 * B}});
 
-  auto beside = ledger.begin({5 * B, 1}, Way::direct);
+  auto beside = ledger.begin({5 * B, 1}, Route::direct);
   for (Range part : {Range{4 * B, B + 1}, Range{4 * B + 1, B - 1}, Range{4 * B, 2 * B}}) {
-    auto id = ledger.begin(part, Way::deferred);
+    auto id = ledger.begin(part, Route::deferred);
     CHECK(!ledger.become_copy(id));  // a part of a block, or beside another
     ledger.end(id, true, false);
   }
   ledger.end(beside, true, false);
-  auto last = ledger.begin({9 * B, B + 7}, Way::deferred);
+  auto last = ledger.begin({9 * B, B + 7}, Route::deferred);
   CHECK(ledger.become_copy(last));  // the end of the disk
   ledger.end(last, false, false);
   CHECK(!ledger.may_go_direct({10 * B, 7}));
 }
 
-TEST_CASE("the same if the copy takes longer than the write") {
+TEST_CASE("a block that was written while it is copied is not copied twice at a time") {
   Ledger ledger(100 * B);
   ledger.owe({0, B});
   auto copy = *ledger.next_copy(B);
-  auto write = ledger.begin({0, 1}, Way::deferred);
+  auto write = ledger.begin({0, 1}, Route::deferred);
   ledger.end(write, true, false);
   CHECK(!ledger.next_copy(B));  // the older data could come last
   ledger.end(copy, true, false);
   CHECK(ledger.next_copy(B).has_value());
 }
 
-TEST_CASE("copies go round what somebody is at, and come back to it") {
+TEST_CASE("copies skip busy blocks, and come back to them") {
   Ledger ledger(100 * B);
   ledger.owe({0, 10 * B});
-  auto busy = ledger.begin({3 * B, 2 * B}, Way::deferred);
+  auto busy = ledger.begin({3 * B, 2 * B}, Route::deferred);
   auto first = *ledger.next_copy(100 * B);
   CHECK(first->range == Range{0, 3 * B});
   auto second = *ledger.next_copy(100 * B);
@@ -122,7 +122,7 @@ TEST_CASE("copies go round what somebody is at, and come back to it") {
   CHECK(third->range == Range{3 * B, 2 * B});
 }
 
-TEST_CASE("in order, in pieces; what failed is left for the next pass") {
+TEST_CASE("copies are in order; a failed one is left for the next pass") {
   Ledger ledger(10 * B + 5);
   ledger.owe({0, 10 * B + 5});
   CHECK(ledger.owed_bytes() == 10 * B + 5);
@@ -137,10 +137,10 @@ TEST_CASE("in order, in pieces; what failed is left for the next pass") {
   CHECK(ledger.next_copy(4 * B).value()->range == Range{0, 4 * B});
 }
 
-TEST_CASE("what was not flushed is owed again when the connection is lost") {
+TEST_CASE("lost(): what was not flushed is dirty again") {
   Ledger ledger(100 * B);
   auto arrives = [&](uint64_t block, bool durable) {
-    ledger.end(ledger.begin({block * B, 1}, Way::direct), true, durable);
+    ledger.end(ledger.begin({block * B, 1}, Route::direct), true, durable);
   };
   arrives(1, false);
   auto done = ledger.begin_flush();
@@ -156,19 +156,19 @@ TEST_CASE("what was not flushed is owed again when the connection is lost") {
   CHECK(ledger.owed_bytes() == 2 * B);
 }
 
-TEST_CASE("a flush that failed: what it covered is owed, what came later is not") {
+TEST_CASE("a failed flush: what it covered is dirty, what came later is not") {
   Ledger ledger(100 * B);
-  ledger.end(ledger.begin({B, 1}, Way::direct), true, false);
+  ledger.end(ledger.begin({B, 1}, Route::direct), true, false);
   auto flush = ledger.begin_flush();
-  ledger.end(ledger.begin({5 * B, 1}, Way::direct), true, false);
+  ledger.end(ledger.begin({5 * B, 1}, Route::direct), true, false);
   ledger.end_flush(flush, false);
   CHECK(runs(ledger.missing()) == std::vector<Range>{{B, B}});
 }
 
-TEST_CASE("a clean block can be reserved; what differs is owed") {
+TEST_CASE("reserve: only clean blocks; one that differs is owed") {
   Ledger ledger(100 * B);
   ledger.owe({0, B});
-  auto direct = ledger.begin({B, 1}, Way::direct);
+  auto direct = ledger.begin({B, 1}, Route::direct);
   CHECK(!ledger.reserve({0, B}));
   CHECK(!ledger.reserve({B, B}));
   ledger.end(direct, true, true);
@@ -181,7 +181,7 @@ TEST_CASE("a clean block can be reserved; what differs is owed") {
 
 // Requests and copies that begin and end at random, over a primary and a destination of which each
 // block holds the number of its last write.
-TEST_CASE("whatever the order, the destination ends up as the primary", "[single]") {
+TEST_CASE("random order of requests and copies: the destination ends up equal", "[single]") {
   constexpr uint64_t blocks = 12;
   for (unsigned seed = 0; seed < 300; ++seed) {
     std::mt19937 random(seed);
@@ -205,13 +205,16 @@ TEST_CASE("whatever the order, the destination ends up as the primary", "[single
                  end = first + 1 + random() % std::min<uint64_t>(3, blocks - first);
         bool clash = false;  // overlapping requests of clients are kept apart elsewhere
         for (const Action &a : under_way) {
-          if (a.id->way != Way::copy && a.first < end && first < a.end) clash = true;
+          if (a.id->route != Route::copy && a.first < end && first < a.end) clash = true;
         }
         if (clash) continue;
         Range range{first * B, (end - first) * B};
         bool direct = random() % 2 == 0 && ledger.may_go_direct(range);
-        under_way.push_back(
-            {ledger.begin(range, direct ? Way::direct : Way::deferred), first, end, ++number, {}});
+        under_way.push_back({ledger.begin(range, direct ? Route::direct : Route::deferred),
+                             first,
+                             end,
+                             ++number,
+                             {}});
         for (uint64_t b = first; b < end; ++b) primary[b] = number;
         continue;
       }
@@ -229,11 +232,11 @@ TEST_CASE("whatever the order, the destination ends up as the primary", "[single
       Action a = under_way[n];
       under_way.erase(under_way.begin() + static_cast<ptrdiff_t>(n));
       bool arrived = random() % 4 != 0;
-      if (a.id->way != Way::deferred) {
+      if (a.id->route != Route::deferred) {
         // What did not arrive may have done so in part.
         for (uint64_t b = a.first; b < a.end; ++b) {
           if (arrived || random() % 2 == 0) {
-            destination[b] = a.id->way == Way::copy ? a.read[b - a.first] : a.value;
+            destination[b] = a.id->route == Route::copy ? a.read[b - a.first] : a.value;
           }
         }
       }

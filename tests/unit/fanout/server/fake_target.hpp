@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A server in memory, that answers when and what the test says.
+// A server in memory. The test decides when and how it answers.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
-#include <functional>
-#include <mutex>
-#include <string>
-#include <thread>
+#include <deque>
 #include <vector>
 
+#include "common/util/mutex.hpp"
+#include "filters/fanout/server/request.hpp"
 #include "filters/fanout/server/target.hpp"
 
 struct Call {
@@ -21,6 +21,11 @@ struct Call {
   bool operator==(const Call &) const = default;
 };
 
+// What nbd::Connection does with a command that has been answered. The filter submits no other commands.
+inline void complete(nbd::Command &command, int errnum) {
+  static_cast<fanout::DestinationRequest &>(command).completed(errnum);
+}
+
 class FakeTarget : public fanout::Target {
  public:
   explicit FakeTarget(uint64_t size) : content(size, std::byte{0xff}) {
@@ -30,49 +35,42 @@ class FakeTarget : public fanout::Target {
 
   const nbd::Info &info() const override { return information; }
   bool dead() const override { return is_dead; }
-  void pwrite(std::span<const std::byte> buffer, uint64_t offset, uint32_t flags,
-              fanout::Completion done) override {
-    answer({'w', offset, buffer.size(), flags}, std::move(done), [this, buffer, offset] {
-      std::memcpy(content.data() + offset, buffer.data(), buffer.size());
-    });
-  }
-  void pread(std::span<std::byte> buffer, uint64_t offset, fanout::Completion done) override {
-    answer({'r', offset, buffer.size(), 0}, std::move(done), [this, buffer, offset] {
-      std::memcpy(buffer.data(), content.data() + offset, buffer.size());
-    });
-  }
-  void zero(uint64_t count, uint64_t offset, uint32_t flags, fanout::Completion done) override {
-    answer({'z', offset, count, flags}, std::move(done),
-           [this, count, offset] { std::memset(content.data() + offset, 0, count); });
-  }
-  void flush(fanout::Completion done) override {
-    answer({'f', 0, 0, 0}, std::move(done), [] {});
+  void submit(nbd::Command &command) override {
+    {
+      util::MutexLock lock(mutex_);
+      calls_.push_back({kind(command), command.offset, command.count, command.flags});
+      if (!at_once) {
+        held_.push_back(&command);
+        most_held_ = std::max(most_held_, held_.size());
+        return;
+      }
+    }
+    answer(command, errnum);
   }
 
   // Answers one by one what it has been sent so far; returns how many there were.
-  size_t answer_all(int errnum = 0) {
-    size_t n = 0;
-    for (;; ++n) {
-      std::function<void(int)> next;
+  size_t answer_all(int with_errnum = 0) {
+    for (size_t n = 0;; ++n) {
+      nbd::Command *next = nullptr;
       {
-        std::lock_guard guard(lock_);
+        util::MutexLock lock(mutex_);
         if (held_.empty()) return n;
-        next = std::move(held_.front());
-        held_.erase(held_.begin());
+        next = held_.front();
+        held_.pop_front();
       }
-      next(errnum);
+      answer(*next, with_errnum);
     }
   }
   size_t held() {
-    std::lock_guard guard(lock_);
+    util::MutexLock lock(mutex_);
     return held_.size();
   }
   std::vector<Call> calls() {
-    std::lock_guard guard(lock_);
+    util::MutexLock lock(mutex_);
     return calls_;
   }
   size_t most_held() {
-    std::lock_guard guard(lock_);
+    util::MutexLock lock(mutex_);
     return most_held_;
   }
 
@@ -83,25 +81,31 @@ class FakeTarget : public fanout::Target {
   std::vector<std::byte> content;
 
  private:
-  void answer(const Call &call, fanout::Completion done, std::function<void()> act) {
-    auto finish = [done = std::move(done), act = std::move(act)](int e) {
-      if (e == 0) act();
-      done(e);
-    };
-    {
-      std::lock_guard guard(lock_);
-      calls_.push_back(call);
-      if (!at_once) {
-        held_.push_back(std::move(finish));
-        most_held_ = std::max(most_held_, held_.size());
-        return;
-      }
+  static char kind(const nbd::Command &command) {
+    switch (command.operation) {
+      case nbd::Operation::write:
+        return 'w';
+      case nbd::Operation::zero:
+        return 'z';
+      case nbd::Operation::read:
+        return 'r';
+      default:
+        return 'f';
     }
-    finish(errnum);
+  }
+  void answer(nbd::Command &command, int e) {
+    if (e == 0) carry_out(command);
+    complete(command, e);
+  }
+  void carry_out(const nbd::Command &command) {
+    std::byte *here = content.data() + command.offset;
+    if (command.operation == nbd::Operation::write) std::memcpy(here, command.data, command.count);
+    if (command.operation == nbd::Operation::zero) std::memset(here, 0, command.count);
+    if (command.operation == nbd::Operation::read) std::memcpy(command.into, here, command.count);
   }
 
-  std::mutex lock_;  // protects what follows
-  std::vector<Call> calls_;
-  std::vector<std::function<void(int)>> held_;
-  size_t most_held_ = 0;
+  util::Mutex mutex_;
+  std::vector<Call> calls_ ABSL_GUARDED_BY(mutex_);
+  std::deque<nbd::Command *> held_ ABSL_GUARDED_BY(mutex_);
+  size_t most_held_ ABSL_GUARDED_BY(mutex_) = 0;
 };

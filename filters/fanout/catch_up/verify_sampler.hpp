@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Which blocks are read back.
+// Which blocks fanout-verify reads back: a random share.
 #pragma once
 
 #include <algorithm>
@@ -12,14 +12,15 @@
 
 namespace fanout {
 
-class Sampler {
+class VerifySampler {
  public:
-  Sampler(double share, uint64_t size, uint64_t seed) : size_(size), choice_(share, seed) {}
+  // `size`: bytes of the disk.
+  VerifySampler(double share, uint64_t size, uint64_t seed) : size_(size), choice_(share, seed) {}
 
-  // The next one, in ascending order; nothing at the end.
+  // The next block, in ascending order; nothing at the end.
   std::optional<Range> next() {
-    uint64_t chosen = choice_.next(at_);
-    at_ = chosen + 1;
+    uint64_t chosen = choice_.next(next_block_);
+    next_block_ = chosen + 1;
     if (chosen >= (size_ + DirtyMap::block - 1) / DirtyMap::block) return std::nullopt;
     uint64_t offset = chosen * DirtyMap::block;
     return Range{offset, std::min(DirtyMap::block, size_ - offset)};
@@ -27,7 +28,7 @@ class Sampler {
 
  private:
   const uint64_t size_;
-  uint64_t at_ = 0;  // the first block that has not been considered
+  uint64_t next_block_ = 0;
   util::Choice choice_;
 };
 
