@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// fanout-active: how many destinations are served at once. Of those that wait for a slot, the one that the
-// command line lists first gets the next one.
+// fanout-active: how many destinations are served at once. Of those that wait for a slot, the one
+// that the command line lists first gets the next one.
 #pragma once
 
 #include <cstddef>
@@ -16,12 +16,13 @@ namespace fanout {
 // May be used from any thread. A destination is named by its place in the command line's order.
 class ActiveSlots {
  public:
-  // `changed` is called when a slot may have become available, from the thread that made it so, without
-  // the lock.
+  // `changed` is called when a slot may have become available, from the thread that made it so,
+  // without the lock.
   ActiveSlots(size_t number, std::function<void()> changed)
       : free_(number), changed_(std::move(changed)) {}
 
-  // Whether the destination has got a slot. If not, it waits for one, and asks again after `changed`.
+  // Whether the destination has got a slot. If not, it waits for one, and asks again after
+  // `changed`.
   bool take(size_t destination) {
     util::MutexLock lock(mutex_);
     waiting_.insert(destination);

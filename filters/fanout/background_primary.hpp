@@ -13,8 +13,8 @@
 
 namespace fanout {
 
-// A background connection to the layer below. It has no export name, and nbdkit does not hold it to the
-// thread model; the reads do.
+// A background connection to the layer below. It has no export name, and nbdkit does not hold it to
+// the thread model; the reads do.
 class BackgroundPrimary {
  public:
   // `all`: held for each request of all connections, where the thread model requires that.

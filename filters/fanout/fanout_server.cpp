@@ -113,7 +113,8 @@ void FanoutServer::leave(PrimaryReaders::Id id) {
   statistics_.file().write_anyway();
 }
 
-// The end of a client's connection waits for leave(), so draining goes to the background where it can.
+// The end of a client's connection waits for leave(), so draining goes to the background where it
+// can.
 bool FanoutServer::drain_in_background() {
   if (!drainer_.joinable() || !export_.name().empty()) return false;
   if (!background_) {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What the clients of one nbdkit share: the destinations. They are open from the first client until the last
-// has gone and what is owed has been drained.
+// What the clients of one nbdkit share: the destinations. They are open from the first client until
+// the last has gone and what is owed has been drained.
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -27,24 +28,24 @@ namespace fanout {
 // May be used from any thread.
 class FanoutServer {
  public:
-  // Reads the state files, probes the destinations, and writes the statistics for the first time. Leaves no
-  // thread behind. Throws util::Error.
+  // Reads the state files, probes the destinations, and writes the statistics for the first time.
+  // Leaves no thread behind. Throws util::Error.
   FanoutServer(const Settings &settings, util::Log log);
   ~FanoutServer();
 
-  // How the primary is read when there is no client. May return nothing or throw: then the last client waits
-  // until everything is drained.
+  // How the primary is read when there is no client. May return nothing or throw: then the last
+  // client waits until everything is drained.
   using OpenBackgroundReader = std::function<PrimaryReaders::Read()>;
   // After the fork: starts the thread that drains.
   void start(OpenBackgroundReader open_background_reader);
 
-  // A client of the export has come; `read` must work until leave() returns. The first client opens the
-  // destinations: throws if one cannot be opened or does not fit. A client of an export that the destinations
-  // do not hold gets nothing, and cannot write.
+  // A client of the export has come; `read` must work until leave() returns. The first client opens
+  // the destinations: throws if one cannot be opened or does not fit. A client of an export that
+  // the destinations do not hold gets nothing, and cannot write.
   std::optional<PrimaryReaders::Id> join(uint64_t primary_size, const std::string &export_name,
                                          PrimaryReaders::Read read) ABSL_LOCKS_EXCLUDED(mutex_);
-  // After the last client what is owed is drained, in the background if the primary can be read without a
-  // client; until nothing is owed, another client comes, or drain_timeout has passed.
+  // After the last client what is owed is drained, in the background if the primary can be read
+  // without a client; until nothing is owed, another client comes, or drain_timeout has passed.
   void leave(PrimaryReaders::Id id) ABSL_LOCKS_EXCLUDED(mutex_);
   // Waits until that is over. No client may come any more.
   void finish() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -76,8 +77,8 @@ class FanoutServer {
   std::optional<Broadcaster> broadcaster_;
   OpenBackgroundReader open_background_reader_;
 
-  // Held while the destinations are opened and closed, because a client that comes meanwhile needs them
-  // open. Lock order: this one, then those of the destinations (destination/data.hpp).
+  // Held while the destinations are opened and closed, because a client that comes meanwhile needs
+  // them open. Lock order: this one, then those of the destinations (destination/data.hpp).
   util::Mutex mutex_;
   util::Condition changed_;
   HeldExport export_ ABSL_GUARDED_BY(mutex_);

@@ -67,8 +67,8 @@ class Connection {
   }
   nbdkit::Zero can_zero(nbdkit::Next) { return nbdkit::Zero::native; }
   bool can_fast_zero(nbdkit::Next) { return false; }
-  // A trim leaves undefined what is read afterwards, so the copies could differ. It is carried out as a
-  // zero that may deallocate; where that is slow, trim is not offered.
+  // A trim leaves undefined what is read afterwards, so the copies could differ. It is carried out
+  // as a zero that may deallocate; where that is slow, trim is not offered.
   bool can_trim(nbdkit::Next) {
     return primary_->can_zero == nbdkit::Zero::native && broadcaster().can_zero();
   }

@@ -17,8 +17,8 @@ class HeldExport {
   // A state file says so.
   void restore(const std::string &name) { written_ = name; }
 
-  // A client has come. The first one's export is held until the destinations are closed, or for good once
-  // it is written.
+  // A client has come. The first one's export is held until the destinations are closed, or for
+  // good once it is written.
   void client_came(const std::string &name, bool first) {
     if (first && !written_) opened_ = name;
   }

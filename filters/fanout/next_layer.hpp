@@ -16,9 +16,9 @@
 
 namespace fanout {
 
-// Asks the layer below once what it can do. `serial` is held for each request; nothing if the layer takes
-// several at a time. Destinations that catch up read from their own threads, for which nbdkit does not
-// keep to the thread model.
+// Asks the layer below once what it can do. `serial` is held for each request; nothing if the layer
+// takes several at a time. Destinations that catch up read from their own threads, for which nbdkit
+// does not keep to the thread model.
 class NextLayer {
  public:
   NextLayer(nbdkit::Next next, util::Mutex *serial)

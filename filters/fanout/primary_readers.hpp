@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// How destinations that catch up read the primary: through the connection of a client, as long as there is
-// one.
+// How destinations that catch up read the primary: through the connection of a client, as long as
+// there is one.
 //
-// A client's connection has the export name, and keeps to the thread model of the plugin. A background
-// connection has no export name, so it cannot read every primary; it is added only while the destinations
-// are drained after the last client (FanoutServer).
+// A client's connection has the export name, and keeps to the thread model of the plugin. A
+// background connection has no export name, so it cannot read every primary; it is added only while
+// the destinations are drained after the last client (FanoutServer).
 #pragma once
 
 #include <cstddef>

@@ -40,8 +40,8 @@ struct Settings {
   std::chrono::milliseconds drain_timeout{86'400'000};
 };
 
-// The destinations in the order of the command line. A parameter after a fanout-dest applies to that
-// destination, one before the first fanout-dest is the default of all.
+// The destinations in the order of the command line. A parameter after a fanout-dest applies to
+// that destination, one before the first fanout-dest is the default of all.
 class SettingsList {
  public:
   void add(const std::string &uri);
@@ -50,8 +50,8 @@ class SettingsList {
   // What the other parameters apply to at this point of the command line.
   DestinationSettings &current() { return list_.empty() ? defaults_ : list_.back(); }
 
-  // Gives a name to those that have none. Throws EINVAL if there is no destination, or if two have the same
-  // name.
+  // Gives a name to those that have none. Throws EINVAL if there is no destination, or if two have
+  // the same name.
   void complete();
 
   const std::vector<DestinationSettings> &list() const { return list_; }

@@ -7,8 +7,8 @@
 
 #include "common/stats/stats_file.hpp"
 #include "common/util/log.hpp"
-#include "filters/fanout/broadcast/broadcaster.hpp"
 #include "filters/fanout/counters.hpp"
+#include "filters/fanout/destination/destination.hpp"
 
 namespace fanout {
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Sends each request that changes the primary to every destination that can take it, at the same time as to
-// the primary. The request is over when all of these have answered. The other destinations owe it.
+// Sends each request that changes the primary to every destination that can take it, at the same
+// time as to the primary. The request is over when all of these have answered. The other
+// destinations owe it.
 #pragma once
 
 #include <cstddef>
@@ -16,10 +17,8 @@
 
 namespace fanout {
 
-using DestinationList = std::vector<std::unique_ptr<Destination>>;
-
-// May be used from any thread. The requests block until no destination uses their buffer any more. They
-// throw what `primary` throws, and util::Error if a destination has failed, now or before.
+// May be used from any thread. The requests block until no destination uses their buffer any more.
+// They throw what `primary` throws, and util::Error if a destination has failed, now or before.
 class Broadcaster {
  public:
   using Primary =

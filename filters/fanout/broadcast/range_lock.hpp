@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Requests that overlap are carried out one after the other. Otherwise the primary could carry them out in
-// one order and a destination in the other, and the copies would differ for good.
+// Requests that overlap are carried out one after the other. Otherwise the primary could carry them
+// out in one order and a destination in the other, and the copies would differ for good.
 #pragma once
 
 #include <algorithm>

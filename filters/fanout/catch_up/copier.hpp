@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Copies what a destination owes from the primary: in order, in large requests, zeroes as zeroes. Data that
-// clients have just written and that is still in memory is copied first, from there.
+// Copies what a destination owes from the primary: in order, in large requests, zeroes as zeroes.
+// Data that clients have just written and that is still in memory is copied first, from there.
 #pragma once
 
 #include <array>
@@ -38,14 +38,14 @@ class CopyQueue {
   ~CopyQueue() = default;
 };
 
-// Used by one thread. Holds at most 4 MiB of the primary in memory: one batch is read while the other is
-// being sent.
+// Used by one thread. Holds at most 4 MiB of the primary in memory: one batch is read while the
+// other is being sent.
 class Copier {
  public:
   static constexpr uint64_t largest = 1u << 20;  // bytes of a copy
 
-  // Copies what next() returns until it returns nothing, something fails, or stop() is true. Every copy is
-  // finished when this returns. True: the pass is over.
+  // Copies what next() returns until it returns nothing, something fails, or stop() is true. Every
+  // copy is finished when this returns. True: the pass is over.
   bool run(CopyQueue &queue, DestinationConnection &connection);
 
  private:

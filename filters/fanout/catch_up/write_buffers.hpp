@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Data that clients have just written, kept in memory for an async destination: sent from here it need not be
-// read from the primary.
+// Data that clients have just written, kept in memory for an async destination: sent from here it
+// need not be read from the primary.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,8 @@
 
 namespace fanout {
 
-// Not synchronised: the destination's lock protects it. Each buffer that was taken is recycled in the end.
+// Not synchronised: the destination's lock protects it. Each buffer that was taken is recycled in
+// the end.
 class WriteBuffers {
  public:
   using Buffer = std::vector<std::byte>;
@@ -23,8 +24,8 @@ class WriteBuffers {
     Buffer data;
   };
 
-  // Whether a request of this size is kept. Small requests are not: copied together they make larger
-  // requests.
+  // Whether a request of this size is kept. Small requests are not: copied together they make
+  // larger requests.
   bool accepts(size_t bytes) const { return bytes >= least && held_ + bytes <= most; }
   Buffer take(size_t bytes) {
     Buffer buffer;

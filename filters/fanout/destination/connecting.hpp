@@ -7,15 +7,16 @@
 
 namespace fanout {
 
-// When the first client comes, on its thread: connects if the destination has a slot. Throws util::Error if
-// that fails, unless the destination may be connected later (fanout-on-error=detach).
+// When the first client comes, on its thread: connects if the destination has a slot. Throws
+// util::Error if that fails, unless the destination may be connected later
+// (fanout-on-error=detach).
 void connect_first(DestinationData &d) ABSL_LOCKS_EXCLUDED(d.mutex);
-// On the destination's thread. Does not throw; what fails is noted and counted by the state. The lock is
-// released meanwhile.
+// On the destination's thread. Does not throw; what fails is noted and counted by the state. The
+// lock is released meanwhile.
 void connect_again(DestinationData &d) ABSL_EXCLUSIVE_LOCKS_REQUIRED(d.mutex);
 
-// Whether the destination has a slot (fanout-active), after it has asked for one, or given it back, as its
-// state requires. The lock may be released meanwhile.
+// Whether the destination has a slot (fanout-active), after it has asked for one, or given it back,
+// as its state requires. The lock may be released meanwhile.
 bool update_slot(DestinationData &d) ABSL_EXCLUSIVE_LOCKS_REQUIRED(d.mutex);
 
 }  // namespace fanout

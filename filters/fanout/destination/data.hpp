@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What the parts of a destination share, under one lock. The parts are the free functions of this folder:
-// those for clients' requests (requests.hpp) run on nbdkit's threads, the others on the destination's own
-// thread (runner.hpp) or on the server's.
+// What the parts of a destination share, under one lock. The parts are the free functions of this
+// folder: those for clients' requests (requests.hpp) run on nbdkit's threads, the others on the
+// destination's own thread (runner.hpp) or on the server's.
 #pragma once
 
 #include <atomic>
@@ -56,8 +56,8 @@ struct DestinationData {
   void note(util::Level level, std::string text) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
   // "N bytes are owed".
   std::string owed_text() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
-  // A destination converges once it owes no more blocks than this: few enough that a client may wait for
-  // them, at most what the rate allows in a second.
+  // A destination converges once it owes no more blocks than this: few enough that a client may
+  // wait for them, at most what the rate allows in a second.
   uint64_t converging_limit() const;
 
   const size_t place;  // in the command line's order
@@ -67,8 +67,8 @@ struct DestinationData {
   OwedFile owed_file;  // has locks of its own; lock order: its locks, then `mutex`
   Copier copier;       // the destination's thread's alone
 
-  // Lock order: FanoutServer's, OwedFile's, this one, then those of PrimaryReaders and ActiveSlots. Not
-  // held for any I/O, nor while anything is logged.
+  // Lock order: FanoutServer's, OwedFile's, this one, then those of PrimaryReaders and ActiveSlots.
+  // Not held for any I/O, nor while anything is logged.
   mutable util::Mutex mutex;
   mutable util::Condition changed;  // something that `mutex` guards
   mutable std::vector<std::pair<util::Level, std::string>> notes ABSL_GUARDED_BY(mutex);
@@ -76,8 +76,8 @@ struct DestinationData {
   DestinationState state ABSL_GUARDED_BY(mutex);
   Ledger ledger ABSL_GUARDED_BY(mutex){0};
   WriteBuffers write_buffers ABSL_GUARDED_BY(mutex);
-  // Requests under way share the connection; one that was dropped is destroyed by the destination's thread
-  // or close(), without the lock, because that waits for its requests.
+  // Requests under way share the connection; one that was dropped is destroyed by the destination's
+  // thread or close(), without the lock, because that waits for its requests.
   std::shared_ptr<DestinationConnection> connection ABSL_GUARDED_BY(mutex);
   std::vector<std::shared_ptr<DestinationConnection>> dropped ABSL_GUARDED_BY(mutex);
   std::optional<nbd::Info> info ABSL_GUARDED_BY(mutex);  // of the last server that was connected
@@ -89,16 +89,15 @@ struct DestinationData {
   bool stopping ABSL_GUARDED_BY(mutex) = false;  // close() has begun
   bool has_slot ABSL_GUARDED_BY(mutex) = false;
   bool modified ABSL_GUARDED_BY(mutex) = false;  // a client has changed the primary since open()
-  // Nearly caught up: requests for clean ranges are sent directly, others wait for what is being copied.
-  // So a block that is written all the time is caught up as well.
+  // Nearly caught up: requests for clean ranges are sent directly, others wait for what is being
+  // copied. So a block that is written all the time is caught up as well.
   bool converging ABSL_GUARDED_BY(mutex) = false;
   bool pass_failed ABSL_GUARDED_BY(mutex) = false;  // a copy of this pass has failed
   bool draining ABSL_GUARDED_BY(mutex) = false;     // the last client has gone
   bool verified ABSL_GUARDED_BY(mutex) = false;     // or nothing is to be verified
   bool last_try ABSL_GUARDED_BY(mutex) = false;  // detached, and still to be tried while draining
-  // The state file owes more than necessary; it may owe less than necessary.
-  bool unsaved ABSL_GUARDED_BY(mutex) = false;
-  bool at_risk_unsaved ABSL_GUARDED_BY(mutex) = false;
+  bool unsaved ABSL_GUARDED_BY(mutex) = false;   // the state file owes more than necessary
+  bool at_risk_unsaved ABSL_GUARDED_BY(mutex) = false;  // it may owe less: save_at_risk()
   Clock::time_point save_due ABSL_GUARDED_BY(mutex){};
 
   // For the log: the counters at open(), and when they were last sampled.
@@ -132,14 +131,16 @@ class ABSL_SCOPED_LOCKABLE DestinationLock {
   util::MutexLock lock_;
 };
 
-// As ABSL_UNLOCK_FUNCTION; but with that one clang does not see that a destructor takes the lock again.
+// As ABSL_UNLOCK_FUNCTION; but with that one clang does not see that a destructor takes the lock
+// again.
 #ifdef __clang__
 #define FANOUT_RELEASES(mutex) __attribute__((release_capability(mutex)))
 #else
 #define FANOUT_RELEASES(mutex)
 #endif
 
-// The reverse: releases the lock that the caller holds, logs the notes, and takes it again at the end.
+// The reverse: releases the lock that the caller holds, logs the notes, and takes it again at the
+// end.
 class ABSL_SCOPED_LOCKABLE DestinationUnlock {
  public:
   explicit DestinationUnlock(const DestinationData &d) FANOUT_RELEASES(d.mutex);

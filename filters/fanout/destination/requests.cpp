@@ -65,8 +65,9 @@ void PendingChange::flush_without_fua() {
   if (connection_ && !connection_->info().can_fua) connection_->flush(requests_);
 }
 
-// An async destination that has time keeps a copy of what was written, and sends it later: that costs less
-// than to read it from the primary. In the ledger the change becomes a copy that is under way.
+// An async destination that has time keeps a copy of what was written, and sends it later: that
+// costs less than to read it from the primary. In the ledger the change becomes a copy that is
+// under way.
 bool PendingChange::keep_copy() {
   if (!d_.async()) return false;
   WriteBuffers::Buffer buffer;

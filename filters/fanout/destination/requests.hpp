@@ -20,9 +20,9 @@ struct Change {
   bool fua = false;
 };
 
-// A change at one destination: sent at once (direct), or copied later (deferred). The calls are begin(),
-// send(), wait(), then flush_without_fua() and wait() if wanted, and end(). The change's data must live until
-// the last wait().
+// A change at one destination: sent at once (direct), or copied later (deferred). The calls are
+// begin(), send(), wait(), then flush_without_fua() and wait() if wanted, and end(). The change's
+// data must live until the last wait().
 class PendingChange {
  public:
   PendingChange(DestinationData &destination, const Change &change)
@@ -32,8 +32,8 @@ class PendingChange {
   PendingChange(const PendingChange &) = delete;
   PendingChange &operator=(const PendingChange &) = delete;
 
-  // Before the primary is changed. If the destination is nearly caught up it may wait for the last copies.
-  // Throws util::Error if the state file cannot be written.
+  // Before the primary is changed. If the destination is nearly caught up it may wait for the last
+  // copies. Throws util::Error if the state file cannot be written.
   void begin();
   void send();
   void wait() { requests_.wait(); }
@@ -72,7 +72,7 @@ class PendingFlush {
   DestinationBatch requests_;
 };
 
-// A client's flush. Nothing if the destination is not live: what it holds is flushed when it has caught up.
+// A client's flush. Nothing if the destination is not live: its data stays at risk in the ledger.
 std::unique_ptr<PendingFlush> begin_flush(DestinationData &d) ABSL_LOCKS_EXCLUDED(d.mutex);
 
 }  // namespace fanout

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The thread does one step after the other. Each step is called with the lock held, and releases it for what
-// takes long; so a step checks the state again after that, or ends.
+// The thread does one step after the other. Each step is called with the lock held, and releases it
+// for what takes long; so a step checks the state again after that, or ends.
 #include "filters/fanout/destination/runner.hpp"
 
 #include <algorithm>

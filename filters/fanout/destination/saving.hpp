@@ -15,9 +15,9 @@ namespace fanout {
 bool flush(DestinationData &d) ABSL_EXCLUSIVE_LOCKS_REQUIRED(d.mutex);
 // Flushes, and takes what has arrived out of the state file.
 void save(DestinationData &d) ABSL_EXCLUSIVE_LOCKS_REQUIRED(d.mutex);
-// After a loss: adds everything that may be missing to the state file. A thread that finds at_risk_unsaved
-// does it before it answers its request; a request that ends while another thread writes is not held up. An
-// error is logged, and requests go on.
+// After a loss: adds everything that may be missing to the state file. A thread that finds
+// at_risk_unsaved does it before it answers its request; a request that ends while another thread
+// writes is not held up. An error is logged, and requests go on.
 void save_at_risk(DestinationData &d) ABSL_EXCLUSIVE_LOCKS_REQUIRED(d.mutex);
 
 // At the end, exact to the block. Returns what the log says about it if something is owed.

@@ -59,7 +59,8 @@ void DestinationState::fell_behind() {
   if (state_ == State::live) state_ = State::behind;
 }
 
-// Requests that were under way at the same time count as one error: only the first finds the state live.
+// Requests that were under way at the same time count as one error: only the first finds the state
+// live.
 void DestinationState::request_failed(Time now) {
   if (state_ != State::live) return;
   state_ = State::behind;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The state of a destination, and what its thread does next. It knows no network and no thread: it is told
-// what has happened, and when. The diagram is in STATES.md.
+// The state of a destination, and what its thread does next. It knows no network and no thread: it
+// is told what has happened, and when. The diagram is in STATES.md.
 #pragma once
 
 #include <chrono>

@@ -74,7 +74,8 @@ bool verify_batch(DestinationData &d, VerifySampler &sampler)
     if (!c.equal) ++d.counters.verify_mismatches;
     d.ledger.end(c.id, c.equal, true);
     if (c.requests.succeeded() || d.connection != connection || d.stopping) continue;
-    // A read has failed. Verification starts again after the pause, until there were too many errors.
+    // A read has failed. Verification starts again after the pause, until there were too many
+    // errors.
     on_failure(d, *c.requests.failure());
     d.state.pass_ended(Clock::now(), true);
     check_given_up(d);

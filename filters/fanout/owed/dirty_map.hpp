@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A set of blocks of 64 KiB, as a compressed bitmap (Roaring). For a disk of 1 TiB it takes a few bytes
-// if the blocks are consecutive, and at most 2 MiB.
+// A set of blocks of 64 KiB, as a compressed bitmap (Roaring). For a disk of 1 TiB it takes a few
+// bytes if the blocks are consecutive, and at most 2 MiB.
 #pragma once
 
 #include <cstdint>
@@ -39,8 +39,8 @@ class DirtyMap {
   bool contains(Range range) const;    // all of its blocks
   bool intersects(Range range) const;  // at least one
 
-  // The first run of blocks of the map at or after `from`, in whole blocks, at most `most` bytes of it. If
-  // `from` lies within a run, it begins with from's block. Empty if there is none.
+  // The first run of blocks of the map at or after `from`, in whole blocks, at most `most` bytes of
+  // it. If `from` lies within a run, it begins with from's block. Empty if there is none.
   Range next(uint64_t from, uint64_t most) const;
 
   // Calls f for every run, in order.

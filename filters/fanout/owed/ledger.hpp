@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What a destination has and what it owes, and which requests may be sent to it, so that newer data is
-// never overwritten by older data, and a block that differs is never taken for equal.
+// What a destination has and what it owes, and which requests may be sent to it, so that newer data
+// is never overwritten by older data, and a block that differs is never taken for equal.
 //
 // The rules, by blocks (DirtyMap::block):
-//  - A client's request is `direct` (sent to the destination as it is) or `deferred` (its blocks become
-//    dirty when it is over, and are copied from the primary later).
+//  - A client's request is `direct` (sent to the destination as it is) or `deferred` (its blocks
+//    become dirty when it is over, and are copied from the primary later).
 //  - A direct request touches no block that is dirty, being copied, or in a deferred request.
-//  - A block is copied only while no client's request and no other copy touches it. A request that comes
-//    meanwhile is deferred, and makes the block dirty again.
+//  - A block is copied only while no client's request and no other copy touches it. A request that
+//    comes meanwhile is deferred, and makes the block dirty again.
 //  - A deferred request may become the copy of its blocks at its end, under the same condition.
-//  - A block that was written and not flushed becomes dirty when the connection is lost: the server may have
-//    lost the data.
+//  - A block that was written and not flushed becomes dirty when the connection is lost: the server
+//    may have lost the data.
 #pragma once
 
 #include <cstddef>
@@ -44,15 +44,16 @@ class Ledger {
   Id begin(Range range, Route route);
   // `arrived`: the destination has the same data as the primary. `durable`: no flush is needed.
   void end(Id id, bool arrived, bool durable);
-  // A deferred request that has changed the primary, and whose data is in memory, becomes a copy. False, and
-  // the request is still to be ended, if it is not made of whole blocks or another entry touches them.
+  // A deferred request that has changed the primary, and whose data is in memory, becomes a copy.
+  // False, and the request is still to be ended, if it is not made of whole blocks or another entry
+  // touches them.
   bool become_copy(Id id);
 
-  // Begins the next copy, of at most `most` bytes, after the end of the last one. Nothing if there is none up
-  // to the end of the disk; the next call then starts at offset 0.
+  // Begins the next copy, of at most `most` bytes, after the end of the last one. Nothing if there
+  // is none up to the end of the disk; the next call then starts at offset 0.
   std::optional<Id> next_copy(uint64_t most);
-  // Begins a copy of a clean range that nothing touches, so that it can be compared undisturbed. Nothing if
-  // the range is not clean. end(): `arrived` if it is equal.
+  // Begins a copy of a clean range that nothing touches, so that it can be compared undisturbed.
+  // Nothing if the range is not clean. end(): `arrived` if it is equal.
   std::optional<Id> reserve(Range range);
 
   // The destination differs in the range.
@@ -73,8 +74,8 @@ class Ledger {
 
   uint64_t owed_bytes() const;  // dirty or being copied
   uint64_t dirty_blocks() const { return dirty_.blocks(); }
-  // What the destination does not have yet; and that with all that would be missing if its server were lost
-  // now.
+  // What the destination does not have yet; and that with all that would be missing if its server
+  // were lost now.
   DirtyMap missing() const;
   DirtyMap at_risk() const;
 

@@ -148,8 +148,8 @@ void OwedFile::reset_to_blocks(const AtRisk &at_risk) {
   reset(at_risk, Grain::block);
 }
 
-// What is no longer owed leaves claimed_ before the file is written: a thread that claims it meanwhile
-// waits for saving_, and then writes the file again.
+// What is no longer owed leaves claimed_ before the file is written: a thread that claims it
+// meanwhile waits for saving_, and then writes the file again.
 void OwedFile::reset(const AtRisk &at_risk, Grain grain) {
   if (!used() || region_ == 0) return;
   util::MutexLock saving(saving_);

@@ -2,14 +2,16 @@
 //
 // The state file of a destination: which ranges it owes. The format is replication::State.
 //
-// The file may owe more than is missing. It owes every range that is dirty, being copied or deferred before the
-// client's request is answered, so it is right if nbdkit is killed. Two things it does not cover:
-//  - Data that was sent directly, acknowledged and not flushed. When the connection is lost it is added
-//    (save_at_risk()), but if nbdkit is killed before that, the file does not owe it.
+// The file may owe more than is missing. It owes every range that is dirty, being copied or
+// deferred before the client's request is answered, so it is right if nbdkit is killed. Two things
+// it does not cover:
+//  - Data that was sent directly, acknowledged and not flushed. When the connection is lost it is
+//    added (save_at_risk()), but if nbdkit is killed before that, the file does not owe it.
 //  - What is added after a loss if the file cannot be written: that is an error in the log only.
 //
-// A save for each block would be slow. So the file claims whole regions (a 256th of the disk, at least 16
-// MiB) before the first block of one becomes dirty, and is reset to what is at risk from time to time.
+// A save for each block would be slow. So the file claims whole regions (a 256th of the disk, at
+// least 16 MiB) before the first block of one becomes dirty, and is reset to what is at risk from
+// time to time.
 #pragma once
 
 #include <functional>
@@ -24,16 +26,17 @@
 
 namespace fanout {
 
-// The name of the file in the directory: letters, digits, "-", "_" and "." (but not in front) stand as they
-// are, other bytes are percent-encoded. So no two destinations have one file. Throws util::Error EINVAL if
-// it is too long.
+// The name of the file in the directory: letters, digits, "-", "_" and "." (but not in front) stand
+// as they are, other bytes are percent-encoded. So no two destinations have one file. Throws
+// util::Error EINVAL if it is too long.
 std::string owed_file_name(const std::string &destination);
 
 // May be used from any thread. Without a directory it does nothing.
 class OwedFile {
  public:
-  // Locks and reads the file. If there is none, everything is owed (`new_owes_all`) or nothing. Throws
-  // util::Error: the directory is not writable, another server holds the lock, or the file is not ours.
+  // Locks and reads the file. If there is none, everything is owed (`new_owes_all`) or nothing.
+  // Throws util::Error: the directory is not writable, another server holds the lock, or the file
+  // is not ours.
   OwedFile(const std::string &directory, const std::string &destination, bool new_owes_all = false);
 
   bool used() const { return !path_.empty(); }
@@ -42,19 +45,19 @@ class OwedFile {
   bool found() const ABSL_LOCKS_EXCLUDED(saving_);
   const std::string &export_name() const { return state_.vm; }
 
-  // The primary is this export of `size` bytes. Returns what was owed; only the first call does. Throws
-  // EINVAL if the file is of another primary. Not while other methods run.
+  // The primary is this export of `size` bytes. Returns what was owed; only the first call does.
+  // Throws EINVAL if the file is of another primary. Not while other methods run.
   std::vector<Range> open(uint64_t size, const std::string &export_name)
       ABSL_LOCKS_EXCLUDED(saving_, mutex_);
 
-  // Called before a range may differ and the client's request is answered. Throws util::Error if the file
-  // cannot be written.
+  // Called before a range may differ and the client's request is answered. Throws util::Error if
+  // the file cannot be written.
   void claim(Range range) ABSL_LOCKS_EXCLUDED(saving_, mutex_);
   void claim(const DirtyMap &map) ABSL_LOCKS_EXCLUDED(saving_, mutex_);
 
-  // Resets the file to the regions of what is at risk now. `at_risk` is called with mutex_ held; what is
-  // claimed after that stays claimed. Returns an error message, or nothing; after an error the file owes
-  // more than necessary.
+  // Resets the file to the regions of what is at risk now. `at_risk` is called with mutex_ held;
+  // what is claimed after that stays claimed. Returns an error message, or nothing; after an error
+  // the file owes more than necessary.
   using AtRisk = std::function<DirtyMap()>;
   std::string reset_to_regions(const AtRisk &at_risk) ABSL_LOCKS_EXCLUDED(saving_, mutex_);
   // The same, exact to the block: for the end. Throws util::Error.

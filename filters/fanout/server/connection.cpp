@@ -56,8 +56,8 @@ DestinationConnection::DestinationConnection(const DestinationSettings &settings
       limiter_(settings.concurrency, settings.rate),
       target_(std::move(target)) {}
 
-// Bytes of one request: what the server takes; with fanout-rate at most what that allows in a quarter of
-// a second, in whole blocks.
+// Bytes of one request: what the server takes; with fanout-rate at most what that allows in a
+// quarter of a second, in whole blocks.
 uint64_t DestinationConnection::largest_payload() const {
   uint64_t most = info().maximum_block;
   if (settings_.rate == 0) return most;
@@ -151,8 +151,8 @@ void DestinationConnection::complete(DestinationRequest &request, int errnum) {
     if (request.purpose_ == nbd::Operation::write) counters_.bytes += request.count;
     if (request.purpose_ == nbd::Operation::zero) counters_.zero_bytes += request.count;
   } else {
-    // Recorded before the limiter is closed: what that rejects is a consequence, and a batch keeps the
-    // first failure.
+    // Recorded before the limiter is closed: what that rejects is a consequence, and a batch keeps
+    // the first failure.
     batch.begin();
     batch.end(errnum, describe(request, errnum));
     if (is_connection_lost(errnum) && !dead_.exchange(true)) limiter_.close();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A connection to the server of a destination, with its limits and counters. One that is lost stays lost:
-// a new DestinationConnection takes its place.
+// A connection to the server of a destination, with its limits and counters. One that is lost stays
+// lost: a new DestinationConnection takes its place.
 #pragma once
 
 #include <atomic>
@@ -29,8 +29,8 @@ class DestinationConnection {
   DestinationConnection(const DestinationSettings &settings, std::unique_ptr<Target> target,
                         Counters &counters);
 
-  // From any thread. These do not block: they split the request to what the server takes and add the
-  // parts to the batch. Buffers, and the connection, must live until the batch is over.
+  // From any thread. These do not block: they split the request to what the server takes and add
+  // the parts to the batch. Buffers, and the connection, must live until the batch is over.
   void write(DestinationBatch &batch, std::span<const std::byte> buffer, uint64_t offset, bool fua);
   // `flags`: nbd::no_hole. A server that cannot zero is sent zeroes.
   void zero(DestinationBatch &batch, extents::Range range, uint32_t flags, bool fua);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// One request to the server of a destination. The same object waits in the limiter's queue, is submitted to
-// libnbd, and reports its end to the batch that it belongs to.
+// One request to the server of a destination. The same object waits in the limiter's queue, is
+// submitted to libnbd, and reports its end to the batch that it belongs to.
 #pragma once
 
 #include <list>
@@ -17,8 +17,8 @@ class DestinationConnection;
 
 class DestinationRequest final : public nbd::Command, public RequestLimiter::Waiter {
  public:
-  // `purpose`: what the counters and messages call it; a zero may be sent as a write. Both references must
-  // outlive the request.
+  // `purpose`: what the counters and messages call it; a zero may be sent as a write. Both
+  // references must outlive the request.
   DestinationRequest(DestinationConnection &connection, nbd::Batch &batch, nbd::Operation purpose)
       : purpose_(purpose), connection_(connection), batch_(batch) {
     operation = purpose;
@@ -37,8 +37,8 @@ class DestinationRequest final : public nbd::Command, public RequestLimiter::Wai
   nbd::Batch &batch_;
 };
 
-// The requests that one destination is sent for one purpose: a client's request, a copy, a flush. One thread
-// fills it (by way of DestinationConnection) and waits.
+// The requests that one destination is sent for one purpose: a client's request, a copy, a flush.
+// One thread fills it (by way of DestinationConnection) and waits.
 class DestinationBatch {
  public:
   // Waits until all requests are over. More may be sent after that.

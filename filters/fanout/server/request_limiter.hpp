@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Limits the requests of a destination: how many are in flight, and how many bytes go out in a second (a
-// token bucket). No caller blocks: a request that may not start yet waits in a queue. It is started by the
-// thread that releases another, or, when the rate allows it, by the limiter's own thread.
+// Limits the requests of a destination: how many are in flight, and how many bytes go out in a
+// second (a token bucket). No caller blocks: a request that may not start yet waits in a queue. It
+// is started by the thread that releases another, or, when the rate allows it, by the limiter's own
+// thread.
 #pragma once
 
 #include <chrono>
@@ -30,8 +31,8 @@ class RequestLimiter {
 
    private:
     friend class RequestLimiter;
-    // One of these is called, once for each acquire(), without the limiter's lock. Must not block. May
-    // destroy the waiter.
+    // One of these is called, once for each acquire(), without the limiter's lock. Must not block.
+    // May destroy the waiter.
     virtual void start() = 0;   // it may be sent, and release() must follow
     virtual void reject() = 0;  // the limiter is closed; no release()
     uint64_t bytes_ = 0;
@@ -43,8 +44,8 @@ class RequestLimiter {
   RequestLimiter(const RequestLimiter &) = delete;
   RequestLimiter &operator=(const RequestLimiter &) = delete;
 
-  // Starts the waiter now if the limits allow it, else later, in the order of the calls. `bytes`: what it
-  // counts towards the rate.
+  // Starts the waiter now if the limits allow it, else later, in the order of the calls. `bytes`:
+  // what it counts towards the rate.
   void acquire(Waiter &waiter, uint64_t bytes = 0) ABSL_LOCKS_EXCLUDED(mutex_);
   // A request is over. Starts the next one on this thread.
   void release() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -64,8 +65,8 @@ class RequestLimiter {
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   std::deque<Waiter *> waiting_ ABSL_GUARDED_BY(mutex_);
-  // Bytes that may go out now. A request may take more than there is; the next then waits until the level
-  // is positive again. So over any time t at most rate * (t + 1/4 s) and one request go out.
+  // Bytes that may go out now. A request may take more than there is; the next then waits until the
+  // level is positive again. So over any time t at most rate * (t + 1/4 s) and one request go out.
   double level_ ABSL_GUARDED_BY(mutex_);
   Clock::time_point refilled_ ABSL_GUARDED_BY(mutex_);
   util::Condition changed_;  // wakes the timer

@@ -24,8 +24,8 @@ class Target {
 // Connects. Throws util::Error, which names the destination.
 std::unique_ptr<Target> connect(const DestinationSettings &settings, const util::Log &log);
 
-// Checks that the server is there and writable: makes one connection and closes it, because qemu-nbd may
-// have no slot for a second client. Throws util::Error.
+// Checks that the server is there and writable: makes one connection and closes it, because
+// qemu-nbd may have no slot for a second client. Throws util::Error.
 nbd::Info probe(const DestinationSettings &settings);
 
 }  // namespace fanout

@@ -47,7 +47,7 @@ load fanout
     python '
 h = nbd.NBD(); h.connect_uri(sys.argv[1])
 h.pwrite(b"x" * 65536, 0)
-# The kernel shows the connection's timer (02: keep-alive).
+# The kernel shows that the connection has a timer (02: keep-alive).
 port = "%04X" % int(sys.argv[2])
 lines = [l.split() for f in ("/proc/net/tcp", "/proc/net/tcp6") for l in open(f)]
 timers = [l[5][:2] for l in lines if l[2].endswith(":" + port) and l[3] == "01"]

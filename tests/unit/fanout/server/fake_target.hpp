@@ -21,7 +21,8 @@ struct Call {
   bool operator==(const Call &) const = default;
 };
 
-// What nbd::Connection does with a command that has been answered. The filter submits no other commands.
+// What nbd::Connection does with a command that has been answered. The filter submits no other
+// commands.
 inline void complete(nbd::Command &command, int errnum) {
   static_cast<fanout::DestinationRequest &>(command).completed(errnum);
 }
