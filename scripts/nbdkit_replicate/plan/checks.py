@@ -38,6 +38,8 @@ def _peers(replication: Replication) -> Iterator[Peer]:
     uris = [("--also", destination.uri) for destination in replication.also]
     uris += [("--to fanout-dest", p.partition("=")[2]) for p in replication.target.parameters
              if p.startswith("fanout-dest=")]
+    uris += [("--from nbd-uri", p.partition("=")[2]) for p in replication.source.parameters
+             if p.startswith("nbd-uri=")]
     peers = [peer_of_uri(option, uri) for option, uri in uris]
     peers += [peer_of_plugin("--from", replication.source.plugin, replication.source.parameters),
               peer_of_plugin("--to", replication.target.plugin, replication.target.parameters)]

@@ -36,11 +36,7 @@ class Client:
         command = client_command(route.source.uri(route.export), route.target.uri(), progress)
         inherited = [] if percent_to is None else [percent_to]
         errors = None if bar else Errors("nbdcopy", shown=False)  # the bar is on standard error
-        try:
-            process = await Process.start(command, inherited, errors_to=errors.writing if errors else None)
-        finally:
-            if errors:
-                errors.started()
+        process = await Process.start(command, inherited, errors=errors)
         return cls(process, Connections(process.id, (route.source.socket, route.target.socket)), errors)
 
     async def wait(self) -> int:

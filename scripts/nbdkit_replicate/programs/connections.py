@@ -8,6 +8,7 @@ is still on its way, and then closes the connection in order.
 import asyncio
 import contextlib
 import ctypes
+import errno
 import os
 import socket
 import time
@@ -15,9 +16,9 @@ from collections.abc import Collection
 
 _PIDFD_GETFD = 438  # the system call, of Linux 5.6; the same number on all architectures that Debian supports
 
-# Seconds between two looks for new connections: a share of the time since the first one was seen, as the client makes
+# Seconds between two looks for new connections: a share of the time since the last one was seen, as the client makes
 # all of them at its beginning.
-_SHARE, _SHORTEST, _LONGEST = 0.25, 0.001, 0.5
+_SHARE, _SHORTEST, _LONGEST = 0.25, 0.001, 0.05
 
 # Seconds without anything from a server, after which all requests that it has received are taken to be answered. Then
 # the connection is closed for writing. A server that has received whole requests answers those in any case.
@@ -39,13 +40,14 @@ class Connections:
 
     async def watch(self) -> None:
         """Keeps each connection that the client makes, until this is cancelled."""
-        first = None
+        latest = time.monotonic()
         while self._process is not None:
+            count = len(self._kept)
             self.look()
             now = time.monotonic()
-            if self._kept and first is None:
-                first = now
-            await asyncio.sleep(min(max((now - (first or now)) * _SHARE, _SHORTEST), _LONGEST))
+            if len(self._kept) > count:
+                latest = now
+            await asyncio.sleep(min(max((now - latest) * _SHARE, _SHORTEST), _LONGEST))
 
     def look(self) -> None:
         """Keeps the connections that the client has now."""
@@ -75,6 +77,8 @@ class Connections:
             return
         duplicate = _libc.syscall(_PIDFD_GETFD, self._process, number, 0)
         if duplicate < 0:
+            if ctypes.get_errno() in (errno.EPERM, errno.ENOSYS):
+                self._close_process()
             return
         connection = socket.socket(fileno=duplicate)
         try:

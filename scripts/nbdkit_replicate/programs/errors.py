@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What a program writes to standard error: which of it is shown, and when."""
 import asyncio
+import contextlib
 import os
 import re
 import sys
 import time
+from collections.abc import Iterator
 
 from ..messages import say
 
@@ -32,13 +34,21 @@ class Errors:
         self._held: list[tuple[float, str]] = []  # not shown yet, and when each has arrived
         self._latest: tuple[float, str] | None = None  # that has been shown, or named as a cause
         self._times: dict[str, float] = {}  # when an error has arrived last, by what it is without numbers
-        self._reading, self.writing = os.pipe()  # the program inherits the second one as standard error
+        self._reading = -1  # the end of a pipe; the other one is the program's standard error
+
+    @contextlib.contextmanager
+    def passed(self) -> Iterator[int]:
+        """A file descriptor for standard error, open within the block, in which the program is to be started."""
+        self._reading, writing = os.pipe()
         os.set_blocking(self._reading, False)
         asyncio.get_running_loop().add_reader(self._reading, self._read)
-
-    def started(self) -> None:
-        """The program has inherited its end, or has not been started."""
-        os.close(self.writing)
+        try:
+            yield writing
+        except BaseException:
+            self._close()
+            raise
+        finally:
+            os.close(writing)
 
     def cause(self) -> str:
         """An error that the program has reported of late; "" if none. What else it has reported is shown."""

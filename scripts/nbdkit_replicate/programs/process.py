@@ -9,6 +9,7 @@ from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Collection, Sequence
 
 from ..messages import Failure
+from .errors import Errors
 
 # Starts "$@" so that it gets SIGTERM when the process with the number $0, its parent, ends, also if that is killed.
 # setpriv asks the kernel for the signal, which stays asked for when another program is executed. If the parent has
@@ -28,8 +29,8 @@ class Process:
 
     @classmethod
     async def start(cls, command: Sequence[str], inherited: Collection[int] = (), read_output: bool = False,
-                    errors_to: int | None = None) -> "Process":
-        """inherited: file descriptors that stay open in the program. errors_to: one for its standard error.
+                    errors: Errors | None = None) -> "Process":
+        """inherited: file descriptors that stay open in the program. errors: reads its standard error.
 
         Must run in the main thread, as the kernel takes the end of the thread that starts a program for the parent's.
         If this is cancelled, the program is killed. Throws Failure if a program is not there.
@@ -38,9 +39,12 @@ class Process:
             if shutil.which(program) is None:
                 raise Failure(f"{program} cannot be started: there is no such program in PATH; install it")
         words = [*_BOUND_TO_PARENT, str(os.getpid()), *command]
-        return cls(await asyncio.create_subprocess_exec(
-            *words, stdin=DEVNULL, stdout=PIPE if read_output else None, stderr=errors_to, pass_fds=inherited,
-            process_group=0))
+        # SIGPIPE stays ignored, as it is in Python: if nbdkit-replicate is killed, a server that writes a message while
+        # it starts does not end by that before it has removed its snapshot.
+        with errors.passed() if errors else contextlib.nullcontext() as errors_to:
+            return cls(await asyncio.create_subprocess_exec(
+                *words, stdin=DEVNULL, stdout=PIPE if read_output else None, stderr=errors_to, pass_fds=inherited,
+                process_group=0, restore_signals=False))
 
     @property
     def id(self) -> int:

@@ -38,13 +38,10 @@ class Server:
         program, *arguments = command
         path = directory.file(socket)
         errors = Errors(disk + name)
-        try:
-            with passed_by_descriptor([program, "-f", "-U", path, "-P", _ready_file(path), *arguments],
-                                      password) as words:
-                inherited = [*inherited_descriptors(words), directory.lock]
-                process = await Process.start(words, inherited, errors_to=errors.writing)
-        finally:
-            errors.started()
+        words = [program, "-f", "-U", path, "-P", _ready_file(path), *arguments]
+        with passed_by_descriptor(words, password) as words:
+            inherited = [*inherited_descriptors(words), directory.lock]
+            process = await Process.start(words, inherited, errors=errors)
         return cls(name, disk, path, process, errors)
 
     def uri(self, export: str = "") -> str:

@@ -38,7 +38,7 @@ class DiskRun:
     async def _replicate(self) -> Result:
         with self._context.interruption.scope():
             check_disk(self._disk)  # only now is it known which disks without a state there are
-            facts = await ask_disk(self._source_uri)
+            facts = await ask_disk(self._context.source, self._disk.export)
         self._say(facts.summary())
         await self._copy(facts)
         check_state(self._disk.state, facts)

@@ -59,7 +59,7 @@ class MachineRun:
         return self._report(disks, results)
 
     async def _disks(self, source: Server) -> list[str | None]:
-        return [*await list_disks(source.uri())] if self._replication.several else [None]
+        return [*await list_disks(source)] if self._replication.several else [None]
 
     async def _run_all(self, runs: list[DiskRun]) -> list[Result]:
         """In their order, at_once at the same time. A bug in one does not keep the others from ending in order."""

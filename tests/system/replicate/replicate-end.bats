@@ -91,6 +91,20 @@ SH
     [[ "${lines[-1]}" == *"not complete: source: "*"the tape is torn"*"run the same command again"* ]]
 }
 
+@test "the source cannot be asked: its error is the last line" {
+    cat > source.sh <<'SH'
+case "$1" in
+    get_size) echo EIO the tape is lost >&2; exit 1 ;;
+    *) exit 2 ;;
+esac
+SH
+    chmod +x source.sh
+    run replicate_now --from sh ./source.sh --to qcow2 copy.qcow2
+    echo "$output"
+    [ "$status" = 1 ]
+    [[ "${lines[-1]}" == "nbdkit-replicate: source: "*"the tape is lost"* ]]
+}
+
 @test "nbdcopy is killed: the source ends in order, and the next run continues" {
     in_the_middle
     kill -KILL "$(nbdcopy_of "$run")"
