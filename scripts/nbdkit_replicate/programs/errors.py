@@ -20,7 +20,7 @@ RECENT = 30.0  # seconds for which an error is taken for the cause of what fails
 _NBDKIT = re.compile(r"nbdkit: (?:\S+: )?(error|debug): (.*)")
 
 # What nbdkit says of a client that has gone in the middle of a request. Why it has gone is said by others.
-_CLIENT_GONE = re.compile(r"(read|write) (request|data|reply|extents)\b.*: .*")
+_CLIENT_GONE = re.compile(r"(read|write) [a-z ]+: NBD_CMD_\w+: .*|read request: .*")
 
 
 class Errors:
@@ -105,6 +105,8 @@ class Errors:
         if not known:
             self._held.append((now, text))
             asyncio.get_running_loop().call_later(HOLD, self._show)
+        elif not self._held:
+            self._latest = (now, text)
 
     def _show(self, everything: bool = False) -> None:
         until = time.monotonic() - HOLD
