@@ -2,6 +2,7 @@
 """The run of one disk: its target server, nbdcopy, and the check of the result."""
 import os
 
+from ..contract import destination_name
 from ..files import make_directory
 from ..messages import RUN_AGAIN, Failure, say
 from ..parameters import value
@@ -88,9 +89,12 @@ class DiskRun:
         return self._cause_at(target) or self._context.source.cause() or await client.cause()
 
     def _cause_at(self, target: Server) -> str:
-        """With the file that is written, which not every plugin says."""
+        """With the file that is written, which not every plugin says, unless it is about a further destination."""
         cause, image = target.cause(), self._disk.image
-        return f"{cause} ({image})" if cause and image and image not in cause else cause
+        known = [destination_name(destination.uri, destination.parameters) for destination in self._disk.also]
+        if not cause or image is None or any(name in cause for name in (image, *known)):
+            return cause
+        return f"{cause} ({image})"
 
     async def _start_client(self, target: Server) -> Client:
         progress, replication = self._context.progress, self._disk.replication
