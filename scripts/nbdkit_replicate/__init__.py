@@ -4,11 +4,12 @@
 main        parses the arguments, checks the plan, and runs it or prints it
 arguments   the command line
 contract    everything that is known about the modules' files, names and parameters
+tls         which NBD servers libnbd verifies
 plan/       what a run starts, as values; nothing in it starts a program
 programs/   the programs of a run: nbdkit and nbdcopy, and the questions that are asked of a source
 run/        a run: one task for each disk, the signals, the progress, the result
 
-main imports run and plan, run imports programs and plan; all of them import contract and messages.
+main imports run and plan, run imports programs and plan; all of them import the modules of this directory.
 """
 
 PROGRAM = "nbdkit-replicate"

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from . import PROGRAM
 from .contract import names_directory
-from .messages import Failure
+from .files import resolved
+from .messages import WrongUse
 from .plan.replication import Destination, Module, Replication
 
 
@@ -19,14 +20,15 @@ class Arguments:
 
 
 def parse(words: Sequence[str]) -> Arguments:
-    """Exits with status 2 if the words are no valid command line. Throws Failure if an @FILE cannot be parsed."""
+    """Exits with status 2 if the words are no valid command line. Throws WrongUse if an @FILE cannot be read."""
     given = _parser().parse_args(list(_expand(words)))
     several = names_directory(given.state)
+    state = resolved(given.state)
     replication = Replication(
         source=Module(given.source[0], tuple(given.source[1:])),
         target=Module(given.target[0], tuple(given.target[1:])),
         also=tuple(Destination(uri, tuple(parameters)) for uri, *parameters in given.also),
-        state=os.path.join(given.state, "") if several else given.state,
+        state=os.path.join(state, "") if several else state,
         several=several,
         at_once=given.at_once,
         threads=given.threads,
@@ -40,11 +42,13 @@ def _expand(words: Sequence[str]) -> Iterator[str]:
     """Replaces @FILE by the words in the file, which are separated and quoted as in a shell."""
     for word in words:
         if word.startswith("@"):
-            with open(word[1:], encoding="utf-8") as file:
-                try:
+            try:
+                with open(word[1:], encoding="utf-8") as file:
                     yield from shlex.split(file.read().replace("\\\n", " "), comments=True)
-                except ValueError as e:
-                    raise Failure(f"{word[1:]}: {e}") from e
+            except OSError as e:
+                raise WrongUse(str(e)) from e
+            except ValueError as e:
+                raise WrongUse(f"{word[1:]}: {e}") from e
         else:
             yield word
 

@@ -132,10 +132,15 @@ def destination_name(uri: str, parameters: Sequence[str]) -> str:
     Like name_of_uri() in common/nbd, except that the socket's path is decoded and nbd+unix:/// becomes nbd+unix:/. The
     filter is always told this name (fanout-name=), so it never uses the other one.
     """
+    return value(parameters, "fanout-name") or plain_uri(uri)
+
+
+def plain_uri(uri: str) -> str:
+    """Without what may be secret."""
     parts = urllib.parse.urlsplit(uri)
     socket = urllib.parse.parse_qs(parts.query).get("socket")
     plain = parts._replace(netloc=parts.netloc.rpartition("@")[2], query=f"socket={socket[0]}" if socket else "")
-    return value(parameters, "fanout-name") or plain.geturl()
+    return plain.geturl()
 
 
 def known_destinations(fanout_state: str) -> Iterator[tuple[str, str]]:

@@ -4,36 +4,36 @@ import asyncio
 import sys
 
 from .arguments import parse
-from .messages import Failure, say
-from .plan.checks import check_replication
+from .messages import Failure, WrongUse, say
+from .plan.checks import check_replication, warnings
 from .plan.shell import ShellScript
 from .programs.password import ask_password
 from .run.machine import MachineRun
+from .run.result import Result
 
-# The exit statuses, together with argparse's 2 for a wrong command line.
-DONE = 0
-INCOMPLETE = 1
+WRONG_USE = 2  # argparse's exit status, too
 
 
 def main() -> int:
     """Returns the exit status."""
     try:
-        return DONE if _replicate(sys.argv[1:]) else INCOMPLETE
+        return _replicate(sys.argv[1:]).value
     except KeyboardInterrupt:  # while it asks for a password
-        return INCOMPLETE
+        return Result.INCOMPLETE.value
     except (Failure, OSError, ValueError) as e:
         say(str(e))
-        return INCOMPLETE
+        return WRONG_USE if isinstance(e, WrongUse) else Result.INCOMPLETE.value
 
 
-def _replicate(words: list[str]) -> bool:
-    """Returns whether everything has been copied, or printed."""
+def _replicate(words: list[str]) -> Result:
     arguments = parse(words)
     replication = arguments.replication
     check_replication(replication)
+    for warning in warnings(replication):
+        say(f"warning: {warning}")
     if arguments.dry_run:
         print(*ShellScript(replication).lines(), sep="\n")
-        return True
+        return Result.DONE
     source_password = ask_password(replication.source.parameters)
     target_password = ask_password(replication.target.parameters)
     return asyncio.run(MachineRun(replication, source_password, target_password).run())

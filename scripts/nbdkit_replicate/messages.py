@@ -11,6 +11,10 @@ class Failure(Exception):
     """What is being done has failed. The text says why, and what to do if that is known."""
 
 
+class WrongUse(Failure):
+    """The command line cannot be carried out as it is, however often it is run."""
+
+
 def say(text: str) -> None:
     print(f"{PROGRAM}: {text}", file=sys.stderr, flush=True)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ..contract import BACKING, apply_parameters, destination_name, image_size, module, source_parameters
 from ..parameters import add_default, has
+from ..tls import added_parameters
 from .replication import DiskCopy, Module, Replication
 
 
@@ -32,7 +33,8 @@ class Circumstances:
 
 def source_command(replication: Replication) -> list[str]:
     plugin = replication.source.plugin
-    parameters = source_parameters(plugin, replication.source.parameters, replication.state)
+    own = replication.source.parameters
+    parameters = [*source_parameters(plugin, own, replication.state), *added_parameters(plugin, own)]
     return ["nbdkit", *_nbdkit(replication, ["delta", "coalesce"], Module(plugin, tuple(parameters)))]
 
 
@@ -43,6 +45,7 @@ def target_command(disk: DiskCopy, source_uri: str, now: Circumstances, stats: s
         parameters = [p for p in parameters if not p.startswith(BACKING)]
     if now.size is not None:
         add_default(parameters, "size", now.size)
+    parameters += added_parameters(disk.target.plugin, parameters)
     parameters += apply_parameters(source_uri, disk.state)
     filters = ["apply"]
     if disk.also:
@@ -59,8 +62,12 @@ def client_command(source_uri: str, target_uri: str, progress: str | None = None
 
 
 def _with_fanout(disk: DiskCopy, parameters: list[str], now: Circumstances, stats: str | None) -> list[str]:
-    """What is for all destinations, then what is for each: fanout-dest= begins the parameters of one."""
+    """What is for all destinations, then what is for each: fanout-dest= begins the parameters of one.
+
+    One that is away, full or broken does not keep the others from being written: what it is owed is in fanout-state.
+    """
     result = list(parameters)
+    add_default(result, "fanout-on-error", "detach")
     add_default(result, "fanout-state", disk.fanout_state)
     if now.fanout_new and not has(result, "fanout-new"):
         result.append(now.fanout_new)

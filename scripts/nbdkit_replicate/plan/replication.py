@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..contract import DISK, creates_image, disks_with_state, image_file, state_path
+from ..files import resolved
 from ..parameters import value
 
 
@@ -54,7 +55,7 @@ class Replication:
         if name is None:
             return DiskCopy(self, None, self.state, self.target, self.also)
         also = tuple(destination.of_disk(name) for destination in self.also)
-        return DiskCopy(self, name, state_path(self.state, name), self.target.of_disk(name), also)
+        return DiskCopy(self, name, resolved(state_path(self.state, name)), self.target.of_disk(name), also)
 
     def known_disks(self) -> list[str | None]:
         """The disks that an earlier run has made a state for; a single disk in any case."""

@@ -33,7 +33,7 @@ class ShellScript:
             exports = f"nbdinfo --list {shlex.quote(uri_of('src.sock'))} | sed -n {shlex.quote(names)}"
             copy = [f"for disk in $({exports}); do", *copy, "done"]
         return [
-            *([f"mkdir -p {shlex.quote(self._replication.state)}"] if self._replication.several else []),
+            *([f"mkdir -m 0700 -p {shlex.quote(self._replication.state)}"] if self._replication.several else []),
             self._line(source_command(self._replication), "-U", "src.sock", "-P", "src.pid"),
             *copy,
             _stop("src"),
@@ -43,7 +43,7 @@ class ShellScript:
         progress = "--progress" if self._replication.progress else None
         target = target_command(self._disk, self._source_uri, self._circumstances())
         return [
-            *([f"mkdir -p {self._word(self._disk.fanout_state)}"] if self._disk.also else []),
+            *([f"mkdir -m 0700 -p {self._word(self._disk.fanout_state)}"] if self._disk.also else []),
             self._line(target, "-U", "dst.sock", "-P", "dst.pid"),
             self._line(client_command(self._source_uri, self._target_uri, progress)),
             _stop("dst"),

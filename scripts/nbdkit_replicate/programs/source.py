@@ -10,7 +10,9 @@ import nbd
 
 from ..contract import SourceDescription, delta_bytes, is_disk
 from ..messages import Failure, mib
+from .errors import Errors
 from .process import Process, outcome
+from .server import Server
 
 DEADLINE = 600.0  # seconds for an answer; a source may have to log in, and to try again, before it gives one
 
@@ -30,13 +32,15 @@ class DiskFacts:
         return f"the whole disk is copied: {mib(self.size)}"
 
 
-async def ask_disk(uri: str) -> DiskFacts:
-    size, description = await _answer(lambda: _size_and_description(uri))
-    return DiskFacts(size, delta_bytes(await _map_totals(uri)), SourceDescription.parse(description))
+async def ask_disk(source: Server, export: str) -> DiskFacts:
+    uri = source.uri(export)
+    size, description = await _answer(source, lambda: _size_and_description(uri))
+    return DiskFacts(size, delta_bytes(await _map_totals(source, uri)), SourceDescription.parse(description))
 
 
-async def list_disks(uri: str) -> list[str]:
-    disks = [name for name in await _answer(lambda: _exports(uri)) if is_disk(name)]
+async def list_disks(source: Server) -> list[str]:
+    uri = source.uri()
+    disks = [name for name in await _answer(source, lambda: _exports(uri)) if is_disk(name)]
     for name in disks:
         if name in ("", ".", "..") or "/" in name:
             raise Failure(f'the source has an export called "{name}", which cannot be part of a file name: replicate '
@@ -46,7 +50,7 @@ async def list_disks(uri: str) -> list[str]:
     return disks
 
 
-async def _answer(ask: Callable[[], T]) -> T:
+async def _answer(source: Server, ask: Callable[[], T]) -> T:
     """What a blocking call of libnbd returns. If it is cancelled, the thread ends when the source does."""
     try:
         async with asyncio.timeout(DEADLINE):
@@ -54,7 +58,7 @@ async def _answer(ask: Callable[[], T]) -> T:
     except TimeoutError as e:
         raise Failure(f"the source has not answered for {DEADLINE:.0f} seconds") from e
     except nbd.Error as e:
-        raise Failure(str(e)) from e
+        raise Failure(source.cause() or str(e)) from e
 
 
 def _size_and_description(uri: str) -> tuple[int, str]:
@@ -79,14 +83,16 @@ def _exports(uri: str) -> list[str]:
     return names
 
 
-async def _map_totals(uri: str) -> str:
-    nbdinfo = await Process.start(["nbdinfo", "--map", "--totals", "--json", uri], read_output=True)
+async def _map_totals(source: Server, uri: str) -> str:
+    errors = Errors("nbdinfo", shown=False)
+    nbdinfo = await Process.start(["nbdinfo", "--map", "--totals", "--json", uri], read_output=True, errors=errors)
     try:
         output = await nbdinfo.read_output()
         status = await nbdinfo.wait()
     finally:
         nbdinfo.kill()
         await nbdinfo.wait()
+        errors.close()
     if status != 0:
-        raise Failure(f"nbdinfo ended with {outcome(status)}, see above")
+        raise Failure(source.cause() or errors.cause() or f"nbdinfo ended with {outcome(status)}")
     return output.decode()

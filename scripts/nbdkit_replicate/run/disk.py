@@ -2,17 +2,18 @@
 """The run of one disk: its target server, nbdcopy, and the check of the result."""
 import os
 
+from ..contract import destination_name
+from ..files import make_directory
 from ..messages import RUN_AGAIN, Failure, say
 from ..parameters import value
 from ..plan.checks import check_disk
 from ..plan.commands import Circumstances, target_command
 from ..plan.replication import DiskCopy
-from ..programs.client import Client
-from ..programs.process import outcome
+from ..programs.client import Client, Route
 from ..programs.server import Server
 from ..programs.source import DiskFacts, ask_disk
 from .context import RunContext
-from .result import check_destinations, check_state
+from .result import Result, behind, check_state
 
 # What a disk may fail with while the others go on. All else is a bug.
 EXPECTED = (Failure, OSError, ValueError)
@@ -24,69 +25,91 @@ class DiskRun:
         self._disk = disk
         self._context = context
         self._source_uri = context.source.uri(disk.export)
-        self._socket = context.file(f"{number}.sock")
-        self._stats = value(disk.target.parameters, "fanout-stats") or context.file(f"{number}.stats")
+        self._socket = f"{number}.sock"
+        self._stats = value(disk.target.parameters, "fanout-stats") or context.directory.file(f"{number}.stats")
 
-    async def run(self) -> bool:
-        """Returns whether the copy is complete. What is not, and why, has been said."""
+    async def run(self) -> Result:
+        """What is not complete, and why, has been said when this returns."""
         try:
-            await self._replicate()
+            return await self._replicate()
         except EXPECTED as e:
             self._say(str(e))
-            return False
-        return True
+            return Result.INCOMPLETE
 
-    async def _replicate(self) -> None:
+    async def _replicate(self) -> Result:
         with self._context.interruption.scope():
             check_disk(self._disk)  # only now is it known which disks without a state there are
-            facts = await ask_disk(self._source_uri)
+            facts = await ask_disk(self._context.source, self._disk.export)
         self._say(facts.summary())
-        if not await self._copy(facts):
-            raise Failure(f"the copy is not complete; {RUN_AGAIN}")
+        await self._copy(facts)
         check_state(self._disk.state, facts)
-        if self._disk.also:
-            check_destinations(self._stats)
+        missing = behind(self._stats) if self._disk.also else ""
+        if missing:
+            self._say(missing)
+        return Result.BEHIND if missing else Result.DONE
 
-    async def _copy(self, facts: DiskFacts) -> bool:
-        """Returns whether nbdcopy and the target have succeeded."""
+    async def _copy(self, facts: DiskFacts) -> None:
+        """Raises Failure if nbdcopy or the target have not succeeded."""
         if self._disk.also:
-            os.makedirs(self._disk.fanout_state, exist_ok=True)
+            make_directory(self._disk.fanout_state)
         now = Circumstances.of(self._disk, facts.size)
         command = target_command(self._disk, self._source_uri, now, self._stats)
-        target = await Server.start("destination", command, self._socket, self._context.target_password)
-        copied = False
+        target = await Server.start("destination", command, self._context.directory, self._socket,
+                                    self._context.target_password, self._prefix)
         with self._context.interruption.expendable(target):
             try:
                 with self._context.interruption.scope():
                     await target.wait_ready()
-                copied = await self._run_client(target)
+                cause = await self._run_client(target)
             finally:
                 # It completes what nbdcopy has left out, for as long as that takes.
                 completed = await target.stop()
-        return copied and completed
+        if cause is None and not completed:
+            cause = self._cause_at(target) or "the destination did not end in order"
+        if cause is not None:
+            raise Failure(f"the copy is not complete: {cause}; {RUN_AGAIN}")
 
-    async def _run_client(self, target: Server) -> bool:
-        """Returns whether nbdcopy has succeeded. It has ended in any case, as the target must end after it."""
+    async def _run_client(self, target: Server) -> str | None:
+        """Returns why nbdcopy has failed; None if it has not. It has ended in any case, as the target must end
+        after it."""
         client = await self._start_client(target)
+        succeeded = False
         with self._context.interruption.expendable(client):
             try:
                 with self._context.interruption.scope():
-                    status = await client.wait()
+                    succeeded = await client.wait() == 0
             finally:
-                await client.stop()
-        if status != 0:
-            self._say(f"nbdcopy ended with {outcome(status)}, see above")
-        return status == 0
+                connections = await client.stop()
+                if succeeded:
+                    connections.close()
+                else:
+                    self._context.drain(connections)
+        if succeeded:
+            return None
+        return self._cause_at(target) or self._context.source.cause() or await client.cause()
+
+    def _cause_at(self, target: Server) -> str:
+        """With the file that is written, which not every plugin says, unless it is about a further destination."""
+        cause, image = target.cause(), self._disk.image
+        known = [destination_name(destination.uri, destination.parameters) for destination in self._disk.also]
+        if not cause or image is None or any(name in cause for name in (image, *known)):
+            return cause
+        return f"{cause} ({image})"
 
     async def _start_client(self, target: Server) -> Client:
         progress, replication = self._context.progress, self._disk.replication
+        route = Route(self._context.source, self._disk.export, target)
         if progress is None or self._disk.name is None:
-            return await Client.start(self._source_uri, target.uri(), bar=replication.progress)
+            return await Client.start(route, bar=replication.progress)
         pipe = progress.open(self._disk.name)
         try:
-            return await Client.start(self._source_uri, target.uri(), percent_to=pipe)
+            return await Client.start(route, percent_to=pipe)
         finally:
             os.close(pipe)
 
+    @property
+    def _prefix(self) -> str:
+        return f"disk {self._disk.name}: " if self._disk.name else ""
+
     def _say(self, text: str) -> None:
-        say(f"disk {self._disk.name}: {text}" if self._disk.name else text)
+        say(self._prefix + text)

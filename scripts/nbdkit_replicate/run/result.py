@@ -1,8 +1,23 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Whether the copy of a disk is complete, after its servers have ended."""
+import enum
+from collections.abc import Collection
+
 from ..contract import owing_destinations, read_state
 from ..messages import RUN_AGAIN, Failure, mib, say
 from ..programs.source import DiskFacts
+
+
+class Result(enum.Enum):
+    """The values are exit statuses, together with 2 for a wrong command line: nbdkit-replicate(1)."""
+
+    DONE = 0
+    INCOMPLETE = 1
+    BEHIND = 3  # the target is complete, a further destination is not
+
+    @classmethod
+    def of_all(cls, results: Collection["Result"]) -> "Result":
+        return next((r for r in (cls.INCOMPLETE, cls.BEHIND) if r in results), cls.DONE)
 
 
 def check_state(path: str, facts: DiskFacts) -> None:
@@ -15,8 +30,7 @@ def check_state(path: str, facts: DiskFacts) -> None:
     say(f"{path}: complete" + (f", as of {state.checkpoint}" if state.checkpoint else ""))
 
 
-def check_destinations(fanout_stats: str) -> None:
-    """Raises Failure if the target has ended before every destination had everything."""
+def behind(fanout_stats: str) -> str:
+    """Which destinations do not have everything, after the end of the target; "" if all have."""
     owing = [f"{name} is owed {mib(count)}" for name, count in owing_destinations(fanout_stats)]
-    if owing:
-        raise Failure("; ".join(owing) + f"; see above; {RUN_AGAIN}")
+    return f"{'; '.join(owing)}; run the same command again to send it" if owing else ""

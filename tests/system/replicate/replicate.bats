@@ -124,6 +124,7 @@ JOB
     echo "--from 'file" > job
     refuses "job: No closing quotation" replicate_now @job
     refuses "none" replicate_now @none
+    [ "$status" = 2 ]
     echo "password=s3cret" > job
     refuses "password=+FILE" replicate_now --to qcow2 new.qcow2 --from vsphere @job
 }
@@ -141,6 +142,7 @@ JOB
     replicate_now --from file disk.img --to qcow2 file=mon.qcow2
     cp web1.state before.state
     refuses "add backing=FILE" replicate_now --from file disk.img --to qcow2 file=tue.qcow2
+    [ "$status" = 2 ]
     refuses "add backing=FILE" replicate_now --from file disk.img --to qcow2 file=mon.qcow2 create=always
     [ ! -e new.qcow2 ]
     [ ! -e tue.qcow2 ]
@@ -199,7 +201,7 @@ JOB
     stop cloud
     refuses "cloud is owed" replicate_now "${FROM[@]}" \
         --to qcow2 file=web1.qcow2 fanout-on-error=detach fanout-retries=0 "${ALSO[@]}"
-    [ "$status" = 1 ]
+    [ "$status" = 3 ]
     [[ "$output" == *"web1.state: complete"* ]]
     same live.img dr.raw
     start_qemu cloud --shared=0 -f qcow2 cloud.qcow2
@@ -247,4 +249,44 @@ JOB
     same live.img dr.raw
     qemu-img compare -f raw -F qcow2 live.img web1.qcow2
     sound web1.qcow2
+}
+
+@test "two names of one state exclude each other" {
+    vcenter --delay-ms 60
+    destinations
+    from connections=1 coalesce-prefetch=off coalesce-chunk=64K
+    mkdir real
+    ln -s real/web1.state web1.state
+    ln -s real link
+    begin "${FROM[@]}" --to qcow2 file=web1.qcow2 --also "$(uri dr)"
+    midway web1.qcow2
+    [ -e real/web1.state ]
+    [ -d real/web1.state.fanout ]
+    truncate -s "$SIZE" other.raw
+    local state
+    for state in real/web1.state link/web1.state "$PWD/web1.state"; do
+        refuses "real/web1.state" replicate_now --state "$state" --from file live.img --to file other.raw \
+            --also "$(uri dr)"
+        [[ "$output" == *"did not start"* ]]
+    done
+    must_fail gone "$run"
+    wait "$run"
+    qemu-img compare -f raw -F qcow2 live.img web1.qcow2
+    [ -L web1.state ]
+}
+
+@test "what a run creates can be read by its user only" {
+    mkdir disks
+    random_file disks/a.img 1M
+    truncate -s 1M dr.raw
+    start a.img file dr.raw
+    umask 022
+    replicate_now --state deep/er/states/ --from file dir=disks --to qcow2 'copy-{disk}.qcow2' \
+        --also "nbd+unix:///?socket=$PWD/{disk}.sock" 'fanout-name={disk}'
+    local directory
+    for directory in deep deep/er deep/er/states deep/er/states/a.img.state.fanout; do
+        [ "$(stat -c %a "$directory")" = 700 ]
+    done
+    replicate_now --dry-run --state lined/ --from file dir=disks --to qcow2 'copy-{disk}.qcow2' > lines
+    grep -q '^mkdir -m 0700 -p lined/' lines
 }
