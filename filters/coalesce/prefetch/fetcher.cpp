@@ -34,7 +34,7 @@ void Fetcher::fetch(LowerConnection &connection, const ChunkPtr &chunk) noexcept
   read_ahead_.fetch_done(chunk, success, took);
 }
 
-void Fetcher::query(LowerConnection &connection, const Job &job) noexcept {
+void Fetcher::query(LowerConnection &connection, const FetchJob &job) noexcept {
   uint64_t generation;
   {
     util::MutexLock lock(read_ahead_.mutex);

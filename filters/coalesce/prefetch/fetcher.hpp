@@ -29,10 +29,10 @@ class Fetcher {
   // reports the error if there still is one.
   void fetch(LowerConnection &connection, const ChunkPtr &chunk) noexcept
       ABSL_LOCKS_EXCLUDED(read_ahead_.mutex);
-  // Queries the extents of Job::query. If that fails, nothing is read ahead there.
-  void query(LowerConnection &connection, const Job &job) noexcept
+  // Queries the extents of FetchJob::query. If that fails, nothing is read ahead there.
+  void query(LowerConnection &connection, const FetchJob &job) noexcept
       ABSL_LOCKS_EXCLUDED(read_ahead_.mutex);
-  void run(LowerConnection &connection, const Job &job) noexcept
+  void run(LowerConnection &connection, const FetchJob &job) noexcept
       ABSL_LOCKS_EXCLUDED(read_ahead_.mutex) {
     job.chunk ? fetch(connection, job.chunk) : query(connection, job);
   }

@@ -72,11 +72,11 @@ Stream *ReadAhead::observe(extents::Range request) {
   return nullptr;
 }
 
-std::optional<Job> ReadAhead::query_for(Stream &stream, extents::Range request) {
+std::optional<FetchJob> ReadAhead::query_for(Stream &stream, extents::Range request) {
   const uint64_t unknown = planner_.first_unknown(request);
   if (unknown >= settings_.size || stream.querying_extents) return std::nullopt;
   stream.querying_extents = true;
-  return Job{nullptr, {unknown, std::min(query_length, settings_.size - unknown)}, stream.id};
+  return FetchJob{nullptr, {unknown, std::min(query_length, settings_.size - unknown)}, stream.id};
 }
 
 uint64_t ReadAhead::window(const Stream &stream) const {
@@ -127,8 +127,8 @@ ChunkPtr ReadAhead::claim_around(Stream &stream, extents::Range needed) {
   return nullptr;
 }
 
-std::optional<Job> ReadAhead::next_job() {
-  std::optional<Job> job;
+std::optional<FetchJob> ReadAhead::next_job() {
+  std::optional<FetchJob> job;
   auto serve = [&](Stream &stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     job = next_job_of(stream);
     return job.has_value();
@@ -138,7 +138,7 @@ std::optional<Job> ReadAhead::next_job() {
   return job;
 }
 
-std::optional<Job> ReadAhead::next_job_of(Stream &stream) {
+std::optional<FetchJob> ReadAhead::next_job_of(Stream &stream) {
   const uint64_t limit = window(stream);
   const uint64_t end = std::min({settings_.size, stream.head + max_distance, stream.end});
   while (stream.next_fetch < end) {
@@ -147,7 +147,7 @@ std::optional<Job> ReadAhead::next_job_of(Stream &stream) {
     if (here.type == KnownExtents::unknown) {
       if (stream.querying_extents) return std::nullopt;
       stream.querying_extents = true;
-      return Job{nullptr, {at, std::min(query_length, here.end() - at)}, stream.id};
+      return FetchJob{nullptr, {at, std::min(query_length, here.end() - at)}, stream.id};
     }
     const auto pieces = planner_.pieces(stream, at);
     if (pieces.empty()) {
@@ -166,7 +166,8 @@ std::optional<Job> ReadAhead::next_job_of(Stream &stream) {
   return std::nullopt;
 }
 
-std::optional<Job> ReadAhead::fetch_job(Stream &stream, extents::Range piece, uint64_t window) {
+std::optional<FetchJob> ReadAhead::fetch_job(Stream &stream, extents::Range piece,
+                                             uint64_t window) {
   constexpr uint64_t smallest = ReadAheadWindow::smallest;
   if (piece.offset >= stream.end) return std::nullopt;
   piece.length = std::min(piece.length, stream.end - piece.offset);
@@ -178,7 +179,7 @@ std::optional<Job> ReadAhead::fetch_job(Stream &stream, extents::Range piece, ui
   ChunkPtr chunk = add_chunk(stream, piece);
   if (!chunk) return std::nullopt;
   stream.next_fetch = piece.end();
-  return Job{chunk, {}, stream.id};
+  return FetchJob{chunk, {}, stream.id};
 }
 
 void ReadAhead::fetch_done(const ChunkPtr &chunk, bool success, std::chrono::nanoseconds took) {
@@ -186,7 +187,7 @@ void ReadAhead::fetch_done(const ChunkPtr &chunk, bool success, std::chrono::nan
   if (cache_.finish(chunk, success) && !success) planner_.fetch_failed(chunk->range);
 }
 
-void ReadAhead::query_done(const Job &job, uint64_t generation,
+void ReadAhead::query_done(const FetchJob &job, uint64_t generation,
                            const std::vector<extents::Extent> &list) {
   extents_.learn(generation, list);
   Stream *stream = streams_.find(job.stream);

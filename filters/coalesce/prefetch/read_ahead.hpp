@@ -23,7 +23,7 @@
 namespace coalesce {
 
 // What a thread does next in the layer below: fetch a chunk or, if there is none, query extents.
-struct Job {
+struct FetchJob {
   ChunkPtr chunk;
   extents::Range query;
   uint64_t stream = 0;  // Stream::id
@@ -54,14 +54,14 @@ class ReadAhead {
   Stream *observe(extents::Range request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
   // The query to be made before a chunk can be claimed for the request, if one is needed and no other
   // thread is at it.
-  std::optional<Job> query_for(Stream &stream, extents::Range request)
+  std::optional<FetchJob> query_for(Stream &stream, extents::Range request)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
   // The chunk that the request must fetch, as no other request has come for that part of the disk, or
   // nullptr.
   ChunkPtr claim(Stream &stream, extents::Range request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
 
   // For the workers: pinned streams first, then the one with the least cached ahead of it.
-  std::optional<Job> next_job() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+  std::optional<FetchJob> next_job() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
 
   // What has become of it, after the I/O.
 
@@ -73,8 +73,8 @@ class ReadAhead {
   void fetch_done(const ChunkPtr &chunk, bool success, std::chrono::nanoseconds took)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
   // `generation`: KnownExtents::generation() when the query was begun. An empty list: it has failed.
-  void query_done(const Job &job, uint64_t generation, const std::vector<extents::Extent> &list)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+  void query_done(const FetchJob &job, uint64_t generation,
+                  const std::vector<extents::Extent> &list) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
 
   ChunkCache &cache() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) { return cache_; }
   KnownExtents &extents() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) { return extents_; }
@@ -89,8 +89,8 @@ class ReadAhead {
   uint64_t window(const Stream &stream) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
   ChunkPtr add_chunk(Stream &stream, extents::Range piece) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
   ChunkPtr claim_around(Stream &stream, extents::Range needed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
-  std::optional<Job> next_job_of(Stream &stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
-  std::optional<Job> fetch_job(Stream &stream, extents::Range piece, uint64_t window)
+  std::optional<FetchJob> next_job_of(Stream &stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+  std::optional<FetchJob> fetch_job(Stream &stream, extents::Range piece, uint64_t window)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
 
   const Settings &settings_;

@@ -76,7 +76,7 @@ void Workers::do_jobs(LowerConnection *own) {
   util::MutexLock lock(read_ahead_.mutex);
   while (!stop_) {
     LowerConnection *const connection = own != nullptr ? own : connections_.least_busy();
-    std::optional<Job> job;
+    std::optional<FetchJob> job;
     if (connection != nullptr) job = read_ahead_.next_job();
     if (!job) {
       work_.wait(lock);

@@ -20,7 +20,7 @@
 namespace coalesce {
 
 // Settings::workers threads, started when the first stream is recognised, or at once if there are ranges
-// with priority. Each does one Job after another, through a client's connection or, with a Connect
+// with priority. Each does one FetchJob after another, through a client's connection or, with a Connect
 // function, through a connection of its own.
 class Workers {
  public:

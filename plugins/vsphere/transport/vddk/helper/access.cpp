@@ -89,7 +89,7 @@ void Access::prepare() {
   VixError error = library_.PrepareForAccess(params_.get(), start_.identity.c_str());
   prepared_ = error == vix_ok;
   if (!prepared_) {
-    send_line(Log::Level::helper,
+    send_line(LogLine::Level::helper,
               "Storage vMotion may move the virtual machine while it is read: "
               "VixDiskLib_PrepareForAccess: " +
                   library_.describe(error));

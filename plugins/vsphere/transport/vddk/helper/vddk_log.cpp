@@ -13,7 +13,7 @@ namespace {
 const Channel *log_channel = nullptr;
 const Secret *masked = nullptr;
 
-__attribute__((format(printf, 2, 0))) void send_line(Log::Level level, const char *format,
+__attribute__((format(printf, 2, 0))) void send_line(LogLine::Level level, const char *format,
                                                      va_list arguments) {
   char line[2048];
   std::vsnprintf(line, sizeof line, format, arguments);
@@ -21,7 +21,7 @@ __attribute__((format(printf, 2, 0))) void send_line(Log::Level level, const cha
   std::string_view text(line);
   const bool telemetry =
       text.find("Get CEIP status failed") != text.npos || text.find("VDDK_PhoneHome:") != text.npos;
-  vddk::send_line(telemetry ? Log::Level::debug : level, std::string(text));
+  vddk::send_line(telemetry ? LogLine::Level::debug : level, std::string(text));
 }
 
 }  // namespace
@@ -31,7 +31,7 @@ void set_log(const Channel &channel, const Secret &password) {
   masked = &password;
 }
 
-void send_line(Log::Level level, std::string text) {
+void send_line(LogLine::Level level, std::string text) {
   constexpr std::string_view mask = "********";
   const std::string &secret = masked->get();
   for (size_t at = 0; !secret.empty() && (at = text.find(secret, at)) != std::string::npos;) {
@@ -39,15 +39,15 @@ void send_line(Log::Level level, std::string text) {
     at += mask.size();
   }
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
-  log_channel->send_if_room(Log{level, std::move(text)});
+  log_channel->send_if_room(LogLine{level, std::move(text)});
 }
 
 void on_log(const char *format, va_list arguments) {
-  send_line(Log::Level::debug, format, arguments);
+  send_line(LogLine::Level::debug, format, arguments);
 }
 
 void on_warning(const char *format, va_list arguments) {
-  send_line(Log::Level::warning, format, arguments);
+  send_line(LogLine::Level::warning, format, arguments);
 }
 
 }  // namespace vsphere::vddk

@@ -15,7 +15,7 @@ namespace vsphere::vddk {
 void set_log(const Channel &channel, const Secret &password);
 
 // Sends a line; drops it if the plugin does not keep up. May be called from any thread.
-void send_line(Log::Level level, std::string text);
+void send_line(LogLine::Level level, std::string text);
 
 // The functions for InitEx.
 void on_log(const char *format, va_list arguments);

@@ -24,7 +24,7 @@ class MessageWriter {
   void operator()(uint32_t value) { raw(&value, sizeof value); }
   void operator()(uint64_t value) { raw(&value, sizeof value); }
   void operator()(bool value) { (*this)(uint32_t{value}); }
-  void operator()(Log::Level value) { (*this)(static_cast<uint32_t>(value)); }
+  void operator()(LogLine::Level value) { (*this)(static_cast<uint32_t>(value)); }
   void operator()(const Secret &value) { (*this)(std::string_view(value.get())); }
   void operator()(std::string_view text) {
     (*this)(static_cast<uint32_t>(text.size()));
@@ -56,11 +56,11 @@ class MessageReader {
     (*this)(number);
     value = number != 0;
   }
-  void operator()(Log::Level &value) {
+  void operator()(LogLine::Level &value) {
     uint32_t number = 0;
     (*this)(number);
-    if (number > static_cast<uint32_t>(Log::Level::helper)) broken("has an unknown level");
-    value = static_cast<Log::Level>(number);
+    if (number > static_cast<uint32_t>(LogLine::Level::helper)) broken("has an unknown level");
+    value = static_cast<LogLine::Level>(number);
   }
   void operator()(Secret &value) {
     std::string text;
@@ -108,7 +108,7 @@ void fields(F &f, auto &m) {
     f(m.step), f(m.code), f(m.text);
   } else if constexpr (std::is_same_v<M, Done>) {
     f(m.id), f(m.code), f(m.count), f(m.text);
-  } else if constexpr (std::is_same_v<M, Log>) {
+  } else if constexpr (std::is_same_v<M, LogLine>) {
     f(m.level), f(m.text);
   }
 }

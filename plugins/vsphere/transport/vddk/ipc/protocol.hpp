@@ -11,7 +11,7 @@
 //                                           <- Done, in any order
 //   Stop, or the end of the socket      ->
 //
-// The helper sends Log at any time. Each side checks the numbers that the other sends. Integers are
+// The helper sends LogLine at any time. Each side checks the numbers that the other sends. Integers are
 // in the byte order of the machine.
 #pragma once
 
@@ -89,15 +89,15 @@ struct Done {
   std::string text;    // describes the code
 };
 
-struct Log {
+struct LogLine {
   enum class Level : uint32_t { debug, warning, helper };  // the first two are VDDK's
   Level level = Level::debug;
   std::string text;
 };
 
-using Message = std::variant<Start, Read, Query, Stop, Started, Failed, Done, Log>;
+using Message = std::variant<Start, Read, Query, Stop, Started, Failed, Done, LogLine>;
 
-// Cuts the text of Failed, Done and Log where it is too long. Throws util::Error EINVAL if a
+// Cuts the text of Failed, Done and LogLine where it is too long. Throws util::Error EINVAL if a
 // message is too long for another reason.
 std::string encode(const Message &message);
 

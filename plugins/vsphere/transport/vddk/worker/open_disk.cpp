@@ -38,21 +38,21 @@ Started open_disk(Channel &channel, Process &process, Start start, int memory,
       throw explain(*failed, library, disk);
     }
     if (Started *started = std::get_if<Started>(&*message)) return std::move(*started);
-    const Log *line = std::get_if<Log>(&*message);
+    const LogLine *line = std::get_if<LogLine>(&*message);
     if (line == nullptr) fail_wrong_message();
     relay(*line, log);
   }
 }
 
-void relay(const Log &line, const util::Log &log) {
+void relay(const LogLine &line, const util::Log &log) {
   switch (line.level) {
-    case Log::Level::helper:
+    case LogLine::Level::helper:
       log.warning("{}", line.text);
       break;
-    case Log::Level::warning:
+    case LogLine::Level::warning:
       log.info("VDDK warns: {}", line.text);
       break;
-    case Log::Level::debug:
+    case LogLine::Level::debug:
       log.debug("VDDK: {}", line.text);
       break;
   }

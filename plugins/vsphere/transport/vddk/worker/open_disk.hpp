@@ -18,7 +18,7 @@ Started open_disk(Channel &channel, Process &process, Start start, int memory,
                   std::chrono::milliseconds time, const util::Log &log);
 
 // Logs a line that the helper sent.
-void relay(const Log &line, const util::Log &log);
+void relay(const LogLine &line, const util::Log &log);
 
 // Throws util::Error EPROTO: the helper sent a message that only the plugin sends.
 [[noreturn]] void fail_wrong_message();

@@ -51,7 +51,7 @@ void Worker::listen() {
 }
 
 void Worker::on_message(const Message &message) {
-  if (const Log *line = std::get_if<Log>(&message)) {
+  if (const LogLine *line = std::get_if<LogLine>(&message)) {
     relay(*line, log_);
   } else if (const Done *done = std::get_if<Done>(&message)) {
     requests_.answer(*done);

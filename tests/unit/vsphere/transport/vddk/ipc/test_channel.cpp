@@ -39,7 +39,7 @@ TEST_CASE("a channel carries packets and a file descriptor, and sees its deadlin
   REQUIRE(::send(raw, large.data(), large.size(), 0) > 0);
   CHECK(errnum() == EPROTO);
   // What finds no room is dropped, and does not wait.
-  for (int i = 0; i < 10'000; ++i) right->send_if_room(Log{Log::Level::debug, "line"});
+  for (int i = 0; i < 10'000; ++i) right->send_if_room(LogLine{LogLine::Level::debug, "line"});
   int arrived = 0;
   while (errnum() == 0) ++arrived;
   CHECK(arrived > 0);

@@ -41,7 +41,7 @@ std::vector<std::string> one_of_each() {
           encode(Started{99, "nbdssl", true}),
           encode(Failed{"VixDiskLib_Open", 1, "Unknown error"}),
           encode(Done{7, 13, 5, "no"}),
-          encode(Log{Log::Level::helper, "line"})};
+          encode(LogLine{LogLine::Level::helper, "line"})};
 }
 
 int errnum_of(std::string_view packet) {
@@ -71,8 +71,8 @@ TEST_CASE("every message is decoded as it was encoded") {
   CHECK(std::get<Started>(decode(encode(Started{99, "nbd", true}))).can_query);
   CHECK(std::get<Failed>(decode(encode(Failed{"x", 3, "y"}))).code == 3);
   CHECK(std::get<Done>(decode(encode(Done{7, 13, 5, "no"}))).text == "no");
-  CHECK(std::get<Log>(decode(encode(Log{Log::Level::warning, "line"}))).level ==
-        Log::Level::warning);
+  CHECK(std::get<LogLine>(decode(encode(LogLine{LogLine::Level::warning, "line"}))).level ==
+        LogLine::Level::warning);
   CHECK(std::holds_alternative<Stop>(decode(encode(Stop{}))));
 }
 
@@ -94,7 +94,7 @@ TEST_CASE("another version, an unknown type, wrong lengths and random bytes are 
   other = stop;
   other[4] = 100;
   CHECK(errnum_of(other) == EPROTO);
-  std::string log = encode(Log{Log::Level::debug, "line"});
+  std::string log = encode(LogLine{LogLine::Level::debug, "line"});
   for (size_t at = 8; at < 16; ++at) {  // the level, and the length of the text
     other = log;
     other[at] = static_cast<char>(0xff);
