@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::string_view suffix = ".state";
 
-// The DISK of a file called DISK.state.
+// DISK, if the file is called DISK.state.
 std::optional<int64_t> disk_of(std::string_view file) {
   if (!file.ends_with(suffix)) return std::nullopt;
   file.remove_suffix(suffix.size());
@@ -42,7 +42,8 @@ std::string state_path(const std::string &directory, int64_t disk) {
 std::optional<State> load_state_of(const std::string &directory, int64_t disk) {
   const std::string path = state_path(directory, disk);
   std::optional<State> state = load_state(path);
-  const bool known = state && !state->source.empty();  // or it is of a source that does not say
+  // A state without a source has no disk either.
+  const bool known = state && !state->source.empty();
   if (known && state->disk != disk) {
     util::fail(EINVAL,
                "{} is the state of disk {}: give the destination's own state file, or remove it to "
@@ -58,7 +59,7 @@ std::map<int64_t, State> load_states(const std::string &directory) {
   for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
     std::optional<int64_t> disk = disk_of(it->path().filename().string());
     if (!disk) continue;
-    // Another process may have removed it meanwhile.
+    // Nothing if another process has removed the file since.
     if (auto state = load_state_of(directory, *disk)) states.emplace(*disk, *std::move(state));
   }
   if (error && error != std::errc::no_such_file_or_directory) {

@@ -1,199 +1,157 @@
 // SPDX-License-Identifier: BSD-3-Clause
-//
-// What the clients ask for; scheduler.cpp is what is done ahead of them.
 #include "filters/coalesce/engine.hpp"
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
+
+#include "filters/coalesce/plan/merge_gaps.hpp"
 
 namespace coalesce {
 
-Engine::Engine(const Settings &settings, Budget &budget, Counters &counters, util::Log log,
-               MakeReader make_reader)
-    : settings_(settings),
-      budget_(budget),
-      counters_(counters),
-      log_(std::move(log)),
-      make_reader_(std::move(make_reader)),
-      streams_(2 * settings.chunk),
-      map_(settings.size),
-      seen_(settings.size),
-      failed_(settings.size),
-      pace_(settings.fast),
-      share_(budget.limit()),
-      workers_(settings.workers) {
-  for (const auto &range : settings.priority) {
-    if (range.offset < size())
-      streams_.pin({range.offset, std::min(range.end(), size()) - range.offset});
-  }
-}
+namespace {
 
-Engine::~Engine() {
-  {
-    Lock lock(mutex_);
-    stop_ = true;
-  }
-  work_.notify_all();
-  for (auto &thread : threads_) thread.join();
-}
+// As much as merged_extents() describes at most; bytes.
+constexpr uint64_t merged_length = 128u << 20;
+
+}  // namespace
+
+Engine::Engine(const Settings &settings, MemoryBudget &budget, Counters &counters, util::Log log,
+               Workers::Connect connect)
+    : settings_(settings),
+      counters_(counters),
+      read_ahead_(settings_, budget, counters),
+      fetcher_(settings_, read_ahead_, counters),
+      workers_(settings_, read_ahead_, fetcher_, std::move(log), std::move(connect)) {}
 
 void Engine::set_share(uint64_t bytes) {
-  Lock lock(mutex_);
-  share_ = bytes;
-  if (held_ <= share_) return;
-  for (const auto &chunk : chunks_.meeting({0, size()})) {
-    if (chunk->state == Chunk::State::ready && held_ > share_) drop(chunk);
+  util::MutexLock lock(read_ahead_.mutex);
+  read_ahead_.cache().set_share(bytes);
+}
+
+Engine::Lookup Engine::look_up(LowerConnection &connection, extents::Range request) {
+  Lookup lookup;
+  util::MutexLock lock(read_ahead_.mutex);
+  Stream *stream = read_ahead_.observe(request);
+  if (stream != nullptr) {
+    if (auto query = read_ahead_.query_for(*stream, request)) {
+      lock.unlock();
+      fetcher_.query(connection, *query);
+      lock.lock();
+      stream = read_ahead_.find_stream(query->stream);
+    }
   }
+  if (stream != nullptr) {
+    lookup.claimed = read_ahead_.claim(*stream, request);
+    workers_.wake();
+  }
+  lookup.parts = read_ahead_.cache().split(request);
+  count_hit(lookup);
+  return lookup;
 }
 
-void Engine::attach(Reader &reader) {
-  Lock lock(mutex_);
-  readers_.push_back({&reader});
-  if (workers_ > 0 && !settings_.priority.empty()) start_workers();
-  work_.notify_one();
-}
-
-void Engine::detach(Reader &reader) noexcept {
-  Lock lock(mutex_);
-  auto find = [&] {
-    return std::find_if(readers_.begin(), readers_.end(),
-                        [&](const Lent &lent) { return lent.reader == &reader; });
-  };
-  auto lent = find();
-  if (lent == readers_.end()) return;
-  lent->users += leaving;
-  returned_.wait(lock, [&] { return find()->users == leaving; });
-  readers_.erase(find());
-}
-
-void Engine::read(Reader &own, std::span<std::byte> buffer, uint64_t offset) {
-  const extents::Range want{offset, buffer.size()};
+void Engine::read(LowerConnection &connection, std::span<std::byte> buffer, uint64_t offset) {
+  const extents::Range request{offset, buffer.size()};
   ++counters_.requests;
-  counters_.bytes += want.length;
-  if (want.length >= settings_.chunk) return direct(own, buffer, offset);
+  counters_.bytes += request.length;
+  if (request.length >= settings_.chunk) return fetcher_.read_direct(connection, buffer, offset);
 
-  std::vector<Chunks::Part> parts;
-  ChunkPtr claimed;
-  {
-    Lock lock(mutex_);
-    Stream *stream = observe(want);
-    if (stream != nullptr && stream->sequential() && pace_.slow()) {
-      if (auto unknown = unknown_ahead(want); unknown < size() && !stream->surveying) {
-        // Nobody can read ahead before somebody has asked.
-        stream->surveying = true;
-        uint64_t id = stream->id;
-        Job job{nullptr, {unknown, std::min(survey_length, size() - unknown)}, id};
-        lock.unlock();
-        survey(own, job);
-        lock.lock();
-        stream = streams_.find(id);
-      }
-      if (stream != nullptr) {
-        claimed = claim(*stream, want);
-        if (!stream->again) {
-          if (++seen_count_ % seen_most == 0) seen_ = extents::RangeSet(size());
-          seen_.add(want);
-        }
-        if (workers_ > 0) start_workers();
-        work_.notify_one();
-      }
-    } else if (stream != nullptr) {
-      stream->fetched = stream->head;  // so far it has read everything itself
-    }
-    parts = chunks_.split(want);
-    count(parts, claimed);
-  }
-
-  // The layer below is never asked more often for a request than without the filter.
-  auto direct_parts = std::count_if(parts.begin(), parts.end(), [](auto &p) { return !p.chunk; });
+  const Lookup lookup = look_up(connection, request);
   auto place = [&](extents::Range r) { return buffer.subspan(r.offset - offset, r.length); };
-  bool whole = direct_parts > 1;
-  if (whole) {
-    direct(own, buffer, offset);
-  } else if (direct_parts == 1) {
-    for (const auto &part : parts) {
-      if (!part.chunk) direct(own, place(part.range), part.range.offset);
+  auto read_direct = [&](extents::Range r) {
+    fetcher_.read_direct(connection, place(r), r.offset);
+  };
+
+  // The layer below gets no more requests than without the filter: if several parts are in no chunk,
+  // the whole request is read at once.
+  const auto in_no_chunk = std::count_if(lookup.parts.begin(), lookup.parts.end(),
+                                         [](const auto &part) { return !part.chunk; });
+  const bool read_whole = in_no_chunk > 1;
+  if (read_whole) {
+    read_direct(request);
+  } else if (in_no_chunk == 1) {
+    for (const auto &part : lookup.parts) {
+      if (!part.chunk) read_direct(part.range);
     }
   }
-  if (claimed) fetch(own, claimed);
-  for (const auto &part : parts) {
+  if (lookup.claimed) fetcher_.fetch(connection, lookup.claimed);
+  for (const auto &part : lookup.parts) {
     if (!part.chunk) continue;
-    if (whole) {
-      Lock lock(mutex_);
-      consume(part.chunk, part.range);
+    if (read_whole) {
+      mark_read(part);
     } else if (!copy(part, place(part.range))) {
-      // What could not be read ahead is read now; if that fails, it is this request that fails.
-      direct(own, place(part.range), part.range.offset);
+      read_direct(part.range);  // the chunk is gone
     }
   }
 }
 
-void Engine::count(const std::vector<Chunks::Part> &parts, const ChunkPtr &claimed) {
-  bool read = claimed != nullptr, wait = false;
-  for (const auto &part : parts) {
-    read = read || !part.chunk;
-    wait = wait || (part.chunk && part.chunk->state == Chunk::State::in_flight);
+void Engine::count_hit(const Lookup &lookup) {
+  if (lookup.claimed) return;
+  bool waits = false;
+  for (const auto &part : lookup.parts) {
+    if (!part.chunk) return;
+    waits = waits || read_ahead_.cache().state(*part.chunk) == Chunk::State::in_flight;
   }
-  if (!read) ++(wait ? counters_.waits : counters_.hits);
+  ++(waits ? counters_.waits : counters_.hits);
 }
 
-bool Engine::copy(const Chunks::Part &part, std::span<std::byte> to) {
+// Waits until the chunk has been fetched. False if it is gone.
+bool Engine::copy(const ChunkMap::Part &part, std::span<std::byte> to) {
+  Chunk &chunk = *part.chunk;
   {
-    Lock lock(mutex_);
-    part.chunk->settled.wait(lock, [&] { return part.chunk->state != Chunk::State::in_flight; });
-    if (part.chunk->state == Chunk::State::gone) return false;
+    util::MutexLock lock(read_ahead_.mutex);
+    Chunk::State state;
+    while ((state = read_ahead_.cache().state(chunk)) == Chunk::State::in_flight) {
+      chunk.finished.wait(lock);
+    }
+    if (state == Chunk::State::gone) return false;
   }
-  const auto from = part.chunk->buffer.bytes().subspan(part.range.offset - part.chunk->range.offset,
-                                                       part.range.length);
+  const auto from =
+      chunk.buffer.bytes().subspan(part.range.offset - chunk.range.offset, part.range.length);
   std::memcpy(to.data(), from.data(), from.size());
-  Lock lock(mutex_);
-  consume(part.chunk, part.range);
+  mark_read(part);
   return true;
 }
 
-void Engine::direct(Reader &reader, std::span<std::byte> buffer, uint64_t offset) {
-  ++counters_.plugin_requests;
-  counters_.plugin_bytes += buffer.size();
-  Stopwatch watch;
-  reader.pread(buffer, offset);
-  if (buffer.size() >= settings_.chunk) return;
-  auto wall = watch.wall();
-  bool slept = watch.slept();
-  Lock lock(mutex_);
-  pace_.sample(wall, slept);
+void Engine::mark_read(const ChunkMap::Part &part) {
+  util::MutexLock lock(read_ahead_.mutex);
+  if (read_ahead_.cache().mark_read(part.chunk, part.range)) workers_.wake();
 }
 
-std::vector<extents::Extent> Engine::extents(Reader &own, extents::Range range, bool one) {
+std::vector<extents::Extent> Engine::extents(LowerConnection &connection, extents::Range range,
+                                             bool only_first) {
   std::vector<extents::Extent> list;
   uint64_t generation;
   {
-    Lock lock(mutex_);
-    generation = map_.generation();
-    // After a write the layer below has the last word.
-    if (!map_.written()) list = map_.known(range, one ? 1 : ~size_t{0});
+    util::MutexLock lock(read_ahead_.mutex);
+    const KnownExtents &known = read_ahead_.extents();
+    generation = known.generation();
+    // Once the disk was written to, the layer below is asked every time.
+    if (!known.written()) list = known.known(range, only_first ? 1 : ~size_t{0});
   }
-  if (one && !list.empty()) return list;
-  uint64_t at = list.empty() ? range.offset : list.back().end();
-  if (at < range.end()) {
-    auto rest = own.extents({at, range.end() - at});
-    for (const auto &e : rest) {
-      if (!list.empty() && list.back().type == e.type) {
-        list.back().length += e.length;
-      } else {
-        list.push_back(e);
-      }
+  if (only_first && !list.empty()) return list;
+  const uint64_t at = list.empty() ? range.offset : list.back().end();
+  if (at >= range.end()) return list;
+
+  const auto rest = connection.extents({at, range.end() - at});
+  for (const auto &e : rest) {
+    if (!list.empty() && list.back().type == e.type) {
+      list.back().length += e.length;
+    } else {
+      list.push_back(e);
     }
-    Lock lock(mutex_);
-    map_.learn(generation, rest);
   }
+  util::MutexLock lock(read_ahead_.mutex);
+  read_ahead_.extents().learn(generation, rest);
   return list;
 }
 
-std::vector<extents::Extent> Engine::merged_extents(Reader &own, extents::Range range) {
+std::vector<extents::Extent> Engine::merged_extents(LowerConnection &connection,
+                                                    extents::Range range) {
   std::vector<extents::Extent> list;
-  range.length = std::min(range.length, survey_length);
+  range.length = std::min(range.length, merged_length);
   while (range.length > 0) {
-    auto some = extents(own, range);
+    auto some = extents(connection, range);
     if (some.empty()) break;
     list.insert(list.end(), some.begin(), some.end());
     range = {some.back().end(), range.end() - some.back().end()};
@@ -202,15 +160,9 @@ std::vector<extents::Extent> Engine::merged_extents(Reader &own, extents::Range 
 }
 
 void Engine::invalidate(extents::Range range) {
-  Lock lock(mutex_);
-  map_.forget();
-  for (const auto &chunk : chunks_.meeting(range)) {
-    if (chunk->state == Chunk::State::in_flight) {
-      chunk->state = Chunk::State::gone;
-      chunk->settled.notify_all();
-    }
-    drop(chunk);
-  }
+  util::MutexLock lock(read_ahead_.mutex);
+  read_ahead_.extents().forget();
+  read_ahead_.cache().invalidate(range);
 }
 
 }  // namespace coalesce

@@ -2,8 +2,10 @@
 #include "filters/coalesce/parameters.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 
+#include "common/nbdkit/filter.hpp"
 #include "common/nbdkit/params.hpp"
 #include "common/util/error.hpp"
 
@@ -13,19 +15,19 @@ namespace {
 
 // OFFSET-END[,OFFSET-END...]
 std::vector<extents::Range> parse_ranges(const std::string &key, const std::string &value) {
-  constexpr uint64_t most = INT64_MAX;
+  constexpr uint64_t max_offset = INT64_MAX;
   std::vector<extents::Range> list;
   for (size_t at = 0; at <= value.size();) {
     const size_t comma = std::min(value.find(',', at), value.size());
-    const std::string one = value.substr(at, comma - at);
-    const size_t dash = one.find('-');
-    if (dash == 0 || dash == std::string::npos || dash + 1 == one.size()) {
-      util::fail(EINVAL, "{}={}: \"{}\" must be OFFSET-END, such as 0-1M", key, value, one);
+    const std::string range = value.substr(at, comma - at);
+    const size_t dash = range.find('-');
+    if (dash == 0 || dash == std::string::npos || dash + 1 == range.size()) {
+      util::fail(EINVAL, "{}={}: \"{}\" must be OFFSET-END, such as 0-1M", key, value, range);
     }
-    uint64_t offset = nbdkit::parse_size(key, one.substr(0, dash), 0, most);
-    uint64_t end = nbdkit::parse_size(key, one.substr(dash + 1), 0, most);
+    uint64_t offset = nbdkit::parse_size(key, range.substr(0, dash), 0, max_offset);
+    uint64_t end = nbdkit::parse_size(key, range.substr(dash + 1), 0, max_offset);
     if (end <= offset) {
-      util::fail(EINVAL, "{}={}: \"{}\" must end after it begins", key, value, one);
+      util::fail(EINVAL, "{}={}: \"{}\" must end after it begins", key, value, range);
     }
     list.push_back({offset, end - offset});
     at = comma + 1;
@@ -58,24 +60,38 @@ bool Parameters::set(const std::string &key, const std::string &value) {
   return true;
 }
 
-void Parameters::check() const {
+void Parameters::complete() const {
   if (memory < chunk) {
     util::fail(EINVAL,
-               "coalesce-memory={}: must be at least coalesce-chunk, which is {} bytes; give more "
-               "memory or smaller chunks",
+               "coalesce-memory={}: must be at least coalesce-chunk, which is {} bytes; "
+               "increase it or reduce the chunk size",
                memory, chunk);
   }
   uint64_t pinned = 0;  // bytes
   for (const auto &range : priority) pinned += range.length;
   if (pinned > 0 && !prefetch) {
-    util::fail(EINVAL, "coalesce-priority needs coalesce-prefetch=on: leave one of them out");
+    util::fail(EINVAL, "coalesce-priority requires coalesce-prefetch=on");
   }
   if (pinned > memory / 2) {
     util::fail(EINVAL,
-               "coalesce-priority: the ranges are {} bytes, at most half of coalesce-memory, {} "
-               "bytes, can be kept for them",
+               "coalesce-priority: the ranges have {} bytes; they may have at most half of "
+               "coalesce-memory, which is {} bytes",
                pinned, memory / 2);
   }
+}
+
+Settings Parameters::settings(uint64_t size, const nbdkit::BlockSize &block,
+                              bool background) const {
+  Settings s;
+  s.size = size;
+  s.gap = gap;
+  s.block = std::bit_floor(std::max(block.minimum, 1u));
+  s.chunk = chunk;
+  if (block.maximum != 0) s.chunk = std::min<uint64_t>(s.chunk, block.maximum);
+  s.chunk = std::max(s.chunk - s.chunk % s.block, s.block);
+  s.workers = prefetch && background ? workers : 0;
+  s.priority = priority;
+  return s;
 }
 
 }  // namespace coalesce

@@ -8,34 +8,42 @@
 #include <vector>
 
 #include "common/extents/extent.hpp"
+#include "filters/coalesce/settings.hpp"
+
+namespace nbdkit {
+struct BlockSize;
+}
 
 namespace coalesce {
 
 struct Parameters {
-  uint64_t gap = 1u << 20;
-  uint64_t chunk = 4u << 20;
-  uint64_t memory = 64u << 20;
+  uint64_t gap = 1u << 20;      // bytes
+  uint64_t chunk = 4u << 20;    // bytes
+  uint64_t memory = 64u << 20;  // bytes
   unsigned workers = 4;
   bool prefetch = true;
-  bool merged = false;  // coalesce-extents
+  bool merged = false;  // coalesce-extents=merged
   std::vector<extents::Range> priority;
   std::string stats_path;
 
   static constexpr const char *help =
-      "coalesce-gap=<SIZE>        Read along gaps up to this (default: 1M).\n"
-      "coalesce-chunk=<SIZE>      Read at most this at a time, 64K to 32M (default: 4M).\n"
-      "coalesce-workers=<N>       Read so many at a time ahead of the client (default: 4).\n"
-      "coalesce-memory=<SIZE>     Limit of what is held in memory (default: 64M).\n"
+      "coalesce-gap=<SIZE>        Read gaps of up to this size with the data (default: 1M).\n"
+      "coalesce-chunk=<SIZE>      Largest read, 64K to 32M (default: 4M).\n"
+      "coalesce-workers=<N>       Parallel reads ahead of clients (default: 4).\n"
+      "coalesce-memory=<SIZE>     Limit of the memory for read-ahead (default: 64M).\n"
       "coalesce-prefetch=on|off   Read ahead in the background (default: on).\n"
-      "coalesce-priority=<RANGES> Read these first: OFFSET-END[,OFFSET-END...].\n"
+      "coalesce-priority=<RANGES> Read these ranges first: OFFSET-END[,OFFSET-END...].\n"
       "coalesce-extents=exact|merged\n"
-      "                           Whether clients see short gaps as data (default: exact).\n"
-      "coalesce-stats=<FILE>      Counters for Prometheus.";
+      "                           Show clients short gaps as data if merged (default: exact).\n"
+      "coalesce-stats=<FILE>      Write counters in the text format of Prometheus.";
 
-  // One of the command line. False: it is not ours. Throws util::Error EINVAL.
+  // False: not a parameter of this filter. Throws util::Error EINVAL.
   bool set(const std::string &key, const std::string &value);
-  // What does not go together. Throws util::Error EINVAL.
-  void check() const;
+  // Checks that the parameters fit together. Throws util::Error EINVAL.
+  void complete() const;
+
+  // For an export of so many bytes. background: workers can read it.
+  Settings settings(uint64_t size, const nbdkit::BlockSize &block, bool background) const;
 };
 
 }  // namespace coalesce

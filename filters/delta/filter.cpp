@@ -1,80 +1,79 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// nbdkit-delta-filter: shows any NBD client only what has to be copied.
+// nbdkit-delta-filter: shows NBD clients only what has to be copied.
 #include "common/nbdkit/filter.hpp"
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
 
-#include "common/nbdkit/params.hpp"
-#include "filters/delta/owed.hpp"
-#include "filters/delta/view.hpp"
+#include "filters/delta/export_name.hpp"
+#include "filters/delta/owed_states.hpp"
+#include "filters/delta/parameters.hpp"
+#include "filters/delta/sector_extents.hpp"
 
 namespace delta {
 
 namespace {
 
-struct Settings {
-  Owed owed;
-  Zeroes zeroes = Zeroes::zero;
-};
-
-// How often the layer below is asked for one answer of ours. It may stop early, and then a client
-// would need a round trip for each of its extents; so it is asked again, up to what the client wants
-// to know, but for no longer than a client can be expected to wait.
-class Asking {
+// How often the layer below is asked for one answer to the client. It may answer for one extent at
+// a time, and the client would need a round trip for each. So it is asked again, until the whole
+// request is answered, or one second has passed.
+class QueryLimit {
  public:
-  explicit Asking(bool one) : one_(one) {}
-  // answered: something can be said already.
+  explicit QueryLimit(bool one_extent) : one_extent_(one_extent) {}
+  // Whether to ask again. answered: there is an extent to answer with.
   bool more(bool answered) const {
-    return !answered || (!one_ && Clock::now() - start_ < std::chrono::seconds(1));
+    return !answered || (!one_extent_ && Clock::now() - start_ < std::chrono::seconds(1));
   }
 
  private:
   using Clock = std::chrono::steady_clock;
-  const bool one_;  // the client wants no more than the first extent
+  const bool one_extent_;  // the client wants the first extent only
   const Clock::time_point start_ = Clock::now();
 };
 
 class Connection {
  public:
-  Connection(const Settings &settings, bool honest) : settings_(settings), honest_(honest) {}
+  Connection(const OwedStates &states, Zeroes zeroes, bool honest)
+      : states_(states), zeroes_(zeroes), honest_(honest) {}
 
   void prepare(nbdkit::Next next, bool) {
-    if (!honest_) owed_ = settings_.owed.of(next.export_description(), next.get_size());
+    if (!honest_) owed_ = states_.of(next.export_description(), next.get_size());
   }
 
-  // nbdkit insists that the layer below is asked before its extents are; one that has none is all
+  // nbdkit wants this question before extents are asked for. A layer below without extents is all
   // data.
   bool can_extents(nbdkit::Next next) {
     next.can_extents();
     return true;
   }
 
-  // A source's bytes are of one point in time: nothing may be written to it.
+  // A source shows one point in time.
   bool can_write(nbdkit::Next) { return false; }
 
-  // In whole sectors, so a little more than was asked for.
+  // Answers in whole sectors, so for a little more than was asked.
   void extents(nbdkit::Next next, uint32_t count, uint64_t offset, uint32_t flags,
                nbdkit::ExtentList &list) {
-    constexpr uint64_t sector = Sectors::sector;
+    constexpr uint64_t sector = SectorExtents::sector;
     const uint64_t size = next.get_size();
     uint64_t at = offset / sector * sector;
-    // Who wants one extent asks for each: the list of all must not be made for every answer.
+    // A client that wants one extent at a time asks for each of them: the layer below must not list
+    // all that follow for each answer.
     const bool one = (flags & NBDKIT_FLAG_REQ_ONE) != 0;
     if (one) count = std::min<uint32_t>(count, 128u << 20);
     const uint64_t end = std::min((offset + count + sector - 1) / sector * sector, size);
-    Sectors sectors([&](const extents::Extent &extent) { list.add(extent); });
-    Asking asking(one);
-    while (at < end && asking.more(!sectors.empty())) {
+    SectorExtents sectors([&](const extents::Extent &extent) { list.add(extent); });
+    QueryLimit limit(one);
+    while (at < end && limit.more(!sectors.empty())) {
       auto ask = static_cast<uint32_t>(std::min<uint64_t>(end - at, UINT32_MAX / sector * sector));
       for (const auto &extent : next.extents(ask, at)) {
         if (honest_) {
           sectors.feed(extent);
         } else {
-          show(extent, *owed_, settings_.zeroes, [&](const auto &shown) { sectors.feed(shown); });
+          show(extent, *owed_, zeroes_, [&](const auto &shown) { sectors.feed(shown); });
         }
         at = extent.end();
       }
@@ -83,9 +82,10 @@ class Connection {
   }
 
  private:
-  const Settings &settings_;
+  const OwedStates &states_;
+  const Zeroes zeroes_;
   const bool honest_;
-  std::shared_ptr<const extents::RangeSet> owed_;  // nothing in an honest export
+  std::shared_ptr<const extents::RangeSet> owed_;  // empty for an honest export
 };
 
 class Filter {
@@ -94,24 +94,15 @@ class Filter {
   static constexpr const char *longname = "nbdkit delta filter";
   static constexpr const char *description =
       "show NBD clients only what has to be copied, at the source";
-  static constexpr const char *config_help =
-      "delta-owed=<FILE>|<DIR>/   Also show what this state file, or a directory of\n"
-      "                           them, says is owed.\n"
-      "delta-zeroes=zero|data     How to show what has become zero (default: zero).";
+  static constexpr const char *config_help = Parameters::help;
 
   bool config(const std::string &key, const std::string &value) {
-    if (key == "delta-owed") {
-      owed_path_ = nbdkit::absolute_path(value);
-    } else if (key == "delta-zeroes") {
-      settings_.zeroes = Zeroes(nbdkit::parse_choice(key, value, {"zero", "data"}));
-    } else {
-      return false;
-    }
-    return true;
+    return parameters_.set(key, value);
   }
 
   void get_ready(int) {
-    if (!owed_path_.empty()) settings_.owed = Owed::load(owed_path_);
+    const std::string &path = parameters_.settings.owed_path;
+    if (!path.empty()) states_ = OwedStates::load(path);
   }
 
   void list_exports(nbdkit::LowerExports &lower, bool, bool, nbdkit::ExportList &list) {
@@ -125,12 +116,12 @@ class Filter {
                                    bool) {
     ExportName wanted = parse_export_name(name);
     opener.next(readonly, wanted.lower);
-    return std::make_unique<Connection>(settings_, wanted.honest);
+    return std::make_unique<Connection>(states_, parameters_.settings.zeroes, wanted.honest);
   }
 
  private:
-  std::string owed_path_;
-  Settings settings_;
+  Parameters parameters_;
+  OwedStates states_;
 };
 
 }  // namespace

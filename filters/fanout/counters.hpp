@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What has been done for a destination since the server started.
+// The counters of a destination, since the start of the server.
 #pragma once
 
 #include <atomic>
@@ -17,15 +17,15 @@ struct Counters {
   explicit Counters(std::string destination) : name(std::move(destination)) {}
 
   const std::string name;
-  std::atomic<uint64_t> bytes = 0;        // written, and acknowledged by the server
-  std::atomic<uint64_t> zero_bytes = 0;   // the same for zeroes, however they were sent
-  std::atomic<uint64_t> requests = 0;     // acknowledged, of whatever kind
-  std::atomic<uint64_t> in_flight = 0;    // at the server now
-  std::atomic<uint64_t> copied = 0;       // bytes copied from the primary to catch up
-  std::atomic<uint64_t> owed = 0;         // bytes that it is behind, as of the last look
-  std::atomic<uint64_t> live = 0;         // 1: connected, and not behind
-  std::atomic<uint64_t> retries = 0;      // attempts to connect after something had gone wrong
-  std::atomic<uint64_t> differences = 0;  // blocks that were read back and were not as written
+  std::atomic<uint64_t> bytes = 0;       // written and acknowledged by the server
+  std::atomic<uint64_t> zero_bytes = 0;  // zeroed and acknowledged, also where zeroes were written
+  std::atomic<uint64_t> requests = 0;    // acknowledged, of any kind
+  std::atomic<uint64_t> in_flight = 0;   // requests
+  std::atomic<uint64_t> copied = 0;      // bytes copied from the primary to catch up
+  std::atomic<uint64_t> owed = 0;        // bytes, when they were last sampled
+  std::atomic<uint64_t> in_sync = 0;     // 1: connected, and nothing is owed
+  std::atomic<uint64_t> retries = 0;     // attempts to connect after a failure
+  std::atomic<uint64_t> verify_mismatches = 0;  // blocks that fanout-verify found to differ
 };
 using CountersList = std::vector<std::unique_ptr<Counters>>;
 

@@ -7,16 +7,16 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 
-#include "common/nbdkit/params.hpp"
 #include "common/stats/ticker.hpp"
 #include "common/util/error.hpp"
+#include "common/util/mutex.hpp"
+#include "filters/fanout/background_primary.hpp"
+#include "filters/fanout/fanout_server.hpp"
+#include "filters/fanout/next_layer.hpp"
 #include "filters/fanout/parameters.hpp"
-#include "filters/fanout/primary.hpp"
-#include "filters/fanout/shared.hpp"
 
 namespace fanout {
 
@@ -24,35 +24,35 @@ namespace {
 
 class Connection {
  public:
-  // `all`: held for the requests of all connections; nothing if each has its own, or needs none.
-  Connection(Shared &shared, std::string export_name, int thread_model, std::mutex &all)
-      : shared_(shared), export_name_(std::move(export_name)) {
+  // `all` is held for each request of all connections, where the thread model requires that.
+  Connection(FanoutServer &server, std::string export_name, int thread_model, util::Mutex &all)
+      : server_(server), export_name_(std::move(export_name)) {
     if (thread_model == NBDKIT_THREAD_MODEL_SERIALIZE_REQUESTS) serial_ = &own_;
     if (thread_model < NBDKIT_THREAD_MODEL_SERIALIZE_REQUESTS) serial_ = &all;
   }
 
-  // nbdkit's `next` is the same from here to finalize.
+  // nbdkit's `next` is valid from here to finalize.
   void prepare(nbdkit::Next next, bool) {
     if (!next.can_write()) {
-      util::fail(EROFS, "fanout: the primary is read-only: there is nothing to fan out");
+      util::fail(EROFS, "fanout: the primary is read-only: the filter needs a writable one");
     }
     uint64_t size = next.get_size();
     primary_.emplace(next, serial_);
-    place_ = shared_.join(size, export_name_, [this](std::span<std::byte> buffer, uint64_t offset) {
-      primary_->read(buffer, offset);
-    });
+    reader_ = server_.join(
+        size, export_name_,
+        [this](std::span<std::byte> buffer, uint64_t offset) { primary_->read(buffer, offset); });
   }
 
-  // On SIGTERM close() is not called.
+  // Not in the destructor: nbdkit does not call close() after SIGTERM.
   void finalize(nbdkit::Next) {
-    if (place_) shared_.leave(*place_);
-    place_.reset();
+    if (reader_) server_.leave(*reader_);
+    reader_.reset();
   }
 
   nbdkit::BlockSize block_size(nbdkit::Next) {
     constexpr uint32_t page = 4096;
     nbdkit::BlockSize size = primary_->block_size;
-    uint32_t minimum = fan().minimum_block();
+    uint32_t minimum = broadcaster().minimum_block();
     if (minimum == 1) return size;
     if (size.maximum == 0) size = {1, page, UINT32_MAX};
     size.minimum = std::max(size.minimum, minimum);
@@ -61,17 +61,16 @@ class Connection {
     return size;
   }
 
-  bool can_flush(nbdkit::Next) { return primary_->can_flush || fan().can_flush(); }
+  bool can_flush(nbdkit::Next) { return primary_->can_flush || broadcaster().can_flush(); }
   nbdkit::Fua can_fua(nbdkit::Next next) {
     return can_flush(next) ? nbdkit::Fua::native : nbdkit::Fua::none;
   }
   nbdkit::Zero can_zero(nbdkit::Next) { return nbdkit::Zero::native; }
   bool can_fast_zero(nbdkit::Next) { return false; }
-  // A trim leaves open what is read afterwards, and each server would choose for itself. So that
-  // all stay equal, it is done as a zero that may deallocate; where that is slow no trim is
-  // offered.
+  // A trim leaves undefined what is read afterwards, so the copies could differ. It is carried out
+  // as a zero that may deallocate; where that is slow, trim is not offered.
   bool can_trim(nbdkit::Next) {
-    return primary_->can_zero == nbdkit::Zero::native && fan().can_zero();
+    return primary_->can_zero == nbdkit::Zero::native && broadcaster().can_zero();
   }
 
   void pread(nbdkit::Next, std::span<std::byte> buffer, uint64_t offset) {
@@ -81,15 +80,15 @@ class Connection {
   void pwrite(nbdkit::Next, std::span<const std::byte> buffer, uint64_t offset, uint32_t flags) {
     bool fua = (flags & NBDKIT_FLAG_FUA) != 0;
     claim();
-    fan().write(buffer, offset, fua, [&] { primary_->write(buffer, offset, fua); });
+    broadcaster().write(buffer, offset, fua, [&] { primary_->write(buffer, offset, fua); });
   }
 
   void zero(nbdkit::Next, uint32_t count, uint64_t offset, uint32_t flags) {
     bool fua = (flags & NBDKIT_FLAG_FUA) != 0;
     uint32_t may_trim = flags & NBDKIT_FLAG_MAY_TRIM;
     claim();
-    fan().zero(count, offset, may_trim != 0 ? 0 : uint32_t{nbd::no_hole}, fua,
-               [&] { primary_->zero(count, offset, may_trim, fua); });
+    broadcaster().zero(count, offset, may_trim != 0 ? 0 : uint32_t{nbd::no_hole}, fua,
+                       [&] { primary_->zero(count, offset, may_trim, fua); });
   }
 
   void trim(nbdkit::Next next, uint32_t count, uint64_t offset, uint32_t flags) {
@@ -97,8 +96,8 @@ class Connection {
   }
 
   void flush(nbdkit::Next) {
-    if (!place_) return primary_->flush();
-    fan().flush([&] { primary_->flush(); });
+    if (!reader_) return primary_->flush();
+    broadcaster().flush([&] { primary_->flush(); });
   }
 
   void extents(nbdkit::Next, uint32_t count, uint64_t offset, uint32_t, nbdkit::ExtentList &list) {
@@ -108,43 +107,21 @@ class Connection {
   void cache(nbdkit::Next, uint32_t count, uint64_t offset) { primary_->cache(count, offset); }
 
  private:
-  Fan &fan() { return shared_.fan(); }
+  Broadcaster &broadcaster() { return server_.broadcaster(); }
   void claim() {
     if (claimed_) return;
-    shared_.claim(export_name_);
+    server_.claim(export_name_);
     claimed_ = true;
   }
 
-  Shared &shared_;
+  FanoutServer &server_;
   const std::string export_name_;
-  std::mutex own_;
-  std::mutex *serial_ = nullptr;
+  util::Mutex own_;
+  util::Mutex *serial_ =
+      nullptr;  // held for each request; nothing if several are allowed at a time
   std::atomic<bool> claimed_ = false;
-  std::optional<Primary> primary_;
-  std::optional<Readers::Id> place_;  // nothing: this export is none of the destinations'
-};
-
-// nbdkit's reading of values.
-class NbdkitValues : public Values {
- public:
-  unsigned number(const std::string &key, const std::string &value, unsigned min,
-                  unsigned max) const override {
-    return nbdkit::parse_unsigned(key, value, min, max);
-  }
-  uint64_t size(const std::string &key, const std::string &value, uint64_t min,
-                uint64_t max) const override {
-    return nbdkit::parse_size(key, value, min, max);
-  }
-  std::chrono::milliseconds seconds(const std::string &key,
-                                    const std::string &value) const override {
-    constexpr uint64_t shortest = 100, longest = 86'400'000;  // milliseconds
-    return std::chrono::milliseconds(nbdkit::parse_seconds(key, value, shortest, longest));
-  }
-  size_t choice(const std::string &key, const std::string &value,
-                std::initializer_list<std::string_view> words) const override {
-    return nbdkit::parse_choice(key, value, words);
-  }
-  std::string path(const std::string &value) const override { return nbdkit::absolute_path(value); }
+  std::optional<NextLayer> primary_;
+  std::optional<PrimaryReaders::Id> reader_;  // nothing: the destinations hold another export
 };
 
 class Filter {
@@ -159,42 +136,39 @@ class Filter {
   }
   void config_complete() { parameters_.complete(); }
 
-  // What is wrong with a destination is said here: later it would leave the client hanging.
+  // Probes the destinations, so that nbdkit does not start with one that is not usable.
   void get_ready(int thread_model) {
     thread_model_ = thread_model;
-    shared_ =
-        std::make_unique<Shared>(parameters_.destinations(), parameters_.common(), nbdkit::log());
+    server_ = std::make_unique<FanoutServer>(parameters_.settings(), nbdkit::log());
   }
 
   void after_fork(nbdkit::Backend backend) {
-    shared_->start([this, backend]() -> Readers::Read {
-      // A plugin that has one connection at a time keeps a client out as long as ours is open.
+    server_->start([this, backend]() -> PrimaryReaders::Read {
+      // Such a plugin keeps clients out as long as the background connection is open.
       if (thread_model_ == NBDKIT_THREAD_MODEL_SERIALIZE_CONNECTIONS) return {};
-      auto own = std::make_shared<Own>(backend, thread_model_, serial_);
-      return [own](std::span<std::byte> buffer, uint64_t offset) {
-        own->primary.read(buffer, offset);
+      auto primary = std::make_shared<BackgroundPrimary>(backend, thread_model_, serial_);
+      return [primary](std::span<std::byte> buffer, uint64_t offset) {
+        primary->read(buffer, offset);
       };
     });
-    ticker_.emplace(std::chrono::seconds(2), [this] { shared_->tick(); });
+    ticker_.emplace(std::chrono::seconds(2), [this] { server_->tick(); });
   }
   void cleanup(nbdkit::Backend) {
-    shared_->finish();
+    server_->finish();
     ticker_.reset();
   }
 
   std::unique_ptr<Connection> open(nbdkit::Opener &opener, bool readonly,
                                    const std::string &export_name, bool) {
     opener.next(readonly, export_name);
-    return std::make_unique<Connection>(*shared_, export_name, thread_model_, serial_);
+    return std::make_unique<Connection>(*server_, export_name, thread_model_, serial_);
   }
 
  private:
-  NbdkitValues values_;
-  Parameters parameters_{values_};
+  Parameters parameters_;
   int thread_model_ = NBDKIT_THREAD_MODEL_PARALLEL;
-  std::mutex
-      serial_;  // see Connection; for a plugin that takes one request at a time, over all connections
-  std::unique_ptr<Shared> shared_;
+  util::Mutex serial_;  // for a plugin that takes one request at a time, over all connections
+  std::unique_ptr<FanoutServer> server_;
   std::optional<stats::Ticker> ticker_;
 };
 

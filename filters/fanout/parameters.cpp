@@ -3,56 +3,78 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 
+#include "common/nbdkit/params.hpp"
 #include "common/util/error.hpp"
 #include "common/util/sample.hpp"
 
 namespace fanout {
 
+namespace {
+
+std::chrono::milliseconds parse_time(const std::string &key, const std::string &value) {
+  constexpr uint64_t shortest = 100, longest = 86'400'000;  // milliseconds
+  return std::chrono::milliseconds(nbdkit::parse_seconds(key, value, shortest, longest));
+}
+
+// How many destinations; 0: all.
+unsigned parse_active(const std::string &key, const std::string &value) {
+  if (value == "all") return 0;
+  if (value == "serial") return 1;
+  constexpr unsigned most = 1000;
+  try {
+    return nbdkit::parse_unsigned(key, value, 1, most);
+  } catch (const util::Error &) {
+    util::fail(EINVAL, "{}={}: must be all, serial, or a number between 1 and {}", key, value,
+               most);
+  }
+}
+
+}  // namespace
+
 bool Parameters::set(const std::string &key, const std::string &value) {
-  if (set_for_one(key, value) || set_for_all(key, value)) return true;
-  if (!key.starts_with("fanout-")) return false;
-  util::fail(EINVAL, "unknown parameter {}: see nbdkit-fanout-filter(1)", key);
+  return set_for_one(key, value) || set_for_all(key, value);
 }
 
 void Parameters::complete() {
   list_.complete();
-  const auto &all = list_.list();
-  bool owed = std::any_of(all.begin(), all.end(), [](const Settings &s) { return s.new_owes_all; });
-  if (owed && common_.state_directory.empty()) {
-    util::fail(EINVAL, "fanout-new=owed: wants fanout-state=DIR, by which a destination is known");
+  settings_.destinations = list_.list();
+  const bool owed = std::ranges::any_of(settings_.destinations, &DestinationSettings::new_owes_all);
+  if (owed && settings_.state_directory.empty()) {
+    util::fail(EINVAL, "fanout-new=owed: requires fanout-state=DIR, which tells a new destination");
   }
 }
 
 bool Parameters::set_for_one(const std::string &key, const std::string &value) {
-  Settings &settings = list_.current();
+  DestinationSettings &settings = list_.current();
   if (key == "fanout-dest") {
     list_.add(value);
   } else if (key == "fanout-name") {
     list_.set_name(value);
   } else if (key == "fanout-mode") {
-    settings.policy.async = values_.choice(key, value, {"sync", "async"}) == 1;
+    settings.policy.async = nbdkit::parse_choice(key, value, {"sync", "async"}) == 1;
   } else if (key == "fanout-on-error") {
-    settings.policy.detach = values_.choice(key, value, {"fail", "detach"}) == 1;
+    settings.policy.detach = nbdkit::parse_choice(key, value, {"fail", "detach"}) == 1;
   } else if (key == "fanout-new") {
-    settings.new_owes_all = values_.choice(key, value, {"equal", "owed"}) == 1;
+    settings.new_owes_all = nbdkit::parse_choice(key, value, {"equal", "owed"}) == 1;
   } else if (key == "fanout-concurrency") {
-    settings.concurrency = values_.number(key, value, 1, 256);
+    settings.concurrency = nbdkit::parse_unsigned(key, value, 1, 256);
   } else if (key == "fanout-connections") {
-    settings.connections = values_.number(key, value, 1, 16);
+    settings.connections = nbdkit::parse_unsigned(key, value, 1, 16);
   } else if (key == "fanout-rate") {
     constexpr uint64_t slowest = 4096, fastest = uint64_t{1} << 40;
-    settings.rate = value == "0" ? 0 : values_.size(key, value, slowest, fastest);
+    settings.rate = value == "0" ? 0 : nbdkit::parse_size(key, value, slowest, fastest);
   } else if (key == "fanout-retries") {
-    settings.policy.retries = values_.number(key, value, 0, 100);
+    settings.policy.retries = nbdkit::parse_unsigned(key, value, 0, 100);
   } else if (key == "fanout-retry-delay") {
-    settings.policy.retry_delay = values_.seconds(key, value);
+    settings.policy.retry_delay = parse_time(key, value);
   } else if (key == "fanout-retry-max") {
-    settings.policy.retry_max = values_.seconds(key, value);
+    settings.policy.retry_max = parse_time(key, value);
   } else if (key == "fanout-connect-timeout") {
-    settings.connect_timeout = values_.seconds(key, value);
+    settings.connect_timeout = parse_time(key, value);
   } else if (key == "fanout-timeout") {
-    settings.request_timeout = values_.seconds(key, value);
+    settings.request_timeout = parse_time(key, value);
   } else if (key == "fanout-verify") {
     settings.verify = util::parse_percent(key, value);
   } else {
@@ -63,26 +85,14 @@ bool Parameters::set_for_one(const std::string &key, const std::string &value) {
 
 bool Parameters::set_for_all(const std::string &key, const std::string &value) {
   if (key == "fanout-active") {
-    if (value == "all") {
-      common_.active = 0;
-    } else if (value == "serial") {
-      common_.active = 1;
-    } else {
-      constexpr unsigned most = 1000;
-      try {
-        common_.active = values_.number(key, value, 1, most);
-      } catch (const util::Error &) {
-        util::fail(EINVAL, "{}={}: must be all, serial, or a number between 1 and {}", key, value,
-                   most);
-      }
-    }
+    settings_.active = parse_active(key, value);
   } else if (key == "fanout-state") {
     if (value.empty()) util::fail(EINVAL, "fanout-state=: must be a directory");
-    common_.state_directory = values_.path(value);
+    settings_.state_directory = nbdkit::absolute_path(value);
   } else if (key == "fanout-drain-timeout") {
-    common_.drain_timeout = values_.seconds(key, value);
+    settings_.drain_timeout = parse_time(key, value);
   } else if (key == "fanout-stats") {
-    common_.stats_path = values_.path(value);
+    settings_.stats_path = nbdkit::absolute_path(value);
   } else {
     return false;
   }

@@ -11,8 +11,9 @@
 namespace fanout {
 
 void SettingsList::add(const std::string &uri) {
-  if (uri.empty()) util::fail(EINVAL, "fanout-dest=: must be an NBD URI, as nbd://host/export");
-  Settings settings = defaults_;
+  if (uri.empty())
+    util::fail(EINVAL, "fanout-dest=: must be an NBD URI, such as nbd://host/export");
+  DestinationSettings settings = defaults_;
   settings.uri = nbd::absolute_uri(uri);
   list_.push_back(settings);
 }

@@ -2,44 +2,75 @@
 #include "plugins/qcow2/image.hpp"
 
 #include <algorithm>
-#include <cerrno>
+#include <optional>
 #include <utility>
+#include <vector>
 
-#include "common/util/error.hpp"
-#include "common/util/zero.hpp"
-#include "plugins/qcow2/claims.hpp"
-#include "plugins/qcow2/compressed_writer.hpp"
-#include "plugins/qcow2/load.hpp"
+#include "plugins/qcow2/lifecycle/finalise.hpp"
+#include "plugins/qcow2/tables/table_check.hpp"
 
 namespace qcow2 {
 
-Image::Image(ImageFile file, const Header &header, std::unique_ptr<Source> backing,
+// Each part gets those it uses: the packer allocates; the layer, which owns the file, reads
+// compressed clusters from the packer while they are not in the file; a sync of the table writer
+// writes out what the packer has before it syncs the file.
+Image::Image(ImageFile opened, const Header &header, std::unique_ptr<Disk> backing,
              const Settings &settings, util::Log log)
-    : detect_zeroes_(settings.detect_zeroes),
-      log_(std::move(log)),
-      connections_([this] { close(); }) {
-  check_length(file, Geometry(header));
+    : log_(std::move(log)) {
+  const Geometry geometry(header);
+  auto owned = std::make_unique<ImageFile>(std::move(opened));
+  ImageFile &file = *owned;
+  check_length(file, geometry);
   uint64_t end = Geometry::divide_up(file.size(), header.cluster_size());
-  Bitmap used(end);
-  auto blocks = load_refcount_blocks(file, header, used);
+  AtomicBitmap used(end);
+  auto blocks = read_refcount_blocks(file, header, used);
   const bool on_disk = file.allow_direct();
-  layer_ = std::make_unique<Layer>(std::move(file), header, std::move(backing),
-                                   settings.l2_cache_bytes, &used);
-  metadata_ = std::make_unique<Metadata>(*layer_, header, end, std::move(blocks), log_);
-  if (on_disk) metadata_->reserve_ahead();
-  if (metadata_->is_dirty()) {
-    log_.warning("{} was not closed cleanly: rebuilding its refcounts", layer_->file.path());
-    metadata_->finalise();
+  allocator_ = std::make_unique<ClusterAllocator>(geometry, file, end, std::move(blocks));
+  if (settings.compression) {
+    packed_store_ = std::make_unique<HostClusters>(file, *allocator_);
+    packer_ =
+        std::make_unique<Packer>(geometry.cluster_bits(), geometry.max_refcount(), *packed_store_);
   }
+  layer_ = std::make_unique<Layer>(std::move(owned), header, std::move(backing),
+                                   settings.l2_cache_bytes, &used, packer_.get());
+  tables_ = std::make_unique<TableWriter>(file, header, layer_->map, *allocator_, packer_.get());
+  if (on_disk) allocator_->reserve_ahead();
+  if (tables_->is_dirty()) {
+    log_.warning("{} was not closed cleanly: rebuilding its refcounts", file.path());
+    qcow2::finalise(*layer_, *allocator_, *tables_, 0, log_);
+  }
+  plain_ = std::make_unique<PlainWriter>(*layer_, *allocator_, *tables_, settings.detect_zeroes);
   if (!settings.compression) return;
-  compressed_ = std::make_unique<CompressedWriter>(*layer_, *metadata_, *settings.compression,
-                                                   detect_zeroes_);
-  metadata_->set_before_sync([this] { compressed_->write_out(); });
+  compressed_ = std::make_unique<CompressedWriter>(*layer_, *allocator_, *tables_, *packer_,
+                                                   *settings.compression, settings.detect_zeroes);
 }
 
 Image::~Image() = default;
 
-void Image::close() noexcept {
+void Image::preallocate(Preallocate how) {
+  qcow2::preallocate(*layer_, *allocator_, *tables_, how);
+  finalise();
+}
+
+void Image::attach() {
+  util::MutexLock lock(mutex_);
+  while (finalising_) finalised_.wait(lock);
+  ++connections_;
+}
+
+void Image::detach() noexcept {
+  {
+    util::MutexLock lock(mutex_);
+    if (--connections_ > 0) return;
+    finalising_ = true;
+  }
+  finalise_or_log();
+  util::MutexLock lock(mutex_);
+  finalising_ = false;
+  finalised_.notify_all();
+}
+
+void Image::finalise_or_log() noexcept {
   try {
     finalise();
   } catch (const std::exception &e) {
@@ -50,11 +81,11 @@ void Image::close() noexcept {
 
 void Image::finalise() {
   uint64_t packed_end = compressed_ ? compressed_->close() : 0;
-  layer_->unpacker.forget();  // what is free in the file may be given out again
-  metadata_->finalise(packed_end);
+  layer_->compressed.forget();  // free host clusters may be allocated again
+  qcow2::finalise(*layer_, *allocator_, *tables_, packed_end, log_);
 }
 
-// A change that is under way when the flush begins counts as made after it.
+// A change that is running when the flush begins is not covered by it.
 void Image::flush() {
   uint64_t before = changes_.load();
   make_durable();
@@ -63,7 +94,7 @@ void Image::flush() {
 
 void Image::make_durable() {
   if (compressed_) compressed_->complete_all();
-  metadata_->flush();
+  tables_->flush();
 }
 
 void Image::read(std::span<std::byte> buffer, uint64_t offset) const {
@@ -91,11 +122,11 @@ void Image::write(std::span<const std::byte> data, uint64_t offset) {
   }
 }
 
-// Writes the next piece that can be written in one way; returns how many bytes that was, 0 if
-// another thread was waited for.
+// Writes as much as can be written in one way. Returns the number of bytes: 0 after waiting for
+// another thread.
 uint64_t Image::write_some(std::span<const std::byte> data, uint64_t offset) {
   uint64_t cluster = layer_->geometry.cluster_of(offset);
-  if (is_whole_and_zero(data, offset, cluster)) {
+  if (plain_->is_zero_cluster(data, offset, cluster)) {
     zero_cluster(cluster);
     return layer_->geometry.end_of(cluster) - offset;
   }
@@ -103,93 +134,18 @@ uint64_t Image::write_some(std::span<const std::byte> data, uint64_t offset) {
     data = data.first(std::min(data.size(), layer_->geometry.end_of(cluster) - offset));
     if (compressed_->write(data, offset)) return data.size();
   }
-  Entries entries = layer_->mapping.entries(cluster);
-  Entry entry = entries.value(cluster);
-  if (is_data(entry)) return write_in_place(data, offset, entry, entries);
-  if (entries && entries.is_claimed(cluster)) {
-    entries.wait_unclaimed(cluster);
-    return 0;
-  }
-  return write_fresh(data, offset);
-}
-
-bool Image::is_whole_and_zero(std::span<const std::byte> data, uint64_t offset,
-                              uint64_t cluster) const {
-  if (!detect_zeroes_) return false;
-  uint64_t start = layer_->geometry.start_of(cluster);
-  uint64_t end = layer_->geometry.end_of(cluster);
-  if (start < offset || end > offset + data.size()) return false;
-  return util::is_zero(data.subspan(start - offset, end - start));
-}
-
-// `entries` are those around the first cluster.
-uint64_t Image::write_in_place(std::span<const std::byte> data, uint64_t offset, Entry first,
-                               Entries &entries) {
-  const Geometry &geometry = layer_->geometry;
-  uint64_t cluster = geometry.cluster_of(offset);
-  uint64_t end = offset + data.size();
-  uint64_t last = cluster;
-  while (geometry.end_of(last) < end) {
-    Entry next = layer_->mapping.entries(last + 1, entries).value(last + 1);
-    bool beside = is_data(next) &&
-                  host_offset(next) == host_offset(first) + geometry.start_of(last + 1 - cluster);
-    if (!beside || is_whole_and_zero(data, offset, last + 1)) break;
-    ++last;
-  }
-  uint64_t n = std::min(end, geometry.end_of(last)) - offset;
-  layer_->file.write(data.first(n), host_offset(first) + (offset - geometry.start_of(cluster)));
-  return n;
-}
-
-uint64_t Image::write_fresh(std::span<const std::byte> data, uint64_t offset) {
-  const Geometry &geometry = layer_->geometry;
-  uint64_t first = geometry.cluster_of(offset);
-  uint64_t end = offset + data.size();
-  Claims claims(metadata_->prepare(first), first);
-  if (!claims.take_next()) return 0;
-  while (geometry.end_of(claims.last()) < end) {
-    if (is_whole_and_zero(data, offset, claims.last() + 1) || !claims.take_next()) break;
-  }
-  uint64_t n = std::min(end, geometry.end_of(claims.last())) - offset;
-  link_fresh(data.first(n), offset, claims);
-  return n;
-}
-
-// What of a fresh cluster is not written by the client, and cannot be left a hole.
-std::vector<std::byte> Image::fill(Entry entry, uint64_t from, uint64_t to) const {
-  if (from >= to || layer_->reads_zero_here(entry)) return {};
-  std::vector<std::byte> bytes(to - from);
-  layer_->read_entry(entry, bytes, from);
-  if (util::is_zero(bytes)) bytes.clear();
-  return bytes;
-}
-
-void Image::link_fresh(std::span<const std::byte> data, uint64_t offset, Claims &claims) {
-  const Geometry &geometry = layer_->geometry;
-  uint64_t end = offset + data.size();
-  auto head = fill(claims.old(claims.first()), geometry.start_of(claims.first()), offset);
-  auto tail = fill(claims.old(claims.last()), end, geometry.end_of(claims.last()));
-
-  uint64_t host = metadata_->allocate(claims.count());
-  uint64_t host_data = host + (offset - geometry.start_of(claims.first()));
-  try {
-    layer_->file.write_fresh(head, data, tail, host_data - head.size());
-  } catch (const util::Error &) {
-    metadata_->abandon(host, geometry.start_of(claims.count()));
-    throw;
-  }
-  claims.link(host, geometry.cluster_size(), *metadata_);
+  return plain_->write(data, offset);
 }
 
 void Image::zero(uint64_t offset, uint64_t length) {
   changes_.fetch_add(1);
   const Geometry &geometry = layer_->geometry;
   uint64_t end = offset + length;
-  if (compressed_) zero_gathered(offset, length);
+  if (compressed_) zero_partial_clusters(offset, length);
   while (offset < end) {
     uint64_t cluster = geometry.cluster_of(offset);
     uint64_t stop = std::min(end, geometry.end_of(cluster));
-    if (!layer_->backing && !layer_->mapping.has_table(cluster)) {
+    if (!layer_->backing && !layer_->map.has_table(cluster)) {
       uint64_t next = (geometry.table_of(cluster) + 1) * geometry.l2_entries();
       stop = std::min(end, geometry.start_of(next));
     } else if (geometry.start_of(cluster) == offset && geometry.end_of(cluster) == stop) {
@@ -209,10 +165,10 @@ void Image::trim(uint64_t offset, uint64_t length) {
   if (first < last) zero(first, last - first);
 }
 
-// So that nothing of the range is in memory alone, and what is zero in the tables is zero.
-void Image::zero_gathered(uint64_t offset, uint64_t length) {
+// First, so that for the rest of zero() the tables alone say what is zero.
+void Image::zero_partial_clusters(uint64_t offset, uint64_t length) {
   const Geometry &geometry = layer_->geometry;
-  for (uint64_t cluster : compressed_->gathered({offset, length})) {
+  for (uint64_t cluster : compressed_->partial_clusters({offset, length})) {
     uint64_t start = std::max(offset, geometry.start_of(cluster));
     uint64_t stop = std::min(offset + length, geometry.end_of(cluster));
     if (start == geometry.start_of(cluster) && stop == geometry.end_of(cluster)) {
@@ -224,30 +180,31 @@ void Image::zero_gathered(uint64_t offset, uint64_t length) {
 }
 
 void Image::zero_cluster(uint64_t cluster) {
-  auto gathered = compressed_ ? compressed_->own(cluster) : std::nullopt;
+  auto partial = compressed_ ? compressed_->own(cluster) : std::nullopt;
   zero_entry(cluster);
-  if (gathered) gathered->drop();
+  if (partial) partial->drop();
 }
 
-// Over a backing file always an explicit zero cluster: unallocated would show the old data again.
+// Over a backing file this is always an explicit zero cluster: an unallocated one would show the
+// content of the backing file again.
 void Image::zero_entry(uint64_t cluster) {
   for (;;) {
-    Entries entries = layer_->mapping.entries(cluster);
+    Entries entries = layer_->map.entries(cluster);
     if (entries && entries.is_claimed(cluster)) {
       entries.wait_unclaimed(cluster);
       continue;
     }
     Entry entry = entries.value(cluster);
     if (layer_->reads_zero_here(entry)) return;
-    entries = metadata_->prepare(cluster);
+    entries = tables_->prepare(cluster);
     if (!entries.replace_if(cluster, entry, zero_plain)) continue;
-    metadata_->changed(entries, entry);
+    tables_->changed(entries, entry);
     return;
   }
 }
 
 void Image::zero_part(uint64_t offset, uint64_t length) {
-  if (layer_->reads_zero_here(layer_->mapping.entry(layer_->geometry.cluster_of(offset)))) return;
+  if (layer_->reads_zero_here(layer_->map.entry(layer_->geometry.cluster_of(offset)))) return;
   std::vector<std::byte> zeroes(length);
   write(zeroes, offset);
 }

@@ -1,94 +1,90 @@
 // SPDX-License-Identifier: BSD-3-Clause
-//
-// An image that is written and read by many threads at once: the data path.
 #pragma once
 
 #include <atomic>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
-#include <string>
-#include <vector>
 
-#include "plugins/qcow2/codec.hpp"
-#include "plugins/qcow2/connections.hpp"
-#include "plugins/qcow2/layer.hpp"
-#include "plugins/qcow2/metadata.hpp"
-#include "plugins/qcow2/preallocate.hpp"
+#include "common/extents/extent.hpp"
+#include "common/util/log.hpp"
+#include "common/util/mutex.hpp"
+#include "plugins/qcow2/compressed/packed_store.hpp"
+#include "plugins/qcow2/compressed/packer.hpp"
+#include "plugins/qcow2/disk/layer.hpp"
+#include "plugins/qcow2/settings.hpp"
+#include "plugins/qcow2/tables/cluster_allocator.hpp"
+#include "plugins/qcow2/tables/table_writer.hpp"
+#include "plugins/qcow2/write/compressed_writer.hpp"
+#include "plugins/qcow2/write/plain_writer.hpp"
 
 namespace qcow2 {
 
-class Claims;
-class CompressedWriter;
-
-struct Settings {
-  bool detect_zeroes = true;
-  size_t l2_cache_bytes = 32u << 20;
-  // Of the type that the image has; none: new clusters are stored as they are.
-  std::optional<Compression> compression;
-};
-
-// May be used from any thread; no lock is held while data is read or written. Data goes straight to
-// its place in the file: an allocated cluster is written in place, a run of others gets fresh
-// clusters in a row, which are linked when the data is there. While a thread fills a cluster it has
-// a claim on the L2 entry; who writes another part of the cluster waits for that, and then writes
-// in place. Throws util::Error.
+// An image that is open for writing. Passes each request to the writer or reader that serves it.
+// May be used from any thread. No lock is held while data is read or written. Throws util::Error.
 class Image {
  public:
-  // Opens an image whose descriptor is open for writing and locked. An image that was not closed
-  // cleanly gets new refcounts first. backing may be null.
-  Image(ImageFile file, const Header &header, std::unique_ptr<Source> backing,
+  // The file must be open for writing and locked. backing may be null. Of the settings only those
+  // for writing are used. If the image was not closed cleanly its refcounts are rebuilt first.
+  Image(ImageFile file, const Header &header, std::unique_ptr<Disk> backing,
         const Settings &settings, util::Log log);
   ~Image();
 
   uint64_t size() const { return layer_->size(); }                           // bytes
   uint64_t cluster_size() const { return layer_->geometry.cluster_size(); }  // bytes
 
-  // Ranges must be within size(). In trim, clusters that are not whole are left as they are.
+  // Ranges must be within size(). trim() leaves clusters unchanged that are only in part in the
+  // range.
   void read(std::span<std::byte> buffer, uint64_t offset) const;
   void write(std::span<const std::byte> data, uint64_t offset);
   void zero(uint64_t offset, uint64_t length);
   void trim(uint64_t offset, uint64_t length);
   void flush();
-  // The same for one request (FUA): it does not mean that the client has come to an end.
+  // As flush(), for one request with FUA: it does not count as a flush for is_flushed().
   void make_durable();
-  // Whether there was a flush since this was opened, and nothing was changed after it.
+  // Whether the image was flushed after the last change. Of two flushes at the same time the older
+  // one may end last, and then this is false until the next flush.
   bool is_flushed() const { return flushed_.load() == changes_.load(); }
   void extents(extents::Range range, const ExtentSink &sink) const;
 
-  // For a new image, before anybody else uses it.
-  void preallocate(Preallocate how) { qcow2::preallocate(*layer_, *metadata_, how); }
+  // Only for a new image, and before other threads use it.
+  void preallocate(Preallocate how);
 
-  // One for each connection. The image is finalised (as by finalise()) when the last has gone; a
-  // failure then goes to the log.
-  void attach() { connections_.attach(); }
-  void detach() noexcept { connections_.detach(); }
+  // Called for each connection. The last detach() finalises the image, and logs a failure. Until it
+  // has ended attach() waits.
+  void attach() ABSL_LOCKS_EXCLUDED(mutex_);
+  void detach() noexcept ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Closes the image cleanly; what is written later opens it again. No request may be running.
+  // Makes the image clean on disk, see lifecycle/finalise.hpp. The next change marks it dirty
+  // again. No request may be running.
   void finalise();
 
  private:
-  void close() noexcept;
+  void finalise_or_log() noexcept;
   uint64_t write_some(std::span<const std::byte> data, uint64_t offset);
-  uint64_t write_in_place(std::span<const std::byte> data, uint64_t offset, Entry first,
-                          Entries &entries);
-  uint64_t write_fresh(std::span<const std::byte> data, uint64_t offset);
-  void link_fresh(std::span<const std::byte> data, uint64_t offset, Claims &claims);
   void zero_cluster(uint64_t cluster);
   void zero_entry(uint64_t cluster);
-  void zero_gathered(uint64_t offset, uint64_t length);
+  void zero_partial_clusters(uint64_t offset, uint64_t length);
   void zero_part(uint64_t offset, uint64_t length);
-  bool is_whole_and_zero(std::span<const std::byte> data, uint64_t offset, uint64_t cluster) const;
-  std::vector<std::byte> fill(Entry entry, uint64_t from, uint64_t to) const;
 
-  const bool detect_zeroes_;
   const util::Log log_;
+  // The layer owns the file that the others use as well.
+  std::unique_ptr<ClusterAllocator> allocator_;
+  std::unique_ptr<HostClusters> packed_store_;  // these two: null without compress=
+  std::unique_ptr<Packer> packer_;
   std::unique_ptr<Layer> layer_;
-  std::unique_ptr<Metadata> metadata_;
-  std::unique_ptr<CompressedWriter> compressed_;  // null if new clusters are stored as they are
-  std::atomic<uint64_t> changes_ = 1;             // requests, counted before they are done
-  std::atomic<uint64_t> flushed_ = 0;             // of changes_, when the last flush began
-  Connections connections_;
+  std::unique_ptr<TableWriter> tables_;
+  std::unique_ptr<PlainWriter> plain_;
+  std::unique_ptr<CompressedWriter> compressed_;  // null without compress=
+
+  std::atomic<uint64_t> changes_ = 1;  // requests that change the disk, counted when they begin
+  std::atomic<uint64_t> flushed_ = 0;  // changes_ at the begin of the last flush
+
+  util::Mutex mutex_;  // not held while the image is finalised
+  util::Condition finalised_;
+  unsigned connections_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool finalising_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace qcow2

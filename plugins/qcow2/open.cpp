@@ -10,11 +10,12 @@
 #include <utility>
 
 #include "common/util/error.hpp"
-#include "plugins/qcow2/backing.hpp"
-#include "plugins/qcow2/create.hpp"
-#include "plugins/qcow2/load.hpp"
-#include "plugins/qcow2/lock.hpp"
-#include "plugins/qcow2/seal.hpp"
+#include "plugins/qcow2/disk/backing_chain.hpp"
+#include "plugins/qcow2/existing_image.hpp"
+#include "plugins/qcow2/file/image_lock.hpp"
+#include "plugins/qcow2/file/publish.hpp"
+#include "plugins/qcow2/lifecycle/image_layout.hpp"
+#include "plugins/qcow2/tables/table_check.hpp"
 
 namespace qcow2 {
 
@@ -25,191 +26,141 @@ constexpr uint64_t default_cluster_size = 64u << 10;
 bool exists(const std::string &path) {
   struct stat st;
   if (::stat(path.c_str(), &st) == 0) return true;
-  if (errno != ENOENT) util::fail_os(errno, "cannot find out about {}", path);
+  if (errno != ENOENT) util::fail_os(errno, "cannot stat {}", path);
   return false;
 }
 
-// The allocator relies on a file that grows.
+// Clusters are allocated at the end of the file.
 void check_regular(const util::Fd &fd, const std::string &path) {
   struct stat st;
   if (::fstat(fd.get(), &st) < 0) util::fail_os(errno, "cannot stat {}", path);
   if (!S_ISREG(st.st_mode)) util::fail(EINVAL, "file={}: must be a regular file", path);
 }
 
-// What can be read, but not written.
-void check_writable(const Header &h, const std::string &path) {
-  if (h.version != 3) {
-    util::fail(ENOTSUP,
-               "{} is of version {}: run qemu-img amend -o compat=1.1 on it first, or give "
-               "read-only=on",
-               path, h.version);
-  }
-  if (h.snapshots != 0) {
-    util::fail(ENOTSUP,
-               "{} has {} internal snapshots, which are not supported: remove them with "
-               "qemu-img snapshot -d, or give read-only=on",
-               path, h.snapshots);
-  }
+ChainRules chain_rules(const Settings &settings) {
+  return {settings.l2_cache_bytes, settings.follow_backing, settings.lock};
 }
 
-void check_wishes(const Options &options, const Header &h) {
-  if (options.size && *options.size != h.size) {
-    util::fail(EINVAL,
-               "size={}: {} exists and has {} bytes, and is not resized here (qemu-img resize does "
-               "that); leave size= out, or create=always replaces it",
-               *options.size, options.path, h.size);
-  }
-  if (options.cluster_size && *options.cluster_size != h.cluster_size()) {
-    util::fail(EINVAL,
-               "cluster-size={}: {} exists and has clusters of {} bytes; leave "
-               "cluster-size= out, or create=always replaces it",
-               *options.cluster_size, options.path, h.cluster_size());
-  }
-  const auto &compression = options.settings.compression;
-  if (auto type = CompressionType(h.compression_type); compression && compression->type != type) {
-    util::fail(EINVAL,
-               "compress={}: {} exists and its compression type is {}, which cannot be changed; "
-               "use compress={}, or create=always replaces it",
-               name_of(compression->type), options.path, name_of(type), name_of(type));
-  }
-  if (!options.backing) {
-    if (h.backing_file.empty() || options.follow_backing) return;
-    util::fail(EPERM,
-               "{} names {} as its backing file, which is not followed unasked: give backing=auto "
-               "or backing= with its name",
-               options.path, h.backing_file);
-  }
-  if (h.backing_file.empty() ||
-      !same_file(resolve_backing(options.path, h.backing_file), *options.backing)) {
-    util::fail(EINVAL,
-               "backing={}: {} exists and its backing file is {}; give that, or create=always "
-               "replaces it",
-               *options.backing, options.path, h.backing_file.empty() ? "none" : h.backing_file);
-  }
-  if (options.backing_format != h.backing_format) {
-    util::fail(EINVAL, "backing-format={}: {} exists and says {}", options.backing_format,
-               options.path, h.backing_format);
-  }
+// The backing file of an image that exists, after check_settings().
+std::unique_ptr<Disk> open_backing_of(const Settings &settings, const Header &header) {
+  if (!settings.backing) return open_named_backing(settings.path, header, chain_rules(settings));
+  return open_backing(settings.path, *settings.backing, header.backing_format,
+                      chain_rules(settings));
 }
 
-ChainRules chain_rules(const Options &options) {
-  return {options.settings.l2_cache_bytes, options.follow_backing, options.lock};
-}
-
-// Of an image that exists, once check_wishes has let it pass.
-std::unique_ptr<Source> open_backing_of(const Options &options, const Header &header) {
-  if (!options.backing) return open_named_backing(options.path, header, chain_rules(options));
-  return open_backing(options.path, *options.backing, header.backing_format, chain_rules(options));
-}
-
-std::unique_ptr<Image> open_existing(const Options &options, const util::Log &log) {
-  ImageFile file(util::open_file(options.path, O_RDWR), options.path, options.observer);
-  check_regular(file.fd(), options.path);
-  if (options.lock) lock_image(file.fd(), options.path, Use::write);
+std::unique_ptr<Image> open_existing(const Settings &settings, const util::Log &log) {
+  ImageFile file(util::open_file(settings.path, O_RDWR), settings.path, settings.observer);
+  check_regular(file.fd(), settings.path);
+  if (settings.lock) lock_image(file.fd(), settings.path, Use::write);
   Header header = read_header(file);
-  check_writable(header, options.path);
-  check_wishes(options, header);
+  check_writable(header, settings.path);
+  check_settings(settings, header);
   if (header.has_bitmaps && header.autoclear != 0) {
-    log.warning("{} has persistent bitmaps: they become invalid as soon as it is written to",
-                options.path);
+    log.warning("{} has persistent bitmaps: they become invalid when it is written to",
+                settings.path);
   }
-  auto backing = open_backing_of(options, header);
-  return std::make_unique<Image>(std::move(file), header, std::move(backing), options.settings,
-                                 log);
+  auto backing = open_backing_of(settings, header);
+  return std::make_unique<Image>(std::move(file), header, std::move(backing), settings, log);
 }
 
-std::unique_ptr<Image> create_new(const Options &options, bool replace, const util::Log &log) {
-  // What is there must not be in use; its lock is held until it has been replaced.
-  util::Fd previous;
-  if (replace) {
-    previous = util::open_file(options.path, O_RDWR);
-    check_regular(previous, options.path);
-    if (options.lock) lock_image(previous, options.path, Use::write);
-  }
-  std::unique_ptr<Source> backing;
+Header new_header(const Settings &settings, const Disk *backing) {
   Header header;
-  uint64_t cluster_size = options.cluster_size.value_or(default_cluster_size);
+  uint64_t cluster_size = settings.cluster_size.value_or(default_cluster_size);
   header.cluster_bits = static_cast<uint32_t>(std::countr_zero(cluster_size));
-  if (options.backing) {
-    if (replace && same_file(options.path, *options.backing)) {
-      util::fail(EINVAL, "backing={} is the image itself", *options.backing);
-    }
-    backing =
-        open_backing(options.path, *options.backing, options.backing_format, chain_rules(options));
-    header.backing_file = backing_name(options.path, *options.backing);
-    header.backing_format = options.backing_format;
+  if (backing != nullptr) {
+    header.backing_file = backing_name(settings.path, *settings.backing);
+    header.backing_format = settings.backing_format;
   }
-  if (const auto &wanted = options.settings.compression;
-      wanted && wanted->type != CompressionType::zlib) {
-    header.compression_type = static_cast<uint8_t>(wanted->type);
+  if (const auto &c = settings.compression; c && c->type != CompressionType::zlib) {
+    header.compression_type = static_cast<uint8_t>(c->type);
     header.incompatible |= compression_bit;
   }
-  if (!options.size && !backing) {
-    util::fail(EINVAL, "size= is required: {} has to be created", options.path);
+  if (!settings.size && backing == nullptr) {
+    util::fail(EINVAL, "size= is required: {} has to be created", settings.path);
   }
-  header.size = options.size ? *options.size : Geometry::round_up(backing->size(), sector);
+  header.size = settings.size ? *settings.size : Geometry::round_up(backing->size(), sector);
   lay_out(header);
-  ImageFile file(create_file(options.path, header, replace, options.lock), options.path,
-                 options.observer);
-  auto image =
-      std::make_unique<Image>(std::move(file), header, std::move(backing), options.settings, log);
+  return header;
+}
+
+std::unique_ptr<Image> create_new(const Settings &settings, bool replace, const util::Log &log) {
+  // The file that is replaced must not be in use. Its lock is held until it is replaced.
+  util::Fd previous;
+  if (replace) {
+    previous = util::open_file(settings.path, O_RDWR);
+    check_regular(previous, settings.path);
+    if (settings.lock) lock_image(previous, settings.path, Use::write);
+  }
+  std::unique_ptr<Disk> backing;
+  if (settings.backing) {
+    if (replace && same_file(settings.path, *settings.backing)) {
+      util::fail(EINVAL, "backing={} is the image itself", *settings.backing);
+    }
+    backing = open_backing(settings.path, *settings.backing, settings.backing_format,
+                           chain_rules(settings));
+  }
+  Header header = new_header(settings, backing.get());
+  ImageFile file(create_file(settings.path, header, replace, settings.lock), settings.path,
+                 settings.observer);
+  auto image = std::make_unique<Image>(std::move(file), header, std::move(backing), settings, log);
   try {
-    image->preallocate(options.preallocate);
+    image->preallocate(settings.preallocate);
   } catch (...) {
-    ::unlink(options.path.c_str());
+    ::unlink(settings.path.c_str());
     throw;
   }
   return image;
 }
 
-// What is asked for, with the name that the image has until it is sealed.
-Options partial(const Options &options) {
-  Options result = options;
-  result.path = partial_name(options.path);
-  if (options.create != Create::always && !exists(result.path) && exists(options.path)) {
+// The settings with the name that the image has until it is complete.
+Settings partial(const Settings &settings) {
+  Settings result = settings;
+  result.path = partial_name(settings.path);
+  if (settings.create != Create::always && !exists(result.path) && exists(settings.path)) {
     util::fail(EEXIST,
-               "seal=on: {} is there and is whole: create=always replaces it once the new image is "
-               "whole, seal=off writes to it as it is",
-               options.path);
+               "seal=on: {} exists and is complete: create=always replaces it when a new image is "
+               "complete, seal=off writes to it",
+               settings.path);
   }
   return result;
 }
 
 }  // namespace
 
-std::unique_ptr<Image> open_image(const Options &wanted, const util::Log &log) {
-  Options options = wanted.seal ? partial(wanted) : wanted;
-  bool there = exists(options.path);
-  if (!there && options.create == Create::never) {
-    util::fail(ENOENT, "create=never: there is no {}", options.path);
+std::unique_ptr<Image> open_image(const Settings &wanted, const util::Log &log) {
+  Settings settings = wanted.seal ? partial(wanted) : wanted;
+  bool found = exists(settings.path);
+  if (!found && settings.create == Create::never) {
+    util::fail(ENOENT, "create=never: {} does not exist", settings.path);
   }
-  if (there && options.create != Create::always) return open_existing(options, log);
-  return create_new(options, there, log);
+  if (found && settings.create != Create::always) return open_existing(settings, log);
+  return create_new(settings, found, log);
 }
 
-std::unique_ptr<Layer> open_read_only(const Options &options) {
-  ImageFile file(util::open_file(options.path, O_RDONLY | O_NONBLOCK), options.path);
-  check_regular(file.fd(), options.path);
-  if (options.lock) lock_image(file.fd(), options.path, Use::backing);
+std::unique_ptr<Layer> open_read_only(const Settings &settings) {
+  ImageFile file(util::open_file(settings.path, O_RDONLY | O_NONBLOCK), settings.path);
+  check_regular(file.fd(), settings.path);
+  if (settings.lock) lock_image(file.fd(), settings.path, Use::backing);
   Header header = read_header(file);
-  check_wishes(options, header);
-  auto backing = open_backing_of(options, header);
-  return std::make_unique<Layer>(std::move(file), header, std::move(backing),
-                                 options.settings.l2_cache_bytes);
+  check_settings(settings, header);
+  auto backing = open_backing_of(settings, header);
+  return std::make_unique<Layer>(std::make_unique<ImageFile>(std::move(file)), header,
+                                 std::move(backing), settings.l2_cache_bytes);
 }
 
-void close_image(const Options &options, Image &image, const util::Log &log) {
+void close_image(const Settings &settings, Image &image, const util::Log &log) {
   image.finalise();
-  if (!options.seal) return;
+  if (!settings.seal) return;
+  std::string partial = partial_name(settings.path);
   if (!image.is_flushed()) {
     log.warning(
-        "{} keeps its name: no client has flushed it after its last write; the same "
-        "command again goes on with it",
-        partial_name(options.path));
+        "{} keeps its name: no client has flushed it after the last write; the same command "
+        "continues with it",
+        partial);
     return;
   }
-  seal(options.path, options.create == Create::always);
-  log.info("{}: sealed", options.path);
+  publish(partial, settings.path, settings.create == Create::always);
+  log.info("{}: sealed", settings.path);
 }
 
 }  // namespace qcow2

@@ -10,6 +10,7 @@
 #include "common/util/error.hpp"
 #include "plugins/vsphere/changes/since.hpp"
 #include "plugins/vsphere/http/thumbprint.hpp"
+#include "plugins/vsphere/transport/transport.hpp"
 
 namespace vsphere {
 
@@ -46,12 +47,12 @@ bool Parameters::set(const std::string &key, const std::string &value) {
     if (value.empty()) util::fail(EINVAL, "snapshot=: must be create, current or a moref");
     s.snapshot = value == "create" ? "" : value;
   } else if (key == "transport") {
-    s.transport.kind = static_cast<TransportSettings::Kind>(
+    s.transport = static_cast<TransportKind>(
         nbdkit::parse_choice(key, value, {"auto", "vddk", "https", "nbd"}));
   } else if (key == "nbd-uri") {
-    s.transport.nbd_uri = nbd::absolute_uri(value);
+    s.nbd_uri = nbd::absolute_uri(value);
   } else if (set_vddk(key, value)) {
-    s.transport.for_vddk = true;
+    s.vddk.given = true;
   } else if (key == "connections") {
     s.connections = nbdkit::parse_unsigned(key, value, 1, 8);
   } else if (key == "timeout") {
@@ -69,16 +70,16 @@ bool Parameters::set(const std::string &key, const std::string &value) {
 }
 
 bool Parameters::set_vddk(const std::string &key, const std::string &value) {
-  TransportSettings &t = settings.transport;
+  VddkSettings &v = settings.vddk;
   if (key == "libdir") {
-    t.libdir = nbdkit::absolute_path(value);
+    v.libdir = nbdkit::absolute_path(value);
   } else if (key == "compression") {
-    t.compression = static_cast<TransportSettings::Compression>(
+    v.compression = static_cast<VddkSettings::Compression>(
         nbdkit::parse_choice(key, value, {"none", "zlib", "fastlz", "skipz"}));
   } else if (key == "vddk-transports") {
-    t.vddk_transports = value;
+    v.transports = value;
   } else if (key == "vddk-config") {
-    t.vddk_config = nbdkit::absolute_path(value);
+    v.config = nbdkit::absolute_path(value);
   } else {
     return false;
   }
@@ -103,7 +104,7 @@ void Parameters::complete() {
     util::fail(EINVAL, "snapshot={}: {} is of use only with snapshot=create", settings.snapshot,
                settings.quiesce ? "quiesce=yes" : "enable-cbt=yes");
   }
-  check(settings.transport, !settings.disk.empty());
+  check_transport(settings);
   std::string &since = settings.since;
   if (since.starts_with('@')) {
     since = fmt::format("@{}", nbdkit::absolute_path(since.substr(1)));

@@ -15,7 +15,7 @@
 #include "plugins/vsphere/parameters.hpp"
 #include "plugins/vsphere/snapshot/abort_cleanup.hpp"
 #include "plugins/vsphere/snapshot/exit_cleanup.hpp"
-#include "plugins/vsphere/transport/vddk/find.hpp"
+#include "plugins/vsphere/transport/vddk/installation.hpp"
 #include "plugins/vsphere/vm_session.hpp"
 
 namespace vsphere {
@@ -145,7 +145,7 @@ class Plugin {
 
 // Shows which transports are available; vddk is if the library is found, with libdir= if given.
 void Plugin::dump_plugin() {
-  auto library = vddk::find_library(parameters_.settings.transport.libdir);
+  auto library = vddk::find_library(parameters_.settings.vddk.libdir);
   std::printf("transports=%shttps,nbd\n", library ? "vddk," : "");
   std::printf("vddk=%s\n", library ? library->path.c_str() : "not found");
   if (library) std::printf("vddk_version=%s\n", library->version.c_str());

@@ -9,9 +9,23 @@
 #include "plugins/vsphere/counters.hpp"
 #include "plugins/vsphere/http/connection.hpp"
 #include "plugins/vsphere/http/retry.hpp"
-#include "plugins/vsphere/transport/settings.hpp"
 
 namespace vsphere {
+
+enum class TransportKind { automatic, vddk, https, nbd };
+
+// The parameters of transport=vddk.
+struct VddkSettings {
+  enum class Compression { none, zlib, fastlz, skipz };
+
+  std::string libdir;                           // the directory of VDDK; empty: the usual places
+  Compression compression = Compression::none;  // between the host and VDDK
+  // VDDK's transport modes, in the order in which it tries them. VDDK's own default tries the storage
+  // network first, and some versions crash with that and a snapshot.
+  std::string transports = "nbdssl:nbd";
+  std::string config;  // path of a configuration file for VDDK; empty: none
+  bool given = false;  // one of these parameters was given
+};
 
 struct Settings {
   Endpoint endpoint;
@@ -23,7 +37,9 @@ struct Settings {
   bool enable_tracking = false;
   bool quiesce = false;
   std::string snapshot;  // "current" or a moref; empty: create one
-  TransportSettings transport;
+  TransportKind transport = TransportKind::automatic;
+  VddkSettings vddk;
+  std::string nbd_uri;  // transport=nbd
   unsigned connections = 4;
   RetryPolicy retry;
   std::shared_ptr<Counters> counters = std::make_shared<Counters>();

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What nbdkit-replicate(1) is made of."""
-import sys
+"""The implementation of nbdkit-replicate(1).
 
-ME = "nbdkit-replicate"
+main        parses the arguments, checks the plan, and runs it or prints it
+arguments   the command line
+contract    everything that is known about the modules' files, names and parameters
+tls         which NBD servers libnbd verifies
+plan/       what a run starts, as values; nothing in it starts a program
+programs/   the programs of a run: nbdkit and nbdcopy, and the questions that are asked of a source
+run/        a run: one task for each disk, the signals, the progress, the result
 
+main imports run and plan, run imports programs and plan; all of them import the modules of this directory.
+"""
 
-class Failure(Exception):
-    """What went wrong, for people."""
-
-
-def say(text):
-    print(f"{ME}: {text}", file=sys.stderr, flush=True)
+PROGRAM = "nbdkit-replicate"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# What the benchmarks share: servers, times, and a table of ratios. A benchmark is a list of cases;
-# each measures two ways of doing the same thing, one after the other, as often as --runs says, and
-# reports the ratio of each pair: what else the machine did meanwhile weighs on both.
+# Servers, times, and a table of ratios, for all benchmarks. A benchmark is a list of cases. Each
+# measures two ways of doing the same thing, one after the other, --runs times, and reports the ratio of
+# each pair, so that other load on the machine affects both.
 import argparse
 import contextlib
 import os
@@ -16,7 +16,7 @@ import threading
 import time
 
 BUILD = os.environ["BUILD"]
-# What was begun is ended, and its files go, also when the benchmark is stopped.
+# Also when the benchmark is stopped, its processes are ended and its files removed.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
@@ -26,7 +26,7 @@ def module(kind, name):
 
 
 class Directory:
-    """A directory of its own, gone at the end: in memory, or on a disk."""
+    """A temporary directory, in memory or on a disk."""
 
     def __init__(self, disk=False):
         parent = os.environ.get("TMPDIR", "/var/tmp") if disk else "/dev/shm"
@@ -43,22 +43,22 @@ class Directory:
 
 
 class Reserve:
-    """Memory for the file that is measured next, kept in a file meanwhile. The host of a virtual
-    machine takes free memory back, and then writing to a new page takes ten times as long, at the
-    cost of whoever comes first. So what a file needs is freed while it grows, and when it has been
-    measured its own memory is kept for the next."""
+    """Keeps memory for the next file to be measured in another file. The host of a virtual machine
+    takes free memory back, and then the first write to a page takes ten times as long. So the memory
+    that a file needs is freed while the file grows, and when the file has been measured, its memory is
+    kept for the next one."""
 
     STEP = 32 << 20  # bytes that are freed at a time
-    AHEAD = 256 << 20  # bytes that are free ahead of the file
+    AHEAD = 256 << 20  # bytes kept free while the file grows
 
     def __init__(self, directory, size):
-        """size: as much as is at hand for the first file. The next have what the one before had."""
+        """size: the memory kept for the first file. Each later one gets that of the file before it."""
         self.path = directory / "reserve"
         self.size = size
 
     @contextlib.contextmanager
     def lent_to(self, path):
-        """The file need not be there yet, but must be afterwards; then it is gone."""
+        """The file must exist at the end of the block, and is removed then."""
         if not os.path.exists(self.path):
             with open(self.path, "wb") as f:
                 for _ in range(0, self.size, self.STEP):
@@ -74,15 +74,15 @@ class Reserve:
         os.rename(path, self.path)
 
     def release(self, path, done):
-        had = self.allocated(self.path)
+        kept = self.allocated(self.path)
         while not done.wait(0.003):
-            wanted = self.AHEAD + self.allocated(path)
-            while had - self.allocated(self.path) < wanted and (size := os.path.getsize(self.path)) > 0:
+            needed = self.AHEAD + self.allocated(path)
+            while kept - self.allocated(self.path) < needed and (size := os.path.getsize(self.path)) > 0:
                 os.truncate(self.path, max(0, size - self.STEP))
 
     @staticmethod
     def allocated(path):
-        """In bytes; of a file that is not there: 0."""
+        """In bytes; 0 if the file does not exist."""
         try:
             return os.stat(path).st_blocks * 512
         except FileNotFoundError:
@@ -90,7 +90,7 @@ class Reserve:
 
 
 class Server:
-    """nbdkit, or anything that makes a socket, from "with" to its end."""
+    """nbdkit, or another program that makes a socket, for the time of a with block."""
 
     def __init__(self, *arguments, command=("nbdkit", "-f"), socket=None, env=None):
         self.directory = tempfile.mkdtemp(prefix="nbdkit-replicate-bench-")
@@ -117,7 +117,7 @@ class Server:
         return self
 
     def resident(self):
-        """The most memory it has had so far, in bytes."""
+        """The peak of its memory so far, in bytes."""
         with open(f"/proc/{self.process.pid}/status") as status:
             for line in status:
                 if line.startswith("VmHWM:"):
@@ -140,7 +140,7 @@ class Server:
 
 
 def run(*command, timeout=1800):
-    """Runs a command; an error ends the benchmark, for a number without it would be worth nothing."""
+    """Runs a command and returns its output. If it fails, the benchmark ends."""
     done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           stdin=subprocess.DEVNULL, timeout=timeout)
     if done.returncode != 0:
@@ -149,14 +149,14 @@ def run(*command, timeout=1800):
 
 
 def seconds(function, *arguments):
-    """How long it takes."""
+    """The seconds that a call takes."""
     start = time.monotonic()
     function(*arguments)
     return time.monotonic() - start
 
 
 def random_file(path, size, seed=1):
-    """Bytes that no compression and no zero detection shortens; the same for the same seed."""
+    """Incompressible bytes without zeroes; the same for the same seed."""
     import random
     source = random.Random(seed)
     with open(path, "wb") as f:
@@ -167,8 +167,8 @@ def random_file(path, size, seed=1):
 
 
 class Table:
-    """Cases as they are measured. Ratios are ours / theirs, so small is fast, unless a case counts
-    something else."""
+    """Prints a line for each case. A ratio is ours / theirs, so less is better, unless the case says
+    otherwise."""
 
     def __init__(self, title):
         parser = argparse.ArgumentParser()
@@ -180,21 +180,20 @@ class Table:
         print("| case | against | ours | theirs | ratio | range | goal | |")
         print("|---|---|---|---|---|---|---|---|", flush=True)
 
-    def wanted(self, case):
+    def selected(self, case):
         return self.options.only in case
 
     def compare(self, case, against, ours, theirs, at_most=None, at_least=None, faster=False,
                 warm_up=False):
-        """ours() and theirs() return seconds (or bytes: any unit of which less is better). faster:
-        the ratio is told the other way round, "how many times faster". warm_up: a first pair is not
-        counted."""
-        if not self.wanted(case):
+        """ours() and theirs() return seconds, or another number of which less is better. faster: the
+        ratio is theirs / ours, "how many times faster". warm_up: a first pair is not counted."""
+        if not self.selected(case):
             return None
         if warm_up:
             ours(), theirs()
         pairs = []
         for i in range(self.options.runs):
-            # In turn, so that neither always runs in the wake of the other.
+            # In alternating order, so that neither always runs after the other.
             if i % 2 == 0:
                 mine = ours()
                 pairs.append((mine, theirs()))
@@ -207,7 +206,7 @@ class Table:
         return statistics.median(ratios)
 
     def row(self, case, against, ours, theirs, values, at_most=None, at_least=None, form="{:.3g}"):
-        """One line; values has a number for each run, and the goal is for their median."""
+        """Prints one line. values: a number for each run; the goal is for their median."""
         middle = statistics.median(values)
         goal, good = "-", ""
         if at_most is not None:

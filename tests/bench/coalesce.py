@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# coalesce in front of slow sources, against the same without it and against nbdkit's own readahead
-# and cache filters.
+# The coalesce filter over slow disks, compared with no filter and with nbdkit's readahead and cache
+# filters.
 import os
 
 from bench import Directory, Server, Table, module, random_file, run, seconds
@@ -12,7 +12,7 @@ MEMORY = 64 * M
 
 
 def sparse_file(path, size, piece):
-    """`piece` bytes of data, as many of hole, and so on."""
+    """Data and holes in turn, `piece` bytes each."""
     random_file(path, size // 2)
     os.rename(path, path + ".data")
     with open(path + ".data", "rb") as data, open(path, "wb") as out:
@@ -24,7 +24,7 @@ def sparse_file(path, size, piece):
 
 
 def ragged_file(path, size):
-    """Data of 64 KiB with holes of random length between, 64 KiB on the average."""
+    """64 KiB of data and a hole in turn; the holes have random lengths, 64 KiB on average."""
     import random
     r = random.Random(7)
     with open(path, "wb") as out:
@@ -40,13 +40,13 @@ def delayed(disk, delay):
     return ["--filter=delay", "file", disk, f"rdelay={delay}"]
 
 
-# One request at a time on a connection, each 2 ms and then 140 MB/s.
+# One request at a time on each connection; each takes 2 ms, and then 140 MB/s.
 def vddk_like(disk):
     return ["cc", os.path.join(os.path.dirname(__file__), "vddk_like.c"), f"file={disk}"]
 
 
 def measured(filters, source, client):
-    """A function that runs the client once against a new server, and returns the seconds."""
+    """A function that runs the client against a new server and returns the seconds."""
     def once():
         with Server("-r", *filters, *source) as server:
             return seconds(client, server.uri())
@@ -58,7 +58,7 @@ def nbdcopy(*options):
 
 
 def qemu_img(uri):
-    # To where nothing is written: it is the reading that is measured.
+    # To the null plugin, so that only reading is measured.
     with Server("null", f"size={LONG}") as sink:
         run("qemu-img", "convert", "-n", "-f", "raw", "-O", "raw", uri, sink.uri())
 
@@ -101,7 +101,7 @@ with Directory() as d:
     compare("nbdcopy --synchronous, whole disk, 10 ms", "readahead+cache", UPSTREAM,
             delayed(whole, "10ms"), nbdcopy("--synchronous"), faster=True)
     for against, filters in (("without", []), ("readahead+cache", UPSTREAM)):
-        # qemu-img asks for each extent by itself, and waits; merged is what that is for.
+        # qemu-img queries one extent at a time, for which coalesce-extents=merged is made.
         compare("qemu-img convert, 64 KiB extents, VDDK-like, merged", against, filters,
                 vddk_like(vast), qemu_img, ["coalesce-extents=merged"], at_least=4, faster=True)
     compare("qemu-img convert, 64 KiB extents, VDDK-like, exact", "without", [], vddk_like(vast),
@@ -113,11 +113,11 @@ with Directory() as d:
     compare("nbdcopy, whole disk, no latency", "without", [], ["file", whole], nbdcopy(), at_most=1.05)
     compare("random 4 KiB reads (fio), no latency", "without", [], ["file", whole], fio, at_most=1.05)
 
-    # What the founders wished for: data per second, one request at a time and as nbdcopy does it.
+    # The bandwidth, with one request at a time and with the parallel requests of nbdcopy.
     for name, disk in (("64 KiB", vast), ("512 KiB", medium), ("4 MiB", large)):
         for how, client in (("one request at a time", one), ("nbdcopy", nbdcopy())):
             case = f"{name} extents, VDDK-like, {how}: MB/s of data"
-            if not table.wanted(case):
+            if not table.selected(case):
                 continue
             speed = {}
             for label, filters in (("ours", [COALESCE]), ("without", [])):
@@ -128,7 +128,7 @@ with Directory() as d:
                       [a / b for a, b in zip(speed["ours"], speed["without"])])
 
     case = "memory over coalesce-memory, MiB"
-    if table.wanted(case):
+    if table.selected(case):
         over = []
         for client in (nbdcopy(), nbdcopy("--synchronous"), qemu_img):
             with Server("-r", COALESCE, *vddk_like(vast), f"coalesce-memory={MEMORY}") as server:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# delta and apply: what they cost a copy, and what a map of a million areas costs.
+# The delta and apply filters: the cost of a copy through them, and of a map of a million areas.
 import json
 import os
 import time
@@ -22,15 +22,15 @@ def copy_time(source, target, *options):
 
 
 def with_filters(directory, extents, *options):
-    """Seconds of a copy through delta and apply. A new destination server each time: a state of the
-    last copy would have nothing owed."""
+    """Seconds of a copy through delta and apply. The destination and its state are new each time, as
+    after a copy nothing is owed."""
     state = directory / "state"
     if os.path.exists(state):
         os.unlink(state)
     with Server(f"--filter={DELTA}", *extents[:1], "file", directory / "disk", *extents[1:]) as source, \
             Server(f"--filter={APPLY}", "memory", SIZE, f"apply-from={source.uri()}",
                    f"apply-state={state}") as target:
-        run("nbdcopy", "--sparse=0", source.uri("honest"), "null:")  # what is read is in memory
+        run("nbdcopy", "--sparse=0", source.uri("honest"), "null:")  # load the disk into the page cache
         return copy_time(source, target, *options)
 
 
@@ -42,7 +42,7 @@ def without_filters(directory, extents, *options):
 
 
 def write_maps(directory):
-    """A million areas of 64 KiB, and as many gaps: as nbdinfo prints them, and for extentlist."""
+    """A million areas of 64 KiB with gaps between them: as nbdinfo prints them, and for extentlist."""
     with open(directory / "map.json", "w") as f, open(directory / "extents", "w") as g:
         f.write("[\n")
         for i in range(AREAS):
@@ -54,7 +54,7 @@ def write_maps(directory):
 
 
 def load(directory, origin):
-    """Seconds from the start of the destination's server until it serves, and its peak memory."""
+    """Seconds until a destination server with the map has started, and its peak memory."""
     start = time.monotonic()
     with Server(f"--filter={APPLY}", "null", 2 * AREAS * AREA, f"apply-from={origin}",
                 f"apply-state={directory / 'state2'}") as server:
@@ -81,14 +81,14 @@ with Directory() as directory:
 
     for case, of_file in (("map of 1 000 000 areas from a file", True),
                           ("map of 1 000 000 areas from a server", False)):
-        if not table.wanted(case):
+        if not table.selected(case):
             continue
         write_maps(directory)
         with open(directory / "empty", "w") as f:
             f.truncate(2 * AREAS * AREA)
         with Server(f"--filter={DELTA}", "--filter=extentlist", "file", directory / "empty",
                     f"extentlist={directory / 'extents'}") as source:
-            theirs, ours, peaks = [], [], []  # theirs once: it is slow, and there is no goal for it
+            theirs, ours, peaks = [], [], []  # theirs is run once: it is slow, and there is no goal
             for _ in range(table.options.runs):
                 origin = directory / "map.json" if of_file else source.uri()
                 elapsed, peak = load(directory, origin)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# fanout: what further destinations cost, when each has its own bandwidth and when the processor is what
-# they share; what a slow one costs the primary; and how long it takes until all are served, two at a time.
+# The fanout filter: the cost of further destinations, with limited bandwidths and with only the
+# processor as the limit; the cost of a slow destination; and the time until all destinations are
+# complete, two at a time.
 import contextlib
 import os
 import shutil
@@ -18,7 +19,7 @@ table = Table("fanout")
 
 
 def fanout(primary, destinations, *parameters):
-    """The server, not yet started; destinations: (server, parameters of its own...)."""
+    """The server, not yet started. destinations: a list of (server, its parameters...)."""
     arguments = []
     for i, (server, *own) in enumerate(destinations):
         arguments += [f"fanout-dest={server.uri()}", f"fanout-name=d{i}", *own]
@@ -26,12 +27,12 @@ def fanout(primary, destinations, *parameters):
 
 
 def limited_server(size, rate):
-    """With the same patience for bursts as fanout-rate has: a quarter of a second."""
+    """Bursts may have a quarter of a second, as with fanout-rate."""
     return Server("--filter=rate", "memory", size, f"rate={rate * 8}", "burstiness=0.25")
 
 
 def copy_time(source, server, until_all=False):
-    """Seconds until the client has ended; until_all: until the server has, with all that is owed."""
+    """Seconds until the client ends; until_all: until the server ends, when nothing is owed."""
     def work():
         run(*COPY, "--", source, server.uri())
         if until_all:
@@ -47,13 +48,13 @@ def memories(number, size):
 
 
 def limited(source, size, number):
-    """All at once, each through the same bandwidth."""
+    """All destinations at the same time, each with the same bandwidth."""
     with memories(number, size) as servers:
         return copy_time(source, fanout(("memory", size), [(s, f"fanout-rate={LIMIT}") for s in servers]), True)
 
 
 def one_by_one(source, size, number):
-    """What one would do without: a copy to each, one after the other; the servers limit the bandwidth."""
+    """Without the filter: a copy to each, one after the other. The servers limit the bandwidth."""
     total = 0
     for _ in range(number):
         total += copy_time(source, limited_server(size, LIMIT))
@@ -61,14 +62,14 @@ def one_by_one(source, size, number):
 
 
 def unlimited(source, directory, number):
-    """Files in memory, which are there already: it is copying that is measured, not page faults."""
+    """To files in memory that exist already, so that page faults are not measured."""
     with contextlib.ExitStack() as stack:
         servers = [stack.enter_context(Server("file", directory / f"copy{i}")) for i in range(number)]
         return copy_time(source, fanout(("file", directory / "primary"), [(s,) for s in servers]))
 
 
 def with_async(source, primary, destination, rate):
-    """How long the client waits; what is owed then does not count."""
+    """Seconds until the client ends. What is owed then does not count."""
     return copy_time(source, fanout(primary, [(destination, "fanout-mode=async", f"fanout-rate={rate}")],
                                     "fanout-drain-timeout=0.1"))
 
@@ -78,7 +79,8 @@ def alone(source, primary):
 
 
 def served(source, size, active, unit):
-    """Until all have it: three destinations that need 8, 5 and 2 units of time, `active` at once."""
+    """Seconds until three destinations that need 8, 5 and 2 units of time are complete, `active` at
+    a time."""
     with memories(3, size) as servers:
         own = [(s, "fanout-mode=async", f"fanout-rate={int(size / (units * unit))}")
                for s, units in zip(servers, (8, 5, 2))]
@@ -86,7 +88,7 @@ def served(source, size, active, unit):
 
 
 def in_pairs(source, size, unit):
-    """What one would do without: two copies side by side, and the third when both are done."""
+    """Without the filter: two copies at the same time, and then the third."""
     def copies(*units):
         with contextlib.ExitStack() as stack:
             servers = [stack.enter_context(limited_server(size, int(size / (u * unit)))) for u in units]
@@ -121,9 +123,9 @@ def main():
         table.compare("3 destinations in memory, no limit", "1 destination", lambda: unlimited(source, d, 3),
                       lambda: unlimited(source, d, 1), at_most=2.2)
 
-        # With storage that sets the pace, and then with nothing but the processor, which the primary alone
-        # keeps busy, and the destination's server shares. Its memory is there already; the copy is long
-        # enough that the quarter of a second that may go out at once is of no weight.
+        # First the storage is the limit, then the processor, which the primary keeps busy and the
+        # destination's server shares. The server's memory is allocated before, and the copy is so long
+        # that the burst of a quarter of a second does not matter.
         for name in ("copy0", "copy1", "copy2"):
             os.unlink(d / name)
         with memories(1, size) as (destination,):

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * As fast an HTTPS server as can be had in a page: one file, whatever the path, with ranges, over
- * connections that are kept, a thread each. It stands for an ESXi host's /folder: whoever reads from
- * it faster is the better reader.
+ * A fast HTTPS server that stands for /folder of an ESXi host. It serves one file, whatever the path,
+ * with ranges, over persistent connections, in a thread for each.
  *
  *   https_server PORT CERTIFICATE.pem KEY.pem FILE READY
  */
@@ -27,7 +26,7 @@ static const char *content;
 static long long size;
 static SSL_CTX *context;
 
-/* All of it, or 0. */
+/* Sends all of it; returns 0 if that fails. */
 static int send_all(SSL *ssl, const char *data, long long length) {
   while (length > 0) {
     int piece = length > (1 << 20) ? 1 << 20 : (int)length;
@@ -45,7 +44,7 @@ static int answer(SSL *ssl, const char *request) {
   int is_head = strncmp(request, "HEAD ", 5) == 0;
   char head[512];
   if (range != NULL && sscanf(range + 15, "%lld-%lld", &first, &last) != 2) return 0;
-  if (last >= size) last = size - 1; /* as RFC 9110 has it; the curl plugin asks for a byte too many */
+  if (last >= size) last = size - 1; /* RFC 9110: clipped to the size; the curl plugin requests a byte too many */
   if (first > last) return 0;
   int length = snprintf(head, sizeof head,
                         "HTTP/1.1 %s\r\nContent-Type: application/octet-stream\r\n"
@@ -74,7 +73,7 @@ static void *serve(void *argument) {
       request[have] = '\0';
       if (strstr(request, "\r\n\r\n") == NULL) continue;
       if (!answer(ssl, request)) break;
-      have = 0; /* nobody sends the next one before the answer */
+      have = 0; /* clients send the next request after the answer */
     }
     SSL_shutdown(ssl);
   }

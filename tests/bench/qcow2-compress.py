@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# compress= of the qcow2 plugin, written to by nbdcopy, against qemu-img convert -c in its best mode.
-# The data is real: files of this machine, as many as fit, in an ext4 file system; much of it compresses,
-# much does not. Sizes are compared as well as times, for each is cheap at the other's cost.
+# compress= of the qcow2 plugin, written by nbdcopy, compared with qemu-img convert -c in its fastest
+# mode. The data is an ext4 file system with files of this machine, some of which compress well and some
+# of which do not. Both sizes and times are compared, as one can be improved at the cost of the other.
 import os
 import random
 import shutil
@@ -11,12 +11,12 @@ from bench import Directory, Table, module, run, seconds
 
 QCOW2 = module("plugin", "qcow2")
 SIZE = 1400 << 20  # of the files
-# As nbdkit-qcow2-plugin(1) has it for few processors; qemu-img's -m 8 was found in the same way.
+# As nbdkit-qcow2-plugin(1) recommends for few processors. -m 8 for qemu-img was found by trying, too.
 THREADS = ("-t", "4")
 
 
 def real_disk(directory):
-    """A raw disk with an ext4 of files of /usr, taken at random (the same ones each time)."""
+    """A raw disk: an ext4 file system with random files of /usr, the same ones each time."""
     files = []
     for root, folders, names in os.walk("/usr"):
         folders.sort()
@@ -46,7 +46,7 @@ def main():
         disk = real_disk(directory)
         length = os.path.getsize(disk)
         mine, theirs = directory / "mine.qcow2", directory / "theirs.qcow2"
-        sizes = {}  # file -> its sizes, run by run
+        sizes = {}  # file -> its size in each run
 
         def ours(threads, *options):
             if os.path.exists(mine):
@@ -81,7 +81,7 @@ def main():
         case("zstd", "zstd", None, 0.70, 1.00)
         case("zstd level 1", "zstd", 1, 0.50, 1.04)
         case("zlib", "zlib", None, 0.35, 1.00)
-        case("zstd, nbdkit's own number of threads", "zstd", None, None, None, ())
+        case("zstd, nbdkit's default number of threads", "zstd", None, None, None, ())
     table.end()
 
 

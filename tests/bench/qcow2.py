@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# The qcow2 plugin against qemu-nbd, and against nbdkit's raw file. QCOW2_BENCH_GIB=1 makes the copies
-# smaller than 4 GiB, QCOW2_BENCH_CLUSTERS=100000 the memory cases than a million (and 16 million).
+# The qcow2 plugin, compared with qemu-nbd and with a raw file of nbdkit's file plugin.
+# QCOW2_BENCH_GIB is the size of the copies (4), QCOW2_BENCH_CLUSTERS the number of clusters in the
+# memory cases (1000000, and 16 times that).
 import functools
 import json
 import os
@@ -16,7 +17,7 @@ PLUGIN = module("plugin", "qcow2")
 GIB = float(os.environ.get("QCOW2_BENCH_GIB", "4"))
 SIZE = int(GIB * (1 << 30)) >> 20 << 20
 CLUSTERS = int(os.environ.get("QCOW2_BENCH_CLUSTERS", "1000000"))
-WIDE = 5 * SIZE  # of the disk of which a tenth is written here and there
+WIDE = 5 * SIZE  # of the disk of which a tenth is written at random places
 
 
 def ours(directory, size, *options):
@@ -56,13 +57,13 @@ def flush(uri):
 
 
 def copy(server, source, *options):
-    """How long nbdcopy takes."""
+    """The seconds that nbdcopy takes."""
     with server as s:
         return seconds(run, "nbdcopy", *options, source, s.uri())
 
 
 def scatter(server, block, bytes_to_write, durable=False):
-    """Random places of the disk, each once, by fio: 64 requests in flight."""
+    """Seconds for fio to write to random places, each once, with 64 requests in flight."""
     with server as s:
         text = run("fio", "--name=scatter", "--ioengine=nbd", f"--uri={s.uri()}", "--rw=randwrite",
                    f"--bs={block}", f"--size={WIDE}", f"--io_size={bytes_to_write}", "--iodepth=64",
@@ -72,7 +73,7 @@ def scatter(server, block, bytes_to_write, durable=False):
 
 
 def real_files(path, size):
-    """A disk with the files of /usr in it, as tar puts them one after the other."""
+    """A disk that holds a tar archive of /usr."""
     with open(path, "wb") as f:
         tar = subprocess.Popen(["tar", "-C", "/usr", "-cf", "-", "."], stdout=subprocess.PIPE,
                                stderr=subprocess.DEVNULL)
@@ -95,16 +96,16 @@ def in_memory(table):
         theirs = functools.partial(copied, "theirs.qcow2", qemu)
         file = functools.partial(copied, "theirs.raw", raw)
 
-        if table.wanted("random data, in memory"):
+        if table.selected("random data, in memory"):
             random_file(source, SIZE)
             table.compare("random data, in memory", "qemu-nbd", mine, theirs, at_most=0.63, warm_up=True)
             table.compare("random data, in memory, raw", "nbdkit file", mine, file, at_most=1.00, warm_up=True)
-        if table.wanted("half sparse, in memory"):
+        if table.selected("half sparse, in memory"):
             random_file(source, SIZE)
             for at in range(0, SIZE, 8 << 20):
                 run("fallocate", "-p", "-o", at, "-l", 4 << 20, source)
             table.compare("half sparse, in memory", "qemu-nbd", mine, theirs, at_most=0.62, warm_up=True)
-        if table.wanted("real files, in memory"):
+        if table.selected("real files, in memory"):
             real_files(source, SIZE)
             table.compare("real files, in memory", "qemu-nbd", mine, theirs, at_most=0.65, warm_up=True)
 
@@ -131,12 +132,12 @@ def scattered(table):
             table.compare(f"64 KiB scattered, in memory, {aio}", f"qemu-nbd aio={aio}",
                           lambda: mine("64k", amount), lambda: theirs("64k", amount, f"--aio={aio}"),
                           at_most=goal, warm_up=True)
-        # What is left of the time is nbdkit's and the client's own: a raw file takes as long.
+        # A raw file takes as long: the rest of the time is spent in nbdkit and the client.
         table.compare("64 KiB scattered, in memory, raw", "nbdkit file", lambda: mine("64k", amount), file,
                       at_most=1.00, warm_up=True)
         table.compare("16 KiB scattered, in memory", "qemu-nbd", lambda: mine("16k", amount // 4),
                       lambda: theirs("16k", amount // 4), at_most=0.35, warm_up=True)
-        if table.wanted("16 KiB scattered over a backing file, in memory"):
+        if table.selected("16 KiB scattered over a backing file, in memory"):
             random_file(base, SIZE)
             os.truncate(base, WIDE)
             table.compare("16 KiB scattered over a backing file, in memory", "qemu-nbd",
@@ -149,7 +150,7 @@ def on_disk(table):
     amount = WIDE // 10
     with Directory(disk=True) as d, Directory() as memory:
         source = memory / "source"
-        if table.wanted("random data, on disk"):
+        if table.selected("random data, on disk"):
             random_file(source, SIZE)
             table.compare("random data, on disk, best", "qemu-nbd cache=none io_uring",
                           lambda: copy(ours(d, SIZE), source, "--flush"),
@@ -166,7 +167,7 @@ def on_disk(table):
                       lambda: scatter(raw(d, WIDE), "64k", amount, True), at_most=1.00)
 
 
-def write_here_and_there(uri, count):
+def write_scattered(uri, count):
     h = nbd.NBD()
     h.connect_uri(uri)
     r = random.Random(1)
@@ -182,21 +183,21 @@ def write_here_and_there(uri, count):
 
 
 def memory(table):
-    """The most memory that the server has had, in MiB."""
+    """The peak of the server's memory, in MiB."""
 
     def row(case, server, write):
-        if not table.wanted(case):
+        if not table.selected(case):
             return
         with server as s:
             took = seconds(write, s.uri())
-            # The image is closed when the last client has gone; the next one waits for that.
+            # The image is closed when the last client has disconnected; the next client waits for that.
             closing = seconds(run, "nbdinfo", "--size", s.uri())
             peak = s.resident()
         table.row(case, "MiB of memory", f"{took:.0f} s, close {closing:.1f} s", "-", [peak / (1 << 20)], at_most=96)
 
     with Directory() as d:
         row(f"memory: 62 TiB, {CLUSTERS} scattered clusters", ours(d, "62T"),
-            lambda uri: write_here_and_there(uri, CLUSTERS))
+            lambda uri: write_scattered(uri, CLUSTERS))
         size = CLUSTERS * 16 * 512
         row(f"memory: {16 * CLUSTERS} clusters of 512 bytes", ours(d, size, "cluster-size=512"),
             lambda uri: run("nbdcopy", "--", "[", "nbdkit", "--exit-with-parent", "pattern", f"{size}", "]", uri))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# The vddk transport with coalesce in front, against itself without: over the stand-in for VMware's
-# library (tests/vddk), which is as slow as people report of the real one. A request takes 2 ms; a
-# handle has four of them under way at once, for so many buffers has its asynchronous I/O by default,
-# and all together get 140 MB/s. What the real one gains is not known before it has been tried.
+# The vddk transport with the coalesce filter, compared with the transport alone. It uses the stand-in
+# for VMware's library (tests/vddk), which is as slow as the real one is reported to be: a request takes
+# 2 ms, a handle has up to four requests in flight, which is the default number of buffers of its
+# asynchronous I/O, and all together get 140 MB/s. The gain with the real library has not been measured.
 import json
 import os
 import subprocess
@@ -28,16 +28,16 @@ def sparse_file(path, size, extent):
         f.truncate(size)
 
 
-class Center:
-    """The simulated vCenter with one disk, and the stand-in with the same bytes."""
+class Vcenter:
+    """The simulated vCenter with one disk, and the stand-in for VDDK with the same disk."""
 
     def __init__(self, directory, disk):
         self.directory, self.disk = directory, disk
-        self.place = directory / "standin"
+        self.standin = directory / "standin"
         for name in ("access", "faults"):
-            os.makedirs(f"{self.place}/{name}")
-        os.symlink(disk, f"{self.place}/disk")
-        with open(f"{self.place}/cost", "w") as f:
+            os.makedirs(f"{self.standin}/{name}")
+        os.symlink(disk, f"{self.standin}/disk")
+        with open(f"{self.standin}/cost", "w") as f:
             f.write(COST)
         os.makedirs(directory / "sdk/lib64")
         run("g++", "-std=c++20", "-O2", "-shared", "-fPIC", f"-I{SOURCE}",
@@ -69,7 +69,7 @@ class Center:
                       "user=administrator@vsphere.local", f"password=+{self.directory / 'pass'}",
                       f"cafile={self.facts['cafile']}", "vm=moref=vm-42", "disk=2000",
                       "transport=vddk", f"libdir={self.directory / 'sdk'}", *options,
-                      env={**os.environ, "VDDK_STANDIN": self.place})
+                      env={**os.environ, "VDDK_STANDIN": self.standin})
 
 
 def nbdcopy(*options):
@@ -87,14 +87,14 @@ for name, extent in (("64 KiB", 64 * K), ("512 KiB", 512 * K), ("4 MiB", 4 * M))
                ("qemu-img convert, merged", qemu_img, ("coalesce-extents=merged",))]
     cases = [(f"{client}, {name} extents, stand-in for VDDK", run_client, options)
              for client, run_client, options in clients]
-    if not any(table.wanted(case) for case, _, _ in cases):
+    if not any(table.selected(case) for case, _, _ in cases):
         continue
     with Directory() as d:
         sparse_file(d / "disk", SIZE, extent)
-        with Center(d, d / "disk") as center:
+        with Vcenter(d, d / "disk") as vcenter:
             def measured(client, *filters, options=()):
                 def once():
-                    with center.server(*filters, options=options) as server:
+                    with vcenter.server(*filters, options=options) as server:
                         return seconds(client, server.uri())
                 return once
             for case, client, options in cases:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * For nbdkit cc: a file that is as slow as VMware's library. Each connection does one request at a time,
- * which takes 2 ms and then 140 MB/s.
+ * A plugin for nbdkit cc: a file that is as slow as VMware's library. Each connection handles one
+ * request at a time, which takes 2 ms, and then 140 MB/s.
  */
 #define _GNU_SOURCE
 #include <errno.h>

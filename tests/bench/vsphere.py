@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# The https transport with coalesce in front against nbdkit-curl-plugin, from the same HTTPS server over
-# as many connections; and how soon the first bytes of a large delta flow.
+# The https transport with the coalesce filter, compared with nbdkit-curl-plugin on the same HTTPS server
+# over as many connections; and the time until the first bytes of a large delta can be read.
 #
-# The API comes from the simulated vCenter. It gives tickets for an "ESXi host", and that is a small
-# server in C (https_server.c), for the simulator in Python would be what is measured. All is on one
-# machine and so shares its processors, TLS on both ends included: a network and a host's disks are not
-# measured.
+# The simulated vCenter answers the API and issues tickets for an ESXi host. That host is a small server
+# in C (https_server.c), since the simulator in Python would be the limit. Everything runs on one machine
+# and shares its processors, with TLS at both ends. A network and the disks of a host are not measured.
 import json
 import os
 import socket
@@ -32,7 +31,7 @@ def free_port():
 
 
 class Vcenter:
-    """The simulator, and beside it, if there is a file for it, the server in C as the ESXi host."""
+    """The simulator, and the server in C as the ESXi host if there is a file for it to serve."""
 
     def __init__(self, directory, disk, host=None):
         self.directory, self.port = directory, free_port()
@@ -46,7 +45,7 @@ class Vcenter:
         with open(directory / "pass", "w", encoding="ascii") as file:
             file.write("s3cret")
         if host:
-            # Its own copy of the bytes would be the snapshot's: nobody writes here.
+            # It serves the live disk, which equals the snapshot, since nothing writes to it.
             run("cc", "-O2", "-o", directory / "https_server", os.path.join(HERE, "https_server.c"),
                 "-lssl", "-lcrypto", "-lpthread")
             pem = directory / "vc" + "/host/"
@@ -64,8 +63,8 @@ class Vcenter:
 
     def control(self, call):
         trusted = ssl.create_default_context(cafile=self.facts["cafile"])
-        with urllib.request.urlopen(f"https://{self.facts['host']}/_test/{call}", context=trusted) as said:
-            return json.load(said)
+        with urllib.request.urlopen(f"https://{self.facts['host']}/_test/{call}", context=trusted) as answer:
+            return json.load(answer)
 
     def plugin(self, *more):
         return [VSPHERE, f"server={self.facts['host']}", "user=administrator@vsphere.local",
@@ -90,8 +89,8 @@ def copy(server, *options):
 
 
 def theirs(vcenter, connections):
-    """The best that the curl plugin does of what may be asked of it: requests of 1 and of 4 MiB, over
-    so many connections; it has one HTTPS connection for each NBD connection."""
+    """The best time of the curl plugin with requests of 1, 4 and 16 MiB. It has one HTTPS connection
+    for each NBD connection."""
     with Server("-r", *vcenter.curl()) as server:
         return min(copy(server, f"--connections={connections}", f"--threads={connections}",
                         f"--requests={requests}", f"--request-size={size}")
@@ -109,7 +108,7 @@ def ours(vcenter, connections):
 
 
 def first_bytes(vcenter, since):
-    """Seconds from the start of the server until the first changed bytes have come."""
+    """Seconds from the start of the server until the first changed bytes are read."""
     begin = time.monotonic()
     with Server(DELTA, COALESCE, *vcenter.plugin(f"since={since}")) as server:
         run("/usr/bin/python3", "-c", """
@@ -137,13 +136,13 @@ with Directory() as directory:
 
 with Directory() as directory:
     case = f"the first bytes of a delta of {AREAS} areas"
-    if table.wanted(case):
+    if table.selected(case):
         with open(directory / "disk", "wb") as disk:
             disk.truncate(2 * AREAS * AREA)
         with Vcenter(directory, directory / "disk") as vcenter:
             with Server(*vcenter.plugin()) as server:
-                said = json.loads(run("nbdinfo", "--json", server.uri()))
-                since = json.loads(said["exports"][0]["description"])["checkpoint"]
+                info = json.loads(run("nbdinfo", "--json", server.uri()))
+                since = json.loads(info["exports"][0]["description"])["checkpoint"]
             vcenter.control(f"touch?count={AREAS}")
             values = [first_bytes(vcenter, since) for _ in range(table.options.runs)]
             table.row(case, "-", f"{min(values):.2f} s", "-", values, at_most=2, form="{:.2f} s")

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// JSON that others wrote: maps, state files, export descriptions.
-#include "common/replication/source_description.hpp"
-#include "common/replication/state_file.hpp"
+// JSON of unknown origin: maps, state files, export descriptions.
 #include "common/extents/map_json.hpp"
+#include "common/replication/source_description.hpp"
+#include "common/replication/state_json.hpp"
 #include "common/util/error.hpp"
 #include "tests/fuzz/fuzz.hpp"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Images that lie: opened to be read; opened, read, written to as the end of the input says, compared
-// with a model, closed, and opened again: what was once accepted must then be an image.
+// Hostile images: opened to be read; opened, read, written to as the end of the input says,
+// compared with a model, closed, and opened again: what was once accepted must then be an image.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -20,12 +20,12 @@ namespace {
 constexpr uint64_t most = 1u << 20;  // bytes of the disk that are looked at
 
 // Of a layer or an image.
-template <typename Source>
-std::vector<std::byte> content(const Source &source) {
-  std::vector<std::byte> buffer(std::min(source.size(), most));
-  source.read(buffer, 0);
+template <typename D>
+std::vector<std::byte> content(const D &disk) {
+  std::vector<std::byte> buffer(std::min(disk.size(), most));
+  disk.read(buffer, 0);
   uint64_t end = 0;
-  source.extents({0, buffer.size()}, [&](const extents::Extent &extent) {
+  disk.extents({0, buffer.size()}, [&](const extents::Extent &extent) {
     fuzz::require(extent.offset == end && extent.length > 0);
     bool zero = (extent.type & extents::zero) != 0;
     for (; end < extent.end(); ++end) fuzz::require(!zero || buffer[end] == std::byte{0});
@@ -73,15 +73,15 @@ void open_and_change(std::span<const uint8_t> input,
   util::Fd file(::memfd_create("image", MFD_CLOEXEC));
   std::string path = "/proc/self/fd/" + std::to_string(file.get());
   util::write_at(file, std::as_bytes(input), 0, path);
-  qcow2::Options options;
-  options.path = path;
-  options.create = qcow2::Create::never;
-  options.settings.l2_cache_bytes = 1;
+  qcow2::Settings settings;
+  settings.path = path;
+  settings.create = qcow2::Create::never;
+  settings.l2_cache_bytes = 1;
 
-  fuzz::may_refuse([&] { content(*qcow2::open_read_only(options)); });
-  options.settings.compression = compression;
+  fuzz::may_refuse([&] { content(*qcow2::open_read_only(settings)); });
+  settings.compression = compression;
   std::unique_ptr<qcow2::Image> image;
-  fuzz::may_refuse([&] { image = qcow2::open_image(options, util::Log()); });
+  fuzz::may_refuse([&] { image = qcow2::open_image(settings, util::Log()); });
   if (!image) return;
   bool done = false;
   std::vector<std::byte> model;
@@ -94,9 +94,9 @@ void open_and_change(std::span<const uint8_t> input,
   });
   if (!done) return;
   image.reset();
-  options.settings.compression.reset();
-  fuzz::require(content(*qcow2::open_read_only(options)) == model);
-  fuzz::require(content(*qcow2::open_image(options, util::Log())) == model);
+  settings.compression.reset();
+  fuzz::require(content(*qcow2::open_read_only(settings)) == model);
+  fuzz::require(content(*qcow2::open_image(settings, util::Log())) == model);
 }
 
 }  // namespace

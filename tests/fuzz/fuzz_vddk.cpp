@@ -4,12 +4,11 @@
 #include <cstring>
 #include <vector>
 
-#include "plugins/vsphere/transport/vddk/blocks.hpp"
-#include "plugins/vsphere/transport/vddk/protocol.hpp"
+#include "plugins/vsphere/transport/vddk/allocated_blocks.hpp"
+#include "plugins/vsphere/transport/vddk/ipc/protocol.hpp"
 #include "tests/fuzz/fuzz.hpp"
 
 using namespace vsphere::vddk;
-using vsphere::sector_size;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   std::string_view packet(reinterpret_cast<const char *>(data), size);

@@ -11,6 +11,7 @@
 #include "plugins/vsphere/changes/changed_areas.hpp"
 #include "plugins/vsphere/changes/extent_maps.hpp"
 #include "plugins/vsphere/http/response.hpp"
+#include "plugins/vsphere/transport/https/folder_response.hpp"
 #include "plugins/vsphere/transport/https/folder_url.hpp"
 #include "plugins/vsphere/transport/https/vmdk_descriptor.hpp"
 #include "tests/fuzz/fuzz.hpp"
@@ -73,7 +74,7 @@ void read_reply(long status, const std::string &text) {
 
 void read_names(const std::string &text) {
   fuzz::may_refuse([&] {
-    vsphere::DatastoreFile file = vsphere::parse_datastore_path(text, "DC0", [&] {
+    vsphere::DatastorePath file = vsphere::parse_datastore_path(text, "DC0", [&] {
       // What stands before the last "] ", and some of it: as if the inventory had both.
       std::string name = text.substr(1, text.rfind("] ") - 1);
       return std::vector<std::string>{name.substr(0, name.size() / 2), name};
@@ -116,7 +117,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   fuzz::may_refuse([&] { read_reply(200, text); });
   fuzz::may_refuse([&] { read_reply(500, text); });
   fuzz::may_refuse([&] {
-    auto extent = vsphere::parse_descriptor(text, "[ds] vm/vm.vmdk");
+    auto extent = vsphere::parse_vmdk_descriptor(text, "[ds] vm/vm.vmdk");
     fuzz::require(!extent.file.empty() && extent.file.find('/') == std::string::npos);
   });
   read_names(text);

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# The whole job: a simulated vCenter, the source server, the destination server with a QCOW2 file and
-# two NBD destinations, and a client between them. Each .bats file begins with: load job
+# Functions for tests of a whole replication: a simulated vCenter, the source server, the target server with a QCOW2
+# image and two further destinations, and a client that copies. Test files one folder below begin with: load ../job
 #
-# VCENTER=python|vcsim: which simulator (tests/vcenter).
+# VCENTER=python|vcsim selects the simulator (tests/vcenter).
 
-load ../lib
+load ../../lib
 
 USER_NAME=administrator@vsphere.local
 SIZE=$((48 * 1024 * 1024 + 1536))
 
-# vcenter [ARGUMENTS...]: the simulator over live.img, which is made unless it is there: data, holes and
-# zeroes written as data.
+# vcenter [ARGUMENTS...]: starts the simulator, which serves live.img. Unless that exists it is created, with data,
+# holes, and zeroes that are written as data.
 vcenter() {
     if [ ! -e live.img ]; then
         truncate -s "$SIZE" live.img
@@ -32,29 +32,32 @@ vcenter() {
     CA=$(jq -r .cafile vcenter.json)
 }
 
-# control CALL: of the simulator's test endpoints; CALL may hold a body after a space: @FILE.
+# control CALL [CURL-OPTIONS...]: calls one of the simulator's test endpoints.
 control() {
     local call=$1
     shift
     curl -sS --fail --max-time 60 --cacert "$CA" "$@" "https://$SERVER/_test/$call"
 }
 
+# snapshots: the number of snapshots that exist in the simulator.
 snapshots() { control state | jq '[.vms[].snapshots | length] | add'; }
 
-# guest_writes [SEED]: data over data, over holes and across their borders, unaligned; zeroes written as
-# data; trimmed areas; the last bytes of the disk.
+# guest_writes [SEED]: the guest writes data over data, over holes and across their borders, unaligned; zeroes as
+# data; and the last bytes of the disk. It trims an area.
 guest_writes() {
     random_file news 3M "${1:-11}"
     local offset
     for offset in 0 5000000 21000123 33554432 40000000; do
         head -c 300000 news > piece
         control "write?disk=2000&offset=$offset" --data-binary @piece
-        tail -c +300001 news > rest && mv rest news
+        tail -c +300001 news > rest
+        mv rest news
     done
     for offset in 1000513 7340032 30000001; do
         head -c 513 news > piece
         control "write?disk=2000&offset=$offset" --data-binary @piece
-        tail -c +514 news > rest && mv rest news
+        tail -c +514 news > rest
+        mv rest news
     done
     control "write?disk=2000&offset=2097152&length=1048576&byte=0"
     control "write?disk=2000&offset=9000000&length=4096&byte=0"
@@ -62,14 +65,14 @@ guest_writes() {
     control "write?disk=2000&offset=$((SIZE - 100))&length=100&byte=65"
 }
 
-# source_server [ARGUMENTS...]: vsphere under delta and coalesce.
+# source_server [ARGUMENTS...]: starts vsphere with coalesce and delta.
 source_server() {
     start source --filter="$DELTA" --filter="$COALESCE" "$VSPHERE" server="$SERVER" user=$USER_NAME \
         password=+vc.pass cafile="$CA" vm="${VM:-/DC0/vm/web1}" disk=2000 since=@web1.state \
         delta-owed=web1.state "$@"
 }
 
-# destinations: an nbdkit over dr.raw and a qemu-nbd over cloud.qcow2.
+# destinations: starts nbdkit with dr.raw and qemu-nbd with cloud.qcow2.
 destinations() {
     truncate -s "$SIZE" dr.raw
     start dr file dr.raw
@@ -77,7 +80,7 @@ destinations() {
     start_qemu cloud --shared=0 -f qcow2 cloud.qcow2
 }
 
-# target_server QCOW2 [PARAMETERS...]
+# target_server QCOW2 [PARAMETERS...]: starts qcow2 with fanout and apply.
 target_server() {
     local file=$1
     shift
@@ -87,7 +90,7 @@ target_server() {
         fanout-dest="$(uri cloud)" fanout-name=cloud fanout-concurrency=2
 }
 
-# copy CLIENT...: from the source server to the target server.
+# copy CLIENT [OPTIONS...]: copies from the source server to the target server.
 copy() {
     local client=$1
     shift
@@ -97,7 +100,7 @@ copy() {
     esac
 }
 
-# replicate QCOW2 [qcow2 PARAMETERS...] -- CLIENT...: one whole run, both servers started and stopped.
+# replicate QCOW2 [PARAMETERS...] -- CLIENT [OPTIONS...]: one run, from the start of both servers to their end.
 replicate() {
     local target=()
     while [ "$1" != -- ]; do
@@ -112,7 +115,7 @@ replicate() {
     return $status
 }
 
-# all_equal QCOW2: the three destinations are the live disk; nothing is owed, nothing left behind.
+# all_equal QCOW2: the image and both destinations equal live.img; nothing is owed; no snapshot exists.
 all_equal() {
     same live.img dr.raw
     qemu-img compare -f raw -F raw live.img "$(uri cloud)"
@@ -122,7 +125,7 @@ all_equal() {
     [ "$(snapshots)" = 0 ]
 }
 
-# whole_then_increment CLIENT...: the test of issue and manual in one.
+# whole_then_increment CLIENT [OPTIONS...]: a full copy and two increments, each to an image over the previous one.
 whole_then_increment() {
     vcenter
     destinations

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# For tests that need the simulated vCenter: load ../lib, then load ../vcenter/vcenter
-# (tests/vcenter/vcenter.py --help tells of its options and controls.)
+# For tests with the simulated vCenter: load ../../lib, then load ../../vcenter/vcenter
+# tests/vcenter/vcenter.py --help describes its options and controls.
 
-# start_vcenter NAME ARGUMENTS...: the simulator in the background with its files in directory NAME;
-# returns when it listens. teardown stops it, as it does all that has a NAME.pid.
+# start_vcenter NAME ARGUMENTS...: starts the simulator in the background with its files in directory
+# NAME. Returns when it listens. teardown stops it by NAME.pid.
 start_vcenter() {
     start_simulator "$1" "$SOURCE/tests/vcenter/vcenter.py" "${@:2}"
 }
 
-# start_simulator NAME PROGRAM ARGUMENTS...: the same with another program that takes the same options.
+# start_simulator NAME PROGRAM ARGUMENTS...: the same for another program with the same options.
 start_simulator() {
     local name=$1
     rm -f "$name.json"
@@ -26,7 +26,7 @@ vcenter_fact() {
         "$1.json" "$2"
 }
 
-# vcenter NAME PATH CURL-OPTIONS...: curl of https://HOST/PATH, its certificate checked.
+# vcenter NAME PATH CURL-OPTIONS...: curl of https://HOST/PATH, with verification of its certificate.
 vcenter() {
     curl -sS --max-time 60 --cacert "$(vcenter_fact "$1" cafile)" "${@:3}" \
         "https://$(vcenter_fact "$1" host)/$2"
@@ -35,8 +35,8 @@ vcenter() {
 # control NAME 'write?offset=0&length=1&byte=1' CURL-OPTIONS...: fails if the simulator refuses.
 control() { vcenter "$1" "_test/$2" --fail-with-body "${@:3}"; }
 
-# soap NAME METHOD KIND MOREF ARGUMENTS-XML: prints the answer; keeps the cookie in NAME.cookies. Fails
-# for a fault.
+# soap NAME METHOD KIND MOREF ARGUMENTS-XML: prints the answer, and keeps the cookie in
+# NAME.cookies. A fault is a failure.
 soap() {
     printf '<?xml version="1.0"?><s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>
 <%s xmlns="urn:vim25" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><_this type="%s">%s</_this>%s</%s></s:Body></s:Envelope>' \
@@ -57,7 +57,7 @@ soap_property() {
         "<specSet><propSet><type>$2</type><pathSet>$4</pathSet></propSet><objectSet><obj type=\"$2\">$3</obj></objectSet></specSet><options></options>"
 }
 
-# element NAME: the text of each element called NAME in the XML on stdin, a line each.
+# element NAME: prints the text of each element NAME in the XML on stdin, one on each line.
 element() { grep -o "<$1[ >][^<]*</$1>" | sed 's/^[^>]*>//; s/<.*//' || true; }
 
 # soap_snapshot NAME VM: takes a snapshot, prints its moref.
@@ -79,7 +79,8 @@ soap_remove() {
 }
 task_ended() { soap_property "$1" Task "$2" info.state | element val | grep -q '^success$'; }
 
-# soap_changes NAME VM SNAPSHOT CHANGE-ID SIZE: "start length" of each area, a line each; all pages.
+# soap_changes NAME VM SNAPSHOT CHANGE-ID SIZE: prints "start length" of each area of all
+# pages, one on each line.
 soap_changes() {
     local at=0 page
     while [ "$at" -lt "$5" ]; do

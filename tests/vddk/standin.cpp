@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A stand-in for VMware's libvixDiskLib: it serves a raw file, and is stricter than the real one. What
-// a caller may not do ends the process, with a line "VIOLATION" in the log; what VMware refuses, it
-// refuses. All it needs is in the directory $VDDK_STANDIN:
+// A stand-in for VMware's libvixDiskLib, which serves a raw file. It is stricter than the real
+// library: a call that is not allowed ends the process, with a line "VIOLATION" in the log. Errors
+// that VMware's library returns are returned. Its files are in the directory $VDDK_STANDIN:
 //
-//   disk       the raw file, or disks/NAME.vmdk for a path that ends so; its holes are what QueryAllocatedBlocks leaves out
-//   expect     key=value lines of what is right: user, password, thumbprint, vm, snapshot, path
-//   log        (written) a line for each call but reads: "PID CALL ARGUMENTS"
-//   access/    (written) an empty file for each identity that has PrepareForAccess and no EndAccess
-//   faults/    CALL, a file "AFTER COUNT KIND ...": when AFTER calls have been made, the next COUNT go
-//              wrong; the file counts down. KIND: "error N", "crash", "hang", "leave" (exit 3)
-//   cost       "MICROSECONDS MB/S DEPTH": a request takes so long, DEPTH of them at once, and the data
-//              of all of them comes at that speed. Without it: a random millisecond.
+//   disk       the raw file; disks/NAME.vmdk for a path that ends in NAME.vmdk. QueryAllocatedBlocks
+//              leaves out its holes.
+//   expect     key=value lines: the user, password, thumbprint, vm, snapshot and path that it accepts
+//   log        (written) a line for each call except reads: "PID CALL ARGUMENTS"
+//   access/    (written) an empty file for each identity between PrepareForAccess and EndAccess
+//   faults/    CALL, a file "AFTER COUNT KIND ...": after AFTER calls the next COUNT fail; the numbers
+//              are counted down. KIND: "error N", "crash", "hang", "leave" (exit with status 3)
+//   cost       "MICROSECONDS MB/S DEPTH": the latency of a request, the data rate of all together, and
+//              how many run at the same time. Without it: a random time of less than a millisecond.
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -48,8 +49,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr uint64_t sector = 512;
-constexpr uint64_t largest_request = (2 << 20) / sector;  // more is an NFC error on many hosts
-constexpr VixError nfc_memory = 2;                        // out of memory
+constexpr uint64_t largest_request =
+    (2 << 20) / sector;             // many ESXi hosts refuse more with an NFC error
+constexpr VixError nfc_memory = 2;  // out of memory
 
 std::string path_of(const std::string &name) {
   const char *directory = std::getenv("VDDK_STANDIN");
@@ -78,7 +80,7 @@ __attribute__((format(printf, 1, 2))) void note(const char *format, ...) {
     }                                 \
   } while (0)
 
-// The fault that is due for this call, as the words after COUNT; empty: none.
+// The words after COUNT of the fault that is due for this call; empty if none is.
 std::vector<std::string> fault(const std::string &call) {
   std::string path = path_of("faults/" + call);
   int fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
@@ -99,7 +101,7 @@ std::vector<std::string> fault(const std::string &call) {
     }
     std::string rest = std::to_string(after) + " " + std::to_string(count);
     for (const auto &word : words) rest += " " + word;
-    // In one write of the same length: another thread may end the process at any instant.
+    // One write of the same length, as another thread may end the process at any time.
     rest.resize(std::max(rest.size(), std::strlen(text)), ' ');
     if (pwrite(fd, rest.data(), rest.size(), 0) < 0) std::abort();
     if (!due) words.clear();
@@ -108,8 +110,8 @@ std::vector<std::string> fault(const std::string &call) {
   return words;
 }
 
-// Carries it out; an "error" is returned.
-VixError go_wrong(const std::string &call) {
+// Performs the fault that is due. Returns the error, or vix_ok if none is due.
+VixError inject_fault(const std::string &call) {
   std::vector<std::string> words = fault(call);
   if (words.empty()) return vix_ok;
   note("fault %s %s", call.c_str(), words[0].c_str());
@@ -131,14 +133,14 @@ std::map<std::string, std::string> expected() {
   return all;
 }
 
-bool right(const char *key, const char *value) {
+bool accepted(const char *key, const char *value) {
   auto all = expected();
   auto it = all.find(key);
   return it == all.end() || (value != nullptr && it->second == value);
 }
 
-struct Wanted {
-  std::thread::id thread;  // that which called InitEx
+struct LibraryState {
+  std::thread::id thread;  // the one that called InitEx
   LogFunction *log = nullptr, *warn = nullptr;
   bool initialised = false, exited = false;
   std::set<std::string> prepared;  // by this process
@@ -152,19 +154,19 @@ void say(LogFunction *function, const char *format, ...) {
   va_end(arguments);
 }
 
-void on_the_thread(const char *call) {
+void require_first_thread(const char *call) {
   REQUIRE(state.initialised && !state.exited, "%s before InitEx or after Exit", call);
   REQUIRE(std::this_thread::get_id() == state.thread, "%s on another thread than InitEx", call);
 }
 
-struct AConnection {
+struct FakeConnection {
   std::string server, thumbprint;
 };
 
-// Requests are taken in random order and completed by threads of our own.
-class AHandle {
+// Requests are completed by threads of this object, in random order without `cost`.
+class OpenDisk {
  public:
-  explicit AHandle(const std::string &path) {
+  explicit OpenDisk(const std::string &path) {
     fd_ = open(path_of("disks/" + path.substr(path.rfind('/') + 1)).c_str(), O_RDONLY | O_CLOEXEC);
     if (fd_ < 0) fd_ = open(path_of("disk").c_str(), O_RDONLY | O_CLOEXEC);
     struct stat st = {};
@@ -174,7 +176,7 @@ class AHandle {
     slow_ = static_cast<bool>(in >> latency_ >> speed_ >> depth_);
     for (int i = 0; i < depth_; ++i) threads_.emplace_back([this] { work(); });
   }
-  ~AHandle() {
+  ~OpenDisk() {
     {
       std::lock_guard lock(mutex_);
       stop_ = true;
@@ -240,7 +242,7 @@ class AHandle {
 
   void complete(const Request &request) {
     VixError error = request.error;
-    if (error == vix_ok) error = go_wrong("ReadAsync.callback");
+    if (error == vix_ok) error = inject_fault("ReadAsync.callback");
     size_t length = request.count * sector;
     if (error == vix_ok && pread(fd_, request.buffer, length, request.start * sector) !=
                                static_cast<ssize_t>(length)) {
@@ -266,12 +268,12 @@ class AHandle {
 };
 
 VixError check_access(const char *call, const ConnectParams *params, const char *identity) {
-  on_the_thread(call);
+  require_first_thread(call);
   REQUIRE(params != nullptr && identity != nullptr && *identity != '\0', "%s without arguments",
           call);
   note("%s %s", call, identity);
-  if (!right("password", params->credentials.password)) return vix_authentication;
-  return go_wrong(call);
+  if (!accepted("password", params->credentials.password)) return vix_authentication;
+  return inject_fault(call);
 }
 
 std::string access_file(const char *identity) {
@@ -291,7 +293,7 @@ EXPORT VixError VixDiskLib_InitEx(uint32_t major, uint32_t minor, LogFunction *l
   REQUIRE(config == nullptr || access(config, R_OK) == 0, "InitEx with a config that is not there");
   note("InitEx %u.%u libdir=%s config=%s LD_LIBRARY_PATH=%s", major, minor, directory,
        config != nullptr ? config : "none", std::getenv("LD_LIBRARY_PATH"));
-  if (VixError error = go_wrong("InitEx")) return error;
+  if (VixError error = inject_fault("InitEx")) return error;
   state.thread = std::this_thread::get_id();
   state.log = log;
   state.warn = warn;
@@ -302,7 +304,7 @@ EXPORT VixError VixDiskLib_InitEx(uint32_t major, uint32_t minor, LogFunction *l
 }
 
 EXPORT void VixDiskLib_Exit() {
-  on_the_thread("Exit");
+  require_first_thread("Exit");
   REQUIRE(state.connections == 0 && state.handles == 0, "Exit with something open");
   REQUIRE(state.texts == 0 && state.infos == 0 && state.lists == 0 && state.params == 0,
           "Exit with %d texts, %d infos, %d block lists, %d parameters not freed",
@@ -369,7 +371,7 @@ EXPORT VixError VixDiskLib_EndAccess(const ConnectParams *params, const char *id
 EXPORT VixError VixDiskLib_ConnectEx(const ConnectParams *params, char read_only,
                                      const char *snapshot, const char *transports,
                                      Connection *connection) {
-  on_the_thread("ConnectEx");
+  require_first_thread("ConnectEx");
   REQUIRE(params != nullptr && params->vmx_spec != nullptr && params->server_name != nullptr &&
               params->thumbprint != nullptr && params->credentials.user != nullptr &&
               params->credentials.password != nullptr,
@@ -381,52 +383,52 @@ EXPORT VixError VixDiskLib_ConnectEx(const ConnectParams *params, char read_only
        params->port, params->vmx_spec, snapshot, transports);
   say(state.log, "connecting as %s with %s", params->credentials.user,
       params->credentials.password);
-  if (VixError error = go_wrong("ConnectEx")) return error;
-  if (!right("user", params->credentials.user) ||
-      !right("password", params->credentials.password)) {
+  if (VixError error = inject_fault("ConnectEx")) return error;
+  if (!accepted("user", params->credentials.user) ||
+      !accepted("password", params->credentials.password)) {
     return vix_authentication;
   }
-  if (!right("vm", params->vmx_spec) || !right("snapshot", snapshot)) return vix_file_access;
-  *connection = new AConnection{params->server_name, params->thumbprint};
+  if (!accepted("vm", params->vmx_spec) || !accepted("snapshot", snapshot)) return vix_file_access;
+  *connection = new FakeConnection{params->server_name, params->thumbprint};
   ++state.connections;
   return vix_ok;
 }
 
 EXPORT VixError VixDiskLib_Disconnect(Connection connection) {
-  on_the_thread("Disconnect");
+  require_first_thread("Disconnect");
   REQUIRE(connection != nullptr && state.handles == 0, "Disconnect with a disk open");
   note("Disconnect");
-  delete static_cast<AConnection *>(connection);
+  delete static_cast<FakeConnection *>(connection);
   --state.connections;
   return vix_ok;
 }
 
 EXPORT VixError VixDiskLib_Open(Connection connection, const char *path, uint32_t flags,
                                 Handle *handle) {
-  on_the_thread("Open");
+  require_first_thread("Open");
   REQUIRE((flags & open_read_only) != 0, "Open for writing");
   const uint32_t compression = flags & (open_zlib | open_fastlz | open_skipz);
   REQUIRE((compression & (compression - 1)) == 0, "Open with several compressions");
   REQUIRE((flags & ~(open_read_only | compression)) == 0, "Open with flags %u", flags);
   note("Open %s flags=%u", path, flags);
-  if (VixError error = go_wrong("Open")) return error;
-  auto *c = static_cast<AConnection *>(connection);
-  // The real one, too, looks at the thumbprint here, and says no more than this.
-  if (!right("thumbprint", c->thumbprint.c_str())) return vix_fail;
-  if (!right("path", path)) return vix_file_not_found;
-  *handle = new AHandle(path);
+  if (VixError error = inject_fault("Open")) return error;
+  auto *c = static_cast<FakeConnection *>(connection);
+  // As the real library, which checks the thumbprint here and returns no more than this.
+  if (!accepted("thumbprint", c->thumbprint.c_str())) return vix_fail;
+  if (!accepted("path", path)) return vix_file_not_found;
+  *handle = new OpenDisk(path);
   ++state.handles;
   return vix_ok;
 }
 
 EXPORT VixError VixDiskLib_Close(Handle handle) {
-  on_the_thread("Close");
-  auto *h = static_cast<AHandle *>(handle);
+  require_first_thread("Close");
+  auto *h = static_cast<OpenDisk *>(handle);
   REQUIRE(h->under_way() == 0, "Close with %d reads under way", h->under_way());
   note("Close");
   delete h;
   --state.handles;
-  return go_wrong("Close");
+  return inject_fault("Close");
 }
 
 EXPORT const char *VixDiskLib_GetTransportMode(Handle) {
@@ -434,9 +436,9 @@ EXPORT const char *VixDiskLib_GetTransportMode(Handle) {
 }
 
 EXPORT VixError VixDiskLib_GetInfo(Handle handle, Info **info) {
-  on_the_thread("GetInfo");
+  require_first_thread("GetInfo");
   *info = static_cast<Info *>(std::calloc(1, sizeof(Info)));
-  (*info)->capacity = static_cast<AHandle *>(handle)->sectors;
+  (*info)->capacity = static_cast<OpenDisk *>(handle)->sectors;
   ++state.infos;
   return vix_ok;
 }
@@ -449,28 +451,28 @@ EXPORT void VixDiskLib_FreeInfo(Info *info) {
 
 EXPORT VixError VixDiskLib_ReadAsync(Handle handle, uint64_t start, uint64_t count, uint8_t *buffer,
                                      ReadCallback *callback, void *data) {
-  on_the_thread("ReadAsync");
-  auto *h = static_cast<AHandle *>(handle);
+  require_first_thread("ReadAsync");
+  auto *h = static_cast<OpenDisk *>(handle);
   REQUIRE(buffer != nullptr && callback != nullptr && count > 0, "ReadAsync without arguments");
   if (start > h->sectors || count > h->sectors - start) return vix_invalid_argument;
   if (count > largest_request) return nfc_memory;
-  if (VixError error = go_wrong("ReadAsync")) return error;
+  if (VixError error = inject_fault("ReadAsync")) return error;
   h->add({start, count, buffer, callback, data, vix_ok});
   return vix_async;
 }
 
 EXPORT VixError VixDiskLib_Wait(Handle handle) {
-  on_the_thread("Wait");
-  static_cast<AHandle *>(handle)->wait();
+  require_first_thread("Wait");
+  static_cast<OpenDisk *>(handle)->wait();
   return vix_ok;
 }
 
 EXPORT VixError VixDiskLib_QueryAllocatedBlocks(Handle handle, uint64_t start, uint64_t count,
                                                 uint64_t chunk, BlockList **list) {
-  on_the_thread("QueryAllocatedBlocks");
-  auto *h = static_cast<AHandle *>(handle);
+  require_first_thread("QueryAllocatedBlocks");
+  auto *h = static_cast<OpenDisk *>(handle);
   note("QueryAllocatedBlocks %lu %lu %lu", start, count, chunk);
-  if (VixError error = go_wrong("QueryAllocatedBlocks")) return error;
+  if (VixError error = inject_fault("QueryAllocatedBlocks")) return error;
   if (chunk < min_chunk_size || chunk > max_chunk_size || (chunk & (chunk - 1)) != 0 ||
       start % chunk != 0 || count % chunk != 0 || count == 0 || count / chunk > max_chunk_number ||
       start > h->sectors || count > h->sectors - start) {

@@ -4,12 +4,10 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <mutex>
-#include <utility>
 
 #include "common/nbd/pool.hpp"
 #include "common/nbd/uri.hpp"
-#include "plugins/vsphere/transport/sector.hpp"
+#include "plugins/vsphere/transport/renewable.hpp"
 
 namespace vsphere {
 
@@ -24,8 +22,8 @@ nbd::Options options_for(const std::string &uri, std::chrono::seconds timeout) {
   return options;
 }
 
-// What the server says about the request itself will not change.
-bool is_passing(int errnum) {
+// Errors that the server gives for the request itself come again.
+bool is_temporary(int errnum) {
   return errnum != EINVAL && errnum != EPERM && errnum != EOVERFLOW && errnum != ENOTSUP;
 }
 
@@ -48,31 +46,19 @@ class NbdDisk : public DiskReader {
 
   void read_once(std::span<std::byte> buffer, uint64_t offset) {
     try {
-      pool()->pread(buffer, offset);
+      pool_.get([this](const auto &) { return connect(); })->pread(buffer, offset);
     } catch (const TransportError &) {
       throw;
     } catch (const util::Error &e) {
       throw TransportError(e.errnum(), fmt::format("transport nbd: {}", e.what()),
-                           is_passing(e.errnum()), /*connected=*/true);
+                           is_temporary(e.errnum()), /*connected=*/true);
     }
   }
 
-  void disconnect() noexcept override {
-    std::shared_ptr<nbd::Pool> gone;
-    std::lock_guard lock(mutex_);
-    gone.swap(pool_);
-  }
+  void disconnect() noexcept override { pool_.take(); }
 
  private:
-  std::shared_ptr<nbd::Pool> current() {
-    std::lock_guard lock(mutex_);
-    return pool_ && !pool_->dead() ? pool_ : nullptr;
-  }
-
-  std::shared_ptr<nbd::Pool> pool() {
-    if (auto pool = current()) return pool;
-    std::lock_guard connecting(connecting_);
-    if (auto pool = current()) return pool;  // another thread has connected meanwhile
+  std::shared_ptr<nbd::Pool> connect() const {
     auto pool = std::make_shared<nbd::Pool>(options_, connections_, log_);
     if (pool->info().size != capacity_) {
       throw TransportError(
@@ -82,8 +68,6 @@ class NbdDisk : public DiskReader {
                       options_.name, pool->info().size, capacity_),
           /*retryable=*/false, /*connected=*/true);
     }
-    std::lock_guard lock(mutex_);
-    pool_ = pool;
     return pool;
   }
 
@@ -92,10 +76,7 @@ class NbdDisk : public DiskReader {
   const RetryPolicy policy_;
   const util::Log log_;
   const uint64_t capacity_;  // bytes
-
-  std::mutex connecting_;            // one thread connects, which has a deadline; the others wait
-  std::mutex mutex_;                 // protects pool_
-  std::shared_ptr<nbd::Pool> pool_;  // null or dead: to be made anew
+  Renewable<nbd::Pool> pool_;
 };
 
 }  // namespace

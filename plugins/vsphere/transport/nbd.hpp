@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// transport=nbd: the bytes come from any NBD server that has the disk as it is in the snapshot;
-// what is allocated and what has changed comes from vSphere all the same.
+// transport=nbd: the data comes from an NBD server that has the disk as it is in the snapshot. What
+// is allocated and what has changed still comes from vSphere.
 #pragma once
 
 #include <chrono>
@@ -16,14 +16,14 @@ namespace vsphere {
 
 class NbdTransport : public Transport {
  public:
-  // `timeout`: of a request.
+  // `timeout` is for one request.
   NbdTransport(const std::string &uri, unsigned connections, std::chrono::seconds timeout,
                const RetryPolicy &policy, const util::Log &log);
 
-  // Connects, without retries: a server that was never reached is more likely a wrong one than one
-  // that will come back. Its disk must have the size of ours, and its last sector be readable.
+  // Connects, compares the size with the capacity, and reads the last sector. Does not retry: a
+  // server that was never reached is more likely a wrong nbd-uri= than a temporary failure.
   std::unique_ptr<DiskReader> open(const DiskPlace &place) override;
-  bool reads_chains() const override { return true; }  // whatever the server reads is its matter
+  bool reads_chains() const override { return true; }
   std::string description() const override;
 
  private:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// How the bytes of a disk get here: one interface, several ways.
+// How the plugin reads the data of a disk: one interface, implemented for each transport=.
 #pragma once
 
 #include <cstddef>
@@ -19,12 +19,14 @@ namespace vsphere {
 
 struct Settings;
 
-// Which disk to read, as it is in a snapshot.
+inline constexpr uint64_t sector_size = 512;  // bytes; the capacity of a disk is a multiple
+
+// A disk as it is in a snapshot.
 struct DiskPlace {
-  std::string vm;          // its moref
-  std::string snapshot;    // its moref
-  std::string datacenter;  // its inventory path: "Europe/DC0"
-  DiskInfo info;           // the snapshot's
+  std::string vm;          // moref
+  std::string snapshot;    // moref
+  std::string datacenter;  // inventory path: "Europe/DC0"
+  DiskInfo info;           // as the snapshot has it
 };
 
 // One disk, read-only.
@@ -32,18 +34,19 @@ class DiskReader {
  public:
   virtual ~DiskReader() = default;
 
-  // Of the disk as the transport sees it, in bytes; never less than the capacity.
+  // Size in bytes of the disk as the transport sees it; at least the capacity.
   virtual uint64_t size() const = 0;
 
-  // Fills the buffer from the offset. The range must lie within the disk. From any thread. What may
-  // pass has been tried again when this throws util::Error, which names the host, the offset, why.
+  // Fills the buffer from the offset. The range must lie within the disk. May be called from any
+  // thread. Retries temporary failures. Throws util::Error naming the server, the offset and the
+  // cause.
   virtual void read(std::span<std::byte> buffer, uint64_t offset) = 0;
 
-  // What is allocated, in order, from the transport itself; nothing if it cannot tell.
+  // The allocated ranges, in order, if the transport can list them.
   virtual std::optional<std::vector<extents::Range>> allocated() { return std::nullopt; }
 
-  // Gives up connections, threads and processes, as a fork or the end is coming; they are made anew
-  // when they are needed. No read may be in progress. Does not throw.
+  // Closes connections and ends threads and processes, before a fork or at the end; the next read
+  // makes them anew. No read may be in progress.
   virtual void disconnect() noexcept = 0;
 };
 
@@ -51,20 +54,23 @@ class Transport {
  public:
   virtual ~Transport() = default;
 
-  // Finds the disk and tries to read it, so that what would fail fails now. Throws util::Error.
+  // Opens a disk and reads from it, so that errors come at the start. Throws util::Error.
   virtual std::unique_ptr<DiskReader> open(const DiskPlace &place) = 0;
 
   // Whether a disk that is a chain of files can be read.
   virtual bool reads_chains() const = 0;
 
-  // For the log: "https, 4 connections".
+  // For the log: "https directly from esxi1, 4 connections".
   virtual std::string description() const = 0;
 
-  // A session of the server's own that the reads have begun, as a cookie to log out with.
+  // The cookie of a session that the reads have begun, to log out of; empty if there is none.
   virtual std::string session() const { return ""; }
 };
 
-// The one that the settings ask for; they must outlive it.
+// Throws util::Error EINVAL if the parameters of the transports do not go together.
+void check_transport(const Settings &settings);
+
+// Makes the transport that the settings ask for. They must outlive it.
 std::unique_ptr<Transport> make_transport(const Settings &settings, const util::Log &log);
 
 }  // namespace vsphere

@@ -2,9 +2,9 @@
 #
 # What the tests of nbdkit-apply-filter share: a disk that has changed, its source and a destination.
 
-# A disk of 16 MiB, of which base.raw is yesterday's content and disk.raw today's. What changed is in
-# places that are aligned to nothing, and part of it has become zero: as data that reads as zeroes,
-# and as holes. `honest` is what an honest source says of it. They are made once; each test has copies.
+# A disk of 16 MiB: base.raw is its old content, disk.raw the new one. Some of what changed is unaligned,
+# and some has become zero: as data that reads as zeroes, and as holes. `honest` has the honest extents.
+# The files are made once; each test has copies.
 prepare() {
     cp --sparse=never "$BATS_FILE_TMPDIR"/{base.raw,disk.raw,honest} .
 }
@@ -29,7 +29,7 @@ disk.save()
 PY
 }
 
-# The source's server, with the description that a source of ours has.
+# The source's server, with the description of a source that knows changes.
 source_server() {
     start src --filter="$DELTA" --filter=exportname --filter=extentlist file disk.raw \
         extentlist=honest exportname-list=keep exportdesc=fixed:"$(description c1 c2)" "$@"
@@ -38,27 +38,27 @@ description() {
     echo '{"nbdkit-replicate":1,"source":"test","vm":"vm-1","disk":2000,"size":16777216,"mode":"delta","since":"'"$1"'","checkpoint":"'"$2"'"}'
 }
 
-# The destination's server over yesterday's content.
+# The destination's server over the old content.
 destination_server() {
     cp --sparse=never base.raw dst.raw
     start dst --filter="$APPLY" file dst.raw apply-from="$(uri src)" apply-state="$PWD/web1.state" "$@"
 }
 
-settled() { grep -q '"checkpoint":"c2".*"owed":\[\]' web1.state 2> /dev/null; }
+owes_nothing() { grep -q '"checkpoint":"c2".*"owed":\[\]' web1.state 2> /dev/null; }
 
-# copies CLIENT...: the client's whole run ends with a destination that equals the source.
+# copies CLIENT...: after the client's run the destination equals the source.
 copies() {
     source_server
     destination_server
     timeout 60 "$@"
-    until_true 20 settled
+    until_true 20 owes_nothing
     stop dst
     same disk.raw dst.raw
     grep -q '"source":"test","vm":"vm-1","disk":2000,"size":16777216' web1.state
     must_fail grep -q 'still owed' dst.log
 }
 
-# python SCRIPT: with h connected to the destination and the files read.
+# python SCRIPT: runs it with h connected to the destination.
 python() {
     /usr/bin/python3 - "$(uri dst)" <<PY
 import json, nbd, sys, time
@@ -72,14 +72,20 @@ h.shutdown()
 PY
 }
 
-# owed: bytes, as the state says.
+# owed: the bytes that the state owes.
 owed() { jq '[.owed[][1]] | add // 0' web1.state; }
 said() { grep -q "$2" "$1.log"; }
 
-# slow_source: takes its time for each read, so that a client that has written can be met midway for
-# some seconds.
+# slow_source: each read takes 400 ms, so that a copy lasts some seconds.
 slow_source() {
     start src --filter="$DELTA" --filter=delay --filter=exportname --filter=extentlist file disk.raw \
         extentlist=honest exportname-list=keep exportdesc=fixed:"$(description c1 c2)" rdelay=400ms
 }
 writes() { [ "$(grep -c 'debug: file: pwrite' dst.log)" -ge "$1" ]; }
+
+# refused TEXT PARAMETERS...: the server does not start, and the log says why.
+refused() {
+    local text=$1
+    shift
+    refuses "$text" timeout 30 nbdkit -U - --filter="$APPLY" file dst.raw "$@" --run true
+}

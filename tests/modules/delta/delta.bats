@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 load ../../lib
 
-# A disk of 8 MiB and what an honest source says of it: 1 MiB changed, 1 MiB zero and allocated,
-# 1 MiB changed into a hole; the rest has not changed.
+# A disk of 8 MiB and its honest extents: 1 MiB has changed, 1 MiB has become zero, 1 MiB has become a
+# hole; the rest has not changed.
 prepare() { cp --sparse=never "$BATS_FILE_TMPDIR"/{disk.raw,honest} .; }
 setup_file() {
     cd "$BATS_FILE_TMPDIR"
@@ -34,12 +34,12 @@ map() {
     [ "$(map)" = "0 2097152 3, 2097152 1048576 0, 3145728 2097152 2, 5242880 3145728 3" ]
 }
 
-@test "the export honest has the extents untouched" {
+@test "the export honest shows the honest extents" {
     view
     [ "$(map honest)" = "0 2097152 1, 2097152 1048576 0, 3145728 1048576 2, 4194304 1048576 3, 5242880 3145728 1" ]
 }
 
-@test "reads are the disk's bytes everywhere" {
+@test "reads return the disk's bytes everywhere" {
     view
     nbdcopy --no-extents "$(uri src)" copy.raw
     same disk.raw copy.raw
@@ -63,7 +63,7 @@ map() {
     [ "$(map)" = "0 2097152 3, 2097152 1048576 0, 3145728 2097152 2, 5242880 3145728 3" ]
 }
 
-# two_disks PARAMETERS...: two exports of a source that says that half of each has changed.
+# two_disks PARAMETERS...: two exports, of which half has changed.
 two_disks() {
     start src --filter="$DELTA" eval list_exports='echo NAMES; echo 2000; echo 2001' open='echo "$3"' \
         export_description="echo '$DESCRIPTION' | sed s/2000/\$2/" get_size='echo 8M' \
@@ -83,7 +83,7 @@ two_disks() {
     [ "$(map 2000)" = "0 4194304 0, 4194304 1048576 3, 5242880 65536 0, 5308416 3080192 3" ]
     [ "$(map 2001)" = "0 4194304 0, 4194304 4194304 3" ]
     stop src
-    # Another machine's: who asks for that disk is turned away, the other is served.
+    # The state of another machine: clients of that disk are refused, the other disk is served.
     sed 's/2000/2001/; s/vm-1/vm-2/' states/2000.state > states/2001.state
     two_disks delta-owed=states
     must_fail timeout 20 nbdinfo --size "$(uri src 2001)"
@@ -95,14 +95,14 @@ two_disks() {
         timeout 20 nbdkit -U - --filter="$DELTA" null delta-owed=states --run true
 }
 
-@test "a source that knows no changes is in the delta as a whole" {
+@test "the whole disk of a source that knows no changes is in the delta" {
     truncate -s 8M sparse.raw
     dd if=disk.raw of=sparse.raw bs=1M count=1 conv=notrunc status=none
     start src --filter="$DELTA" file sparse.raw
     [ "$(map)" = "0 1048576 0, 1048576 7340032 2" ]
 }
 
-@test "a source without extents is in the delta as a whole" {
+@test "the whole disk of a source without extents is in the delta" {
     start src --filter="$DELTA" --filter=noextents file disk.raw
     [ "$(map)" = "0 8388608 0" ]
 }
@@ -160,14 +160,14 @@ PY
     timeout 20 nbdinfo --size "$(uri src honest)"
 }
 
-@test "a state that has moved on is refused" {
+@test "a state with another checkpoint is refused" {
     state c9 "[]"
     view delta-owed=web1.state
     must_fail timeout 20 nbdinfo --size "$(uri src)"
     grep -q 'error: .*since.*"c1".*holds "c9"' src.log
 }
 
-@test "senseless parameters are refused at the start" {
+@test "invalid parameters are refused" {
     refuses "delta-zeroes=none: must be zero or data" \
         timeout 20 nbdkit -U - --filter="$DELTA" null delta-zeroes=none --run true
     echo '{' > web1.state
@@ -177,7 +177,7 @@ PY
         timeout 20 nbdkit -U - --filter="$DELTA" memory 1M delta-nonsense=1 --run true
 }
 
-# The two ways without the apply filter that nbdkit-delta-filter(1) gives.
+# The two commands of nbdkit-delta-filter(1), "Without the apply filter".
 @test "without apply: nbdcopy -S 0 --destination-is-zero with delta-zeroes=data" {
     random_file base.raw 8M
     view delta-zeroes=data
@@ -206,9 +206,8 @@ open("base.raw", "wb").write(base)'
     [ "$(qemu-img map --output=json overlay.qcow2 | jq '[.[] | select(.depth == 0) | .length] | add')" = 3145728 ]
 }
 
-# Each of them is a round trip less: what the client asks for is answered at once, whatever the layer
-# below tells at a time.
-@test "100 000 areas: the client is told as many at once as it asks for" {
+# One answer for the whole request, however few extents the layer below tells at a time.
+@test "100 000 areas: each request of the client has one answer" {
     truncate -s 12500M big.raw
     awk 'BEGIN { for (i = 0; i < 100000; i++) printf "%.0f 65536\n%.0f 65536 hole\n", i * 131072, i * 131072 + 65536 }' > honest
     start src --filter="$DELTA" --filter=extentlist file big.raw extentlist=honest
@@ -231,7 +230,7 @@ PY
     [ "$(/usr/bin/python3 ask.py "$(uri src)")" = "13 200000 True" ]
     [ "$(/usr/bin/python3 ask.py "$(uri src honest)" | cut -d' ' -f1,2)" = "13 200000" ]
     stop src
-    # One that tells of one extent at a time, as many plugins do.
+    # A plugin that tells one extent at a time.
     cat > one.sh <<'SH'
 case "$1" in
     get_size) echo 64M ;;

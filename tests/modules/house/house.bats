@@ -20,23 +20,63 @@ load ../../lib
     done
 }
 
-@test "no room includes nbdkit, no module includes another" {
-    cd "$SOURCE"
-    # The door is plugin.cpp or filter.cpp, and beside it what says that it is a part of it.
-    grep -rl 'include.*nbdkit' plugins filters common --include='*.cpp' --include='*.hpp' |
-        grep -Ev '/(plugin|filter)\.cpp$|^common/nbdkit/' > "$BATS_TEST_TMPDIR/found" || true
-    while read -r file; do
-        head -4 "${file%.*}.hpp" | grep -q 'A part of the door\.'
-    done < "$BATS_TEST_TMPDIR/found"
-    # No room includes a part of the door.
-    grep -rl 'A part of the door\.' plugins filters --include='*.hpp' > "$BATS_TEST_TMPDIR/door"
-    grep -rlFf <(sed 's/.*/#include "&"/' "$BATS_TEST_TMPDIR/door") plugins filters > "$BATS_TEST_TMPDIR/found"
-    [ -z "$(grep -Ev '/(plugin|filter|parameters)\.cpp$' "$BATS_TEST_TMPDIR/found")" ]
-    for module in plugins/* filters/*; do
-        [ -d "$module" ] || continue
-        grep -rhE '#include "(plugins|filters)/' "$module" > "$BATS_TEST_TMPDIR/found"
-        [ -z "$(grep -v "$module/" "$BATS_TEST_TMPDIR/found")" ]
+@test "folders include what ARCHITECTURE.md allows, no room includes nbdkit, and a name means one thing" {
+    run /usr/bin/python3 "$SOURCE/tests/modules/house/structure.py" "$SOURCE"
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [ -z "$output" ]
+}
+
+# broken TEXT FILE APPENDED: the check of the structure says TEXT of a tree in which FILE ends with APPENDED.
+broken() {
+    rm -rf tree
+    mkdir tree
+    cp -r "$SOURCE/plugins" "$SOURCE/filters" "$SOURCE/common" "$SOURCE/ARCHITECTURE.md" tree
+    printf '%s\n' "$3" >> "tree/$2"
+    run /usr/bin/python3 "$SOURCE/tests/modules/house/structure.py" tree
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"$1"* ]]
+}
+
+@test "the check of the structure finds each kind of broken rule" {
+    broken "only a door may" plugins/qcow2/image.cpp '#include <nbdkit-common.h>'
+    broken "of another module" plugins/qcow2/image.cpp '#include "plugins/vsphere/settings.hpp"'
+    broken "of another module" common/util/fd.cpp '#include "filters/delta/settings.hpp"'
+    broken "a room includes a part of the door" filters/fanout/fanout_server.cpp '#include "filters/fanout/parameters.hpp"'
+    broken "a room includes a part of the door" filters/apply/job/job.cpp '#include "common/nbdkit/error.hpp"'
+    broken "plugins/qcow2/format/ may not include plugins/qcow2/file/" plugins/qcow2/format/header.cpp \
+        '#include "plugins/qcow2/file/image_file.hpp"'
+    broken "common/util/ may not include common/nbd/" common/util/fd.cpp '#include "common/nbd/pool.hpp"'
+    broken "is no file of the tree" plugins/qcow2/image.cpp '#include "plugins/qcow2/absent.hpp"'
+    broken "the class name TableWriter stands in" filters/delta/settings.hpp 'class TableWriter {'
+    broken "the file name table_writer stands in" filters/delta/table_writer.hpp '// a file'
+    mkdir -p tree/filters/delta/new
+    echo '// a file' > tree/filters/delta/new/room.hpp
+    run /usr/bin/python3 "$SOURCE/tests/modules/house/structure.py" tree
+    [[ "$output" == *"filters/delta/new/ is not in the table of folders"* ]]
+    broken "part it, or say at its head why not" plugins/qcow2/image.cpp "$(yes '//' | head -250)"
+}
+
+@test "an unknown parameter of a module is refused, in the same words by all" {
+    local name
+    for name in coalesce delta apply fanout; do
+        refuses "unknown parameter $name-nonsense: see nbdkit-$name-filter(1)" \
+            nbdkit -U - --filter="$BUILD/filters/$name/nbdkit-$name-filter.so" null "$name-nonsense=1" --run true
     done
+    for name in qcow2 vsphere; do
+        refuses "unknown parameter nonsense: see nbdkit-$name-plugin(1)" \
+            nbdkit -U - "$BUILD/plugins/$name/nbdkit-$name-plugin.so" nonsense=1 --run true
+    done
+}
+
+@test "no test asserts only the last of several conditions" {
+    cd "$SOURCE"
+    # A && B in the middle of a bats test does not fail when A is false.
+    run grep -rnE '^ +(\[\[? .* \]\]?|(grep|cmp|test|jq|qemu-img|same|sound|gone|listens|must_fail|refuses) .*) && ' \
+        tests --include='*.bats'
+    echo "$output"
+    [ -z "$(echo "$output" | grep -vE '\|\||; do|; then|if |until |while |&& (continue|break|return)')" ]
 }
 
 # parameters_in_help plugin|filter NAME MODULE-ARGUMENTS...

@@ -1,36 +1,51 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# The simulated vCenter that other tests rely on: its model, and what it answers.
+# The simulated vCenter that other tests use: its model, and its answers.
 load ../../lib
 load ../../vcenter/vcenter
 
-suite() { # the unit tests of one file
-    timeout 300 /usr/bin/python3 -B -m unittest discover --start-directory "$SOURCE/tests/vcenter" \
-        --pattern "$1" > unittest.log 2>&1 || { cat unittest.log; return 1; }
-    grep -q '^Ran [1-9]' unittest.log && grep -q '^OK' unittest.log
+# suite FILE: runs the unit tests of a file.
+suite() {
+    timeout 300 /usr/bin/python3 -B -m unittest discover --start-directory "$SOURCE/tests/vcenter/unit" \
+        --top-level-directory "$SOURCE/tests/vcenter" --pattern "$1" > unittest.log 2>&1 ||
+        { cat unittest.log; return 1; }
+    grep -q '^Ran [1-9]' unittest.log
+    grep -q '^OK' unittest.log
 }
 
 FLAT='folder/web1/web1-flat.vmdk?dcPath=DC0&dsName=datastore1'
 USER_PASSWORD=administrator@vsphere.local:s3cret
 
-@test "the model of a disk: frozen views, changed and allocated blocks, against whole copies" {
+@test "the model of a disk: snapshots, changed and allocated blocks agree with whole copies" {
     suite test_disk.py
 }
 
-@test "the service over HTTPS: sessions, inventory, files" {
-    suite test_vcenter.py
+@test "sessions over HTTPS" {
+    suite test_sessions.py
 }
 
-@test "the service over HTTPS: snapshots and change tracking" {
-    suite test_tracking.py
+@test "the inventory and properties over HTTPS" {
+    suite test_inventory.py
 }
 
-@test "faults that a test can order" {
+@test "the files of /folder over HTTPS" {
+    suite test_folder.py
+}
+
+@test "snapshots and tasks over HTTPS" {
+    suite test_snapshots.py
+}
+
+@test "changed block tracking over HTTPS" {
+    suite test_change_tracking.py
+}
+
+@test "faults can be injected" {
     suite test_faults.py
 }
 
-@test "a full copy and an increment with nothing but curl" {
+@test "a full copy and an incremental copy with curl" {
     truncate -s 4M disk.img
     random_file data 192K
     dd if=data of=disk.img bs=64K seek=16 conv=notrunc status=none
@@ -79,7 +94,7 @@ USER_PASSWORD=administrator@vsphere.local:s3cret
     refuses "certificate" curl -sS "https://$(vcenter_fact vc host)/" # an unknown authority
 }
 
-@test "a command line that makes no sense is refused" {
+@test "an invalid command line is refused" {
     truncate -s 1M disk.img
     vcenter_py="$SOURCE/tests/vcenter/vcenter.py"
     refuses "must be PATH=MOREF" "$vcenter_py" --directory d --ready r --vm foo

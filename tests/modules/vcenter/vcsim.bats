@@ -1,8 +1,8 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# VMware's own simulator with our additions, where Debian's golang-github-vmware-govmomi-dev is
-# installed. It is a second opinion on our requests: it decodes them with the types of the API.
+# VMware's simulator vcsim with our additions, if Debian's golang-github-vmware-govmomi-dev is installed.
+# It checks our requests independently, as it decodes them with the types of the API.
 load ../../lib
 load ../../vcenter/vcenter
 
@@ -10,7 +10,7 @@ FLAT='folder/web1/web1-flat.vmdk?dcPath=DC0&dsName=datastore1'
 USER_PASSWORD=administrator@vsphere.local:s3cret
 VCSIM=$BUILD/tests/vcsim/vcsim
 
-# Once for the file: minutes the first time, nothing later.
+# Builds vcsim, which takes minutes the first time.
 setup_file() {
     local status=0
     timeout 500 "$SOURCE/tests/vcenter/vcsim/build" "$VCSIM" > "$BATS_FILE_TMPDIR/build.log" 2>&1 ||
@@ -58,7 +58,7 @@ change_id() {
     [[ "$status" -ne 0 && "$output" == *NotAuthenticated* ]]
 }
 
-@test "vcsim: a full copy and an increment" {
+@test "vcsim: a full copy and an incremental copy" {
     start_vcsim
     [ "$(vcenter vc "$FLAT" -o refused -w '%{http_code}')" = 401 ]
     [ "$(vcenter vc "$FLAT" -u "$USER_PASSWORD" -o locked -w '%{http_code}')" = 500 ]
@@ -70,7 +70,7 @@ change_id() {
     control vc 'write?offset=3000000' --data-binary @data
     control vc 'unmap?offset=1048576&length=65536'
     vcenter vc "$FLAT" -u "$USER_PASSWORD" -f -o copy.img
-    same copy.img before.img # frozen
+    same copy.img before.img # as of the snapshot
     soap_remove vc "$snapshot"
     [ "$(control vc state | grep -c '"snapshots": \[\]')" -eq 1 ]
 
@@ -87,7 +87,7 @@ change_id() {
     same copy.img disk.img
 }
 
-@test "vcsim: two snapshots, each with its own view and changes" {
+@test "vcsim: two snapshots have their own content and changes" {
     start_vcsim
     first=$(soap_snapshot vc vm-42)
     since=$(change_id "$first")
@@ -98,7 +98,7 @@ change_id() {
     control vc 'write?offset=0&length=131072&byte=2'
     [ "$(soap_changes vc vm-42 "$second" "$since" 4194304)" = "0 65536" ]
     vcenter vc "$FLAT" -u "$USER_PASSWORD" -f -o copy.img
-    same copy.img first.img # the base file is that of the first snapshot
+    same copy.img first.img # the base VMDK has the content of the first snapshot
     [ "$(soap_property vc VirtualMachineSnapshot "$second" config.hardware.device | element fileName |
         head -1)" = "[datastore1] web1/web1-000001.vmdk" ]
     soap_remove vc "$first"
@@ -130,14 +130,14 @@ change_id() {
     start_vcsim --no-cbt
     soap vc ReconfigVM_Task VirtualMachine vm-42 \
         "<spec><changeTrackingEnabled>true</changeTrackingEnabled></spec>"
-    throw_away=$(soap_snapshot vc vm-42)
-    [ -z "$(change_id "$throw_away")" ]
-    soap_remove vc "$throw_away"
+    temporary=$(soap_snapshot vc vm-42)
+    [ -z "$(change_id "$temporary")" ]
+    soap_remove vc "$temporary"
     snapshot=$(soap_snapshot vc vm-42)
     [ -n "$(change_id "$snapshot")" ]
 }
 
-@test "vcsim: import writes what differs" {
+@test "vcsim: import writes the blocks that differ" {
     start_vcsim
     snapshot=$(soap_snapshot vc vm-42)
     since=$(change_id "$snapshot")

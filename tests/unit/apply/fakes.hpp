@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A source and a destination in memory, small enough to look at every byte after every request.
+// A source and a destination in memory.
 #pragma once
 
 #include <algorithm>
@@ -12,10 +12,10 @@
 #include <string>
 #include <vector>
 
+#include "common/extents/extent_map.hpp"
 #include "common/util/error.hpp"
-#include "common/util/zero.hpp"
-#include "filters/apply/destination.hpp"
-#include "filters/apply/source.hpp"
+#include "filters/apply/disk/destination_disk.hpp"
+#include "filters/apply/source/source.hpp"
 #include "tests/unit/directory.hpp"
 
 namespace apply {
@@ -38,41 +38,27 @@ class FakeSource : public Source {
  public:
   explicit FakeSource(FakeDisk &disk) : disk_(disk) {}
   const std::string &name() const override { return name_; }
-  View load() override { return {Mask(disk_.map), disk_.description}; }
-  std::unique_ptr<Reader> connect(const View &) override {
+  DeltaView load() override { return {DeltaMap(disk_.map), disk_.description}; }
+  std::unique_ptr<DiskBytes> connect(const DeltaView &) override {
     if (disk_.gone) util::fail(ECONNREFUSED, "the source is gone");
     if (!disk_.readable) return nullptr;
-    return std::make_unique<DiskReader>(disk_);
+    return std::make_unique<FakeBytes>(disk_);
   }
-  std::unique_ptr<Bytes> honest(const View &) override {
+  std::unique_ptr<DiskBytes> honest(const DeltaView &) override {
     if (!disk_.readable) return nullptr;
-    return std::make_unique<DiskBytes>(disk_);
+    return std::make_unique<FakeBytes>(disk_);
   }
 
  private:
-  class DiskBytes : public Bytes {
+  class FakeBytes : public DiskBytes {
    public:
-    explicit DiskBytes(FakeDisk &disk) : disk_(disk) {}
-    void read(std::span<const Read> reads) override {
+    explicit FakeBytes(FakeDisk &disk) : disk_(disk) {}
+    void read(std::span<const DiskRead> reads) override {
       if (disk_.gone) util::fail(ECONNREFUSED, "the source is gone");
-      for (const Read &r : reads) {
+      for (const DiskRead &r : reads) {
         std::copy_n(disk_.bytes.begin() + static_cast<ptrdiff_t>(r.offset), r.buffer.size(),
                     r.buffer.begin());
       }
-    }
-
-   private:
-    FakeDisk &disk_;
-  };
-  class DiskReader : public Reader {
-   public:
-    explicit DiskReader(FakeDisk &disk) : disk_(disk) {}
-    std::vector<bool> are_zero(std::span<const extents::Range> ranges) override {
-      std::vector<bool> answers;
-      for (const auto &r : ranges) {
-        answers.push_back(util::is_zero(std::span(disk_.bytes).subspan(r.offset, r.length)));
-      }
-      return answers;
     }
 
    private:
@@ -82,10 +68,10 @@ class FakeSource : public Source {
   std::string name_ = "fake source";
 };
 
-struct Broken {};  // what the layer below throws, known to no room
+struct Broken {};  // what the layer below throws: no room knows its type
 
-// now: what reads return. durable: what a crash may leave instead.
-class FakeDestination : public Destination {
+// now: what reads return. durable: what may be left by a crash.
+class FakeDestination : public DestinationDisk {
  public:
   explicit FakeDestination(Content content) : now(content), durable(std::move(content)) {}
 

@@ -12,12 +12,12 @@
 #include <vector>
 
 #include "common/util/error.hpp"
-#include "filters/fanout/fan.hpp"
-#include "tests/unit/fanout/fake_target.hpp"
+#include "filters/fanout/broadcast/broadcaster.hpp"
+#include "tests/unit/fanout/server/fake_target.hpp"
 
 namespace fanout {
 
-// One server, connected to as often as wanted; its bytes stay.
+// One server, which may be connected to several times; its content stays.
 struct FakeServer {
   explicit FakeServer(uint64_t size) : target(size) {}
   FakeTarget target;
@@ -31,22 +31,9 @@ struct FakeServer {
     explicit Connection(FakeServer &server) : server_(server), mine_(server.generation) {}
     const nbd::Info &info() const override { return server_.target.info(); }
     bool dead() const override { return server_.generation != mine_ || server_.target.dead(); }
-    void pwrite(std::span<const std::byte> buffer, uint64_t offset, uint32_t flags,
-                Completion done) override {
-      if (dead()) return done(ENOTCONN);
-      server_.target.pwrite(buffer, offset, flags, std::move(done));
-    }
-    void pread(std::span<std::byte> buffer, uint64_t offset, Completion done) override {
-      if (dead()) return done(ENOTCONN);
-      server_.target.pread(buffer, offset, std::move(done));
-    }
-    void zero(uint64_t count, uint64_t offset, uint32_t flags, Completion done) override {
-      if (dead()) return done(ENOTCONN);
-      server_.target.zero(count, offset, flags, std::move(done));
-    }
-    void flush(Completion done) override {
-      if (dead()) return done(ENOTCONN);
-      server_.target.flush(std::move(done));
+    void submit(nbd::Command &command) override {
+      if (dead()) return complete(command, ENOTCONN);
+      server_.target.submit(command);
     }
 
    private:
@@ -58,14 +45,14 @@ struct FakeServer {
 struct Rig {
   // `prepare` may change the settings before the destinations are made.
   explicit Rig(size_t number = 2, uint64_t bytes = 1u << 20, size_t active = 100,
-               const std::function<void(Settings &, size_t)> &prepare = {},
+               const std::function<void(DestinationSettings &, size_t)> &prepare = {},
                const std::string &state = "")
-      : size(bytes), primary(bytes, std::byte{0xff}), turns(active, [this] {
-          for (const auto &d : list) d->poke();
+      : size(bytes), primary(bytes, std::byte{0xff}), slots(active, [this] {
+          for (const auto &d : list) d->wake();
         }) {
     for (size_t i = 0; i < number; ++i) {
       servers.push_back(std::make_unique<FakeServer>(bytes));
-      Settings settings;
+      DestinationSettings settings;
       settings.name = std::string(1, static_cast<char>('a' + i));
       settings.policy.retry_delay = std::chrono::milliseconds(5);
       settings.policy.retry_max = std::chrono::milliseconds(20);
@@ -74,36 +61,36 @@ struct Rig {
       FakeServer *server = servers.back().get();
       list.push_back(std::make_unique<Destination>(
           i, settings, state, *counters.back(),
-          Destination::Means{readers, turns,
-                             [server](const Settings &s) -> std::unique_ptr<Target> {
-                               if (server->refuses) {
-                                 util::fail(ECONNREFUSED, "{}: cannot connect: refused", s.name);
-                               }
-                               ++server->connections;
-                               return std::make_unique<FakeServer::Connection>(*server);
-                             },
-                             util::Log([this](util::Level, const std::string &text) {
-                               std::lock_guard guard(log_lock);
-                               log += text + "\n";
-                             }),
-                             [] {}}));
+          Environment{readers, slots,
+                      [server](const DestinationSettings &s) -> std::unique_ptr<Target> {
+                        if (server->refuses) {
+                          util::fail(ECONNREFUSED, "{}: cannot connect: refused", s.name);
+                        }
+                        ++server->connections;
+                        return std::make_unique<FakeServer::Connection>(*server);
+                      },
+                      util::Log([this](util::Level, const std::string &text) {
+                        std::lock_guard guard(log_lock);
+                        log += text + "\n";
+                      }),
+                      [] {}}));
     }
   }
   ~Rig() { close(); }
 
   // Opens and starts; a client is there that the primary can be read through.
-  Fan &open() {
+  Broadcaster &open() {
     for (const auto &d : list) d->open(size, "");
     for (const auto &d : list) d->connect_first();
-    fan.emplace(list);
+    broadcaster.emplace(list);
     for (const auto &d : list) d->start();
     reader = readers.add([this](std::span<std::byte> buffer, uint64_t offset) {
       std::lock_guard guard(primary_lock);
       std::memcpy(buffer.data(), primary.data() + offset, buffer.size());
     });
-    return *fan;
+    return *broadcaster;
   }
-  // Waits until all is at its end.
+  // Waits until every destination is at its end.
   void drain() {
     for (const auto &d : list) d->drain();
     until([&] {
@@ -118,7 +105,7 @@ struct Rig {
 
   void write(uint64_t offset, size_t count, std::byte value, bool fua = false) {
     std::vector<std::byte> data(count, value);
-    fan->write(data, offset, fua, [&] {
+    broadcaster->write(data, offset, fua, [&] {
       std::lock_guard guard(primary_lock);
       std::memcpy(primary.data() + offset, data.data(), count);
     });
@@ -135,7 +122,7 @@ struct Rig {
   static void until(F &&f) {
     auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
     while (!f()) {
-      if (std::chrono::steady_clock::now() > deadline) throw std::runtime_error("waited in vain");
+      if (std::chrono::steady_clock::now() > deadline) throw std::runtime_error("timed out");
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
   }
@@ -148,13 +135,13 @@ struct Rig {
   std::mutex primary_lock, log_lock;
   std::vector<std::byte> primary;
   std::string log;
-  Readers readers;
-  Turns turns;
+  PrimaryReaders readers;
+  ActiveSlots slots;
   std::vector<std::unique_ptr<FakeServer>> servers;
   std::vector<std::unique_ptr<Counters>> counters;
   DestinationList list;
-  std::optional<Fan> fan;
-  std::optional<Readers::Id> reader;
+  std::optional<Broadcaster> broadcaster;
+  std::optional<PrimaryReaders::Id> reader;
 };
 
 }  // namespace fanout

@@ -25,7 +25,7 @@ TEST_CASE(
   CHECK(list.list()[1].name == "second");
 }
 
-TEST_CASE("a list that makes no sense is refused, with the reason") {
+TEST_CASE("an invalid list is refused, with the reason") {
   SettingsList list;
   CHECK_THROWS_WITH(list.set_name("x"),
                     Catch::Contains("fanout-name=x") && Catch::Contains("follow"));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What the tests of the qcow2 rooms share: a directory of their own, and images in it.
+// For all tests of the qcow2 plugin: a directory for each, and images in it.
 #pragma once
 
 #include <stdlib.h>
@@ -26,7 +26,7 @@ using testing::Directory;
 using testing::make_letters;
 using testing::random_bytes;
 
-// The standard's goes byte by byte, which is slow where it is not optimised.
+// The standard's compares byte by byte, which is slow without optimisation.
 inline bool operator==(const std::vector<std::byte> &a, const std::vector<std::byte> &b) {
   return testing::equal(a, b);
 }
@@ -37,7 +37,7 @@ inline std::vector<std::byte> read_all(const Image &image) {
   return bytes;
 }
 
-// The extents of the range; what two layers say alike is one.
+// The extents of the range. Adjacent ones of the same type are merged.
 inline std::vector<extents::Extent> extents_of(const Image &image, extents::Range range) {
   std::vector<extents::Extent> list;
   image.extents(range, [&](const extents::Extent &e) {
@@ -64,7 +64,7 @@ inline std::vector<std::byte> load_file(const std::string &path) {
   return bytes;
 }
 
-// What qemu-img check says: 0 is "no errors, no leaks".
+// The exit status of qemu-img check. 0: no errors, no leaks.
 inline int check(const std::string &path, const std::string &options = "") {
   int status =
       std::system(("qemu-img check -q " + options + " " + path + " > /dev/null 2>&1").c_str());
@@ -73,21 +73,22 @@ inline int check(const std::string &path, const std::string &options = "") {
 
 inline std::unique_ptr<Image> create(const std::string &path, uint64_t size, uint64_t cluster_size,
                                      const std::string &backing = "",
-                                     const std::string &backing_format = "", Options options = {}) {
-  options.path = path;
-  options.size = size;
-  options.cluster_size = cluster_size;
-  if (!backing.empty()) options.backing = backing;
-  options.backing_format = backing_format;
-  return open_image(options, util::Log());
+                                     const std::string &backing_format = "",
+                                     Settings settings = {}) {
+  settings.path = path;
+  settings.size = size;
+  settings.cluster_size = cluster_size;
+  if (!backing.empty()) settings.backing = backing;
+  settings.backing_format = backing_format;
+  return open_image(settings, util::Log());
 }
 
 inline std::unique_ptr<Image> reopen(const std::string &path, const util::Log &log = util::Log()) {
-  Options options;
-  options.path = path;
-  options.create = Create::never;
-  options.follow_backing = true;
-  return open_image(options, log);
+  Settings settings;
+  settings.path = path;
+  settings.create = Create::never;
+  settings.follow_backing = true;
+  return open_image(settings, log);
 }
 
 }  // namespace qcow2::test

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The engine against a model: an array of bytes.
+// Images that are written by several threads, compared with a model: an array of bytes.
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <thread>
@@ -122,7 +122,7 @@ void run_and_check(const std::string &path, std::unique_ptr<Image> image, Bytes 
     CHECK(workload.all_reads_right());
     CHECK((read_all(*image) == model));
     check_extents(*image, model);
-    if (round == 1) image->finalise();  // goes on after it
+    if (round == 1) image->finalise();  // writing continues after it
   }
   image->finalise();
   image.reset();
@@ -147,7 +147,7 @@ TEST_CASE("four threads write, zero, trim and read a disk, and it is what they w
   }
 }
 
-TEST_CASE("the same over a raw backing file that is shorter") {
+TEST_CASE("four threads write over a shorter raw backing file, and it is what they wrote") {
   Directory directory;
   std::string base = directory.file("base.raw");
   Bytes below = random_bytes(700001, 1);
@@ -165,13 +165,13 @@ TEST_CASE("the same over a raw backing file that is shorter") {
   CHECK((load_file(base) == below));
 }
 
-TEST_CASE("the same with an L2 cache of a few slices") {
+TEST_CASE("four threads write with an L2 cache of a few slices, and it is what they wrote") {
   Directory directory;
-  Options options;
-  options.settings.l2_cache_bytes = 1;
+  Settings settings;
+  settings.l2_cache_bytes = 1;
   for (auto [cluster, size] : {std::pair{512u, 9000u << 9}, {4096u, 9u << 20}}) {
     std::string path = directory.file(std::to_string(cluster) + ".qcow2");
-    auto image = create(path, size, cluster, "", "", options);
+    auto image = create(path, size, cluster, "", "", settings);
     run_and_check(path, std::move(image), Bytes(size), cluster, 300);
   }
 }
@@ -180,10 +180,10 @@ TEST_CASE(
     "many tables at random, few in memory: all is there, flushed or not, and after a reopen") {
   Directory directory;
   std::string path = directory.file("a.qcow2");
-  Options options;
-  options.settings.l2_cache_bytes = 64 << 10;
+  Settings settings;
+  settings.l2_cache_bytes = 64 << 10;
   constexpr uint64_t count = 5000;
-  auto image = create(path, 1ull << 40, 4096, "", "", options);
+  auto image = create(path, 1ull << 40, 4096, "", "", settings);
   auto place = [&](uint64_t i) { return i * 0x9e37'79b9'7f4a'7c15 % (1ull << 40) / 512 * 512; };
   auto write = [&](unsigned thread) {
     for (uint64_t i = thread; i < count; i += 4) image->write(random_bytes(512, i), place(i));
@@ -229,37 +229,6 @@ TEST_CASE("two threads write different halves of one cluster at the same time, a
   }
 }
 
-TEST_CASE("an image left dirty is rebuilt from its tables, with nothing flushed missing") {
-  Directory directory;
-  std::string path = directory.file("a.qcow2"), copy = directory.file("copy.qcow2");
-  auto image = create(path, 40 << 20, 4096);
-  Bytes data = random_bytes(10 << 20, 3);
-  image->write(data, 12345);
-  image->flush();
-  image->write(data, 25 << 20);  // not flushed: may be there or not
-  std::filesystem::copy_file(path, copy);
-  CHECK(check(copy) == 2);  // no refcounts yet
-  std::string repaired = directory.file("repaired.qcow2");
-  std::filesystem::copy_file(copy, repaired);
-  CHECK(check(repaired, "-r all") == 0);
-
-  for (const std::string &file : {copy, repaired}) {
-    std::string said;
-    util::Log log([&](util::Level level, const std::string &text) {
-      if (level == util::Level::warning) said = text;
-    });
-    auto again = reopen(file, log);
-    CHECK((said.find("not closed cleanly") != std::string::npos) == (file == copy));
-    Bytes read(data.size());
-    again->read(read, 12345);
-    CHECK((read == data));
-    again->write(data, 0);
-    again->finalise();
-    again.reset();
-    CHECK(check(file) == 0);
-  }
-}
-
 TEST_CASE("what no client wrote is not in the file, and zeroes take no space") {
   Directory directory;
   std::string path = directory.file("a.qcow2");
@@ -279,42 +248,4 @@ TEST_CASE("what no client wrote is not in the file, and zeroes take no space") {
   CHECK(list.front() == extents::Extent{0, 1 << 20, extents::data});
   CHECK(list.size() == 2);
   CHECK(list.back().type == (extents::hole | extents::zero));
-}
-
-TEST_CASE("the refcount table moves when the file outgrows it") {
-  Directory directory;
-  std::string path = directory.file("a.qcow2");
-  // Clusters of 512 bytes: a table of one cluster describes 8 MiB.
-  auto image = create(path, 4 << 20, 512);
-  Bytes data = random_bytes(4 << 20, 3);
-  for (int round = 0; round < 6; ++round) {
-    image->zero(0, 4 << 20);
-    image->write(data, 0);
-  }
-  image->finalise();
-  image.reset();
-  CHECK(check(path) == 0);
-  image = reopen(path);
-  CHECK((read_all(*image) == data));
-}
-
-TEST_CASE("a preallocated image has a place for every cluster, and is sound") {
-  Directory directory;
-  for (auto how : {Preallocate::metadata, Preallocate::falloc}) {
-    std::string path = directory.file("a.qcow2");
-    Options options;
-    options.preallocate = how;
-    std::filesystem::remove(path);
-    constexpr uint64_t size = (33 << 20) + 512;
-    auto image = create(path, size, 65536, "", "", options);
-    CHECK(read_all(*image) == Bytes(size));
-    CHECK(extents_of(*image, {0, size}).size() == 1);
-    Bytes data = random_bytes(100000, 1);
-    uint64_t length = std::filesystem::file_size(path);
-    image->write(data, 12345);
-    CHECK(std::filesystem::file_size(path) == length);
-    image->finalise();
-    image.reset();
-    CHECK(check(path) == 0);
-  }
 }

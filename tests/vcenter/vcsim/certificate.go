@@ -21,8 +21,8 @@ import (
 	"time"
 )
 
-// certificate is what the server shows, and what a client needs to trust it. (vcsim's built-in one has
-// 1024 bits, which OpenSSL 3 refuses.)
+// certificate is that of the server, and the CA that a client needs. (The one built into vcsim has 1024
+// bits, which OpenSSL 3 refuses.)
 type certificate struct {
 	pair         tls.Certificate
 	caFile       string
@@ -54,7 +54,7 @@ func makeCertificate(directory string) (*certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	if ca, err = x509.ParseCertificate(caDER); err != nil { // now with its key's identifier
+	if ca, err = x509.ParseCertificate(caDER); err != nil { // adds the identifier of its key
 		return nil, err
 	}
 	ownDER, err := x509.CreateCertificate(rand.Reader, own, ca, &key.PublicKey, caKey)

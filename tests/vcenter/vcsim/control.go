@@ -15,7 +15,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 )
 
-// control is how a test plays the guest and the administrator.
+// control lets a test play the guest and the administrator.
 type control struct {
 	machines []*machine
 	watch    *watcher
@@ -23,41 +23,41 @@ type control struct {
 
 func (c *control) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name := strings.TrimPrefix(r.URL.Path, "/_test/")
-	said, err := c.run(name, r.URL.Query(), r.Body)
+	answer, err := c.run(name, r.URL.Query(), r.Body)
 	w.Header().Set("Content-Type", "application/json")
 	if err != nil {
 		w.WriteHeader(http.StatusBadRequest)
-		said = map[string]string{"error": fmt.Sprintf("/_test/%s: %v", name, err)}
+		answer = map[string]string{"error": fmt.Sprintf("/_test/%s: %v", name, err)}
 	}
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", " ")
-	_ = encoder.Encode(said)
+	_ = encoder.Encode(answer)
 }
 
-func (c *control) run(name string, asked url.Values, body io.Reader) (interface{}, error) {
+func (c *control) run(name string, arguments url.Values, body io.Reader) (interface{}, error) {
 	if name == "state" {
 		return c.state(), nil
 	}
-	vm, err := c.machine(asked.Get("vm"))
+	vm, err := c.machine(arguments.Get("vm"))
 	if err != nil {
 		return nil, err
 	}
 	if name == "cbt" {
 		vm.turn.Lock()
 		defer vm.turn.Unlock()
-		vm.Config.ChangeTrackingEnabled = types.NewBool(asked.Get("on") == "1")
+		vm.Config.ChangeTrackingEnabled = types.NewBool(arguments.Get("on") == "1")
 		vm.stun()
 		return struct{}{}, nil
 	}
-	d, err := vm.disk(asked.Get("disk"))
+	d, err := vm.disk(arguments.Get("disk"))
 	if err != nil {
 		return nil, err
 	}
-	n := numbers{asked: asked}
+	n := numbers{arguments: arguments}
 	switch name {
 	case "write", "lie":
 		offset := n.get("offset")
-		if name == "write" && !asked.Has("length") {
+		if name == "write" && !arguments.Has("length") {
 			if n.err != nil {
 				return nil, n.err
 			}
@@ -75,7 +75,7 @@ func (c *control) run(name string, asked url.Values, body io.Reader) (interface{
 		}
 		return struct{}{}, d.unmap(offset, length)
 	case "import":
-		changed, err := d.takeOver(asked.Get("file"))
+		changed, err := d.importFile(arguments.Get("file"))
 		return map[string]int{"changed": changed}, err
 	case "reset":
 		d.resetTracking()
@@ -103,16 +103,16 @@ func copyTo(d *disk, offset int64, body io.Reader) (interface{}, error) {
 	}
 }
 
-// numbers reads arguments; the first error stays.
+// numbers parses arguments and keeps the first error.
 type numbers struct {
-	asked url.Values
-	err   error
+	arguments url.Values
+	err       error
 }
 
 func (n *numbers) get(name string) int64 {
-	value, err := strconv.ParseInt(n.asked.Get(name), 0, 64)
+	value, err := strconv.ParseInt(n.arguments.Get(name), 0, 64)
 	if err != nil && n.err == nil {
-		n.err = fmt.Errorf("%s=%s: must be a number", name, n.asked.Get(name))
+		n.err = fmt.Errorf("%s=%s: must be a number", name, n.arguments.Get(name))
 	}
 	return value
 }

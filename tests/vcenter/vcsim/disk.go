@@ -20,7 +20,7 @@ type disk struct {
 	baseName string // in the datastore, such as web1/web1.vmdk
 	path     string
 
-	mu        sync.Mutex // of all below and the content
+	mu        sync.Mutex // protects all below and the content
 	live      *os.File
 	size      int64
 	fileName  string // of the VMDK that is written now
@@ -28,7 +28,7 @@ type disk struct {
 	uuid      string
 	epoch     int64
 	changed   map[int64]map[int64]bool // epoch -> blocks written in it
-	snapshots []*frozen                // oldest first
+	snapshots []*diskSnapshot          // oldest first
 }
 
 func openDisk(key int32, path, baseName string) (*disk, error) {
@@ -56,7 +56,7 @@ func openDisk(key int32, path, baseName string) (*disk, error) {
 
 func isZero(data []byte) bool { return bytes.Equal(data, zeroes[:len(data)]) }
 
-// --- what the guest does
+// --- writes of the guest
 
 func (d *disk) write(offset int64, data []byte, tracked bool) error {
 	d.mu.Lock()
@@ -88,7 +88,7 @@ func (d *disk) fill(offset, length int64, value byte, tracked bool) error {
 	return nil
 }
 
-// unmap: zero, changed, and whole blocks are no longer allocated.
+// unmap makes zeroes, which are changed. Whole blocks are no longer allocated.
 func (d *disk) unmap(offset, length int64) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -109,8 +109,8 @@ func (d *disk) unmap(offset, length int64) error {
 	return nil
 }
 
-// takeOver makes the disk equal to a raw file, block by block, and trims what became zero.
-func (d *disk) takeOver(path string) (int, error) {
+// importFile makes the disk equal to a raw file. It writes the blocks that differ, and trims zero blocks.
+func (d *disk) importFile(path string) (int, error) {
 	source, err := os.Open(path)
 	if err != nil {
 		return 0, err

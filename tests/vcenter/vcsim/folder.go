@@ -18,7 +18,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 )
 
-// folder serves the files of one VM: the descriptors and the bytes of its base disks.
+// folder serves the files of one VM: descriptors and base VMDKs.
 type folder struct {
 	vm    *machine
 	o     *options
@@ -31,7 +31,7 @@ func (f *folder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
-	if !f.placed(r.URL.Query()) {
+	if !f.isPlace(r.URL.Query()) {
 		w.WriteHeader(http.StatusNotFound)
 		return
 	}
@@ -51,12 +51,13 @@ func (f *folder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotFound)
 }
 
-// flat: the base disk is frozen by the oldest snapshot; without one a running VM has it locked.
+// flat serves a base VMDK, with the content as of the oldest snapshot. Without a snapshot, the file of a
+// running VM is locked.
 func (f *folder) flat(w http.ResponseWriter, r *http.Request, d *disk) {
 	content, size := view{d: d}, d.size
 	f.vm.turn.Lock()
 	if len(f.vm.snapshots) > 0 {
-		content.f = f.vm.snapshots[0].frozen[d.key]
+		content.f = f.vm.snapshots[0].disks[d.key]
 		size = content.f.size
 	}
 	f.vm.turn.Unlock()
@@ -67,7 +68,7 @@ func (f *folder) flat(w http.ResponseWriter, r *http.Request, d *disk) {
 	http.ServeContent(f.watch.counted(w), r, "", time.Time{}, io.NewSectionReader(content, 0, size))
 }
 
-// allowed: by Basic, or by the cookie of a session of vcsim.
+// allowed checks basic authentication or the cookie of a session of vcsim.
 func (f *folder) allowed(r *http.Request) bool {
 	if user, password, ok := r.BasicAuth(); ok {
 		return user == f.o.user && password == f.o.password
@@ -83,8 +84,8 @@ func (f *folder) allowed(r *http.Request) bool {
 	return ok && active.Res != nil && active.Res.Returnval
 }
 
-// placed: dcPath and dsName, quoted once or twice, are those of the VM.
-func (f *folder) placed(asked url.Values) bool {
+// isPlace compares dcPath and dsName, quoted once or twice, with those of the VM.
+func (f *folder) isPlace(value url.Values) bool {
 	center := ""
 	for ref := f.vm.Parent; ref != nil; {
 		entity := simulator.Map.Get(*ref).(mo.Entity).Entity()
@@ -93,12 +94,12 @@ func (f *folder) placed(asked url.Values) bool {
 		}
 		ref = entity.Parent
 	}
-	return spelled(asked.Get("dcPath"), center) && spelled(asked.Get("dsName"), f.vm.storeName())
+	return equalQuoted(value.Get("dcPath"), center) && equalQuoted(value.Get("dsName"), f.vm.storeName())
 }
 
-func spelled(asked, name string) bool {
-	again, err := url.QueryUnescape(asked)
-	return strings.Trim(asked, "/") == name || (err == nil && strings.Trim(again, "/") == name)
+func equalQuoted(value, name string) bool {
+	again, err := url.QueryUnescape(value)
+	return strings.Trim(value, "/") == name || (err == nil && strings.Trim(again, "/") == name)
 }
 
 func descriptor(d *disk) string {

@@ -15,10 +15,10 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 )
 
-// build makes the machines of the command line, through vcsim's own API, and puts ours in their place.
+// build makes the VMs of the command line through the API of vcsim, and replaces them by machines.
 func build(o *options, server *url.URL) ([]*machine, error) {
 	ctx := context.Background()
-	client, err := govmomi.NewClient(ctx, server, true) // our own server, in this process
+	client, err := govmomi.NewClient(ctx, server, true) // the server in this process
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func build(o *options, server *url.URL) ([]*machine, error) {
 	return machines, nil
 }
 
-// child is the folder of that name, created if need be.
+// child returns the folder with the name, which is created if it does not exist.
 func child(ctx context.Context, parent *object.Folder, name string) (*object.Folder, error) {
 	refs := simulator.Map.Get(parent.Reference()).(*simulator.Folder).ChildEntity
 	if found := simulator.Map.FindByName(name, refs); found != nil {
@@ -122,7 +122,7 @@ func newMachine(ctx context.Context, client *govmomi.Client, o *options, folder 
 	return vm, nil
 }
 
-// rename gives a VM the reference that the command line asks for, wherever vcsim refers to it.
+// rename gives a VM the reference of the command line, everywhere in vcsim.
 func rename(vm *simulator.VirtualMachine, moref string) error {
 	old := vm.Self
 	if moref == old.Value {

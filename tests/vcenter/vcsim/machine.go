@@ -12,29 +12,29 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 )
 
-// machine is a VM of vcsim with change tracking. It stands in vcsim's registry in the place of the plain
-// one, which must be embedded as a value: vcsim's property collector does not follow a pointer.
+// machine is a VM with change tracking. It replaces the VM of vcsim in the registry, and embeds it as a
+// value, since the property collector of vcsim does not follow pointers.
 type machine struct {
 	simulator.VirtualMachine
 	disks []*disk
 	page  int64
-	other []types.BaseVirtualDevice // controllers and the like, as vcsim made them
+	other []types.BaseVirtualDevice // controllers and so on, as made by vcsim
 	store types.ManagedObjectReference
 
 	turn      sync.Mutex // one snapshot operation or control at a time
 	snapshots []*snapshot
 }
 
-// snapshot stands in the registry in the place of vcsim's.
+// snapshot replaces that of vcsim in the registry.
 type snapshot struct {
 	simulator.VirtualMachineSnapshot
-	vm     *machine
-	frozen map[int32]*frozen
+	vm    *machine
+	disks map[int32]*diskSnapshot
 }
 
-// plain runs f while the registry has vcsim's own objects: where it handles snapshots it insists on
-// their types. (A QueryChangedDiskAreas at that very moment would get MethodNotFound; tasks end before
-// they are answered, so a client that waits for them never sees that.)
+// plain runs f while the registry has the objects of vcsim, since vcsim requires their types where it
+// handles snapshots. A QueryChangedDiskAreas at the same time would get MethodNotFound. This does not
+// happen to a client that waits for its tasks, since they end before they are answered.
 func (vm *machine) plain(f func() soap.HasFault) soap.HasFault {
 	simulator.Map.Put(&vm.VirtualMachine)
 	for _, one := range vm.snapshots {
@@ -46,7 +46,7 @@ func (vm *machine) plain(f func() soap.HasFault) soap.HasFault {
 	for _, one := range vm.snapshots {
 		if simulator.Map.Get(one.Self) == nil { // f removed it
 			for _, d := range vm.disks {
-				d.thaw(one.frozen[d.key])
+				d.removeSnapshot(one.disks[d.key])
 			}
 			continue
 		}
@@ -71,9 +71,9 @@ func (vm *machine) CreateSnapshotTask(req *types.CreateSnapshot_Task) soap.HasFa
 		return result
 	}
 	taken := &snapshot{*simulator.Map.Get(ref).(*simulator.VirtualMachineSnapshot), vm,
-		map[int32]*frozen{}}
+		map[int32]*diskSnapshot{}}
 	for _, d := range vm.disks {
-		taken.frozen[d.key] = d.freeze()
+		taken.disks[d.key] = d.takeSnapshot()
 	}
 	vm.snapshots = append(vm.snapshots, taken)
 	simulator.Map.Put(taken)
@@ -113,7 +113,7 @@ func (vm *machine) ReconfigVMTask(ctx *simulator.Context, req *types.ReconfigVM_
 	return result
 }
 
-// stun is when a running VM reopens its disks: change tracking starts or ends, devices have changed.
+// stun: a running VM reopens its disks. Change tracking starts or ends, and devices change.
 func (vm *machine) stun() {
 	for _, d := range vm.disks {
 		d.track(vm.Config.ChangeTrackingEnabled != nil && *vm.Config.ChangeTrackingEnabled)
@@ -124,14 +124,15 @@ func (vm *machine) stun() {
 	}
 }
 
-// devices as of a snapshot, or of now. vcsim lets a snapshot share them with the VM: we never do.
+// devices returns those of a snapshot, or those of now, as a copy. (In vcsim a snapshot shares them with
+// the VM.)
 func (vm *machine) devices(of *snapshot) []types.BaseVirtualDevice {
 	devices := append([]types.BaseVirtualDevice(nil), vm.other...)
 	for number, d := range vm.disks {
 		capacity, name, changeID := d.size, d.fileName, ""
-		var state *frozen
+		var state *diskSnapshot
 		if of != nil {
-			state = of.frozen[d.key]
+			state = of.disks[d.key]
 			capacity, name, changeID = state.size, state.fileName, state.changeID()
 		}
 		var parent *types.VirtualDiskFlatVer2BackingInfo

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 
-// VMware's own simulator, vcsim, with what it lacks for backups: change tracking and the content of
-// disks. It decodes our requests with the types of the vSphere API and so sees mistakes in them that
-// our own simulator, vcenter.py, would not. It takes the same options and writes the same ready file.
+// VMware's simulator vcsim, extended by change tracking and the content of disks, which it lacks. It
+// decodes requests with the types of the vSphere API, and so finds mistakes in them that the simulator in
+// Python, vcenter.py, does not. It takes the same options and writes the same ready file.
 //
 //	vcsim --directory DIR --ready FILE --vm /DC0/vm/folder/web1=vm-42 --disk 2000=disk.img
 //
-// Controls, as in vcenter.py: /_test/write, unmap, lie, import, reset, cbt, state. Of vcsim itself:
-// tasks have ended when their reference arrives, the attribute xsi:type has another prefix, there is one
-// datacenter, and its sessions do not expire.
+// It has these controls of vcenter.py: /_test/write, unmap, lie, import, reset, cbt, state. vcsim differs
+// in that tasks have ended when their reference is returned, the attribute xsi:type has another prefix,
+// there is one datacenter, and sessions do not expire.
 package main
 
 import (
@@ -141,7 +141,7 @@ func run(o *options) error {
 	model.Service.TLS = &tls.Config{Certificates: []tls.Certificate{certificate.pair}}
 	model.Service.Listen = &url.URL{Host: "127.0.0.1:0", User: url.UserPassword(o.user, o.password)}
 	mux := http.NewServeMux()
-	model.Service.ServeMux = mux // patterns longer than vcsim's own "/folder/" win
+	model.Service.ServeMux = mux // a pattern longer than "/folder/" of vcsim has precedence
 	server := model.Service.NewServer()
 	defer server.Close()
 
@@ -162,7 +162,7 @@ func run(o *options) error {
 	return nil
 }
 
-// writeReady makes the file appear with its whole content.
+// writeReady writes the file atomically.
 func writeReady(path, host string, c *certificate) error {
 	text, err := json.Marshal(map[string]string{"host": host, "cafile": c.caFile,
 		"thumbprint": c.sha1, "thumbprint_sha256": c.sha256})

@@ -11,7 +11,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 )
 
-// QueryChangedDiskAreas describes one page of a disk: the caller asks again from its end.
+// QueryChangedDiskAreas describes one page of a disk. The client continues at its end.
 func (vm *machine) QueryChangedDiskAreas(req *types.QueryChangedDiskAreas) soap.HasFault {
 	info, fault := vm.query(req)
 	if fault != nil {
@@ -33,12 +33,12 @@ func (vm *machine) query(req *types.QueryChangedDiskAreas) (*types.DiskChangeInf
 	if d == nil {
 		return nil, invalidArgument("deviceKey")
 	}
-	var until *frozen
+	var until *diskSnapshot
 	size := d.size
 	if req.Snapshot != nil {
 		for _, one := range vm.snapshots {
 			if one.Self == *req.Snapshot {
-				until = one.frozen[d.key]
+				until = one.disks[d.key]
 			}
 		}
 		if until == nil {

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Why the changes asked for are not known: the end of a FileFault's message key.
+// The reasons why changes are not known: the last part of the message key of a FileFault.
 var (
 	errNoEpoch    = errors.New("noEpoch")
 	errNoTrack    = errors.New("noTrack")
@@ -46,11 +46,12 @@ func (d *disk) resetTracking() {
 	}
 }
 
-// changes are the blocks changed since changeID ("*": allocated) up to a snapshot, or up to now.
-func (d *disk) changes(changeID string, until *frozen) (map[int64]bool, error) {
+// changes returns the blocks changed since changeID ("*": the allocated blocks) up to a snapshot, or up to
+// now.
+func (d *disk) changes(changeID string, until *diskSnapshot) (map[int64]bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	state := frozen{uuid: d.uuid, epoch: d.epoch + 1, allocated: d.allocated}
+	state := diskSnapshot{uuid: d.uuid, epoch: d.epoch + 1, allocated: d.allocated}
 	if until != nil {
 		state = *until
 	}

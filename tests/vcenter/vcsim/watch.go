@@ -13,11 +13,11 @@ import (
 	"time"
 )
 
-// watcher stands before all handlers: it counts SOAP methods and logs every request.
+// watcher is called before all handlers. It counts SOAP methods and logs every request.
 type watcher struct {
 	next http.Handler
 
-	mu       sync.Mutex // of all below
+	mu       sync.Mutex // protects all below
 	journal  *os.File
 	soap     map[string]int
 	requests int64 // answered with bytes of a disk
@@ -42,15 +42,15 @@ func (c *watcher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			method = string(found[1])
 		}
 	}
-	said := &status{ResponseWriter: w, code: http.StatusOK}
-	c.next.ServeHTTP(said, r)
+	answer := &status{ResponseWriter: w, code: http.StatusOK}
+	c.next.ServeHTTP(answer, r)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if method != "" {
 		c.soap[method]++
 	}
 	fmt.Fprintf(c.journal, "%s %s %s %s %s -> %d\n", time.Now().Format("15:04:05.000"), r.Method,
-		r.URL.RequestURI(), method, r.Header.Get("Range"), said.code)
+		r.URL.RequestURI(), method, r.Header.Get("Range"), answer.code)
 }
 
 type status struct {
@@ -63,7 +63,7 @@ func (s *status) WriteHeader(code int) {
 	s.ResponseWriter.WriteHeader(code)
 }
 
-// counted counts what is written to w as bytes of a disk.
+// counted returns a writer that counts what is written to w as bytes of a disk.
 func (c *watcher) counted(w http.ResponseWriter) http.ResponseWriter {
 	c.mu.Lock()
 	defer c.mu.Unlock()

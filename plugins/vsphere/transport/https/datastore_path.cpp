@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::string_view end_of_name = "] ";
 
-// Where the datastore's name may end: in front of each "] " that something follows.
+// The offsets at which the name of the datastore may end: before each "] " that text follows.
 std::vector<size_t> possible_ends(const std::string &text) {
   std::vector<size_t> ends;
   if (!text.starts_with('[')) return ends;
@@ -24,8 +24,8 @@ std::vector<size_t> possible_ends(const std::string &text) {
   return ends;
 }
 
-// ManagedEntity.name: '%', '/' and '\' are written as %25, %2f and %5c there; elsewhere they may stand
-// as they are.
+// Decodes ManagedEntity.name, which has '%', '/' and '\' as %25, %2f and %5c. Datastore paths may
+// have either form.
 std::string unescaped(std::string_view name) {
   std::string out;
   for (size_t at = 0; at < name.size();) {
@@ -40,7 +40,7 @@ std::string unescaped(std::string_view name) {
   return out;
 }
 
-// The one of several ends at which one of these names does. The longest name wins.
+// Returns the end at which one of the names ends; the longest name wins.
 size_t end_of_known(const std::string &text, const std::vector<size_t> &ends,
                     const std::vector<std::string> &names) {
   for (auto end = ends.rbegin(); end != ends.rend(); ++end) {
@@ -56,18 +56,19 @@ size_t end_of_known(const std::string &text, const std::vector<size_t> &ends,
 
 }  // namespace
 
-DatastoreFile DatastoreFile::sibling(const std::string &file) const {
-  DatastoreFile other = *this;
+DatastorePath DatastorePath::sibling(const std::string &file) const {
+  DatastorePath other = *this;
   auto slash = path.rfind('/');
   other.path = slash == std::string::npos ? file : path.substr(0, slash + 1) + file;
   return other;
 }
 
-DatastoreFile parse_datastore_path(const std::string &text, const std::string &datacenter,
+DatastorePath parse_datastore_path(const std::string &text, const std::string &datacenter,
                                    const DatastoreNames &names) {
   std::vector<size_t> ends = possible_ends(text);
   if (ends.empty()) {
-    util::fail(EPROTO, "the server names a disk's file \"{}\", which is no datastore path", text);
+    util::fail(EPROTO, "the server names a disk's file \"{}\", which is not a datastore path",
+               text);
   }
   size_t end = ends.size() == 1 ? ends.front() : end_of_known(text, ends, names());
   return {datacenter, text.substr(1, end - 1), text.substr(end + end_of_name.size())};

@@ -4,18 +4,19 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
+#include <optional>
 #include <utility>
 
 #include "plugins/vsphere/http/thumbprint.hpp"
-#include "plugins/vsphere/transport/https/route.hpp"
+#include "plugins/vsphere/transport/https/disk.hpp"
 #include "plugins/vsphere/transport/https/vmdk_descriptor.hpp"
-#include "plugins/vsphere/transport/sector.hpp"
 
 namespace vsphere {
 
 namespace {
 
-// A host behind a firewall does not answer at all: that must not hold up those who can do without.
+// Short: a host behind a firewall does not answer at all, and the server is the alternative.
 constexpr std::chrono::seconds host_connect_timeout{5};
 
 }  // namespace
@@ -28,15 +29,15 @@ HttpsTransport::HttpsTransport(const Endpoint &endpoint, const Credentials &cred
       connections_(connections),
       log_(log),
       datastore_(endpoint, credentials, policy, connections, log),
-      tickets_(endpoint, credentials, policy, datastore_, log) {}
+      tickets_(endpoint, credentials, policy, datastore_.login(), log) {}
 
 std::unique_ptr<DiskReader> HttpsTransport::open(const DiskPlace &place) {
   const uint64_t capacity = place.info.capacity;
-  DatastoreFile descriptor = parse_datastore_path(place.info.file, place.datacenter, [&] {
+  DatastorePath descriptor = parse_datastore_path(place.info.file, place.datacenter, [&] {
     return tickets_.datastore_names(place.vm, place.info.datastore);
   });
-  FlatExtent extent = parse_descriptor(datastore_.read_text(descriptor), descriptor.name());
-  DatastoreFile file = descriptor.sibling(extent.file);
+  FlatExtent extent = parse_vmdk_descriptor(datastore_.read_text(descriptor), descriptor.name());
+  DatastorePath file = descriptor.sibling(extent.file);
   if (extent.size < capacity || capacity < sector_size) {
     util::fail(EIO, "{} describes {} bytes, but the disk has {}", descriptor.name(), extent.size,
                capacity);
@@ -46,19 +47,22 @@ std::unique_ptr<DiskReader> HttpsTransport::open(const DiskPlace &place) {
   if (size < extent.size) {
     util::fail(EIO, "{} has {} bytes, its descriptor says {}", file.name(), size, extent.size);
   }
-  std::unique_ptr<HostFile> host = direct(place, file, last, size);
+  std::unique_ptr<EsxiHostFile> host = find_host(place, file, last, size);
   route_ = host ? "directly from " + host->host() : "through " + endpoint_.host;
-  return std::make_unique<FlatFile>(FlatFile::Routes{datastore_, endpoint_.host, std::move(host)},
-                                    tickets_, file, size, log_);
+  return std::make_unique<HttpsDisk>(HttpsDisk::Routes{datastore_, endpoint_.host, std::move(host)},
+                                     tickets_, file, size, log_);
 }
 
-// The way past the server, if there is one.
-std::unique_ptr<HostFile> HttpsTransport::direct(const DiskPlace &place, const DatastoreFile &file,
-                                                 std::span<const std::byte> last, uint64_t size) {
+// Returns the file on the host that the virtual machine runs on; null if the host cannot be used.
+// `last` is the disk's last sector and `size` the size of the file, as the server has them.
+std::unique_ptr<EsxiHostFile> HttpsTransport::find_host(const DiskPlace &place,
+                                                        const DatastorePath &file,
+                                                        std::span<const std::byte> last,
+                                                        uint64_t size) {
   std::string host = "the ESXi host";
   try {
     std::optional<std::string> name = tickets_.host_of(place.vm);
-    if (!name) return nullptr;  // it is the one we log in to
+    if (!name) return nullptr;  // the server is the host
     host = *name;
     if (host == unreachable_) return nullptr;
     return try_host(host, place, file, last, size);
@@ -71,21 +75,23 @@ std::unique_ptr<HostFile> HttpsTransport::direct(const DiskPlace &place, const D
   }
 }
 
-std::unique_ptr<HostFile> HttpsTransport::try_host(const std::string &host, const DiskPlace &place,
-                                                   const DatastoreFile &file,
-                                                   std::span<const std::byte> last, uint64_t size) {
+std::unique_ptr<EsxiHostFile> HttpsTransport::try_host(const std::string &host,
+                                                       const DiskPlace &place,
+                                                       const DatastorePath &file,
+                                                       std::span<const std::byte> last,
+                                                       uint64_t size) {
   Ticket ticket = tickets_.acquire(host_url(host, file));
   HttpPool &pool = pool_of(host, ticket.thumbprint);
-  auto opened = std::make_unique<HostFile>(pool, tickets_, file, ticket, policy_, log_);
+  auto opened = std::make_unique<EsxiHostFile>(pool, tickets_, file, ticket, policy_, log_);
   std::array<std::byte, sector_size> same;
   uint64_t there = opened->probe(same, place.info.capacity - sector_size);
   if (there != size || !std::equal(last.begin(), last.end(), same.begin())) {
-    util::fail(EIO, "{} has another file of that name", host);
+    util::fail(EIO, "{} has a different file with that name", host);
   }
   return opened;
 }
 
-// The server, whose certificate has been checked, vouches for its host's.
+// The server, whose certificate has been verified, tells the thumbprint of its host's certificate.
 HttpPool &HttpsTransport::pool_of(const std::string &host, const std::string &thumbprint) {
   for (auto &pool : host_pools_) {
     if (pool.endpoint().host == host) return pool;

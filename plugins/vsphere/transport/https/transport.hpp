@@ -1,38 +1,40 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// transport=https: the flat file of a disk, read from the datastore in ranges - from the ESXi host that
-// the machine runs on, where the vCenter Server gives us a ticket and the host lets us in, else through
-// the server we log in to.
+// transport=https: the flat file of a disk, read from the datastore in ranges. The ranges come
+// directly from the ESXi host that the virtual machine runs on, if the vCenter Server gives a
+// ticket for it and the host accepts it, else through the server that the plugin logs in to.
 #pragma once
 
 #include <list>
 #include <memory>
 #include <string>
 
+#include "plugins/vsphere/api/service_tickets.hpp"
 #include "plugins/vsphere/transport/https/datastore.hpp"
-#include "plugins/vsphere/transport/https/esxi_host.hpp"
+#include "plugins/vsphere/transport/https/esxi_host_file.hpp"
 #include "plugins/vsphere/transport/transport.hpp"
 
 namespace vsphere {
 
+// Not synchronised: one thread opens the disks.
 class HttpsTransport : public Transport {
  public:
-  // The credentials must outlive it, and it the readers.
+  // The credentials must outlive the transport, and the transport the disks that it opens.
   HttpsTransport(const Endpoint &endpoint, const Credentials &credentials,
                  const RetryPolicy &policy, unsigned connections, const util::Log &log);
 
-  // Reads the descriptor, takes the file from it, and tries the disk's last sector.
+  // Reads the descriptor, which names the flat file, and the last sector of that.
   std::unique_ptr<DiskReader> open(const DiskPlace &place) override;
   bool reads_chains() const override { return false; }
   std::string description() const override;
-  std::string session() const override { return datastore_.session(); }
+  std::string session() const override { return datastore_.login().session(); }
 
  private:
-  std::unique_ptr<HostFile> direct(const DiskPlace &place, const DatastoreFile &file,
-                                   std::span<const std::byte> last, uint64_t size);
-  std::unique_ptr<HostFile> try_host(const std::string &host, const DiskPlace &place,
-                                     const DatastoreFile &file, std::span<const std::byte> last,
-                                     uint64_t size);
+  std::unique_ptr<EsxiHostFile> find_host(const DiskPlace &place, const DatastorePath &file,
+                                          std::span<const std::byte> last, uint64_t size);
+  std::unique_ptr<EsxiHostFile> try_host(const std::string &host, const DiskPlace &place,
+                                         const DatastorePath &file, std::span<const std::byte> last,
+                                         uint64_t size);
   HttpPool &pool_of(const std::string &host, const std::string &thumbprint);
 
   const Endpoint endpoint_;
@@ -41,9 +43,10 @@ class HttpsTransport : public Transport {
   const util::Log log_;
   Datastore datastore_;
   ServiceTickets tickets_;
-  std::list<HttpPool> host_pools_;  // a machine may move to another host between two disks
-  std::string unreachable_;         // a host that the other disks need not wait for
-  std::string route_;               // of the last disk opened, for the log
+  std::list<HttpPool>
+      host_pools_;           // by host: the machine may move between the opening of two disks
+  std::string unreachable_;  // a host that is not tried again for the next disk
+  std::string route_;        // of the last disk opened, for the log
 };
 
 }  // namespace vsphere

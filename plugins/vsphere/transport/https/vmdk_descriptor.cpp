@@ -8,11 +8,12 @@
 #include <vector>
 
 #include "common/util/error.hpp"
-#include "plugins/vsphere/transport/sector.hpp"
 
 namespace vsphere {
 
 namespace {
+
+constexpr uint64_t sector_size = 512;  // bytes; the unit of extents in a descriptor
 
 struct ExtentLine {
   uint64_t sectors = 0;
@@ -20,8 +21,8 @@ struct ExtentLine {
   std::string file;
 };
 
-struct Lines {
-  std::map<std::string, std::string> values;  // lower-case key -> value without quotes
+struct Descriptor {
+  std::map<std::string, std::string> values;  // by key in lower case; without quotes
   std::vector<ExtentLine> extents;
 };
 
@@ -67,12 +68,12 @@ bool parse_extent(std::string_view line, ExtentLine &extent) {
   if (line.empty() || line.front() != '"') return false;
   auto close = line.find('"', 1);
   if (close == std::string_view::npos) return false;
-  extent.file = line.substr(1, close - 1);  // an offset may follow
+  extent.file = line.substr(1, close - 1);  // an offset may follow the name
   return true;
 }
 
-Lines parse_lines(std::string_view text) {
-  Lines lines;
+Descriptor parse_lines(std::string_view text) {
+  Descriptor descriptor;
   while (!text.empty()) {
     auto newline = text.find('\n');
     std::string_view line = trim(text.substr(0, newline));
@@ -80,39 +81,39 @@ Lines parse_lines(std::string_view text) {
     ExtentLine extent;
     if (line.empty() || line.front() == '#') continue;
     if (parse_extent(line, extent)) {
-      lines.extents.push_back(extent);
+      descriptor.extents.push_back(extent);
     } else if (auto equals = line.find('='); equals != std::string_view::npos) {
-      lines.values[lower(trim(line.substr(0, equals)))] = unquote(line.substr(equals + 1));
+      descriptor.values[lower(trim(line.substr(0, equals)))] = unquote(line.substr(equals + 1));
     }
   }
-  return lines;
+  return descriptor;
 }
 
 }  // namespace
 
-FlatExtent parse_descriptor(std::string_view text, const std::string &origin) {
+FlatExtent parse_vmdk_descriptor(std::string_view text, const std::string &origin) {
   if (text.find("# Disk DescriptorFile") == std::string_view::npos) {
     util::fail(EINVAL, "{} is not a VMDK descriptor", origin);
   }
-  Lines lines = parse_lines(text);
-  std::string parent = lower(lines.values["parentcid"]);
-  std::string type = lines.values["createtype"];
+  Descriptor descriptor = parse_lines(text);
+  std::string parent = lower(descriptor.values["parentcid"]);
+  std::string type = descriptor.values["createtype"];
   if (parent != "ffffffff") {
     util::fail(ENOTSUP,
                "{} is one of a chain of files (its parent is {}), which cannot be read over HTTPS: "
                "remove the virtual machine's snapshots, or consolidate its disks",
-               origin, parent.empty() ? "not told" : parent);
+               origin, parent.empty() ? "unknown" : parent);
   }
-  if (type != "vmfs" || lines.extents.size() != 1 || lines.extents[0].kind != "VMFS") {
+  if (type != "vmfs" || descriptor.extents.size() != 1 || descriptor.extents[0].kind != "VMFS") {
     util::fail(
         ENOTSUP,
         "{} is a disk of type \"{}\" with {} extent(s){}: only one flat file can be read over "
         "HTTPS",
-        origin, type, lines.extents.size(),
-        lines.extents.empty() ? "" : " of kind " + lines.extents[0].kind);
+        origin, type, descriptor.extents.size(),
+        descriptor.extents.empty() ? "" : " of kind " + descriptor.extents[0].kind);
   }
-  const ExtentLine &extent = lines.extents[0];
-  // An object of vSAN or vVols ("vsan://..."), or a file that is none of this disk's.
+  const ExtentLine &extent = descriptor.extents[0];
+  // An object of vSAN or vVols ("vsan://..."), or a file outside the directory of the disk.
   if (extent.file.empty() || extent.file.find('/') != std::string::npos) {
     util::fail(ENOTSUP,
                "{} keeps its data in \"{}\", not in a file beside it: it cannot be read over HTTPS",

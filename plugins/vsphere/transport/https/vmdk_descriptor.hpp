@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The descriptor of a VMDK: the small text file that names the file with the bytes (VMware "Virtual
-// Disk Format", "The Descriptor File").
+// The VMDK descriptor: a small text file that names the file with the data (VMware "Virtual Disk
+// Format", "The Descriptor File").
 #pragma once
 
 #include <cstdint>
@@ -12,13 +12,14 @@ namespace vsphere {
 
 // The one extent of a flat disk.
 struct FlatExtent {
-  std::string file;   // beside the descriptor: "disk-flat.vmdk"
+  std::string file;   // in the directory of the descriptor: "disk-flat.vmdk"
   uint64_t size = 0;  // bytes
 };
 
-// Throws util::Error, naming `origin` (the descriptor's datastore path), for what cannot be read as
-// one flat file: EINVAL for text that is no descriptor, ENOTSUP for other kinds of disks - sparse
-// or split ones, links of a chain, objects of vSAN and vVols, raw devices.
-FlatExtent parse_descriptor(std::string_view text, const std::string &origin);
+// Parses a descriptor of a disk that is one flat file. `origin`, the datastore path of the
+// descriptor, is for messages. Throws util::Error: EINVAL if the text is not a descriptor, ENOTSUP
+// for all other kinds of disks (sparse and split ones, links of a chain, objects of vSAN and vVols,
+// raw devices).
+FlatExtent parse_vmdk_descriptor(std::string_view text, const std::string &origin);
 
 }  // namespace vsphere

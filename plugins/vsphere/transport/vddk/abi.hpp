@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What we need of VMware's libvixDiskLib (VDDK 6.5 to 9, x86-64): its binary interface, as far as
-// names, numbers and layouts go. All offsets and lengths of disks are in sectors of 512 bytes.
+// The part of the binary interface of VMware's libvixDiskLib (VDDK 6.5 to 9, x86-64) that the
+// plugin uses: names, numbers and layouts. Offsets and lengths on disks are in sectors.
 #pragma once
 
 #include <cstdarg>
@@ -9,6 +9,8 @@
 #include <cstdint>
 
 namespace vsphere::vddk {
+
+inline constexpr uint64_t sector_size = 512;  // bytes
 
 using VixError = uint64_t;
 inline constexpr VixError vix_ok = 0;
@@ -18,9 +20,9 @@ inline constexpr VixError vix_file_not_found = 4;
 inline constexpr VixError vix_not_supported = 6;
 inline constexpr VixError vix_file_access = 13;
 inline constexpr VixError vix_authentication = 35;
-inline constexpr VixError vix_async = 25000;  // ReadAsync: the callback brings the result
+inline constexpr VixError vix_async = 25000;  // ReadAsync: the callback gets the result
 
-// The number of an error; what is above the lower 16 bits is detail.
+// The number of an error. The bits above the lower 16 are details.
 inline constexpr uint64_t code_of(VixError error) {
   return error == vix_ok || (error & 0xffff) == 0 ? error : error & 0xffff;
 }
@@ -48,14 +50,14 @@ struct ConnectParams {
   struct {
     char *user;
     char *password;
-    char *unused;  // the other kinds of credentials have three
+    char *unused;  // used by other kinds of credentials
   } credentials;
   uint32_t port;      // 0: 443
   uint32_t nfc_port;  // 0: 902
   void *reserved2;
   char reserved3[8];
   void *reserved4;
-  void *spec[3];  // of other kinds of disks than a machine's
+  void *spec[3];  // used for disks that belong to no virtual machine
   uint32_t spec_type;
 };
 static_assert(sizeof(ConnectParams) == 128);

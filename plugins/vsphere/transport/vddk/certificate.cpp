@@ -29,8 +29,8 @@ struct FreeCertificate {
 };
 using Certificate = std::unique_ptr<X509, FreeCertificate>;
 
-// The first certificate of the chain that the server has shown, which is its own.
-Certificate shown(CURL *curl) {
+// Returns the server's own certificate, the first one of the chain that it presented; null if none.
+Certificate presented(CURL *curl) {
   curl_certinfo *chain = nullptr;
   curl_easy_getinfo(curl, CURLINFO_CERTINFO, &chain);
   if (chain == nullptr || chain->num_of_certs < 1) return nullptr;
@@ -62,7 +62,7 @@ std::string certificate_sha1(const Endpoint &endpoint) {
   set(CURLOPT_NOSIGNAL, 1L);
   set(CURLOPT_PROXY, "");
   set(CURLOPT_URL, ("https://" + endpoint.host + "/").c_str());
-  set(CURLOPT_CONNECT_ONLY, 1L);  // nothing is asked, and no secret told
+  set(CURLOPT_CONNECT_ONLY, 1L);  // no request is sent, and no password
   set(CURLOPT_CERTINFO, 1L);
   set(CURLOPT_CONNECTTIMEOUT, seconds);
   set(CURLOPT_TIMEOUT, 2 * seconds);
@@ -76,11 +76,11 @@ std::string certificate_sha1(const Endpoint &endpoint) {
                "cannot read the certificate of {} ({})", endpoint.host,
                error[0] != '\0' ? error.data() : curl_easy_strerror(code));
   }
-  Certificate certificate = shown(curl.get());
-  if (!certificate) util::fail(EPROTO, "{} shows no certificate", endpoint.host);
+  Certificate certificate = presented(curl.get());
+  if (!certificate) util::fail(EPROTO, "{} presents no certificate", endpoint.host);
   const std::string &wanted = endpoint.thumbprint;
   if (!wanted.empty() && thumbprint_of(certificate.get(), wanted.size()) != wanted) {
-    util::fail(EACCES, "the certificate of {} has not the thumbprint {}", endpoint.host,
+    util::fail(EACCES, "the certificate of {} does not have the thumbprint {}", endpoint.host,
                with_colons(wanted));
   }
   return thumbprint_of(certificate.get(), sha1_digits);

@@ -7,9 +7,9 @@
 
 namespace vsphere::vddk {
 
-// The SHA-1 fingerprint of the server's certificate, as thumbprint_of() writes it: the only thing by
-// which VDDK knows a server. The certificate has been verified the way the endpoint says. Throws
-// util::Error EACCES if it is not the right one, others if the server cannot be reached.
+// Connects to the server, verifies its certificate as the endpoint says, and returns its SHA-1
+// fingerprint as thumbprint_of() does. VDDK identifies a server by that alone. Throws util::Error:
+// EACCES if the certificate is not valid, others if the server cannot be reached.
 std::string certificate_sha1(const Endpoint &endpoint);
 
 }  // namespace vsphere::vddk

@@ -1,56 +1,55 @@
 // SPDX-License-Identifier: BSD-3-Clause
+//
+// One disk read by VDDK. Its helper process is started when it is needed, and again when it has
+// died.
 #pragma once
 
-#include <atomic>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "common/util/log.hpp"
 #include "plugins/vsphere/http/retry.hpp"
+#include "plugins/vsphere/transport/renewable.hpp"
 #include "plugins/vsphere/transport/transport.hpp"
-#include "plugins/vsphere/transport/vddk/worker.hpp"
+#include "plugins/vsphere/transport/vddk/split_read.hpp"
+#include "plugins/vsphere/transport/vddk/worker/worker.hpp"
 
 namespace vsphere::vddk {
 
-struct DiskSettings {
-  std::string helper;            // the program
-  std::function<Start()> start;  // makes its first message
-  uint64_t capacity = 0;         // bytes
-  std::string name;              // for messages: "[ds] vm/vm.vmdk on vc.example.com"
+struct DiskOptions {
+  std::string helper;                 // path of the program
+  std::function<Start()> make_start;  // makes the first message to a helper, which is not copyable
+  uint64_t capacity = 0;              // bytes
+  std::string name;                   // for messages: "[ds] vm/vm.vmdk on vc.example.com"
   RetryPolicy retry;
   Deadlines deadlines;
 };
-// One disk. Its helper process is made when it is needed, and made anew when it has died.
+
 class VddkDisk : public DiskReader {
  public:
-  // Opens the disk, without retries, to see that it can be.
-  VddkDisk(DiskSettings settings, const util::Log &log);
+  // Starts a helper and opens the disk. Does not retry. Throws TransportError.
+  VddkDisk(DiskOptions options, const util::Log &log);
 
-  uint64_t size() const override { return settings_.capacity; }
+  uint64_t size() const override { return options_.capacity; }
   void read(std::span<std::byte> buffer, uint64_t offset) override;
   std::optional<std::vector<extents::Range>> allocated() override;
   void disconnect() noexcept override;
 
-  std::string mode();  // of VDDK's transports: "nbdssl"
+  std::string mode();  // the transport mode that VDDK uses: "nbdssl"
 
  private:
-  std::shared_ptr<Worker> current() const;
   std::shared_ptr<Worker> worker();
-  void replace(const std::shared_ptr<Worker> &worker);
-  void read_from(Worker &worker, std::span<std::byte> buffer, uint64_t offset);
-  void query(Worker &worker, std::vector<extents::Range> &ranges);
+  std::shared_ptr<Worker> start_worker() const;
+  void end(const std::shared_ptr<Worker> &worker) noexcept;
 
-  const DiskSettings settings_;
+  const DiskOptions options_;
   const util::Log log_;
-  std::atomic<uint64_t> requests_ = 0;  // to VDDK, that have been answered
-  std::atomic<uint64_t> bytes_ = 0;
-  std::mutex starting_;       // one thread starts or ends a helper, with deadlines; the others wait
-  mutable std::mutex mutex_;  // protects worker_
-  std::shared_ptr<Worker> worker_;  // null or dead: to be made anew
-  bool opened_ = false;             // the disk was open once: it is worth trying again
+  ReadCounters counters_;
+  Renewable<Worker> worker_;
+  bool opened_ = false;  // set by the constructor: later failures to open the disk may be temporary
 };
 
 }  // namespace vsphere::vddk

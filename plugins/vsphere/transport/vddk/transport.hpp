@@ -6,19 +6,20 @@
 #include <memory>
 #include <string>
 
-#include "plugins/vsphere/transport/settings.hpp"
 #include "plugins/vsphere/transport/transport.hpp"
-#include "plugins/vsphere/transport/vddk/find.hpp"
+#include "plugins/vsphere/transport/vddk/installation.hpp"
 
 namespace vsphere::vddk {
 
+// Not synchronised: one thread opens the disks.
 class VddkTransport : public Transport {
  public:
-  // The settings must outlive it, and it the readers. Throws util::Error ENOENT if the helper
-  // program is missing.
+  // The settings must outlive the transport, and the transport the disks that it opens. Throws
+  // util::Error ENOENT if the helper program is missing.
   VddkTransport(const Settings &settings, FoundLibrary library, const util::Log &log);
 
-  // A helper process for the disk: VDDK slows down with several disks in one process.
+  // Starts a helper process for the disk alone, as VDDK is slower with several disks in one
+  // process.
   std::unique_ptr<DiskReader> open(const DiskPlace &place) override;
   bool reads_chains() const override { return true; }
   std::string description() const override;
@@ -28,8 +29,8 @@ class VddkTransport : public Transport {
   const FoundLibrary library_;
   const std::string helper_;
   const util::Log log_;
-  std::string thumbprint_;  // SHA-1, as VDDK wants it; empty until it is known
-  std::string mode_;        // what VDDK chose for the last disk
+  std::string thumbprint_;  // SHA-1, with colons; empty until the first disk is opened
+  std::string mode_;        // VDDK's transport mode for the last disk opened, for the log
 };
 
 }  // namespace vsphere::vddk

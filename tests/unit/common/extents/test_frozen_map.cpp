@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The compact map that is made once, against what the one that can be changed anywhere says.
+// FrozenMap, compared with ExtentMap.
 #include <catch2/catch.hpp>
 #include <random>
 
@@ -20,11 +20,11 @@ constexpr uint32_t count_of(extents::Type type) {
 
 }  // namespace
 
-TEST_CASE("a frozen map is told from its beginning to its end") {
+TEST_CASE("a frozen map is appended to from its start to its end") {
   FrozenMap map;
   CHECK(map.slice({0, 100}).empty());
   map.append_until(10, extents::hole);
-  map.append_until(10, extents::data);  // told already
+  map.append_until(10, extents::data);  // no effect
   map.append_until(30, extents::data);
   map.append(10, extents::data);
   CHECK(map.count() == 2);
@@ -37,7 +37,7 @@ TEST_CASE("a frozen map is told from its beginning to its end") {
   CHECK(map.slice({50, 0}).empty());
 }
 
-TEST_CASE("a walk of a frozen map ends where it is told to") {
+TEST_CASE("for_each ends when its function returns false") {
   FrozenMap map;
   for (uint64_t at = 10; at <= 100; at += 10) map.append_until(at, at % 20 == 0 ? 0 : 1);
   int seen = 0;
@@ -46,7 +46,7 @@ TEST_CASE("a walk of a frozen map ends where it is told to") {
   CHECK(map.for_each({0, 100}, [&](const Extent &) { return true; }));
 }
 
-TEST_CASE("extents that begin on either side of 4 GiB, and some that are longer than that") {
+TEST_CASE("extents may start on either side of 4 GiB, and may be longer") {
   FrozenMap map(count_of(extents::data) | count_of(extents::zero));
   map.append(4 * G - 1, extents::hole | extents::zero);
   map.append(2, extents::data);
@@ -71,7 +71,7 @@ TEST_CASE("extents that begin on either side of 4 GiB, and some that are longer 
   CHECK(map.alignment() == 1);
 }
 
-TEST_CASE("what all extents are aligned to") {
+TEST_CASE("the alignment is that of all extents") {
   FrozenMap map;
   map.append(8192, extents::data);
   map.append(4096, extents::zero);
@@ -80,7 +80,7 @@ TEST_CASE("what all extents are aligned to") {
   CHECK(FrozenMap().alignment() == uint64_t{1} << 63);
 }
 
-TEST_CASE("a random frozen map says what the map that it was made of says") {
+TEST_CASE("a frozen map agrees with the map that it was made from") {
   for (unsigned seed = 0; seed < 12; ++seed) {
     std::mt19937_64 random(seed);
     // Places that are far apart for some seeds, so that there are several pages.

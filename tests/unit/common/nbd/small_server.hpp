@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A server that does the NBD handshake (fixed newstyle, NBD_OPT_GO) for one client after another,
-// as many as it has slots for, and then answers only what the test wants answered.
+// A server that does the NBD handshake (fixed newstyle, NBD_OPT_GO) and then answers only the requests
+// that the test decides it to answer. Each slot serves one client after another.
 #pragma once
 
 #include <endian.h>

@@ -20,13 +20,13 @@ nbd::Options options(const SmallServer &server) {
 
 }  // namespace
 
-TEST_CASE("a batch without requests has succeeded") {
+TEST_CASE("a batch without requests succeeds") {
   nbd::Batch batch;
   CHECK(batch.wait() == 0);
   CHECK(!batch.failure());
 }
 
-TEST_CASE("the first failure of a batch is kept, with what was said of it") {
+TEST_CASE("a batch keeps its first error and the message of it") {
   nbd::Batch batch;
   for (int i = 0; i < 4; ++i) batch.begin();
   batch.end(0);
@@ -59,7 +59,7 @@ TEST_CASE("a batch waits for all of its requests, also when it is destroyed") {
   CHECK(answered == 200);
 }
 
-TEST_CASE("requests of every kind go to the server, and an error of one is the batch's") {
+TEST_CASE("a batch sends requests of every kind, and fails if one fails") {
   constexpr uint16_t trim = 4;
   std::vector<uint16_t> types;
   SmallServer server([&](const SmallRequest &r) {

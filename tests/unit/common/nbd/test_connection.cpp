@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "common/nbd/batch.hpp"
-#include "common/nbd/pool.hpp"
+#include "common/nbd/connection.hpp"
 #include "common/util/error.hpp"
 #include "tests/unit/common/nbd/small_server.hpp"
 
@@ -37,7 +37,9 @@ class Request final : public nbd::Command {
   }
 
  private:
-  Request(nbd::Operation o, std::function<void(int)> done) : done_(std::move(done)) { operation = o; }
+  Request(nbd::Operation o, std::function<void(int)> done) : done_(std::move(done)) {
+    operation = o;
+  }
   void completed(int errnum) override {
     std::unique_ptr<Request> self(this);
     done_(errnum);
@@ -68,7 +70,7 @@ int write(nbd::Connection &c) {
 
 }  // namespace
 
-TEST_CASE("requests are answered, and the end is a polite one") {
+TEST_CASE("requests are answered, and a connection ends with NBD_CMD_DISC") {
   SmallServer server([](const SmallRequest &) { return Reply::ok; });
   {
     nbd::Connection c(options(server));
@@ -83,7 +85,7 @@ TEST_CASE("requests are answered, and the end is a polite one") {
   CHECK(server.polite_ends() == 1);
 }
 
-TEST_CASE("a request that is never answered ends at its deadline although others are answered") {
+TEST_CASE("a request without an answer fails at its deadline although others are answered") {
   SmallServer server(
       [](const SmallRequest &r) { return r.type == write_command ? Reply::never : Reply::ok; });
   nbd::Options o = options(server);
@@ -106,7 +108,7 @@ TEST_CASE("a request that is never answered ends at its deadline although others
   CHECK(flush(c) == ENOTCONN);
 }
 
-TEST_CASE("a lost connection is ENOTCONN to all that is in flight and all that comes") {
+TEST_CASE("a lost connection is ENOTCONN for requests in flight and later ones") {
   SmallServer server([](const SmallRequest &r) {
     return r.type == write_command ? Reply::never : Reply::hang_up;
   });
@@ -121,18 +123,17 @@ TEST_CASE("a lost connection is ENOTCONN to all that is in flight and all that c
   CHECK(c.in_flight() == 0);
 }
 
-TEST_CASE("what is in flight when a connection is destroyed is completed first") {
+TEST_CASE("requests in flight are completed before a connection is destroyed") {
   SmallServer server([](const SmallRequest &) { return Reply::never; });
   std::vector<int> results;
   {
     nbd::Connection c(options(server));
-    for (int i = 0; i < 10; ++i)
-      Request::write(c, [&](int errnum) { results.push_back(errnum); });
+    for (int i = 0; i < 10; ++i) Request::write(c, [&](int errnum) { results.push_back(errnum); });
   }
   CHECK(results == std::vector<int>(10, ENOTCONN));
 }
 
-TEST_CASE("many threads, and completions that submit: each request completes once") {
+TEST_CASE("each request completes once, submitted by many threads and by completions") {
   SmallServer server([](const SmallRequest &) { return Reply::ok; });
   nbd::Connection c(options(server));
   std::atomic<int> completed = 0;
@@ -157,7 +158,7 @@ TEST_CASE("many threads, and completions that submit: each request completes onc
   CHECK(c.in_flight() == 0);
 }
 
-TEST_CASE("requests while the server hangs up: none is lost, none comes twice") {
+TEST_CASE("each request completes once while the server hangs up") {
   std::atomic<int> seen = 0;
   SmallServer server(
       [&](const SmallRequest &) { return ++seen > 200 ? Reply::hang_up : Reply::ok; });
@@ -181,19 +182,4 @@ TEST_CASE("requests while the server hangs up: none is lost, none comes twice") 
   }
   CHECK(completed == threads * each);
   CHECK(wrong == 0);
-}
-
-TEST_CASE("a pool goes on with the connections that it could make, and warns") {
-  SmallServer server([](const SmallRequest &) { return Reply::ok; }, 2);
-  std::vector<std::string> warnings;
-  nbd::Options o = options(server);
-  o.connect_timeout = 300ms;
-  nbd::Pool pool(o, 4, util::Log([&](util::Level level, const std::string &text) {
-                   if (level == util::Level::warning) warnings.push_back(text);
-                 }));
-  CHECK(pool.connections() == 2);
-  REQUIRE(warnings.size() == 1);  // one timeout, not one for each
-  CHECK_THAT(warnings[0], Catch::StartsWith("dr: ") && Catch::Contains("--shared") &&
-                              Catch::EndsWith("going on with 2 of 4 connections"));
-  CHECK(!pool.dead());
 }

@@ -6,7 +6,7 @@
 using nbd::absolute_uri;
 using nbd::name_of_uri;
 
-TEST_CASE("files in a URI become absolute, and nothing else changes") {
+TEST_CASE("paths in a URI become absolute, and nothing else changes") {
   CHECK(absolute_uri("nbd://host:10809/a/b", "/dir") == "nbd://host:10809/a/b");
   CHECK(absolute_uri("nbd+unix:///x?socket=s.sock", "/dir") == "nbd+unix:///x?socket=/dir/s.sock");
   CHECK(absolute_uri("nbd+unix:///x?socket=/tmp/s", "/dir") == "nbd+unix:///x?socket=/tmp/s");
@@ -17,7 +17,7 @@ TEST_CASE("files in a URI become absolute, and nothing else changes") {
   CHECK(absolute_uri("nbd+unix:///?socket=", "/dir") == "nbd+unix:///?socket=");
 }
 
-TEST_CASE("the name of a URI has neither user nor query, but the socket") {
+TEST_CASE("the name of a URI has no user and no query, but the socket") {
   CHECK(name_of_uri("nbds://alice:secret@host:1/x?tls-psk-file=/k") == "nbds://host:1/x");
   CHECK(name_of_uri("nbd://host/mail@home") == "nbd://host/mail@home");
   CHECK(name_of_uri("nbd://host") == "nbd://host");

@@ -7,19 +7,20 @@
 #include <thread>
 
 #include "common/util/error.hpp"
+#include "plugins/vsphere/transport/vddk/helper/vddk_log.hpp"
 
 namespace vsphere::vddk {
 
 namespace {
 
-// VDDK takes them as char *, but does not write to them.
+// VDDK's structures have char *, but it does not write to the texts.
 char *unconst(const std::string &text) {
   return const_cast<char *>(text.c_str());
 }
 
 }  // namespace
 
-// Without VDDK's own allocator they are ours; the texts in them are ours always.
+// Old versions of VDDK have no allocator for them. The texts belong to Access.
 void Access::FreeParams::operator()(ConnectParams *params) const {
   params->vmx_spec = params->server_name = params->thumbprint = nullptr;
   params->credentials = {};
@@ -30,7 +31,7 @@ void Access::FreeParams::operator()(ConnectParams *params) const {
   }
 }
 
-Access::Access(const Library &library, const Start &start, const Warn &warn)
+Access::Access(const Library &library, const Start &start)
     : library_(library),
       start_(start),
       vmx_spec_("moref=" + start.vm),
@@ -41,7 +42,7 @@ Access::Access(const Library &library, const Start &start, const Warn &warn)
   fill_params();
   try {
     wait_for_others();
-    prepare(warn);
+    prepare();
     open();
   } catch (...) {
     close();
@@ -54,15 +55,15 @@ Access::~Access() {
 }
 
 void Access::wait_for_others() {
-  constexpr std::chrono::seconds patience{90};  // more than such a process is given
-  auto deadline = std::chrono::steady_clock::now() + patience;
-  while (!only_one_) {
+  constexpr std::chrono::seconds longest_wait{90};  // longer than such a process may take to end
+  auto deadline = std::chrono::steady_clock::now() + longest_wait;
+  while (!lock_) {
     try {
-      only_one_.emplace(start_.server, start_.identity);
+      lock_.emplace(start_.server, start_.identity);
     } catch (const util::Error &e) {
       if (e.errnum() != EBUSY) throw;
       if (std::chrono::steady_clock::now() > deadline) {
-        throw Refused{{"waiting", 0, "an earlier process that has this disk open does not end"}};
+        throw Refused{{"waiting", 0, "an earlier VDDK helper process still has this disk open"}};
       }
       std::this_thread::sleep_for(std::chrono::milliseconds(50));
     }
@@ -80,18 +81,18 @@ void Access::fill_params() {
   params_->spec_type = spec_vmx;
 }
 
-// Storage vMotion stays forbidden until EndAccess, also when the one that asked for it has died: the
-// first thing a run does is to end what an earlier one of the same identity may have left.
-void Access::prepare(const Warn &warn) {
+// Storage vMotion stays disabled until EndAccess, even if the process that called PrepareForAccess
+// has died. So EndAccess comes first, for an earlier run with the same identity.
+void Access::prepare() {
   if (library_.PrepareForAccess == nullptr) return;
   library_.EndAccess(params_.get(), start_.identity.c_str());
   VixError error = library_.PrepareForAccess(params_.get(), start_.identity.c_str());
   prepared_ = error == vix_ok;
   if (!prepared_) {
-    warn(
-        "Storage vMotion is not kept from moving the virtual machine while it is read: "
-        "VixDiskLib_PrepareForAccess: " +
-        library_.describe(error));
+    send_line(LogLine::Level::helper,
+              "Storage vMotion may move the virtual machine while it is read: "
+              "VixDiskLib_PrepareForAccess: " +
+                  library_.describe(error));
   }
 }
 

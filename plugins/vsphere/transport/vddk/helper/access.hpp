@@ -1,36 +1,29 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A connection to vCenter or a host through VDDK, and its one open disk.
+// VDDK's connection to a vCenter Server or an ESXi host, with one disk open.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 
 #include "plugins/vsphere/snapshot/ownership.hpp"
 #include "plugins/vsphere/transport/vddk/helper/library.hpp"
-#include "plugins/vsphere/transport/vddk/protocol.hpp"
+#include "plugins/vsphere/transport/vddk/ipc/protocol.hpp"
 
 namespace vsphere::vddk {
 
-// What VDDK refused: for a Failed message.
-struct Refused {
-  Failed failed;
-};
-
-// All calls from one thread, the one that made it, as VDDK wants it for opening and closing.
+// All calls come from the thread that made the object, as VDDK wants it for opening and closing.
 class Access {
  public:
-  using Warn = std::function<void(const std::string &text)>;
-
-  // Waits until no other helper process has access to the disk for the same identity: one whose
-  // nbdkit has gone may be about to end it. Ends what a crashed run may have left behind, keeps the machine from being moved by Storage
-  // vMotion (a warning if that is not granted), connects, opens. Throws Refused; what was begun has
-  // been ended then. `start` must outlive it.
-  Access(const Library &library, const Start &start, const Warn &warn);
-  // All of it in reverse. Waits for the reads that are under way.
+  // Waits until no other helper process has access to the disk under the same identity: one whose
+  // nbdkit has been killed may be about to end its access. Ends the access that a crashed run has
+  // left behind, keeps Storage vMotion from moving the virtual machine (sends a warning if that is
+  // refused), connects and opens the disk. Throws Refused, after it has undone the steps before.
+  // `start` must outlive the object.
+  Access(const Library &library, const Start &start);
+  // Undoes the steps in reverse order. Waits for the reads under way.
   ~Access();
   Access(const Access &) = delete;
   Access &operator=(const Access &) = delete;
@@ -42,7 +35,7 @@ class Access {
  private:
   void wait_for_others();
   void fill_params();
-  void prepare(const Warn &warn);
+  void prepare();
   void open();
   void close() noexcept;
 
@@ -55,11 +48,11 @@ class Access {
   const Start &start_;
   const std::string vmx_spec_;
   std::unique_ptr<ConnectParams, FreeParams> params_;
-  std::optional<RunLock> only_one_;
-  bool prepared_ = false;
+  std::optional<RunLock> lock_;  // no other helper has access under the identity
+  bool prepared_ = false;        // EndAccess is due
   Connection connection_ = nullptr;
   Handle handle_ = nullptr;
-  uint64_t sectors_ = 0;
+  uint64_t sectors_ = 0;  // of the disk
 };
 
 }  // namespace vsphere::vddk

@@ -2,16 +2,19 @@
 #include "plugins/vsphere/transport/vddk/helper/library.hpp"
 
 #include <dlfcn.h>
+#include <fmt/format.h>
 
-#include <cerrno>
-
-#include "common/util/error.hpp"
+#include <type_traits>
+#include <utility>
 
 namespace vsphere::vddk {
 
 Library::Library(const std::string &path) {
+  auto refuse = [](std::string text) {
+    throw Refused{{std::string(loading_step), 0, std::move(text)}};
+  };
   void *loaded = ::dlopen(path.c_str(), RTLD_NOW);
-  if (loaded == nullptr) util::fail(ENOENT, "{}", ::dlerror());
+  if (loaded == nullptr) refuse(::dlerror());
   auto find = [&](auto &function, const char *name) {
     function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(
         ::dlsym(loaded, (std::string("VixDiskLib_") + name).c_str()));
@@ -19,7 +22,7 @@ Library::Library(const std::string &path) {
   };
   auto need = [&](auto &function, const char *name) {
     if (!find(function, name)) {
-      util::fail(ENOENT, "{} has no VixDiskLib_{}: VDDK 6.5 or later is needed", path, name);
+      refuse(fmt::format("{} has no VixDiskLib_{}: VDDK 6.5 or later is needed", path, name));
     }
   };
   need(InitEx, "InitEx");

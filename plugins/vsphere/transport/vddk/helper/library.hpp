@@ -4,14 +4,20 @@
 #include <string>
 
 #include "plugins/vsphere/transport/vddk/abi.hpp"
+#include "plugins/vsphere/transport/vddk/ipc/protocol.hpp"
 
 namespace vsphere::vddk {
 
-// libvixDiskLib, loaded at run time: its functions by their names. It is never unloaded, for it
-// leaves threads behind.
+// Thrown if VDDK cannot be loaded, or one of its functions fails, before the disk is open.
+struct Refused {
+  Failed failed;
+};
+
+// The functions of libvixDiskLib, loaded at run time. It is never unloaded, as its threads may
+// still run.
 class Library {
  public:
-  // Throws util::Error ENOENT with the loader's words, or the name of the function that it lacks.
+  // Throws Refused with the loader's message, or the name of a function that is missing.
   explicit Library(const std::string &path);
 
   VixError (*InitEx)(uint32_t major, uint32_t minor, LogFunction *log, LogFunction *warn,
@@ -31,7 +37,7 @@ class Library {
                         ReadCallback *callback, void *data);
   VixError (*Wait)(Handle handle);
 
-  // Null where the library does not have them.
+  // Null if the library does not have them.
   ConnectParams *(*AllocateConnectParams)();
   void (*FreeConnectParams)(ConnectParams *params);
   VixError (*PrepareForAccess)(const ConnectParams *params, const char *identity);
@@ -40,7 +46,7 @@ class Library {
                                    BlockList **blocks);
   VixError (*FreeBlockList)(BlockList *blocks);
 
-  // In the library's own words.
+  // The library's text for an error.
   std::string describe(VixError error) const;
 };
 

@@ -12,12 +12,11 @@ namespace vsphere::vddk {
 
 namespace {
 
-// `call` has failed.
 Done failure(uint64_t id, VixError error, const char *call, const Library &library) {
   return {id, code_of(error), 0, std::string(call) + ": " + library.describe(error)};
 }
 
-// The other side has gone, or hangs: the loop in serve() sees the end of the socket.
+// If the plugin has ended or hangs, the loop in serve() sees the end of the socket.
 void answer(const Channel &channel, Done done) noexcept {
   try {
     channel.send(std::move(done));
@@ -28,10 +27,10 @@ void answer(const Channel &channel, Done done) noexcept {
 
 class Server {
  public:
-  Server(Channel &channel, const Library &library, const Access &access, std::span<std::byte> slots)
-      : channel_(channel), library_(library), access_(access), slots_(slots) {}
+  Server(Channel &channel, const Library &library, const Access &access, const SharedMemory &memory)
+      : channel_(channel), library_(library), access_(access), memory_(memory) {}
 
-  // The reads under way use what is here.
+  // The reads under way use this object.
   ~Server() { library_.Wait(access_.handle()); }
   Server(const Server &) = delete;
   Server &operator=(const Server &) = delete;
@@ -41,14 +40,14 @@ class Server {
     std::span<std::byte> memory = slot(request.slot);
     check_range(request.sector, request.count);
     if (request.count == 0 || request.count > slot_size / sector_size) {
-      util::fail(EPROTO, "asked to read {} sectors at once", request.count);
+      util::fail(EPROTO, "the plugin asks for {} sectors in one request", request.count);
     }
     auto pending = std::make_unique<Pending>(Pending{this, request.id});
     VixError error =
         library_.ReadAsync(access_.handle(), request.sector, request.count,
                            reinterpret_cast<uint8_t *>(memory.data()), &on_read, pending.get());
     if (error == vix_async) {
-      pending.release();  // on_read has it, or has freed it already
+      pending.release();  // on_read owns it, or has deleted it already
     } else {
       answer(channel_, failure(request.id, error != vix_ok ? error : vix_fail,
                                "VixDiskLib_ReadAsync", library_));
@@ -58,7 +57,8 @@ class Server {
   void query(const Query &request) {
     std::span<std::byte> memory = slot(request.slot);
     check_range(request.sector, request.count);
-    if (library_.QueryAllocatedBlocks == nullptr) util::fail(EPROTO, "cannot be asked for blocks");
+    if (library_.QueryAllocatedBlocks == nullptr)
+      util::fail(EPROTO, "this library has no QueryAllocatedBlocks");
     BlockList *list = nullptr;
     VixError error = library_.QueryAllocatedBlocks(access_.handle(), request.sector, request.count,
                                                    request.chunk, &list);
@@ -74,7 +74,7 @@ class Server {
       answer(channel_, {request.id, vix_ok, count, ""});
     } else {
       answer(channel_, {request.id, vix_fail, 0,
-                        "VixDiskLib_QueryAllocatedBlocks: more blocks than were asked about"});
+                        "VixDiskLib_QueryAllocatedBlocks: more blocks than fit a slot"});
     }
   }
 
@@ -84,7 +84,7 @@ class Server {
     uint64_t id;
   };
 
-  // From a thread of VDDK's, or from within ReadAsync.
+  // Called by a thread of VDDK, or from within ReadAsync.
   static void on_read(void *data, VixError error) {
     std::unique_ptr<Pending> pending(static_cast<Pending *>(data));
     Server &server = *pending->server;
@@ -97,8 +97,8 @@ class Server {
   }
 
   std::span<std::byte> slot(uint32_t number) const {
-    if (number >= slots_.size() / slot_size) util::fail(EPROTO, "there is no slot {}", number);
-    return slots_.subspan(number * slot_size, slot_size);
+    if (number >= memory_.slots()) util::fail(EPROTO, "there is no slot {}", number);
+    return memory_.slot(number);
   }
   void check_range(uint64_t sector, uint64_t count) const {
     if (sector > access_.sectors() || count > access_.sectors() - sector) {
@@ -109,17 +109,17 @@ class Server {
   Channel &channel_;
   const Library &library_;
   const Access &access_;
-  const std::span<std::byte> slots_;
-  // A slot is used again after the other process has seen the answer. That orders what its threads
-  // write, but in a way that neither the language nor ThreadSanitizer can see: this they can.
+  const SharedMemory &memory_;
+  // Orders a request after the answers before it. The order of the uses of a slot follows from the
+  // plugin, which reuses a slot only after its answer; C++ and ThreadSanitizer do not see that.
   std::atomic<uint64_t> answered_ = 0;
 };
 
 }  // namespace
 
 void serve(Channel &channel, const Library &library, const Access &access,
-           std::span<std::byte> slots) {
-  Server server(channel, library, access, slots);
+           const SharedMemory &memory) {
+  Server server(channel, library, access, memory);
   for (;;) {
     std::optional<Message> message = channel.receive(std::nullopt);
     if (!message || std::holds_alternative<Stop>(*message)) return;
@@ -128,7 +128,7 @@ void serve(Channel &channel, const Library &library, const Access &access,
     } else if (const auto *query = std::get_if<Query>(&*message)) {
       server.query(*query);
     } else {
-      util::fail(EPROTO, "a message that is not for the VDDK helper");
+      util::fail(EPROTO, "the plugin sends a message that only the VDDK helper may send");
     }
   }
 }

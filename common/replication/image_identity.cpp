@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "common/replication/image_identity.hpp"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+namespace replication {
+
+bool ImageIdentity::is_or_lies_over(std::string_view other) const {
+  return uuid == other || std::find(below.begin(), below.end(), other) != below.end();
+}
+
+std::string format(const ImageIdentity &identity) {
+  nlohmann::ordered_json line = {
+      {"nbdkit-replicate-image", 1}, {"image", identity.uuid}, {"below", identity.below}};
+  return line.dump(-1, ' ', /*ensure_ascii=*/true, nlohmann::json::error_handler_t::replace);
+}
+
+std::optional<ImageIdentity> parse_image_identity(std::string_view text) {
+  auto line = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!line.is_object() || line.value("nbdkit-replicate-image", nlohmann::json()) != 1) {
+    return std::nullopt;
+  }
+  auto image = line.find("image");
+  if (image == line.end() || !image->is_string()) return std::nullopt;
+  ImageIdentity identity{image->get<std::string>(), {}};
+  if (auto below = line.find("below"); below != line.end() && below->is_array()) {
+    for (const auto &uuid : *below) {
+      if (uuid.is_string()) identity.below.push_back(uuid.get<std::string>());
+    }
+  }
+  return identity;
+}
+
+}  // namespace replication

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The export description by which a destination says which image it is: one line of JSON. The qcow2 plugin
+// writes it, the apply filter reads it (nbdkit-replicate-delta(7)).
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace replication {
+
+struct ImageIdentity {
+  std::string uuid;                // of the image, as text: 8-4-4-4-12 hexadecimal digits
+  std::vector<std::string> below;  // UUIDs of its backing chain, the nearest first, as far as known
+
+  // The image is that one, or lies over it.
+  bool is_or_lies_over(std::string_view other) const;
+};
+
+std::string format(const ImageIdentity &identity);
+
+// Nothing if the text is not such a line.
+std::optional<ImageIdentity> parse_image_identity(std::string_view text);
+
+}  // namespace replication

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "filters/apply/delta/coverage.hpp"
+
+#include <utility>
+
+namespace apply {
+
+using extents::Range;
+using util::MutexLock;
+
+namespace {
+
+bool overlap(const Range &a, const Range &b) {
+  return !extents::intersect(a, b).empty();
+}
+
+}  // namespace
+
+Coverage::Scope Coverage::open() {
+  MutexLock lock(mutex_);
+  return scopes_.emplace(scopes_.end(), map_);
+}
+
+void Coverage::close(Scope scope) {
+  MutexLock lock(mutex_);
+  bool lost = !scope->empty();
+  scopes_.erase(scope);
+  if (lost) recompute_arrived();
+}
+
+Coverage::Op Coverage::begin(Range range, Effect effect) {
+  MutexLock lock(mutex_);
+  bool conflicting = false;
+  for (Operation &other : operations_) {
+    if (other.effect == effect || !overlap(other.range, range)) continue;
+    conflicting = true;
+    other.conflicting = true;
+  }
+  if (effect == Effect::delivers) {
+    zeroed_.subtract(range);
+  } else {
+    std::vector<Range> unconfirmed;
+    zeroed_.split(range, [&](Range part, bool in) {
+      if (!in) unconfirmed.push_back(part);
+      return true;
+    });
+    for (const Range &part : unconfirmed) make_missing(part);
+  }
+  return operations_.insert(operations_.end(), {range, effect, conflicting});
+}
+
+void Coverage::end(Op op, Scope scope, bool succeeded) {
+  MutexLock lock(mutex_);
+  if (!succeeded) {
+    make_missing(op->range);
+    for (Operation &other : operations_) other.conflicting |= overlap(other.range, op->range);
+  } else if (op->effect == Effect::delivers && !op->conflicting) {
+    scope->add(op->range);
+    arrived_.add(op->range);
+  }
+  operations_.erase(op);
+}
+
+void Coverage::mark_zeroed(Range range, Scope scope) {
+  MutexLock lock(mutex_);
+  scope->add(range);
+  arrived_.add(range);
+  zeroed_.add(range);
+}
+
+Coverage::Flush Coverage::begin_flush(Scope scope) {
+  MutexLock lock(mutex_);
+  return flushing_.insert(flushing_.end(), std::exchange(*scope, DeltaSet(map_)));
+}
+
+void Coverage::end_flush(Flush flush, bool succeeded) {
+  MutexLock lock(mutex_);
+  if (succeeded) make_durable(*flush);
+  bool lost = !succeeded && !flush->empty();
+  flushing_.erase(flush);
+  if (lost) recompute_arrived();
+}
+
+bool Coverage::pending(Scope scope) const {
+  MutexLock lock(mutex_);
+  return !scope->empty();
+}
+
+std::vector<Range> Coverage::owed() const {
+  MutexLock lock(mutex_);
+  std::vector<Range> list;
+  durable_.for_each_missing_range([&](Range range) { list.push_back(range); });
+  return list;
+}
+
+uint64_t Coverage::owed_bytes() const {
+  MutexLock lock(mutex_);
+  return map_.delta_bytes() - durable_.bytes();
+}
+
+uint64_t Coverage::arrived_bytes() const {
+  MutexLock lock(mutex_);
+  return arrived_.bytes();
+}
+
+std::vector<Area> Coverage::missing(uint64_t from, size_t most) const {
+  MutexLock lock(mutex_);
+  std::vector<Area> list;
+  durable_.for_each_missing(from, [&](const Area &area) {
+    list.push_back(area);
+    return list.size() < most;
+  });
+  return list;
+}
+
+Coverage::Snapshot Coverage::durable() const {
+  MutexLock lock(mutex_);
+  return {durable_, changes_};
+}
+
+void Coverage::make_durable(const DeltaSet &pending) {
+  uint64_t before = durable_.bytes();
+  durable_.add(pending);
+  if (durable_.bytes() != before) ++changes_;
+}
+
+void Coverage::make_missing(Range range) {
+  uint64_t before = durable_.bytes();
+  durable_.subtract(range);
+  if (durable_.bytes() != before) ++changes_;
+  arrived_.subtract(range);
+  zeroed_.subtract(range);
+  for (DeltaSet &pending : scopes_) pending.subtract(range);
+  for (DeltaSet &pending : flushing_) pending.subtract(range);
+}
+
+void Coverage::recompute_arrived() {
+  arrived_ = durable_;
+  for (const DeltaSet &pending : scopes_) arrived_.add(pending);
+  for (const DeltaSet &pending : flushing_) arrived_.add(pending);
+}
+
+}  // namespace apply

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// How much of the delta has arrived at the destination.
+//
+// A byte of the delta is
+//   missing  it has not arrived, or what arrived may be lost;
+//   pending  the layer below has answered the request, but no flush has covered it;
+//   durable  a flush that began after the answer has succeeded.
+// Only durable bytes may be left out of what the state file owes. In doubt a byte is missing: to
+// owe too much costs time, to owe too little leaves wrong bytes in the copy.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <list>
+#include <vector>
+
+#include "common/extents/extent.hpp"
+#include "common/util/mutex.hpp"
+#include "filters/apply/delta/delta_map.hpp"
+#include "filters/apply/delta/delta_set.hpp"
+
+namespace apply {
+
+// What a request makes of its bytes.
+enum class Effect {
+  delivers,  // the destination then holds the source's bytes
+  clears,    // it then holds zeroes, where the source may have data
+};
+
+// May be used from any thread.
+class Coverage {
+  struct Operation {
+    extents::Range range;
+    Effect effect;
+    bool conflicting;  // with another that was under way at the same time: the result is not known
+  };
+
+ public:
+  // The three are opaque to the caller. A scope is what one flush covers: one connection, or all of
+  // them where the layer below can multi-conn.
+  using Scope = std::list<DeltaSet>::iterator;
+  using Flush = std::list<DeltaSet>::iterator;
+  using Op = std::list<Operation>::iterator;
+
+  // The map must outlive it.
+  explicit Coverage(const DeltaMap &map) : map_(map), durable_(map), arrived_(map), zeroed_(map) {}
+
+  Scope open() ABSL_LOCKS_EXCLUDED(mutex_);
+  void close(Scope scope) ABSL_LOCKS_EXCLUDED(mutex_);  // what is pending in it is missing
+
+  // Before a request for a range in the delta is sent to the layer below. One that clears makes its
+  // bytes missing at once, except where mark_zeroed() was called. Requests that overlap, of which
+  // one delivers and one clears, deliver nothing: the order in which the layer below does them is
+  // not known.
+  Op begin(extents::Range range, Effect effect) ABSL_LOCKS_EXCLUDED(mutex_);
+  // After the answer. If the request failed, its bytes are missing, whatever was there before.
+  void end(Op op, Scope scope, bool succeeded) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // The source has zeroes in the range, and they were written to the destination: they are pending.
+  // Zeroes that a client sends later do not make them missing.
+  void mark_zeroed(extents::Range range, Scope scope) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Around a flush of the layer below. What is pending in the scope when it begins is durable when
+  // it ends, or missing if it failed.
+  Flush begin_flush(Scope scope) ABSL_LOCKS_EXCLUDED(mutex_);
+  void end_flush(Flush flush, bool succeeded) ABSL_LOCKS_EXCLUDED(mutex_);
+  bool pending(Scope scope) const ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // What is owed is the delta without its durable bytes.
+  std::vector<extents::Range> owed() const ABSL_LOCKS_EXCLUDED(mutex_);  // in order
+  uint64_t owed_bytes() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // The first areas of what is owed, at most `most`, from an offset on.
+  std::vector<Area> missing(uint64_t from, size_t most) const ABSL_LOCKS_EXCLUDED(mutex_);
+  uint64_t arrived_bytes() const ABSL_LOCKS_EXCLUDED(mutex_);  // of the delta: pending or durable
+
+  // The durable bytes, and a number that differs whenever they do.
+  struct Snapshot {
+    DeltaSet durable;
+    uint64_t changes;
+  };
+  Snapshot durable() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  void make_durable(const DeltaSet &pending) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void make_missing(extents::Range range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void recompute_arrived() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // after a loss
+
+  const DeltaMap &map_;
+  mutable util::Mutex mutex_;  // held for no I/O; no other lock is taken while it is held
+  DeltaSet durable_ ABSL_GUARDED_BY(mutex_);
+  uint64_t changes_ ABSL_GUARDED_BY(mutex_) = 0;  // how often durable_ has changed
+  DeltaSet arrived_ ABSL_GUARDED_BY(mutex_);      // durable, or pending in any scope
+  // Zero at the source and, unless missing, at the destination.
+  DeltaSet zeroed_ ABSL_GUARDED_BY(mutex_);
+  std::list<DeltaSet> scopes_ ABSL_GUARDED_BY(mutex_);       // pending, no flush has begun
+  std::list<DeltaSet> flushing_ ABSL_GUARDED_BY(mutex_);     // pending, a flush is under way
+  std::list<Operation> operations_ ABSL_GUARDED_BY(mutex_);  // under way
+};
+
+}  // namespace apply

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "filters/apply/job/job.hpp"
+
+#include <utility>
+
+namespace apply {
+
+Job::Job(std::unique_ptr<Source> source, Settings settings, util::Log log, StateWriter::Clock clock)
+    : context_(std::move(source), std::move(settings), std::move(log), std::move(clock)) {
+  context_.stats.write();
+}
+
+Job::~Job() {
+  context_.stats.write_anyway();
+}
+
+std::unique_ptr<JobClient> Job::join(DestinationDisk &destination) {
+  context_.check(destination);
+  context_.failure.check();
+  auto client = std::make_unique<JobClient>(context_, destination);
+  if (context_.verify && context_.settings.background) client->verify_in_background();
+  return client;
+}
+
+void Job::tick() noexcept {
+  context_.stats.write_if_due();
+  JobStatus status = context_.status();
+  std::string line = progress_line(status);
+  if (status.clients == 0 && line == progress_) return;
+  context_.log.info("{}", line);
+  progress_ = std::move(line);
+}
+
+}  // namespace apply

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "filters/apply/job/job_client.hpp"
+
+#include <exception>
+
+#include "common/util/error.hpp"
+#include "filters/apply/job/completion.hpp"
+
+namespace apply {
+
+using extents::Range;
+
+// A request under way at the destination, for one area of the delta. It has failed unless
+// succeeded() was called; then the state file is saved if it says that those bytes are there.
+class JobClient::Request {
+ public:
+  Request(JobClient &client, Range range, Effect effect)
+      : client_(client), range_(range), op_(client.context_.coverage.begin(range, effect)) {}
+  Request(const Request &) = delete;
+  Request &operator=(const Request &) = delete;
+
+  void succeeded() { succeeded_ = true; }
+
+  ~Request() {
+    JobContext &context = client_.context_;
+    context.coverage.end(op_, client_.scope_, succeeded_);
+    if (succeeded_ || !context.state.claims(range_)) return;
+    try {
+      context.state.save();
+    } catch (const util::Error &e) {
+      context.log.error(
+          "{}: {} bytes at offset {} are not there, but the state says they are: remove "
+          "apply-state={} to start with a full copy",
+          e.what(), range_.length, range_.offset, context.settings.state_path);
+    }
+  }
+
+ private:
+  JobClient &client_;
+  const Range range_;
+  const Coverage::Op op_;
+  bool succeeded_ = false;
+};
+
+JobClient::JobClient(JobContext &context, DestinationDisk &destination)
+    : context_(context),
+      destination_(destination),
+      own_scope_(!destination.flush_covers_all()),
+      scope_(own_scope_ ? context.coverage.open() : context.shared_scope) {
+  context_.gate.enter();
+}
+
+JobClient::~JobClient() {
+  background_.reset();
+  if (own_scope_) context_.coverage.close(scope_);
+  if (!finished_) context_.gate.leave();
+}
+
+void JobClient::verify_in_background() {
+  background_ = context_.verify->run_in_background(destination_);
+}
+
+void JobClient::write(std::span<const std::byte> buffer, uint64_t offset, bool fua) {
+  context_.failure.check();
+  context_.clients_sent = true;
+  bool passed_on = false;
+  const bool native_fua = destination_.native_fua();
+  context_.view.map.for_each({offset, buffer.size()}, [&](const Area &area) {
+    const Range &range = area.range;
+    if (area.kind == Kind::outside) {
+      context_.traffic.dropped += range.length;
+      return true;
+    }
+    context_.state.begin();
+    Request request(*this, range, Effect::delivers);
+    destination_.write(buffer.subspan(range.offset - offset, range.length), range.offset,
+                       fua && native_fua);
+    request.succeeded();
+    context_.traffic.written += range.length;
+    passed_on = true;
+    return true;
+  });
+  if (fua && passed_on && !native_fua) destination_.flush();
+}
+
+void JobClient::zero(Range whole, ZeroFlags flags) {
+  context_.failure.check();
+  context_.clients_sent = true;
+  bool passed_on = false;
+  const bool native_fua = destination_.native_fua();
+  ZeroFlags passed = flags;
+  passed.fua = flags.fua && native_fua;
+  context_.view.map.for_each(whole, [&](const Area &area) {
+    const Range &range = area.range;
+    if (area.kind == Kind::outside) {
+      context_.traffic.dropped += range.length;
+      return true;
+    }
+    context_.state.begin();
+    // A client may clear the whole disk before it writes: where the source has data, zeroes do not
+    // count as arrived. A state file that says that the data is there is saved before the data is
+    // destroyed.
+    Request request(*this, range, area.kind == Kind::zero ? Effect::delivers : Effect::clears);
+    if (area.kind == Kind::data && context_.state.claims(range)) context_.state.save();
+    destination_.zero(range, passed);
+    request.succeeded();
+    context_.traffic.zeroed += range.length;
+    passed_on = true;
+    return true;
+  });
+  if (flags.fua && passed_on && !native_fua) destination_.flush();
+}
+
+void JobClient::flush() {
+  context_.failure.check();
+  context_.flush(destination_, scope_);
+  context_.state.save_if_due();
+  context_.failure.check();
+}
+
+void JobClient::finish() {
+  background_.reset();
+  std::exception_ptr failure;
+  try {
+    if (context_.coverage.pending(scope_)) context_.flush(destination_, scope_);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  finished_ = true;
+  if (context_.gate.leave_and_close()) {
+    struct Reopen {
+      ClientGate &gate;
+      ~Reopen() { gate.reopen(); }
+    } reopen{context_.gate};
+    Completion(context_, destination_, scope_).run(context_.clients_sent.exchange(false));
+  }
+  context_.stats.write_anyway();
+  if (failure) std::rethrow_exception(failure);
+}
+
+}  // namespace apply

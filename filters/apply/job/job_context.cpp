@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "filters/apply/job/job_context.hpp"
+
+#include <cerrno>
+#include <cstddef>
+#include <exception>
+#include <random>
+#include <utility>
+#include <vector>
+
+#include "common/util/error.hpp"
+#include "filters/apply/state/initial_state.hpp"
+#include "filters/apply/state/state_lock.hpp"
+
+namespace apply {
+
+JobContext::JobContext(std::unique_ptr<Source> from, Settings s, util::Log l,
+                       StateWriter::Clock clock)
+    : settings(std::move(s)),
+      log(std::move(l)),
+      state_lock(lock_state(settings.state_path)),
+      source(std::move(from)),
+      view(source->load()),
+      coverage(view.map),
+      state(settings.state_path,
+            initial_state(settings.state_path, settings.destination, view.source(), view.map, log),
+            view.map, coverage, log, std::move(clock)),
+      shared_scope(coverage.open()),
+      stats(
+          "apply-stats", settings.stats_path, [this] { return prometheus_text(status()); }, log) {
+  log.info("apply: {} of {} bytes are in the delta of {}", view.map.delta_bytes(), view.map.size(),
+           source->name());
+  if (settings.verify > 0) verify = make_verify();
+}
+
+std::unique_ptr<VerifySchedule> JobContext::make_verify() {
+  // Reads a byte now: a source that cannot be compared with is an error at the start, when the user
+  // can still correct it.
+  auto honest = source->honest(view);
+  if (!honest) {
+    util::fail(
+        EINVAL,
+        "apply-verify wants the source's bytes, and {} has only its map: give the URI of the "
+        "source as apply-from",
+        source->name());
+  }
+  std::byte first{};
+  std::vector<DiskRead> reads;
+  if (view.map.size() > 0) reads.push_back({0, std::span(&first, 1)});
+  honest->read(reads);
+  uint64_t seed = std::random_device()();
+  return std::make_unique<VerifySchedule>(
+      *source, view, settings.verify, seed,
+      [this](uint64_t offset) { fail_because_different(offset); }, log);
+}
+
+void JobContext::check(const DestinationDisk &destination) const {
+  if (destination.size() < view.map.size()) {
+    util::fail(
+        EINVAL,
+        "the destination has {} bytes, but the source {} has {}: nothing was written; make the "
+        "destination at least as large",
+        destination.size(), source->name(), view.map.size());
+  }
+  if (destination.minimum_block() > view.map.alignment()) {
+    util::fail(
+        EINVAL,
+        "the destination wants requests in blocks of {} bytes, but the delta begins and ends "
+        "at multiples of {}: put nbdkit-blocksize-filter below the apply filter",
+        destination.minimum_block(), view.map.alignment());
+  }
+}
+
+void JobContext::flush(DestinationDisk &destination, Coverage::Scope scope) {
+  Coverage::Flush flush = coverage.begin_flush(scope);
+  try {
+    destination.flush();
+  } catch (...) {
+    coverage.end_flush(flush, false);
+    throw;
+  }
+  coverage.end_flush(flush, true);
+}
+
+void JobContext::fail_because_different(uint64_t offset) noexcept {
+  std::string reason = fmt::format(
+      "the destination differs from the source at offset {}, where the source shows no change: "
+      "either the source left a change out, or the destination is not the one that apply-state={} "
+      "was written for; the state now says that a full copy is owed: run the same command again",
+      offset, settings.state_path);
+  failure.set(reason);
+  log.error("{}", reason);
+  try {
+    state.require_full_copy();
+  } catch (const std::exception &e) {
+    log.error("{}: the state does not say yet that a full copy is owed: remove apply-state={}",
+              e.what(), settings.state_path);
+  }
+}
+
+JobStatus JobContext::status() const {
+  return {.delta = view.map.delta_bytes(),
+          .arrived = coverage.arrived_bytes(),
+          .owed = coverage.owed_bytes(),
+          .clients = gate.clients(),
+          .failed = failure.failed(),
+          .written = traffic.written,
+          .zeroed = traffic.zeroed,
+          .dropped = traffic.dropped,
+          .compared = verify ? std::optional(verify->compared_bytes()) : std::nullopt};
+}
+
+std::string JobContext::owed_text() const {
+  return fmt::format("{} bytes are still owed (apply-state={}): run the same command again",
+                     coverage.owed_bytes(), settings.state_path);
+}
+
+}  // namespace apply

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What all clients of a job share: its parts, each of which may be used from any thread.
+//
+// Lock order: VerifySchedule, StateWriter (its file, then its claims), Coverage. StatsFile's lock
+// comes before those of Coverage and ClientGate, which take no other.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "common/stats/stats_file.hpp"
+#include "common/util/fd.hpp"
+#include "common/util/log.hpp"
+#include "filters/apply/delta/coverage.hpp"
+#include "filters/apply/disk/destination_disk.hpp"
+#include "filters/apply/job/client_gate.hpp"
+#include "filters/apply/job/job_status.hpp"
+#include "filters/apply/job/run_failure.hpp"
+#include "filters/apply/job/settings.hpp"
+#include "filters/apply/source/source.hpp"
+#include "filters/apply/state/state_writer.hpp"
+#include "filters/apply/verify/verify_schedule.hpp"
+
+namespace apply {
+
+// Bytes of the clients' requests.
+struct Traffic {
+  std::atomic<uint64_t> written = 0;
+  std::atomic<uint64_t> zeroed = 0;
+  std::atomic<uint64_t> dropped = 0;  // outside the delta
+};
+
+struct JobContext {
+  // See Job::Job().
+  JobContext(std::unique_ptr<Source> source, Settings settings, util::Log log,
+             StateWriter::Clock clock);
+  JobContext(const JobContext &) = delete;
+  JobContext &operator=(const JobContext &) = delete;
+
+  // Throws util::Error EINVAL if the destination is too small for the source or its blocks are too
+  // large for the delta.
+  void check(const DestinationDisk &destination) const;
+
+  // Flushes the destination, which makes what was pending in the scope durable. If that throws, it
+  // is missing.
+  void flush(DestinationDisk &destination, Coverage::Scope scope);
+
+  JobStatus status() const;
+  std::string owed_text() const;  // how much is owed, and what to do
+
+  const Settings settings;
+  const util::Log log;
+  const util::Fd state_lock;
+  const std::unique_ptr<Source> source;
+  const DeltaView view;
+  Coverage coverage;
+  StateWriter state;
+  const Coverage::Scope shared_scope;  // of all connections, where a flush covers all
+  RunFailure failure;
+  Traffic traffic;
+  std::atomic<bool> clients_sent = false;  // a request, since the job was completed the last time
+  ClientGate gate;
+  std::unique_ptr<VerifySchedule> verify;  // empty without apply-verify=
+  stats::StatsFile stats;
+
+ private:
+  std::unique_ptr<VerifySchedule> make_verify();
+  void fail_because_different(uint64_t offset) noexcept;
+};
+
+}  // namespace apply

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <string>
+
+#include "filters/apply/source/reconnecting_pool.hpp"
+
+namespace apply {
+
+// What the parameters come to (nbdkit-apply-filter(1)).
+struct Settings {
+  std::string state_path;
+  std::string destination = {};  // the name in the state; empty: none
+  std::string source = {};       // a URI or a file, see make_source()
+  Timeouts timeouts = {};
+  double verify = 0;            // the share of blocks outside the delta that is compared; 0: none
+  std::string stats_path = {};  // empty: no statistics
+  // Not a parameter: whether threads of the filter may use a client's destination. False where
+  // nbdkit does not allow parallel requests.
+  bool background = true;
+};
+
+}  // namespace apply

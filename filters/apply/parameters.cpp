@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "filters/apply/parameters.hpp"
+
+#include <cerrno>
+#include <chrono>
+#include <cstdint>
+
+#include "common/nbd/uri.hpp"
+#include "common/nbdkit/params.hpp"
+#include "common/util/error.hpp"
+#include "common/util/sample.hpp"
+#include "filters/apply/source/source.hpp"
+
+namespace apply {
+
+namespace {
+
+std::chrono::milliseconds parse_timeout(const std::string &key, const std::string &value) {
+  constexpr uint64_t shortest = 100, longest = 86'400'000;  // milliseconds
+  return std::chrono::milliseconds(nbdkit::parse_seconds(key, value, shortest, longest));
+}
+
+}  // namespace
+
+bool Parameters::set(const std::string &key, const std::string &value) {
+  if (key == "apply-from") {
+    settings.source = is_uri(value) ? nbd::absolute_uri(value) : nbdkit::absolute_path(value);
+  } else if (key == "apply-state") {
+    settings.state_path = nbdkit::absolute_path(value);
+  } else if (key == "apply-destination") {
+    if (value.empty()) util::fail(EINVAL, "apply-destination=: must be a name");
+    settings.destination = value;
+  } else if (key == "apply-verify") {
+    settings.verify = util::parse_percent(key, value);
+  } else if (key == "apply-stats") {
+    settings.stats_path = nbdkit::absolute_path(value);
+  } else if (key == "apply-connect-timeout") {
+    settings.timeouts.connect = parse_timeout(key, value);
+  } else if (key == "apply-timeout") {
+    settings.timeouts.request = parse_timeout(key, value);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+void Parameters::complete() const {
+  if (settings.source.empty()) {
+    util::fail(
+        EINVAL,
+        "apply-from is required: the URI of the source's delta view, or a file with its map");
+  }
+  if (settings.state_path.empty()) {
+    util::fail(
+        EINVAL,
+        "apply-state is required: the state file of this destination; it need not exist yet");
+  }
+}
+
+}  // namespace apply

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "filters/apply/state/initial_state.hpp"
+
+#include <cerrno>
+
+#include "common/util/error.hpp"
+
+namespace apply {
+
+namespace {
+
+void check_destination_name(const replication::State &old, const std::string &path,
+                            const std::string &destination) {
+  if (old.destination.empty() || old.destination == destination) return;
+  std::string given =
+      destination.empty() ? "apply-destination= was not given" : "apply-destination=" + destination;
+  util::fail(EINVAL,
+             "apply-state={}: that state is of the destination \"{}\", but {}: give the "
+             "destination's own state file, or remove it to start with a full copy",
+             path, old.destination, given);
+}
+
+void check_owed(const replication::State &old, const std::string &path, const DeltaMap &delta) {
+  for (const extents::Range &range : old.owed) {
+    if (delta.delta_bytes(range) == range.length) continue;
+    util::fail(EINVAL,
+               "apply-state={}: {} bytes at offset {} are owed, but are not in the source's delta: "
+               "start its delta filter with delta-owed= and this state file",
+               path, range.length, range.offset);
+  }
+}
+
+}  // namespace
+
+replication::State initial_state(const std::string &path, const std::string &destination,
+                                 const std::optional<replication::SourceDescription> &source,
+                                 const DeltaMap &delta, const util::Log &log) {
+  auto old = replication::load_state(path);
+  replication::State state;
+  if (source) {
+    state = {source->checkpoint, source->source, source->vm, source->disk, 0, {}};
+  } else if (old) {
+    // The source does not contradict the state, so it is still that of the same disk.
+    state = {"", old->source, old->vm, old->disk, 0, {}};
+  }
+  state.size = delta.size();
+  state.destination = destination;
+  if (old) {
+    replication::check_belongs(*old, source, delta.size(), "apply-state=" + path);
+    check_destination_name(*old, path, destination);
+    check_owed(*old, path, delta);
+  } else if (source && source->mode == "delta") {
+    log.warning(
+        "apply-state={} does not exist yet: the destination is assumed to hold the source as "
+        "of \"{}\"",
+        path, source->since);
+  }
+  return state;
+}
+
+}  // namespace apply

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "filters/apply/verify/block_comparer.hpp"
+
+#include <algorithm>
+
+namespace apply {
+
+using extents::Range;
+
+bool BlockComparer::choose_batch() {
+  constexpr uint64_t longest = 1u << 20;  // bytes; DiskBytes::read takes no longer one
+  constexpr size_t most_reads = 16;
+  constexpr uint64_t most_bytes = 4u << 20;
+  const uint64_t blocks = (map_.size() + block - 1) / block;
+  while (batch_blocks_ * block < most_bytes && batch_.size() < most_reads) {
+    uint64_t chosen = choice_.next(next_block_);
+    if (chosen >= blocks) {
+      next_block_ = blocks;
+      break;
+    }
+    Range range{chosen * block, std::min(block, map_.size() - chosen * block)};
+    if (map_.delta_bytes(range) == range.length) {
+      // Blocks that lie wholly in the same area of the delta are passed over too.
+      Area inside = map_.at(range.offset);
+      next_block_ = std::max(chosen + 1, inside.range.end() / block);
+      continue;
+    }
+    next_block_ = chosen + 1;
+    ++batch_blocks_;
+    if (!batch_.empty() && batch_.back().end() == range.offset &&
+        batch_.back().length + range.length <= longest) {
+      batch_.back().length += range.length;
+    } else {
+      batch_.push_back(range);
+    }
+  }
+  return !batch_.empty();
+}
+
+std::vector<DiskRead> BlockComparer::reads_into(std::vector<std::byte> &buffer) const {
+  uint64_t bytes = 0;
+  for (const Range &range : batch_) bytes += range.length;
+  buffer.resize(bytes);
+  std::vector<DiskRead> reads;
+  std::span<std::byte> left(buffer);
+  for (const Range &range : batch_) {
+    reads.push_back({range.offset, left.first(range.length)});
+    left = left.subspan(range.length);
+  }
+  return reads;
+}
+
+std::optional<uint64_t> BlockComparer::compare(const std::vector<std::byte> &a,
+                                               const std::vector<std::byte> &b) {
+  std::optional<uint64_t> difference;
+  auto first_a = a.begin(), first_b = b.begin();
+  for (const Range &range : batch_) {
+    map_.for_each(range, [&](const Area &area) {
+      auto length = static_cast<ptrdiff_t>(area.range.length);
+      if (area.kind == Kind::outside) {
+        auto found = std::mismatch(first_a, first_a + length, first_b).first;
+        if (found != first_a + length) {
+          difference = area.range.offset + static_cast<uint64_t>(found - first_a);
+        }
+        compared_bytes_ += area.range.length;
+      }
+      first_a += length;
+      first_b += length;
+      return !difference;
+    });
+    if (difference) return difference;
+  }
+  return difference;
+}
+
+BlockComparer::Result BlockComparer::advance(DiskBytes &source, DiskBytes &destination,
+                                             const std::function<bool()> &stop) {
+  std::vector<std::byte> source_bytes, destination_bytes;
+  while (!finished_) {
+    if (stop()) return {End::interrupted};
+    if (batch_.empty() && !choose_batch()) {
+      finished_ = true;
+      break;
+    }
+    source.read(reads_into(source_bytes));
+    destination.read(reads_into(destination_bytes));
+    if (auto offset = compare(source_bytes, destination_bytes)) return {End::differs, *offset};
+    compared_blocks_ += batch_blocks_;
+    batch_.clear();
+    batch_blocks_ = 0;
+  }
+  return {End::finished};
+}
+
+}  // namespace apply

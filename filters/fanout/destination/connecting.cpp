@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "filters/fanout/destination/connecting.hpp"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "common/util/error.hpp"
+#include "filters/fanout/destination/failures.hpp"
+
+namespace fanout {
+
+namespace {
+
+using Clock = DestinationData::Clock;
+
+void check_fits(const DestinationData &d, const nbd::Info &info)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(d.mutex) {
+  const uint64_t primary_size = d.ledger.size();
+  if (info.size < primary_size) {
+    util::fail(EINVAL,
+               "{}: the export has {} bytes, less than the primary's {}: make it at least as large",
+               d.name(), info.size, primary_size);
+  }
+  if (primary_size % info.minimum_block != 0) {
+    util::fail(EINVAL,
+               "{}: the server's minimum block size is {} bytes, and the size of the primary, {} "
+               "bytes, is not a multiple of it",
+               d.name(), info.minimum_block, primary_size);
+  }
+}
+
+void on_connected(DestinationData &d, std::unique_ptr<Target> target)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(d.mutex) {
+  d.info = target->info();
+  d.connection = std::make_shared<DestinationConnection>(d.settings, std::move(target), d.counters);
+  d.state.connected_now(Clock::now(), !d.ledger.settled());
+  d.save_due = Clock::now() + std::chrono::seconds(1);
+  const nbd::Info &info = *d.info;
+  auto can = [](bool yes) { return yes ? "can" : "cannot"; };
+  d.note(util::Level::info,
+         fmt::format("connected: {} bytes, requests of at most {}; the server {} flush, {} FUA, {} "
+                     "zero; {}",
+                     info.size, info.maximum_block, can(info.can_flush), can(info.can_fua),
+                     can(info.can_zero), d.owed_text()));
+  if (!info.can_flush) {
+    d.note(util::Level::warning,
+           "the server does not support flush: the filter cannot know when data is durable there");
+  }
+}
+
+}  // namespace
+
+bool update_slot(DestinationData &d) {
+  if (d.has_slot && !d.state.has_slot()) {
+    d.has_slot = false;
+    DestinationUnlock unlock(d);
+    d.environment.slots.give_back();
+    d.environment.ended();
+  }
+  if (d.state.next(Clock::now()) == DestinationState::Action::take_slot) {
+    if (!d.has_slot && d.environment.slots.take(d.place)) {
+      d.has_slot = true;
+      d.last_try = false;
+      d.state.slot_taken(Clock::now());
+    }
+  }
+  return d.has_slot;
+}
+
+void connect_first(DestinationData &d) {
+  {
+    DestinationLock lock(d);
+    if (!d.has_slot) return;
+  }
+  try {
+    auto target = d.environment.connect(d.settings);
+    DestinationLock lock(d);
+    check_fits(d, target->info());
+    on_connected(d, std::move(target));
+  } catch (const util::Error &e) {
+    DestinationLock lock(d);
+    if (!d.settings.policy.detach || e.errnum() == EINVAL) throw;
+    d.note(util::Level::warning, std::string(e.what()) + ": continuing without it");
+    ++d.counters.retries;
+    d.reason = e.what();
+    d.errnum = EIO;
+    d.state.connect_failed(Clock::now());
+    check_given_up(d);
+  }
+}
+
+void connect_again(DestinationData &d) {
+  if (!d.reason.empty())
+    ++d.counters.retries;  // else it is the first attempt: it had no slot before
+  std::unique_ptr<Target> target;
+  std::optional<util::Error> error;
+  {
+    DestinationUnlock unlock(d);
+    try {
+      target = d.environment.connect(d.settings);
+    } catch (const util::Error &e) {
+      error = e;
+    } catch (const std::exception &e) {
+      error = util::Error(EIO, e.what());
+    }
+  }
+  if (target) {
+    try {
+      check_fits(d, target->info());
+      return on_connected(d, std::move(target));
+    } catch (const util::Error &e) {
+      error = e;
+    }
+  }
+  // Each line begins with the name already.
+  std::string text = error->what();
+  if (text.starts_with(d.name() + ": ")) text.erase(0, d.name().size() + 2);
+  d.reason = text;
+  d.errnum = EIO;  // an errno of connect(2) would mean something else to an NBD client
+  const auto now = Clock::now();
+  if (target || error->errnum() == EROFS) {
+    d.state.refused(now);
+  } else {
+    d.state.connect_failed(now);
+  }
+  const bool given_up = check_given_up(d);
+  if (!given_up) d.note(util::Level::info, d.reason);
+  DestinationUnlock unlock(d);
+  if (given_up) d.environment.ended();
+  target.reset();  // waits for its threads
+}
+
+}  // namespace fanout

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What happens when something goes wrong with a destination.
+#pragma once
+
+#include "filters/fanout/destination/data.hpp"
+
+namespace fanout {
+
+// A request to the destination has failed, or its connection was found to be lost.
+void on_failure(DestinationData &d, const nbd::Failure &failure)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(d.mutex);
+// After each event that may be one failure too many: if the state says that the destination is
+// given up, drops the connection and logs it. Returns whether it is.
+bool check_given_up(DestinationData &d) ABSL_EXCLUSIVE_LOCKS_REQUIRED(d.mutex);
+// Data that was not flushed is owed again.
+void drop_connection(DestinationData &d) ABSL_EXCLUSIVE_LOCKS_REQUIRED(d.mutex);
+
+}  // namespace fanout

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// A client's requests at one destination. All of this runs on the thread of the request.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "filters/fanout/destination/data.hpp"
+
+namespace fanout {
+
+// A client's request that changes the primary.
+struct Change {
+  Range range;
+  std::span<const std::byte> data;  // what is written; empty: the range is zeroed
+  uint32_t flags = 0;               // nbd::no_hole, for a zero
+  bool fua = false;
+};
+
+// A change at one destination: sent at once (direct), or copied later (deferred). The calls are
+// begin(), send(), wait(), then flush_without_fua() and wait() if wanted, and end(). The change's
+// data must live until the last wait().
+class PendingChange {
+ public:
+  PendingChange(DestinationData &destination, const Change &change)
+      : d_(destination), change_(change) {}
+  // Waits. A change that was begun and not ended has failed.
+  ~PendingChange();
+  PendingChange(const PendingChange &) = delete;
+  PendingChange &operator=(const PendingChange &) = delete;
+
+  // Before the primary is changed. If the destination is nearly caught up it may wait for the last
+  // copies. Throws util::Error if the state file cannot be written.
+  void begin();
+  void send();
+  void wait() { requests_.wait(); }
+  // For a change with FUA: flushes a server that has no FUA.
+  void flush_without_fua();
+  // After the primary has been changed, or that has failed. Throws as begin().
+  void end(bool primary_changed);
+
+ private:
+  bool keep_copy();
+
+  DestinationData &d_;
+  const Change change_;
+  bool begun_ = false;
+  Ledger::Id id_;
+  std::shared_ptr<DestinationConnection> connection_;  // nothing: the change is deferred
+  DestinationBatch requests_;
+};
+
+// A flush of one destination: send(), wait(), end().
+class PendingFlush {
+ public:
+  // The destination is connected.
+  explicit PendingFlush(DestinationData &destination)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(destination.mutex);
+
+  void send() { connection_->flush(requests_); }
+  void wait() { requests_.wait(); }
+  // Returns whether it succeeded.
+  bool end();
+
+ private:
+  DestinationData &d_;
+  std::shared_ptr<DestinationConnection> connection_;
+  Ledger::Flush flush_;
+  DestinationBatch requests_;
+};
+
+// A client's flush. Nothing if the destination is not live: its data stays at risk in the ledger.
+std::unique_ptr<PendingFlush> begin_flush(DestinationData &d) ABSL_LOCKS_EXCLUDED(d.mutex);
+
+}  // namespace fanout

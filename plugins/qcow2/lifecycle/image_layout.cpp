@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "plugins/qcow2/lifecycle/image_layout.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "common/util/error.hpp"
+#include "plugins/qcow2/file/image_file.hpp"
+#include "plugins/qcow2/file/image_lock.hpp"
+#include "plugins/qcow2/file/publish.hpp"
+#include "plugins/qcow2/format/big_endian.hpp"
+#include "plugins/qcow2/format/geometry.hpp"
+
+namespace qcow2 {
+
+namespace {
+
+constexpr uint64_t refcount_table_cluster = 1;
+
+// The length of the file in clusters when every guest cluster is allocated. The refcount table has
+// room for so many.
+uint64_t full_file_clusters(const Geometry &g) {
+  uint64_t clusters =
+      2 + Geometry::divide_up(g.l1_entries() * 8, g.cluster_size()) + g.l1_entries() + g.clusters();
+  return clusters + Geometry::divide_up(clusters, g.refcounts_per_block() - 1);
+}
+
+// The refcount blocks are between the refcount table and the L1 table.
+uint64_t block_offset(const Header &h) {
+  return (refcount_table_cluster + h.refcount_table_clusters) << h.cluster_bits;
+}
+uint64_t initial_blocks(const Header &h) {
+  return (h.l1_offset - block_offset(h)) >> h.cluster_bits;
+}
+
+// The number of blocks that count `others` clusters and the blocks themselves.
+uint64_t blocks_for(uint64_t others, const Geometry &g) {
+  return Geometry::divide_up(others, g.refcounts_per_block() - 1);
+}
+
+void write_tables(const ImageFile &file, const Header &header) {
+  Geometry geometry(header.cluster_bits, header.size);
+  uint64_t clusters = initial_clusters(header);
+  file.reserve(0, geometry.start_of(clusters));
+  file.write(encode(header), 0);
+  uint64_t blocks = initial_blocks(header);
+  std::vector<std::byte> counts(geometry.start_of(blocks));
+  for (uint64_t i = 0; i < clusters; ++i) store_be<uint16_t>(&counts[i * 2], 1);
+  file.write(counts, block_offset(header));
+  std::vector<std::byte> table(blocks * 8);
+  for (uint64_t k = 0; k < blocks; ++k) {
+    store_be<uint64_t>(&table[k * 8], block_offset(header) + geometry.start_of(k));
+  }
+  file.write(table, header.refcount_table_offset);
+  if (::fsync(file.fd().get()) < 0) util::fail_os(errno, "cannot sync {}", file.path());
+}
+
+}  // namespace
+
+uint64_t initial_clusters(const Header &h) {
+  uint64_t l1_clusters = Geometry::divide_up(uint64_t{h.l1_entries} * 8, h.cluster_size());
+  return (h.l1_offset >> h.cluster_bits) + l1_clusters;
+}
+
+void lay_out(Header &h) {
+  if (h.size % sector != 0) {
+    util::fail(EINVAL, "size={}: must be a multiple of {}", h.size, sector);
+  }
+  Geometry geometry(h.cluster_bits, h.size);
+  uint64_t l1_entries = geometry.l1_entries();
+  uint64_t blocks =
+      Geometry::divide_up(full_file_clusters(geometry), geometry.refcounts_per_block());
+  if (l1_entries * 8 > max_l1_bytes || blocks * 8 > max_refcount_table_bytes) {
+    util::fail(EINVAL,
+               "size={}: too large for clusters of {} bytes; give a larger cluster-size= (at "
+               "most 2M)",
+               h.size, h.cluster_size());
+  }
+  h.l1_entries = static_cast<uint32_t>(l1_entries);
+  h.refcount_table_offset = refcount_table_cluster << h.cluster_bits;
+  h.refcount_table_clusters =
+      static_cast<uint32_t>(Geometry::divide_up(blocks * 8, h.cluster_size()));
+  uint64_t l1_clusters = Geometry::divide_up(l1_entries * 8, h.cluster_size());
+  uint64_t others = refcount_table_cluster + h.refcount_table_clusters + l1_clusters;
+  h.l1_offset = block_offset(h) + geometry.start_of(blocks_for(others, geometry));
+}
+
+util::Fd create_file(const std::string &path, const Header &header, bool replace, bool lock) {
+  std::string temporary = path + "." + std::to_string(::getpid()) + ".tmp";
+  ImageFile file(util::open_file(temporary, O_RDWR | O_CREAT | O_EXCL), temporary);
+  try {
+    if (lock) lock_image(file.fd(), temporary, Use::write);
+    write_tables(file, header);
+    publish(temporary, path, replace);
+  } catch (...) {
+    ::unlink(temporary.c_str());
+    throw;
+  }
+  return std::move(file).take_fd();
+}
+
+}  // namespace qcow2

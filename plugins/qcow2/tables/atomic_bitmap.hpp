@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <bit>
+#include <cstdint>
+
+#include "plugins/qcow2/tables/atomic_table.hpp"
+
+namespace qcow2 {
+
+// A set of small numbers, such as clusters of a file. May be used from any thread.
+class AtomicBitmap {
+ public:
+  explicit AtomicBitmap(uint64_t count) : words_(count / 64 + 1) {}
+
+  // False if the number was in the set already.
+  bool add(uint64_t n) {
+    uint64_t bit = uint64_t{1} << n % 64;
+    return (words_.set_bits(n / 64, bit) & bit) == 0;
+  }
+  bool contains(uint64_t n) const {
+    return n / 64 < words_.size() && (words_.raw(n / 64) >> n % 64 & 1) != 0;
+  }
+
+  // Removes the numbers, in ascending order, and calls f(number) for each until f returns false.
+  template <typename F>
+  void take(F &&f) {
+    for (uint64_t w = 0; w < words_.size(); ++w) {
+      if (words_.raw(w) == 0) continue;
+      uint64_t bits = words_.exchange(w, 0);
+      for (; bits != 0; bits &= bits - 1) {
+        if (!f(w * 64 + static_cast<uint64_t>(std::countr_zero(bits)))) {
+          words_.set_bits(w, bits & (bits - 1));
+          return;
+        }
+      }
+    }
+  }
+
+ private:
+  AtomicTable words_;
+};
+
+}  // namespace qcow2

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The command line."""
+import argparse
+import os
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from . import PROGRAM
+from .contract import names_directory
+from .files import resolved
+from .messages import WrongUse
+from .plan.replication import Destination, Module, Replication
+
+
+@dataclass(frozen=True)
+class Arguments:
+    replication: Replication
+    dry_run: bool
+
+
+def parse(words: Sequence[str]) -> Arguments:
+    """Exits with status 2 if the words are no valid command line. Throws WrongUse if an @FILE cannot be read."""
+    given = _parser().parse_args(list(_expand(words)))
+    several = names_directory(given.state)
+    state = resolved(given.state)
+    replication = Replication(
+        source=Module(given.source[0], tuple(given.source[1:])),
+        target=Module(given.target[0], tuple(given.target[1:])),
+        also=tuple(Destination(uri, tuple(parameters)) for uri, *parameters in given.also),
+        state=os.path.join(state, "") if several else state,
+        several=several,
+        at_once=given.at_once,
+        threads=given.threads,
+        progress=given.progress,
+        verbose=given.verbose,
+        build=given.build)
+    return Arguments(replication, given.dry_run)
+
+
+def _expand(words: Sequence[str]) -> Iterator[str]:
+    """Replaces @FILE by the words in the file, which are separated and quoted as in a shell."""
+    for word in words:
+        if word.startswith("@"):
+            try:
+                with open(word[1:], encoding="utf-8") as file:
+                    yield from shlex.split(file.read().replace("\\\n", " "), comments=True)
+            except OSError as e:
+                raise WrongUse(str(e)) from e
+            except ValueError as e:
+                raise WrongUse(f"{word[1:]}: {e}") from e
+        else:
+            yield word
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM, allow_abbrev=False,
+        description="Copy disks, or what has changed on them, to images and to any number of NBD servers.",
+        epilog="PARAMETER is a parameter of the plugin or of a filter: coalesce-... and delta-... with --from, "
+               "apply-... and fanout-... with --to, fanout-... with --also. @FILE stands for the arguments in FILE. "
+               "See nbdkit-replicate(1).")
+    parser.add_argument("--from", dest="source", nargs="+", required=True, metavar=("PLUGIN", "PARAMETER"),
+                        help="nbdkit plugin that reads the source, such as vsphere")
+    parser.add_argument("--to", dest="target", nargs="+", required=True, metavar=("PLUGIN", "PARAMETER"),
+                        help="nbdkit plugin that writes the copy, such as qcow2")
+    parser.add_argument("--also", nargs="+", action="append", default=[], metavar=("URI", "PARAMETER"),
+                        help="further destination, an NBD server; can be repeated")
+    parser.add_argument("--state", required=True, metavar="FILE|DIRECTORY/",
+                        help="file that says what the copy holds and what is still owed, created by the first run; "
+                             "with a directory, all disks of the source are copied, each with a state file in it")
+    parser.add_argument("--at-once", type=_positive, default=4, metavar="N",
+                        help="number of disks that are copied at the same time (default: 4)")
+    parser.add_argument("--threads", type=_positive, metavar="N",
+                        help="number of requests of a connection that the destination handles in parallel")
+    parser.add_argument("--progress", action="store_true", help="show the progress of nbdcopy")
+    parser.add_argument("--build", metavar="DIRECTORY", help="use the modules in this build tree")
+    parser.add_argument("-n", "--dry-run", action="store_true", help="print the command lines, start nothing")
+    parser.add_argument("-v", "--verbose", action="store_true", help="enable verbose messages of both servers")
+    return parser

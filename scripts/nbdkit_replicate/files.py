@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Files and directories that the user names."""
+import os
+
+
+def resolved(path: str) -> str:
+    """The same file, by a name that is the same however it is reached: locks of files are found by their names.
+
+    A path without symbolic links is returned as it is.
+    """
+    real = os.path.realpath(path)
+    return path if real == os.path.abspath(path) else os.path.join(real, "") if path.endswith("/") else real
+
+
+def make_directory(path: str) -> None:
+    """With the directories above it. Those that are created can be entered by their user only."""
+    path = os.path.abspath(path)
+    if not os.path.isdir(path):
+        make_directory(os.path.dirname(path))
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:  # made meanwhile; or no directory, which is an error
+            if not os.path.isdir(path):
+                raise

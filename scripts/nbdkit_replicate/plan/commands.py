@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The command lines of a run, without the options that tell a server where to listen."""
+import urllib.parse
+from dataclasses import dataclass
+
+from ..contract import BACKING, apply_parameters, destination_name, image_size, module, source_parameters
+from ..parameters import add_default, has
+from ..tls import added_parameters
+from .replication import DiskCopy, Module, Replication
+
+
+def uri_of(socket: str, export: str = "") -> str:
+    return f"nbd+unix:///{urllib.parse.quote(export)}?socket={socket}"
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What a target's parameters depend on and only a run knows. The words may be a shell's, see shell.py."""
+
+    size: str | None  # of the image that the target creates; None: it creates none
+    fanout_new: str | None  # a parameter for destinations that are added; None: they equal the primary
+    lacks_backing: bool
+
+    @classmethod
+    def of(cls, disk: DiskCopy, size: int) -> "Circumstances":
+        """As things are now. size: of the disk."""
+        return cls(
+            size=str(image_size(size)) if disk.creates_image() else None,
+            # A destination that is added later has none of what earlier runs have copied.
+            fanout_new="fanout-new=owed" if disk.has_state() else None,
+            lacks_backing=disk.lacks_backing())
+
+
+def source_command(replication: Replication) -> list[str]:
+    plugin = replication.source.plugin
+    own = replication.source.parameters
+    parameters = [*source_parameters(plugin, own, replication.state), *added_parameters(plugin, own)]
+    return ["nbdkit", *_nbdkit(replication, ["delta", "coalesce"], Module(plugin, tuple(parameters)))]
+
+
+def target_command(disk: DiskCopy, source_uri: str, now: Circumstances, stats: str | None = None) -> list[str]:
+    """stats: a file for fanout's counters, unless the user has named one."""
+    parameters = list(disk.target.parameters)
+    if now.lacks_backing:
+        parameters = [p for p in parameters if not p.startswith(BACKING)]
+    if now.size is not None:
+        add_default(parameters, "size", now.size)
+    parameters += added_parameters(disk.target.plugin, parameters)
+    parameters += apply_parameters(source_uri, disk.state)
+    filters = ["apply"]
+    if disk.also:
+        filters.append("fanout")
+        parameters = _with_fanout(disk, parameters, now, stats)
+    replication = disk.replication
+    threads = ["-t", str(replication.threads)] if replication.threads else []
+    return ["nbdkit", *threads, *_nbdkit(replication, filters, Module(disk.target.plugin, tuple(parameters)))]
+
+
+def client_command(source_uri: str, target_uri: str, progress: str | None = None) -> list[str]:
+    """progress: an option of nbdcopy."""
+    return ["nbdcopy", "--flush", *([progress] if progress else []), source_uri, target_uri]
+
+
+def _with_fanout(disk: DiskCopy, parameters: list[str], now: Circumstances, stats: str | None) -> list[str]:
+    """What is for all destinations, then what is for each: fanout-dest= begins the parameters of one.
+
+    One that is away, full or broken does not keep the others from being written: what it is owed is in fanout-state.
+    """
+    result = list(parameters)
+    add_default(result, "fanout-on-error", "detach")
+    add_default(result, "fanout-state", disk.fanout_state)
+    if now.fanout_new and not has(result, "fanout-new"):
+        result.append(now.fanout_new)
+    if stats:
+        add_default(result, "fanout-stats", stats)
+    for destination in disk.also:
+        own = list(destination.parameters)
+        add_default(own, "fanout-name", destination_name(destination.uri, own))
+        result += [f"fanout-dest={destination.uri}", *own]
+    return result
+
+
+def _nbdkit(replication: Replication, filters: list[str], plugin: Module) -> list[str]:
+    build = replication.build
+    return [
+        *(["-v"] if replication.verbose else []),
+        *(f"--filter={module('filter', name, build)}" for name in filters),
+        module("plugin", plugin.plugin, build),
+        *plugin.parameters,
+    ]

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What is to be replicated, and where to."""
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..contract import DISK, creates_image, disks_with_state, image_file, state_path
+from ..files import resolved
+from ..parameters import value
+
+
+@dataclass(frozen=True)
+class Module:
+    """A plugin of nbdkit and its parameters, those of the filters above it included."""
+
+    plugin: str
+    parameters: tuple[str, ...]
+
+    def of_disk(self, name: str) -> "Module":
+        return Module(self.plugin.replace(DISK, name), _of_disk(self.parameters, name))
+
+
+@dataclass(frozen=True)
+class Destination:
+    """An NBD server to which the fanout filter repeats every write."""
+
+    uri: str
+    parameters: tuple[str, ...]
+
+    def of_disk(self, name: str) -> "Destination":
+        return Destination(self.uri.replace(DISK, name), _of_disk(self.parameters, name))
+
+
+def _of_disk(words: Sequence[str], name: str) -> tuple[str, ...]:
+    return tuple(word.replace(DISK, name) for word in words)
+
+
+@dataclass(frozen=True)
+class Replication:
+    """A source, the target of its disk or disks, and how a run treats them."""
+
+    source: Module
+    target: Module
+    also: tuple[Destination, ...]
+    state: str  # a file, or a directory if there may be several disks; a directory ends in "/"
+    several: bool
+    at_once: int = 4  # disks that are copied at the same time
+    threads: int | None = None  # nbdkit's -t for the targets
+    progress: bool = False
+    verbose: bool = False
+    build: str | None = None  # a build tree whose modules are used
+
+    def disk(self, name: str | None) -> "DiskCopy":
+        """The copy of one of several disks; None is the name of a single one."""
+        if name is None:
+            return DiskCopy(self, None, self.state, self.target, self.also)
+        also = tuple(destination.of_disk(name) for destination in self.also)
+        return DiskCopy(self, name, resolved(state_path(self.state, name)), self.target.of_disk(name), also)
+
+    def known_disks(self) -> list[str | None]:
+        """The disks that an earlier run has made a state for; a single disk in any case."""
+        return [*disks_with_state(self.state)] if self.several else [None]
+
+
+@dataclass(frozen=True)
+class DiskCopy:
+    """The part of a replication that is about one disk."""
+
+    replication: Replication
+    name: str | None
+    state: str
+    target: Module
+    also: tuple[Destination, ...]
+
+    @property
+    def export(self) -> str:
+        """The name of the disk's export at the source."""
+        return self.name or ""
+
+    @property
+    def fanout_state(self) -> str:
+        """The directory that says what each destination is owed."""
+        return value(self.target.parameters, "fanout-state") or self.default_fanout_state
+
+    @property
+    def default_fanout_state(self) -> str:
+        return self.state + ".fanout"
+
+    @property
+    def image(self) -> str | None:
+        return image_file(self.target.parameters)
+
+    def has_state(self) -> bool:
+        return os.path.exists(self.state)
+
+    def creates_image(self) -> bool:
+        return creates_image(self.target.plugin, self.target.parameters)
+
+    def lacks_backing(self) -> bool:
+        """Whether this disk has been added after the others: there is no image of an earlier run for backing=."""
+        backing = value(self.target.parameters, "backing")
+        return (self.replication.several and backing is not None
+                and not self.has_state() and not os.path.exists(backing))

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the copies of all disks have in common during a run."""
+import asyncio
+from dataclasses import dataclass, field
+
+from ..programs.connections import Connections
+from ..programs.directory import RunDirectory
+from ..programs.server import Server
+from .interruption import Interruption
+from .progress import Progress
+
+
+@dataclass(frozen=True)
+class RunContext:
+    source: Server
+    directory: RunDirectory
+    interruption: Interruption
+    progress: Progress | None  # None: a single disk, whose nbdcopy shows its own progress
+    target_password: str | None
+    _draining: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def drain(self, connections: Connections) -> None:
+        """In the background, as a source may take long to answer. The servers need not be waited for otherwise."""
+        self._draining.add(asyncio.create_task(connections.drain()))
+
+    async def drained(self) -> None:
+        """Returns soon, as all servers have ended."""
+        await asyncio.gather(*self._draining)

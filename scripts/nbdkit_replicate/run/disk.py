@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The run of one disk: its target server, nbdcopy, and the check of the result."""
+import os
+
+from ..contract import destination_name
+from ..files import make_directory
+from ..messages import RUN_AGAIN, Failure, say
+from ..parameters import value
+from ..plan.checks import check_disk
+from ..plan.commands import Circumstances, target_command
+from ..plan.replication import DiskCopy
+from ..programs.client import Client, Route
+from ..programs.server import Server
+from ..programs.source import DiskFacts, ask_disk
+from .context import RunContext
+from .result import Result, behind, check_state
+
+# What a disk may fail with while the others go on. All else is a bug.
+EXPECTED = (Failure, OSError, ValueError)
+
+
+class DiskRun:
+    def __init__(self, disk: DiskCopy, number: int, context: RunContext) -> None:
+        """number: of the disk in this run, for the names of its temporary files."""
+        self._disk = disk
+        self._context = context
+        self._source_uri = context.source.uri(disk.export)
+        self._socket = f"{number}.sock"
+        self._stats = value(disk.target.parameters, "fanout-stats") or context.directory.file(f"{number}.stats")
+
+    async def run(self) -> Result:
+        """What is not complete, and why, has been said when this returns."""
+        try:
+            return await self._replicate()
+        except EXPECTED as e:
+            self._say(str(e))
+            return Result.INCOMPLETE
+
+    async def _replicate(self) -> Result:
+        with self._context.interruption.scope():
+            check_disk(self._disk)  # only now is it known which disks without a state there are
+            facts = await ask_disk(self._context.source, self._disk.export)
+        self._say(facts.summary())
+        await self._copy(facts)
+        check_state(self._disk.state, facts)
+        missing = behind(self._stats) if self._disk.also else ""
+        if missing:
+            self._say(missing)
+        return Result.BEHIND if missing else Result.DONE
+
+    async def _copy(self, facts: DiskFacts) -> None:
+        """Raises Failure if nbdcopy or the target have not succeeded."""
+        if self._disk.also:
+            make_directory(self._disk.fanout_state)
+        now = Circumstances.of(self._disk, facts.size)
+        command = target_command(self._disk, self._source_uri, now, self._stats)
+        target = await Server.start("destination", command, self._context.directory, self._socket,
+                                    self._context.target_password, self._prefix)
+        with self._context.interruption.expendable(target):
+            try:
+                with self._context.interruption.scope():
+                    await target.wait_ready()
+                cause = await self._run_client(target)
+            finally:
+                # It completes what nbdcopy has left out, for as long as that takes.
+                completed = await target.stop()
+        if cause is None and not completed:
+            cause = self._cause_at(target) or "the destination did not end in order"
+        if cause is not None:
+            raise Failure(f"the copy is not complete: {cause}; {RUN_AGAIN}")
+
+    async def _run_client(self, target: Server) -> str | None:
+        """Returns why nbdcopy has failed; None if it has not. It has ended in any case, as the target must end
+        after it."""
+        client = await self._start_client(target)
+        succeeded = False
+        with self._context.interruption.expendable(client):
+            try:
+                with self._context.interruption.scope():
+                    succeeded = await client.wait() == 0
+            finally:
+                connections = await client.stop()
+                if succeeded:
+                    connections.close()
+                else:
+                    self._context.drain(connections)
+        if succeeded:
+            return None
+        return self._cause_at(target) or self._context.source.cause() or await client.cause()
+
+    def _cause_at(self, target: Server) -> str:
+        """With the file that is written, which not every plugin says, unless it is about a further destination."""
+        cause, image = target.cause(), self._disk.image
+        known = [destination_name(destination.uri, destination.parameters) for destination in self._disk.also]
+        if not cause or image is None or any(name in cause for name in (image, *known)):
+            return cause
+        return f"{cause} ({image})"
+
+    async def _start_client(self, target: Server) -> Client:
+        progress, replication = self._context.progress, self._disk.replication
+        route = Route(self._context.source, self._disk.export, target)
+        if progress is None or self._disk.name is None:
+            return await Client.start(route, bar=replication.progress)
+        pipe = progress.open(self._disk.name)
+        try:
+            return await Client.start(route, percent_to=pipe)
+        finally:
+            os.close(pipe)
+
+    @property
+    def _prefix(self) -> str:
+        return f"disk {self._disk.name}: " if self._disk.name else ""
+
+    def _say(self, text: str) -> None:
+        say(self._prefix + text)

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""SIGINT, SIGTERM and SIGHUP.
+
+The first one ends what is being waited for within scopes, and with it the copying; what follows a scope, the end
+of the servers in their order, is not cut short. A second one kills what is expendable, so that its end is not
+waited for. The source is never killed, as it must remove its snapshot.
+"""
+import asyncio
+import contextlib
+import signal
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from ..messages import RUN_AGAIN, Failure, say
+
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Killable(Protocol):
+    def kill(self) -> None: ...
+
+
+class Interruption:
+    def __init__(self) -> None:
+        self._signals = 0  # that have arrived
+        self._tasks: set[asyncio.Task[Any]] = set()  # which are in a scope
+        self._expendable: set[Killable] = set()
+
+    @contextlib.contextmanager
+    def handle_signals(self) -> Iterator[None]:
+        """A block in which signals have the effects above. They have none after it: the result of the run stands, and
+        is still to become the exit status."""
+        loop = asyncio.get_running_loop()
+        for number in SIGNALS:
+            loop.add_signal_handler(number, self._handle, number)
+        try:
+            yield
+        finally:
+            for number in SIGNALS:
+                loop.remove_signal_handler(number)
+                signal.signal(number, signal.SIG_IGN)
+
+    @contextlib.contextmanager
+    def scope(self) -> Iterator[None]:
+        """A block that the first signal ends, or that it does not enter after one. It raises Failure then."""
+        if self._signals:
+            raise _interrupted()
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not self._signals:
+                raise
+            task.uncancel()
+            raise _interrupted() from None
+        finally:
+            self._tasks.discard(task)
+
+    @contextlib.contextmanager
+    def expendable(self, process: Killable) -> Iterator[None]:
+        """A block in which a second signal kills the process."""
+        if self._signals > 1:
+            process.kill()
+        self._expendable.add(process)
+        try:
+            yield
+        finally:
+            self._expendable.discard(process)
+
+    def _handle(self, number: signal.Signals) -> None:
+        self._signals += 1
+        if self._signals == 1:
+            say(f"{number.name}: the run ends; what is owed is saved, and the snapshot is removed; a second signal "
+                "ends the destination without waiting for it")
+            for task in self._tasks:
+                task.cancel()
+        else:
+            for process in self._expendable:
+                process.kill()
+
+
+def _interrupted() -> Failure:
+    return Failure(f"interrupted; {RUN_AGAIN}")

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# What is refused at the start.
+load ../../lib
+load apply
+
+@test "invalid parameters are refused" {
+    cp base.raw dst.raw
+    refused "apply-from is required" apply-state=web1.state
+    refused "apply-state is required" apply-from=map.json
+    refused "apply-from=$PWD/map.json: there is no such file" apply-from=map.json apply-state=web1.state
+    refused "cannot connect" apply-from="nbd+unix:///?socket=$PWD/nobody.sock" apply-state=web1.state
+    echo '[{"offset":0}]' > map.json
+    refused "apply-from=$PWD/map.json is not a map" apply-from=map.json apply-state=web1.state
+    refused "apply-state=/nonexistent/web1.state" apply-from=map.json apply-state=/nonexistent/web1.state
+    refuses "apply-nonsense" timeout 30 nbdkit -U - --filter="$APPLY" memory 1M apply-from=map.json \
+        apply-state=web1.state apply-nonsense=1 --run true
+}
+
+@test "a state is refused if it is damaged, of another disk, or owes what is not in the delta" {
+    source_server
+    cp base.raw dst.raw
+    args=(apply-from="$(uri src)" apply-state=web1.state)
+    echo 'nonsense' > web1.state
+    refused "web1.state is not a usable state file" "${args[@]}"
+    state() { echo '{"nbdkit-replicate":1,"checkpoint":"'"$1"'","source":"test","vm":"'"$2"'","disk":2000,"size":'"$3"',"owed":['"$4"']}' > web1.state; }
+    state c1 vm-2 16777216
+    refused "that state is of test vm-2 disk 2000" "${args[@]}"
+    state c1 vm-1 16777215
+    refused "remove it to start with a full copy" "${args[@]}"
+    state c0 vm-1 16777216
+    refused 'since "c1", but the destination holds "c0"' "${args[@]}"
+    state c1 vm-1 16777216 "[0,4096]"
+    refused "delta-owed= and this state file" "${args[@]}"
+    same base.raw dst.raw
+    state c1 vm-1 16777216 "[524288,4096]"
+    timeout 30 nbdkit -U - --filter="$APPLY" file dst.raw "${args[@]}" --run true
+}
+
+@test "honest extents are refused" {
+    source_server
+    cp base.raw dst.raw
+    refused "not a delta view" apply-from="$(uri src honest)" apply-state=web1.state
+}
+
+@test "a client is refused if the destination is smaller than the source" {
+    source_server
+    truncate -s 16776704 dst.raw
+    start dst --filter="$APPLY" file dst.raw apply-from="$(uri src)" apply-state=web1.state
+    must_fail timeout 20 nbdcopy "$(uri src)" "$(uri dst)"
+    said dst "error: .*destination has 16776704 bytes.* has 16777216"
+    [ ! -e web1.state ]
+    [ "$(tr -d '\0' < dst.raw | wc -c)" -eq 0 ]
+}
+
+@test "a second server with the same state is refused, and so is another export" {
+    source_server
+    destination_server
+    refused "another server is using this state file" apply-from="$(uri src)" apply-state=web1.state
+    must_fail timeout 20 nbdinfo --size "$(uri dst other)"
+    said dst 'there is no export "other"'
+    stop dst
+    timeout 30 nbdkit -U - --filter="$APPLY" file dst.raw apply-from="$(uri src)" \
+        apply-state=web1.state --run true
+}
+
+@test "a state of another destination is refused, with what to do" {
+    source_server
+    destination_server apply-destination=web1-dr
+    timeout 60 nbdcopy "$(uri src)" "$(uri dst)"
+    until_true 20 owes_nothing
+    stop dst
+    [ "$(jq -r .destination web1.state)" = web1-dr ]
+    args=(apply-from="$(uri src)" apply-state=web1.state)
+    refused 'that state is of the destination "web1-dr", but apply-destination=web1-cloud' "${args[@]}" apply-destination=web1-cloud
+    refused 'remove it to start with a full copy' "${args[@]}" apply-destination=web1-cloud
+    refused 'that state is of the destination "web1-dr", but apply-destination= was not given' "${args[@]}"
+    refused 'apply-destination=: must be a name' "${args[@]}" apply-destination=
+    # The next destination is another file with the same name.
+    cp dst.raw tomorrow.raw
+    timeout 30 nbdkit -U - --filter="$APPLY" file tomorrow.raw "${args[@]}" apply-destination=web1-dr --run true
+}

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# How destinations are connected.
+load ../../lib
+load fanout
+
+@test "a relative path in a URI works when nbdkit becomes a daemon" {
+    start a memory 1M
+    nbdkit -U "$PWD/d.sock" -P d.pid --filter="$FANOUT" memory 1M \
+        fanout-dest='nbd+unix:///?socket=a.sock'
+    until_true 10 [ -s d.pid ]
+    timeout 20 qemu-io -f raw -c 'write -P 7 0 64k' "$(uri d | sed 's,nbd+unix:///?socket=,nbd:unix:,')"
+    timeout 20 nbdcopy "$(uri a)" a.out
+    [ "$(od -An -tu1 -N1 a.out | tr -d ' ')" = 7 ]
+}
+
+@test "fanout-concurrency limits the requests in flight of each destination" {
+    # Each write takes 100 ms: 32 writes take at least 800 ms if 4 are in flight, and much less if 32 are.
+    start slow -t 64 --filter=delay memory 8M delay-write=100ms
+    start fast -t 64 --filter=log --filter=delay memory 8M delay-write=10ms logfile="$PWD/fast.requests"
+    fanout f -t 64 memory 8M fanout-connections=1 fanout-dest="$(uri slow)" fanout-concurrency=4 \
+        fanout-dest="$(uri fast)" fanout-concurrency=1
+    python '
+import time
+h = nbd.NBD(); h.connect_uri(sys.argv[1])
+b = nbd.Buffer.from_bytearray(bytearray(b"y" * 4096))
+begin = time.monotonic()
+for i in range(32): h.aio_pwrite(b, i * 4096)
+while h.aio_in_flight() > 0: h.poll(-1)
+took = time.monotonic() - begin
+print(took)
+assert 0.8 <= took < 2.4
+' "$(uri f)"
+    stop f
+    stop fast
+    # The log has a line at the start and at the end of a request: at most one is in flight.
+    [ "$(grep -c ' Write id=' fast.requests)" -eq 32 ]
+    awk '/ Write id=/ { if (++open > 1) exit 1 } /\.\.\.Write id=/ { --open }' fast.requests
+}
+
+@test "a server that sends no greeting: fanout-connect-timeout" {
+    /usr/bin/python3 -c '
+import os, socket
+s = socket.socket(socket.AF_UNIX)
+s.bind(os.path.abspath("hole.sock"))
+s.listen(8)
+keep = []
+while True: keep.append(s.accept())
+' 3>&- &
+    echo $! > hole.pid
+    until_true 10 listens hole
+    SECONDS=0
+    fails_to_start 'hole: connected, but the server sent no greeting within 0.5 s' \
+        fanout-dest="$(uri hole)" fanout-name=hole fanout-connect-timeout=0.5
+    [ "$SECONDS" -lt 10 ]
+}
+
+@test "a qemu-nbd without a free client slot is an error that names the cause" {
+    truncate -s 1M q.raw
+    start_qemu q -f raw q.raw   # --shared=1 is its default
+    mkfifo hold
+    /usr/bin/python3 -c '
+import nbd, sys
+h = nbd.NBD(); h.connect_uri(sys.argv[1]); open("held", "w").close(); open("hold").read()
+' "$(uri q)" 3>&- &
+    until_true 20 [ -e held ]
+    SECONDS=0
+    fails_to_start 'no free client slot (qemu-nbd serves one client at a time unless started with --shared=N' \
+        fanout-dest="$(uri q)" fanout-connect-timeout=1
+    [ "$SECONDS" -lt 15 ]
+    echo > hold
+    # The slot is free again, for the probe and for the connection after it.
+    fanout f memory 1M fanout-dest="$(uri q)"
+    write_once "$(uri f)"
+}
+
+@test "a qemu-nbd slot taken after the start: the client is refused, with the cause in the log" {
+    truncate -s 1M q.raw
+    start_qemu q -f raw q.raw
+    fanout f memory 1M fanout-dest="$(uri q)" fanout-name=q fanout-connect-timeout=1
+    python '
+h = nbd.NBD(); h.connect_uri(sys.argv[1])
+g = nbd.NBD()
+try:
+    g.connect_uri(sys.argv[2])
+    sys.exit("connected")
+except nbd.Error as e:
+    print(e)
+' "$(uri q)" "$(uri f)"
+    grep -q 'error: q: connected, but the server sent no greeting within 1 s: it has no free client slot' f.log
+    write_once "$(uri f)"
+}
+
+@test "fewer connections than fanout-connections are a warning" {
+    truncate -s 1M q.raw
+    start_qemu q --shared=2 -f raw q.raw
+    fanout f memory 1M fanout-dest="$(uri q)" fanout-name=q fanout-connections=4 fanout-connect-timeout=1
+    write_once "$(uri f)"
+    grep -q 'warning: q: .*no free client slot.*; going on with 2 of 4 connections' f.log
+}

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Many destinations: fanout-active, and memory.
+load ../../lib
+load fanout
+
+@test "fanout-active=2 of 3: the third gets the slot of the first that has finished" {
+    random_file base.raw 8M
+    for name in a b c; do
+        truncate -s 8M $name.raw
+        start $name file $name.raw
+    done
+    fanout f memory 8M fanout-active=2 fanout-mode=async fanout-dest="$(uri a)" fanout-name=a fanout-rate=8M \
+        fanout-dest="$(uri b)" fanout-name=b fanout-rate=2M fanout-dest="$(uri c)" fanout-name=c
+    said 'fanout: 2 of 3 destinations are served at once'
+    timeout 60 nbdcopy base.raw "$(uri f)"
+    said 'c: waits for its turn'
+    stop f
+    for name in a b c; do same base.raw $name.raw; done
+    # c was connected after a had finished and before b had.
+    awk '/debug: c: connected/ { c = NR } /debug: a: 8388608 bytes/ { a = NR } / b: [0-9]+ bytes written/ { b = NR }
+        END { exit !(c && b && c < b) }' f.log
+    [ "$(grep -c 'debug: c: connected' f.log)" -eq 1 ]
+}
+
+@test "fanout-active=serial, more than there are, and very many" {
+    for i in 1 2 3 4 5 6 7 8 9; do
+        start d$i memory 1M
+        all+=(fanout-dest="$(uri d$i)" fanout-name=d$i)
+    done
+    fanout f memory 1M fanout-active=serial "${all[@]}"
+    said 'fanout: 1 of 9 destinations are served at once (serial)'
+    write_once "$(uri f)"
+    stop f
+    for i in 1 9; do
+        timeout 20 nbdcopy "$(uri d$i)" out
+        [ "$(head -c 65536 out | tr -d x | wc -c)" -eq 0 ]
+    done
+    fanout f memory 1M fanout-active=20 "${all[@]}"
+    said 'fanout-active=20: there are 9 destinations, so all are served at once'
+    said 'warning: fanout: 9 destinations are served at once: more than 8'
+}
+
+@test "five destinations, one slow, one dead, one full, one stopped: less than 96 MiB of memory" {
+    random_file base.raw 256M
+    truncate -s 256M primary.raw
+    for name in good slow dead full hole; do truncate -s 256M $name.raw; done
+    start good file good.raw
+    start slow -t 2 --filter=delay file slow.raw delay-write=100ms
+    restart dead dead.raw
+    start full -t 1 --filter=error file full.raw error-pwrite=ENOSPC error-pwrite-rate=1%
+    restart hole hole.raw
+    fanout f file primary.raw fanout-on-error=detach fanout-state=. fanout-stats=stats.prom fanout-retry-delay=0.2 \
+        fanout-retry-max=0.5 fanout-timeout=1 fanout-connect-timeout=0.5 fanout-dest="$(uri good)" fanout-name=good \
+        fanout-dest="$(uri slow)" fanout-name=slow fanout-mode=async \
+        fanout-dest="$(uri dead)" fanout-name=dead fanout-dest="$(uri full)" fanout-name=full \
+        fanout-dest="$(uri hole)" fanout-name=hole
+    stop dead KILL
+    timeout 100 nbdcopy --flush -C 4 -T 4 base.raw "$(uri f)" 3>&- &
+    client=$!
+    until_true 20 grep -q 'pwrite count' f.log
+    kill -STOP "$(cat hole.pid)"
+    wait $client
+    same base.raw primary.raw
+    kill -CONT "$(cat hole.pid)"
+    restart dead dead.raw
+    memory=$(peak f)
+    until_true 60 said 'dead: connected'
+    kill -TERM "$(cat f.pid)"
+    # The peak may come while it drains.
+    while ! gone "$(cat f.pid)"; do
+        now=$(peak f) && [ -n "$now" ] && memory=$now
+        sleep 0.05
+    done
+    echo "$memory KiB"
+    [ "$memory" -lt $((96 * 1024)) ]
+    for name in good slow dead hole; do same base.raw $name.raw; done
+    grep -q 'error: full: .*No space left on device: detached' f.log
+}

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Destinations with TLS.
+load ../../lib
+load fanout
+
+@test "nbds without a key or certificate is an error, not a downgrade" {
+    start a memory 1M
+    fails_to_start 'x: cannot connect:' fanout-dest="nbds+unix:///?socket=$PWD/a.sock" fanout-name=x
+    mkdir empty
+    fails_to_start 'x: cannot connect:' \
+        fanout-dest="nbds+unix:///?socket=$PWD/a.sock&tls-certificates=$PWD/empty" fanout-name=x
+}
+
+@test "nbds with a PSK: the name in messages does not show the key's file" {
+    echo "alice:$(head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n')" > keys.psk
+    echo "alice:$(head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n')" > wrong.psk
+    start a --tls=require --tls-psk="$PWD/keys.psk" memory 1M
+    tls="nbds+unix://alice@/?socket=$PWD/a.sock&tls-psk-file"
+    fails_to_start "nbds+unix:///?socket=$PWD/a.sock: cannot connect:" fanout-dest="$tls=wrong.psk"
+    fails_to_start "nbd+unix:///?socket=$PWD/a.sock: cannot connect:" fanout-dest="$(uri a)"
+    fanout f memory 1M fanout-dest="$tls=keys.psk"
+    write_once "$(uri f)"
+    timeout 20 nbdcopy "$tls=$PWD/keys.psk" a.out
+    [ "$(head -c 65536 a.out | tr -d x | wc -c)" -eq 0 ]
+    grep "nbds+unix:///?socket=$PWD/a.sock: 65536 bytes written" f.log
+}
+
+@test "nbds with certificates over TCP, with keep-alive" {
+    port=$(/usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    mkdir pki other
+    for dir in pki other; do
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=ca \
+            -keyout $dir/ca-key.pem -out $dir/ca-cert.pem 2> /dev/null
+    done
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost \
+        -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout pki/server-key.pem -out req.pem 2> /dev/null
+    openssl x509 -req -in req.pem -CA pki/ca-cert.pem -CAkey pki/ca-key.pem -CAcreateserial -days 2 \
+        -copy_extensions copy -out pki/server-cert.pem 2> /dev/null
+    nbdkit -f -p "$port" -i 127.0.0.1 -P a.ready --tls=require --tls-certificates="$PWD/pki" memory 1M \
+        > a.log 2>&1 3>&- &
+    echo $! > a.pid
+    until_true 20 [ -s a.ready ]
+    fails_to_start 'requires TLS encryption first' fanout-dest="nbd://localhost:$port" fanout-name=x
+    fails_to_start 'x: cannot connect:' fanout-dest="nbds://localhost:$port?tls-certificates=$PWD/other" fanout-name=x
+    fanout f memory 1M fanout-dest="nbds://localhost:$port?tls-certificates=$PWD/pki" fanout-name=x
+    python '
+h = nbd.NBD(); h.connect_uri(sys.argv[1])
+h.pwrite(b"x" * 65536, 0)
+# The kernel shows that the connection has a timer (02: keep-alive).
+port = "%04X" % int(sys.argv[2])
+lines = [l.split() for f in ("/proc/net/tcp", "/proc/net/tcp6") for l in open(f)]
+timers = [l[5][:2] for l in lines if l[2].endswith(":" + port) and l[3] == "01"]
+assert timers and all(t in ("02", "01") for t in timers) and "02" in timers, timers
+' "$(uri f)" "$port"
+}

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# transport=https: reads directly from the ESXi host, and through vCenter where that is not possible.
+load ../../lib
+load ../../vcenter/vcenter
+load vsphere
+load https
+
+# asked_of_host: prints how many requests the ESXi host has answered.
+asked_of_host() { of "s['host_requests']"; }
+
+@test "reads go directly to the ESXi host" {
+    vc --host
+    serve disk=2000
+    grep -Eq 'https directly from 127.0.0.1:[0-9]+, 4 connections' src.log
+    local before all
+    before=$(asked_of_host) all=$(of "s['folder']['requests']")
+    nbdcopy "$(uri src)" out.img
+    same one.img out.img
+    [ $(($(asked_of_host) - before)) = $(($(of "s['folder']['requests']") - all)) ]
+    [ "$(of "s['tickets']")" -le 2 ]
+    [ "$(of "s['sessions']")" = 2 ] # that of the API, and that of the reads
+    stop src
+    clean
+}
+
+@test "all disks are read directly, each with its own ticket" {
+    vc --host
+    serve
+    nbdcopy "$(uri src)" one.out
+    nbdcopy "$(uri src 2001)" two.out
+    same one.img one.out
+    same two.img two.out
+    must_fail grep -q 'through' src.log
+    stop src
+    clean
+}
+
+@test "tickets that are good for one request, tickets and sessions that expire" {
+    vc --host
+    control vc 'tickets?once=1'
+    serve disk=2000
+    nbdcopy "$(uri src)" out.img
+    same one.img out.img
+    [ "$(of "s['tickets']")" -gt 5 ]
+    grep -q 'directly from' src.log
+    control vc expire
+    rm out.img
+    nbdcopy "$(uri src)" out.img
+    same one.img out.img
+    must_fail grep -q 'through' src.log
+    stop src
+    clean
+
+    control vc 'tickets?once=0'
+    serve disk=2000
+    nbdcopy "$(uri src)" out.img
+    control vc expire
+    rm out.img
+    nbdcopy "$(uri src)" out.img
+    same one.img out.img
+    must_fail grep -q 'through' src.log
+    stop src
+    clean
+}
+
+@test "temporary failures of the ESXi host are retried" {
+    vc --host
+    serve disk=2000
+    for kind in reset 503 500 short 401; do
+        rm -f out.img
+        control vc "fault?where=host&kind=$kind&count=1&after=3"
+        nbdcopy "$(uri src)" out.img
+        same one.img out.img
+        [ "$(of "s['faults']")" = 0 ]
+    done
+    must_fail grep -q 'through' src.log
+}
+
+@test "an ESXi host that cannot be used: reads go through vCenter, and the log says why" {
+    vc --host
+    for kind in 401:refuses 403:'does not let this user' 404:'has no file' 503:'status 503' \
+        ignore-range:'ignores Range'; do
+        control vc "fault?where=host&kind=${kind%%:*}&count=3"
+        serve disk=2000
+        control vc nofault
+        grep -Eq 'https through 127.0.0.1:[0-9]+, 4 connections' src.log
+        through "${kind#*:}"
+    done
+    control vc 'fault?where=AcquireGenericServiceTicket&kind=NoPermission'
+    serve disk=2000
+    through 'lacks a privilege'
+    control vc 'fault?where=AcquireGenericServiceTicket&kind=NotSupported'
+    serve disk=2000
+    through 'NotSupported'
+}
+
+@test "an ESXi host that fails during a copy: the rest goes through vCenter" {
+    vc --host
+    for kind in 503 404 403; do
+        serve disk=2000 retries=1
+        control vc "fault?where=host&kind=$kind&count=100&after=3"
+        nbdcopy "$(uri src)" out.img
+        same one.img out.img
+        [ "$(grep -c 'warning: .*over https from 127.0.0.1:.*from now on it is read through' src.log)" = 1 ]
+        rm out.img
+        stop src
+        control vc nofault
+        clean
+    done
+}
+
+@test "an ESXi host that does not answer: reads go through vCenter within seconds" {
+    black_hole
+    vc --host-name "127.0.0.1:$(cat hole.port)"
+    local begin=$SECONDS
+    serve disk=2000 timeout=2
+    [ $((SECONDS - begin)) -lt 15 ]
+    through 'does not answer'
+}

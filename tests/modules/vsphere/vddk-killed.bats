@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# transport=vddk: the helper, or nbdkit, is killed or stopped during a copy.
+load ../../lib
+load ../../vcenter/vcenter
+load vsphere
+load one-disk
+load vddk
+
+@test "the helper is killed during a copy, which succeeds with the next one" {
+    vc
+    standin
+    echo '100000 2 4' > standin/cost # 10 MiB: five seconds
+    serve "${VDDK[@]}"
+    read_in_background
+    kill -KILL "$(helper)"
+    wait $COPY
+    same one.img out.img
+    grep -q 'the VDDK helper process was killed by signal 9 (Killed); retry 1 of 3' src.log
+    # The next one has ended the access of the one that died before it asked for its own.
+    [ "$(calls InitEx)" = 3 ]
+    stop src
+    orderly
+    clean
+}
+
+@test "nbdkit is killed: the helper closes the disk and ends the access" {
+    vc
+    standin
+    echo '100000 20 4' > standin/cost
+    serve "${VDDK[@]}" since=@state
+    read_in_background
+    local pid
+    pid=$(helper)
+    [ -n "$(ls standin/access)" ]
+    stop src KILL
+    wait $COPY || true
+    until_true 30 gone "$pid"
+    orderly
+    [ "$(grep "^$pid" standin/log | tail -4 | cut -d' ' -f2)" = "Close
+Disconnect
+EndAccess
+Exit" ]
+    # Both killed: the next run ends the access, and removes the snapshot.
+    rm standin/cost
+    serve "${VDDK[@]}" since=@state
+    nbdinfo "$(uri src)" > /dev/null
+    nbdcopy "$(uri src)" out.img
+    pid=$(helper)
+    kill -STOP "$pid"
+    stop src KILL
+    kill -KILL "$pid"
+    [ -n "$(ls standin/access)" ]
+    once "${VDDK[@]}" since=@state -- 'nbdcopy "$uri" out2.img'
+    same one.img out2.img
+    orderly
+    [ "$(of "len(v['snapshots'])")" = 0 ]
+}
+
+@test "a run after a killed one waits until the helper of that one has ended the access" {
+    vc
+    standin
+    serve "${VDDK[@]}" since=@state
+    nbdcopy "$(uri src)" out.img
+    local pid
+    pid=$(helper)
+    kill -STOP "$pid"
+    stop src KILL
+    once "${VDDK[@]}" since=@state -- 'nbdcopy "$uri" out2.img' 3>&- &
+    local run=$!
+    until_true 30 eval '[ "$(calls InitEx)" = 3 ]'
+    [ "$(calls PrepareForAccess)" = 2 ]
+    kill -CONT "$pid"
+    wait $run
+    same one.img out2.img
+    awk -v old="$pid" '$2 == "PrepareForAccess" { ++prepared }
+        $1 == old && $2 == "EndAccess" { at = prepared } END { exit at != 2 }' standin/log
+    orderly
+}
+
+@test "SIGTERM during a copy closes the disk before the snapshot is removed" {
+    vc
+    standin
+    echo '50000 20 4' > standin/cost
+    serve "${VDDK[@]}"
+    read_in_background
+    stop src
+    wait $COPY || true
+    clean
+    orderly
+}

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# nbdkit-replicate: nothing is left behind, whatever ends it, and the source ends in order, whatever ends nbdcopy.
+load ../job
+load replicate
+
+OPTIONS+=(--state web1.state)
+
+eval "$(declare -f teardown | sed 's/^teardown/stop_servers/')"
+teardown() {
+    stop_servers
+    if mountpoint -q "$BATS_TEST_TMPDIR/small"; then umount -l "$BATS_TEST_TMPDIR/small"; fi
+}
+
+# machine ARGUMENTS...: starts the simulator, and sets FROM.
+machine() {
+    vcenter "$@"
+    FROM=(--from vsphere server="$SERVER" user=$USER_NAME password=+vc.pass cafile="$CA" vm=/DC0/vm/web1 disk=2000)
+}
+
+# in_the_middle: begins a slow run, and returns when it has written something and is still running.
+in_the_middle() {
+    machine --delay-ms 60
+    FROM+=(coalesce-prefetch=off coalesce-chunk=64K)
+    begin "${FROM[@]}" --to qcow2 web1.qcow2
+    midway web1.qcow2
+}
+
+# nbdcopy_of RUN: its nbdcopy.
+nbdcopy_of() {
+    local pid
+    for pid in $(children_of "$1"); do
+        if [ "$(cat "/proc/$pid/comm")" = nbdcopy ]; then echo "$pid"; fi
+    done
+}
+
+# source_ended_in_order: of the run whose messages are in run.log.
+source_ended_in_order() {
+    must_fail grep -E 'signal 6|Assertion|Broken pipe|source server ended' run.log
+    [ "$(snapshots)" = 0 ]
+    [ -z "$(ls tmp)" ]
+}
+
+# small_copy SIZE: a copy to an image on a full file system has failed, with status 1 and messages in run.log.
+small_copy() {
+    mkdir small
+    mount -t tmpfs -o size="$1" none small 2> /dev/null || skip "cannot mount a tmpfs"
+    local status=0
+    replicate_now "${FROM[@]}" --to qcow2 small/web1.qcow2 > run.log 2>&1 || status=$?
+    cat run.log
+    [ "$status" = 1 ]
+}
+
+@test "the destination is full: the source ends in order, and the cause is the last line" {
+    machine
+    small_copy 4M
+    source_ended_in_order
+    [[ "$(tail -n 1 run.log)" == *"not complete: destination: "*"small/web1.qcow2: No space left on device"* ]]
+    [ "$(grep -c 'No space left' run.log)" = 1 ]
+    must_fail grep -q debug: run.log
+    # Room again: the same command finishes the work.
+    mount -o remount,size=60M small
+    replicate_now "${FROM[@]}" --to qcow2 small/web1.qcow2
+    qemu-img compare -f raw -F qcow2 live.img small/web1.qcow2
+}
+
+@test "the destination is full, and its plugin does not say which file it is" {
+    random_file disk.img 16M
+    mkdir small
+    mount -t tmpfs -o size=4M none small 2> /dev/null || skip "cannot mount a tmpfs"
+    truncate -s 16M small/copy.raw
+    run replicate_now --from file disk.img --to file small/copy.raw
+    echo "$output"
+    [ "$status" = 1 ]
+    [[ "${lines[-1]}" == *"destination: "*"No space left on device (small/copy.raw); run the same"* ]]
+    must_fail grep -qE 'signal 6|Assertion' <<< "$output"
+}
+
+@test "the source cannot be read: its error is the last line" {
+    cat > source.sh <<'SH'
+case "$1" in
+    get_size) echo 4M ;;
+    pread) echo EIO the tape is torn >&2; exit 1 ;;
+    *) exit 2 ;;
+esac
+SH
+    chmod +x source.sh
+    run replicate_now --from sh ./source.sh --to qcow2 copy.qcow2
+    echo "$output"
+    [ "$status" = 1 ]
+    [[ "${lines[-1]}" == *"not complete: source: "*"the tape is torn"*"run the same command again"* ]]
+}
+
+@test "the source cannot be asked: its error is the last line" {
+    cat > source.sh <<'SH'
+case "$1" in
+    get_size) echo EIO the tape is lost >&2; exit 1 ;;
+    *) exit 2 ;;
+esac
+SH
+    chmod +x source.sh
+    run replicate_now --from sh ./source.sh --to qcow2 copy.qcow2
+    echo "$output"
+    [ "$status" = 1 ]
+    [[ "${lines[-1]}" == "nbdkit-replicate: source: "*"the tape is lost"* ]]
+}
+
+@test "nbdcopy is killed: the source ends in order, and the next run continues" {
+    in_the_middle
+    kill -KILL "$(nbdcopy_of "$run")"
+    local status=0
+    wait "$run" || status=$?
+    cat run.log
+    [ "$status" = 1 ]
+    [[ "$(tail -n 1 run.log)" == *"nbdcopy ended with signal 9"* ]]
+    source_ended_in_order
+    replicate_now "${FROM[@]}" --to qcow2 web1.qcow2
+    qemu-img compare -f raw -F qcow2 live.img web1.qcow2
+}
+
+@test "a second signal, at once: the source ends in order" {
+    in_the_middle
+    kill -TERM "$run"
+    kill -INT "$run"
+    local status=0
+    wait "$run" || status=$?
+    cat run.log
+    [ "$status" = 1 ]
+    source_ended_in_order
+    replicate_now "${FROM[@]}" --to qcow2 web1.qcow2
+    qemu-img compare -f raw -F qcow2 live.img web1.qcow2
+}
+
+# instead_of PROGRAM: in the PATH there is another one, which leaves its ID in PROGRAM.pid and goes on as PROGRAM once
+# its parent has ended.
+instead_of() {
+    local real
+    real=$(command -v "$1")
+    mkdir -p path
+    cat > "path/$1" <<SH
+#!/bin/sh
+echo \$\$ > $PWD/$1.new && mv $PWD/$1.new $PWD/$1.pid
+while kill -0 \$PPID; do sleep 0.02; done 2> /dev/null
+exec $real "\$@"
+SH
+    chmod +x "path/$1"
+}
+
+# killed_while_starting PROGRAM: kill -9 of the run while PROGRAM has been started and does nothing yet; nothing is
+# left of it then.
+killed_while_starting() {
+    instead_of "$1"
+    truncate -s 1M disk.img
+    PATH=$PWD/path:$PATH begin --from file disk.img --to qcow2 copy.qcow2
+    until_true 60 [ -s "$1.pid" ]
+    kill -KILL "$run"
+    wait "$run" || true
+    until_true 20 gone "$(cat "$1.pid")"
+}
+
+@test "kill -9 before a server is bound to the run: it is not started" { killed_while_starting setpriv; }
+
+@test "kill -9 before a server is nbdkit: it is not started" { killed_while_starting nbdkit; }
+
+@test "the directory of a run that was killed is removed by the next one, that of a living one is not" {
+    in_the_middle
+    local living
+    living=$(ls tmp)
+    mkdir tmp/nbdkit-replicate.other-user
+    chmod 700 tmp/nbdkit-replicate.other-user
+    chown 65534 tmp/nbdkit-replicate.other-user || rmdir tmp/nbdkit-replicate.other-user
+    random_file disk.img 1M
+    other() { replicate_now --state other.state --from file disk.img --to qcow2 other.qcow2; }
+    other
+    [ -e "tmp/$living/source.sock" ]
+    # Its servers use it for as long as they need to end.
+    kill -KILL "$run"
+    until_true 60 all_gone "${servers[@]}"
+    [ -d "tmp/$living" ]
+    other
+    [ "$(ls tmp)" = "$(ls -d tmp/*other-user 2> /dev/null | sed s,tmp/,,)" ]
+    [ ! -e "tmp/$living" ]
+}
+
+@test "-v: the debug messages of both servers, as they are; errors with the name of the server" {
+    truncate -s 1M disk.img
+    run replicate_now -v --from file disk.img --to qcow2 copy.qcow2
+    [ "$status" = 0 ]
+    grep -q '^nbdkit: .*debug: ' <<< "$output"
+    must_fail grep -q 'nbdkit-replicate: .*debug:' <<< "$output"
+    rm copy.* web1.state
+    run replicate_now --from file disk.img --to sh ./missing.sh
+    echo "$output"
+    [ "$status" = 1 ]
+    must_fail grep -q '^nbdkit: ' <<< "$output"
+    [[ "${lines[-1]}" == *"the destination server did not start: "* ]]
+}

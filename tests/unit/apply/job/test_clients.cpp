@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <atomic>
+#include <filesystem>
+#include <random>
+#include <thread>
+
+#include "tests/unit/apply/job/job_setup.hpp"
+
+using namespace apply;
+using extents::Range;
+using Ranges = std::vector<Range>;
+
+TEST_CASE(
+    "a client that copies the whole disk changes only the delta, and the state owes nothing") {
+  JobSetup s;
+  s.start();
+  auto client = s.join();
+  s.copy(*client, {0, size});
+  CHECK(s.owed() == Ranges{{5, 21}, {30, 11}, {60, 4}});
+  client->flush();  // within the first second
+  CHECK_FALSE(s.complete());
+  ++s.ticks;
+  client->flush();
+  CHECK(s.complete());
+  client->finish();
+  CHECK(s.destination.durable == s.disk.bytes);
+
+  JobSetup t;  // bytes outside the delta are dropped
+  t.start();
+  auto wild = t.join();
+  wild->write(Content(5), 0, false);
+  wild->zero({41, 19}, {});
+  wild->zero({26, 4}, {});
+  CHECK(t.destination.now == Content(size, old_byte));
+  CHECK_FALSE(std::filesystem::exists(t.path));
+}
+
+TEST_CASE("zeroes that a client left out are written when it disconnects") {
+  JobSetup s;
+  s.start();
+  auto client = s.join();
+  s.copy(*client, {5, 15});
+  s.copy(*client, {60, 4});
+  client->finish();
+  CHECK(s.complete());
+  CHECK(s.destination.durable == s.disk.bytes);
+}
+
+TEST_CASE("a client that leaves early is an error, and the next one can finish") {
+  JobSetup s;
+  s.start();
+  {
+    auto client = s.join();
+    s.copy(*client, {0, 30});
+    CHECK_THROWS_WITH(client->finish(), Catch::Contains("offset 60") &&
+                                            Catch::Contains("4 bytes are still owed") &&
+                                            Catch::Contains("run the same command again"));
+  }
+  CHECK(s.owed() == Ranges{{60, 4}});
+  s.join()->finish();  // sends nothing: no error
+  auto client = s.join();
+  s.copy(*client, {60, 4});
+  client->finish();
+  CHECK(s.complete());
+  CHECK(s.destination.durable == s.disk.bytes);
+}
+
+TEST_CASE("the delta is completed after the last of several clients") {
+  JobSetup s;
+  s.start();
+  auto first = s.join(), second = s.join();
+  s.copy(*first, {5, 15});
+  first->finish();
+  CHECK_FALSE(s.complete());
+  s.copy(*second, {60, 4});
+  second->finish();
+  CHECK(s.complete());
+}
+
+TEST_CASE("a client that sends nothing changes nothing, unless all that is missing is zero") {
+  JobSetup s;
+  s.start();
+  s.join()->finish();
+  s.disk.gone = true;
+  s.join()->finish();
+  CHECK_FALSE(std::filesystem::exists(s.path));
+  CHECK(s.destination.now == Content(size, old_byte));
+
+  JobSetup t;
+  std::fill_n(t.disk.bytes.begin() + 5, 21, std::byte{0});
+  std::fill_n(t.disk.bytes.begin() + 60, 4, std::byte{0});
+  t.start();
+  t.join()->finish();
+  CHECK(t.complete());
+  CHECK(t.destination.durable == t.disk.bytes);
+}
+
+TEST_CASE("nothing is written if the state cannot be saved first") {
+  JobSetup s;
+  s.start();
+  std::filesystem::create_directory(s.path + ".tmp");
+  auto client = s.join();
+  CHECK_THROWS_AS(s.copy(*client, {0, size}), util::Error);
+  CHECK_THROWS_AS(client->zero({0, size}, {}), util::Error);
+  CHECK(s.destination.now == Content(size, old_byte));
+}
+
+TEST_CASE("a source that is gone at the end is an error that says how much is owed") {
+  JobSetup s;
+  s.start();
+  auto client = s.join();
+  s.copy(*client, {5, 15});
+  s.disk.gone = true;
+  CHECK_THROWS_WITH(client->finish(),
+                    Catch::Contains("the source is gone; 10 bytes are still owed"));
+  CHECK(s.owed() == Ranges{{20, 6}, {60, 4}});
+}
+
+TEST_CASE("what a failed flush may have lost is owed") {
+  JobSetup s;
+  s.start();
+  auto client = s.join();
+  s.copy(*client, {0, size});
+  s.destination.fail_flush = true;
+  CHECK_THROWS(client->finish());
+  CHECK(s.owed() == Ranges{{5, 21}, {30, 11}, {60, 4}});
+}
+
+TEST_CASE("requests with FUA are passed on with FUA, or followed by a flush") {
+  for (bool native : {true, false}) {
+    JobSetup s;
+    s.destination.fua = native;
+    s.start();
+    auto client = s.join();
+    client->write(s.disk.bytes, 0, true);
+    CHECK(s.destination.durable == s.disk.bytes);
+    client->zero({30, 11}, {.fua = true});
+    CHECK(s.destination.durable == s.disk.bytes);
+  }
+}
+
+TEST_CASE(
+    "requests of no length do nothing, and requests beyond the end of the source are dropped") {
+  JobSetup s(size + 10);
+  s.start();
+  auto client = s.join();
+  client->write({}, 10, true);
+  client->zero({10, 0}, {});
+  client->write(Content(10), size, false);
+  client->zero({size, 10}, {});
+  CHECK(s.destination.now == Content(size + 10, old_byte));
+  CHECK_FALSE(std::filesystem::exists(s.path));
+}
+
+// With a flush that covers all connections, and with one that covers its own only.
+TEST_CASE(
+    "overlapping requests of many connections leave only bytes that were sent, and none outside "
+    "the delta") {
+  for (bool covers_all : {true, false}) {
+    JobSetup s;
+    s.start();
+    std::vector<std::jthread> threads;
+    for (unsigned t = 0; t < 8; ++t) {
+      threads.emplace_back([&s, t, covers_all] {
+        std::mt19937 random(t);
+        auto client = s.join(covers_all);
+        for (int i = 0; i < 100; ++i) {
+          Range range{random() % size, 0};
+          range.length = random() % (size - range.offset + 1);
+          if (random() % 4 == 0) {
+            client->zero(range, {});
+          } else {
+            client->write(Content(range.length, std::byte(t + 1)), range.offset, i % 10 == 0);
+          }
+          if (random() % 8 == 0) client->flush();
+        }
+        try {
+          client->finish();
+        } catch (const util::Error &) {  // data that was zeroed last is still owed
+        }
+      });
+    }
+    threads.clear();
+    for (uint64_t i = 0; i < size; ++i) {
+      bool in_delta = s.disk.map.at(i).type != 3;
+      auto value = std::to_integer<unsigned>(s.destination.now[i]);
+      INFO(i << ": " << value);
+      CHECK((in_delta ? value <= 8 : value == 0xaa));
+    }
+  }
+}

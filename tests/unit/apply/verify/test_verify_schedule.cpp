@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <atomic>
+
+#include "filters/apply/verify/verify_schedule.hpp"
+#include "tests/unit/apply/fakes.hpp"
+
+using namespace apply;
+
+namespace {
+
+constexpr uint64_t K = 1024;
+
+}  // namespace
+
+TEST_CASE("a destination with a minimum block size is read in whole blocks") {
+  FakeDisk disk{extents::ExtentMap(200 * K + 100, 3)};
+  FakeSource fake(disk);
+  FakeDestination destination(Content(204 * K + 4096));
+  destination.block = 4096;
+  DeltaView view{DeltaMap(disk.map), ""};
+  uint64_t differs = 0;
+  VerifySchedule schedule(fake, view, 1, 1, [&](uint64_t offset) { differs = offset; }, {});
+  disk.bytes.back() = std::byte{1};
+  schedule.advance(destination, [] { return false; });
+  CHECK(differs == 200 * K + 99);
+}
+
+TEST_CASE(
+    "one client at a time has a background thread, which ends with it; the rest is compared "
+    "later") {
+  FakeDisk disk{extents::ExtentMap(64 << 20, 3)};
+  FakeSource fake(disk);
+  FakeDestination destination(Content(64 << 20));
+  DeltaView view{DeltaMap(disk.map), ""};
+  std::atomic<int> differs = 0;
+  VerifySchedule schedule(fake, view, 1, 1, [&](uint64_t) { ++differs; }, {});
+  {
+    auto first = schedule.run_in_background(destination);
+    CHECK(first);
+    CHECK_FALSE(schedule.run_in_background(destination));
+  }
+  CHECK(schedule.compared_bytes() <= view.map.size());
+  auto again = schedule.run_in_background(destination);
+  again.reset();
+  schedule.advance(destination, [] { return false; });
+  CHECK(schedule.finished());
+  CHECK(schedule.compared_bytes() == view.map.size());
+  CHECK(differs == 0);
+  CHECK_FALSE(schedule.run_in_background(destination));
+}

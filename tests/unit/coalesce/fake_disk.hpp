@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// A simulated disk that records the requests it gets.
+#pragma once
+
+#include <chrono>
+#include <cstring>
+#include <mutex>
+#include <shared_mutex>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include "common/extents/extent_map.hpp"
+#include "common/extents/range_set.hpp"
+#include "filters/coalesce/lower_connection.hpp"
+
+namespace coalesce {
+
+class FakeDisk {
+ public:
+  FakeDisk(uint64_t size, std::chrono::microseconds delay)
+      : bytes(size), map(size), bad(size), delay_(delay) {
+    for (uint64_t i = 0; i < size; ++i) bytes[i] = std::byte(i * 7 + (i >> 8) * 31 + (i >> 16));
+  }
+
+  void read(std::span<std::byte> buffer, uint64_t offset) {
+    {
+      std::lock_guard lock(mutex_);
+      ++reads;
+      read_bytes += buffer.size();
+      longest = std::max<uint64_t>(longest, buffer.size());
+      most_at_once = std::max(most_at_once, ++at_once_);
+      list.push_back({offset, buffer.size()});
+    }
+    {
+      // The content is read at once and returned after the delay, as by a disk.
+      std::shared_lock lock(content_);
+      std::memcpy(buffer.data(), bytes.data() + offset, buffer.size());
+    }
+    std::this_thread::sleep_for(delay_);
+    std::lock_guard lock(mutex_);
+    --at_once_;
+    if (bad.intersects({offset, buffer.size()})) throw std::runtime_error("bad sector");
+  }
+  void write(uint64_t offset, uint64_t length, std::byte value) {
+    std::unique_lock lock(content_);
+    std::memset(bytes.data() + offset, static_cast<int>(value), length);
+  }
+  std::vector<extents::Extent> extents(extents::Range range) {
+    std::lock_guard lock(mutex_);
+    ++queries;
+    if (extents_fail) throw std::runtime_error("no extents");
+    return map.slice(range);
+  }
+  // Waits for so many reads; false after ten seconds.
+  bool wait_for_reads(uint64_t count) {
+    for (int i = 0; i < 10000; ++i) {
+      {
+        std::lock_guard lock(mutex_);
+        if (reads >= count) return true;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return false;
+  }
+  void reset_counters() {
+    std::lock_guard lock(mutex_);
+    reads = read_bytes = longest = queries = 0;
+    list.clear();
+  }
+
+  std::vector<std::byte> bytes;
+  extents::ExtentMap map;
+  extents::RangeSet bad;  // reads that touch it fail
+  bool extents_fail = false;
+  uint64_t reads = 0, read_bytes = 0, longest = 0, queries = 0;
+  unsigned most_at_once = 0;
+  std::vector<extents::Range> list;  // of reads
+
+ private:
+  std::mutex mutex_;  // protects the counters
+  std::shared_mutex content_;
+  unsigned at_once_ = 0;
+  const std::chrono::microseconds delay_;
+};
+
+class FakeConnection : public LowerConnection {
+ public:
+  explicit FakeConnection(FakeDisk &disk) : disk_(disk) {}
+  void pread(std::span<std::byte> buffer, uint64_t offset) override { disk_.read(buffer, offset); }
+  std::vector<extents::Extent> extents(extents::Range range) override {
+    return disk_.extents(range);
+  }
+
+ private:
+  FakeDisk &disk_;
+};
+
+}  // namespace coalesce

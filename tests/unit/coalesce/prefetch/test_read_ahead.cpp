@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <catch2/catch.hpp>
+
+#include <random>
+
+#include "tests/unit/coalesce/engine_fixture.hpp"
+
+using namespace coalesce;
+using namespace std::chrono_literals;
+using extents::Range;
+
+TEST_CASE("small reads in order become few large ones, each byte fetched once") {
+  // Reads so slow that they overlap however busy the machine is.
+  EngineFixture fixture(16 * M, 20ms);
+  CHECK(fixture.reads_all_correctly({0, 16 * M}, 64 * K));
+  CHECK(fixture.disk.read_bytes == 16 * M);
+  CHECK(fixture.disk.reads <= 32);
+  CHECK(fixture.disk.longest <= M);
+  CHECK(fixture.disk.most_at_once >= 3);
+  CHECK(fixture.budget.used() == 0);
+}
+
+TEST_CASE("without workers a request fetches the chunk that it needs") {
+  EngineFixture fixture(16 * M, 0us, {.gap = 256 * K, .chunk = M, .workers = 0});
+  CHECK(fixture.reads_all_correctly({0, 16 * M}, 64 * K));
+  CHECK(fixture.disk.read_bytes == 16 * M);
+  CHECK(fixture.disk.reads <= 32);
+  CHECK(fixture.disk.most_at_once == 1);
+}
+
+TEST_CASE("holes are skipped, short gaps are read with the data, and a hole can be read") {
+  EngineFixture fixture(16 * M);
+  // Islands of 64 KiB: 128 KiB apart in the first half, 1 MiB apart in the second.
+  fixture.disk.map.set({0, 16 * M}, extents::hole);
+  std::vector<uint64_t> islands;
+  for (uint64_t at = 0; at < 8 * M; at += 192 * K) islands.push_back(at);
+  for (uint64_t at = 8 * M + 512 * K; at < 16 * M; at += M) islands.push_back(at);
+  for (uint64_t at : islands) fixture.disk.map.set({at, 64 * K}, extents::data);
+  fixture.engine->extents(fixture.connection, {0, 16 * M});
+  for (uint64_t at : islands) CHECK(fixture.reads_correctly(at, 64 * K));
+  CHECK(fixture.disk.read_bytes <= 8 * M + 8 * 64 * K);
+  CHECK(fixture.disk.reads <= 8 * 2 + 8 + 4);
+  CHECK(fixture.reads_correctly(15 * M, 64 * K));
+}
+
+TEST_CASE("chunks are aligned to the requests of a client that reads whole blocks") {
+  EngineFixture fixture(64 * M);
+  fixture.disk.map.set({0, 64 * M}, extents::hole);
+  for (uint64_t i = 0; i < 32; ++i) {
+    fixture.disk.map.set({i * 2 * M + 900 * K, 8 * K}, extents::data);
+  }
+  fixture.engine->extents(fixture.connection, {0, 64 * M});
+  for (uint64_t i = 0; i < 32; ++i) CHECK(fixture.reads_correctly(i * 2 * M + 768 * K, 256 * K));
+  CHECK(fixture.disk.reads <=
+        34);  // one each, except for what was planned before the alignment was known
+  CHECK(fixture.disk.most_at_once >= 2);
+}
+
+TEST_CASE("nothing is read ahead from a fast layer") {
+  FakeDisk disk(16 * M, 0us);
+  FakeConnection connection(disk);
+  MemoryBudget budget(16 * M);
+  Counters counters;
+  Engine engine({.size = 16 * M, .chunk = M, .workers = 3, .fast_read = 10s}, budget, counters,
+                util::Log());
+  engine.attach(connection);
+  std::vector<std::byte> buffer(64 * K);
+  for (uint64_t at = 0; at < 16 * M; at += 64 * K) engine.read(connection, buffer, at);
+  engine.detach(connection);
+  CHECK(disk.reads == 256);
+  CHECK(disk.queries == 0);
+}
+
+TEST_CASE("nothing is read ahead without extents, and nothing fails") {
+  EngineFixture fixture(4 * M, 0us);
+  fixture.disk.extents_fail = true;
+  CHECK(fixture.reads_all_correctly({0, 4 * M}, 64 * K));
+  CHECK(fixture.disk.read_bytes == 4 * M);
+}
+
+TEST_CASE("chunks of an abandoned stream make room for the next") {
+  EngineFixture fixture(64 * M, 100us, {.gap = 0, .chunk = M, .workers = 2}, 4 * M);
+  CHECK(fixture.reads_all_correctly({0, 2 * M}, 64 * K));
+  CHECK(fixture.reads_all_correctly({16 * M, 48 * M}, 64 * K));
+  fixture.disk.reset_counters();
+  CHECK(fixture.reads_all_correctly({8 * M, 8 * M}, 64 * K));
+  CHECK(fixture.disk.reads < 64);
+}
+
+TEST_CASE("memory stays below the limit, and reads continue without it") {
+  for (uint64_t memory : {2 * M, 4 * M, 64 * K}) {
+    EngineFixture fixture(32 * M, 200us, {.gap = 0, .chunk = M, .workers = 8}, memory);
+    std::atomic<bool> good = true, stop = false;
+    std::atomic<uint64_t> most = 0;
+    std::jthread watch([&] {
+      while (!stop) most = std::max<uint64_t>(most, fixture.budget.used());
+    });
+    {
+      std::vector<std::jthread> threads;
+      for (uint64_t i = 0; i < 8; ++i) {
+        threads.emplace_back([&, i] {
+          if (!fixture.reads_all_correctly({i * 4 * M, 4 * M}, 64 * K)) good = false;
+        });
+      }
+    }
+    stop = true;
+    CHECK(good);
+    CHECK(most <= memory);
+  }
+}
+
+TEST_CASE("ranges with priority are read before any request, without their holes") {
+  std::vector<Range> first{{8 * M, 2 * M + 1000}, {0, M}, {100 * M, 5}};
+  EngineFixture fixture(16 * M, 1ms, {.gap = 0, .chunk = M, .workers = 2, .priority = first},
+                        16 * M, {9 * M, M});
+  REQUIRE(fixture.disk.wait_for_reads(3));
+  // Random reads, which otherwise go straight to the layer below.
+  for (uint64_t at : {8 * M + 5 * K, uint64_t{5}, 10 * M, M - 10})
+    CHECK(fixture.reads_correctly(at, 10));
+  CHECK(fixture.counters.hits + fixture.counters.waits == 4);
+  auto reads = fixture.disk.list;
+  std::sort(reads.begin(), reads.end(), [](auto a, auto b) { return a.offset < b.offset; });
+  CHECK(reads == std::vector<Range>{{0, M}, {8 * M, M}, {10 * M, 1000}});
+}
+
+TEST_CASE("ranges with priority are ignored without workers") {
+  EngineFixture fixture(16 * M, 0us, {.chunk = M, .workers = 0, .priority = {{8 * M, M}}});
+  CHECK(fixture.reads_all_correctly({0, 16 * M}, 64 * K));
+}
+
+TEST_CASE("a client that returns to the end of a chunk makes no chunk that overlaps the next") {
+  EngineFixture fixture(8 * M, 0us, {.gap = 0, .chunk = 256 * K, .workers = 0});
+  // The last one crosses the end of the first chunk, most of which was never read, and ends where a
+  // part of the second is held.
+  for (uint64_t at : {0, 4, 248, 252, 258, 254}) REQUIRE(fixture.reads_correctly(at * K, 4 * K));
+  fixture.disk.write(260 * K, 4 * K, std::byte(1));
+  fixture.engine->invalidate({260 * K, 4 * K});
+  CHECK(fixture.reads_correctly(260 * K, 4 * K));
+}

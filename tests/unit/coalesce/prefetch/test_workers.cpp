@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <catch2/catch.hpp>
+
+#include <atomic>
+#include <vector>
+
+#include "tests/unit/coalesce/engine_fixture.hpp"
+
+using namespace coalesce;
+using namespace std::chrono_literals;
+
+TEST_CASE("a connection can be detached while the workers read through it") {
+  EngineFixture fixture(16 * M, 2ms);
+  for (int round = 0; round < 10; ++round) {
+    auto connection = std::make_unique<FakeConnection>(fixture.disk);
+    fixture.engine->attach(*connection);
+    std::vector<std::byte> buffer(64 * K);
+    for (uint64_t at = 0; at < M; at += 64 * K) {
+      fixture.engine->read(*connection, buffer, uint64_t(round) * M + at);
+    }
+    auto begin = std::chrono::steady_clock::now();
+    fixture.engine->detach(*connection);
+    CHECK(std::chrono::steady_clock::now() - begin < 1s);
+    connection.reset();  // a worker that still used it would be seen by the sanitizers
+  }
+}
+
+TEST_CASE("workers use connections of their own; without them requests fetch the chunks") {
+  for (bool possible : {true, false}) {
+    FakeDisk disk(16 * M, 1ms);
+    FakeConnection connection(disk);
+    MemoryBudget budget(16 * M);
+    Counters counters;
+    std::atomic<int> made = 0;
+    Engine engine({.size = 16 * M, .chunk = M, .workers = 3, .fast_read = 0us}, budget, counters,
+                  util::Log(), [&]() -> std::unique_ptr<LowerConnection> {
+                    ++made;
+                    if (!possible) throw 1;
+                    return std::make_unique<FakeConnection>(disk);
+                  });
+    engine.attach(connection);
+    std::vector<std::byte> buffer(64 * K), all;
+    for (uint64_t at = 0; at < 16 * M; at += 64 * K) {
+      engine.read(connection, buffer, at);
+      all.insert(all.end(), buffer.begin(), buffer.end());
+    }
+    engine.detach(connection);
+    CHECK(all == disk.bytes);
+    CHECK(made == 3);
+    CHECK(disk.read_bytes == 16 * M);
+    CHECK(disk.reads < 40);
+  }
+}

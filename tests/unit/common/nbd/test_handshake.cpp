@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Servers that misbehave, as sockets of the test. tests/modules has the tests with a real server.
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <cstring>
+
+#include "common/nbd/connection.hpp"
+#include "common/util/error.hpp"
+#include "common/util/fd.hpp"
+
+namespace {
+
+// A socket that accepts connections and never answers.
+class SilentServer {
+ public:
+  SilentServer() : fd_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    char directory[] = "/tmp/replicate-nbd-XXXXXX";
+    REQUIRE(::mkdtemp(directory) != nullptr);
+    directory_ = directory;
+    sockaddr_un address = {};
+    address.sun_family = AF_UNIX;
+    std::strncpy(address.sun_path, path().c_str(), sizeof address.sun_path - 1);
+    REQUIRE(::bind(fd_.get(), reinterpret_cast<sockaddr *>(&address), sizeof address) == 0);
+    REQUIRE(::listen(fd_.get(), 1) == 0);
+  }
+  ~SilentServer() {
+    ::unlink(path().c_str());
+    ::rmdir(directory_.c_str());
+  }
+  std::string path() const { return directory_ + "/s"; }
+
+ private:
+  util::Fd fd_;
+  std::string directory_;
+};
+
+}  // namespace
+
+TEST_CASE(
+    "a handshake without an answer fails at the deadline, and the message has the usual cause") {
+  SilentServer server;
+  nbd::Options options;
+  options.uri = "nbd+unix:///?socket=" + server.path();
+  options.name = "dr";
+  options.connect_timeout = std::chrono::milliseconds(200);
+  auto start = std::chrono::steady_clock::now();
+  try {
+    nbd::Connection connection(options);
+    FAIL("connected");
+  } catch (const util::Error &e) {
+    CHECK(e.errnum() == ETIMEDOUT);
+    CHECK_THAT(e.what(), Catch::StartsWith("dr:") && Catch::Contains("--shared"));
+  }
+  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(10));
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What the tests of destinations share.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "common/replication/state_file.hpp"
+#include "filters/fanout/owed/dirty_map.hpp"
+#include "filters/fanout/settings.hpp"
+#include "tests/unit/directory.hpp"
+
+namespace fanout {
+
+inline constexpr uint64_t M = 1u << 20;
+inline constexpr uint64_t B = DirtyMap::block;
+
+inline std::byte byte(unsigned n) {
+  return static_cast<std::byte>(n);
+}
+
+// For Rig.
+inline void async(DestinationSettings &settings, size_t) {
+  settings.policy.async = true;
+}
+inline void detach(DestinationSettings &settings, size_t) {
+  settings.policy.detach = true;
+}
+
+using testing::Directory;
+
+inline replication::State state_in(const Directory &directory, const std::string &name) {
+  return replication::load_state(directory.file(name + ".json")).value();
+}
+
+}  // namespace fanout

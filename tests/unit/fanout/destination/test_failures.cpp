@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <catch2/catch.hpp>
+#include <cerrno>
+
+#include "tests/unit/fanout/destination/helpers.hpp"
+#include "tests/unit/fanout/rig.hpp"
+
+using namespace fanout;
+
+TEST_CASE("a lost connection: the client continues, the destination catches up and is live again") {
+  Rig rig(2, 4 * M, 100, [](DestinationSettings &s, size_t) { s.policy.retries = 10'000; });
+  rig.open();
+  rig.write(0, B, byte(1));
+  rig.servers[1]->refuses = true;
+  rig.servers[1]->kill();
+  for (unsigned i = 0; i < 8; ++i) rig.write(i * B * 3, B, byte(i));
+  CHECK(rig.equal(0));
+  CHECK(!rig.equal(1));
+  rig.servers[1]->refuses = false;
+  Rig::until([&] { return rig.is(1, "live"); });
+  CHECK(rig.equal(1));
+  rig.write(0, 4 * M, byte(77));
+  CHECK(rig.equal(1));
+  CHECK(rig.counters[1]->retries >= 1);
+  rig.drain();
+}
+
+TEST_CASE("a lost connection: what was not flushed is copied again") {
+  Rig rig(1, 4 * M);
+  Broadcaster &broadcaster = rig.open();
+  rig.write(0, B, byte(1));
+  broadcaster.flush([] {});
+  rig.write(10 * B, B, byte(2));
+  auto &target = rig.servers[0]->target;
+  rig.servers[0]->kill();
+  target.content[10 * B] = byte(0);
+  target.content[0] = byte(9);  // this was promised: it is not looked at again
+  rig.write(20 * B, 1, byte(3));
+  Rig::until([&] { return rig.is(0, "live"); });
+  CHECK(target.content[10 * B] == byte(2));
+  CHECK(target.content[20 * B] == byte(3));
+  CHECK(target.content[0] == byte(9));
+}
+
+TEST_CASE(
+    "on-error=fail: after the retries the client's next request fails and names the destination") {
+  Rig rig;
+  Broadcaster &broadcaster = rig.open();
+  rig.servers[1]->refuses = true;
+  rig.servers[1]->kill();
+  rig.write(0, 4096, byte(1));
+  Rig::until([&] { return rig.is(1, "failed"); });
+  CHECK_THROWS_WITH(broadcaster.flush([] {}), Catch::StartsWith("b: cannot connect: refused"));
+  rig.drain();
+  rig.close();
+  CHECK(rig.said().find("b: cannot connect: refused; 65536 bytes are owed; not saved") !=
+        std::string::npos);
+
+  // The next client finds it as it is: what is owed is still known.
+  rig.servers[1]->refuses = false;
+  rig.open();
+  Rig::until([&] { return rig.is(1, "live"); });
+  CHECK(rig.equal(1));
+}
+
+TEST_CASE("on-error=detach: the others continue, it is retried, and once more at the end") {
+  Rig rig(2, 4 * M, 100, [](DestinationSettings &s, size_t) {
+    s.policy.detach = true;
+    s.policy.retry_max = std::chrono::milliseconds(5);
+  });
+  Broadcaster &broadcaster = rig.open();
+  rig.servers[1]->refuses = true;
+  rig.servers[1]->kill();
+  rig.write(0, M, byte(1));
+  Rig::until([&] { return rig.is(1, "detached"); });
+  rig.write(M, M, byte(2));
+  broadcaster.flush([] {});
+  rig.servers[1]->refuses = false;
+  Rig::until([&] { return rig.is(1, "live"); });
+  CHECK(rig.equal(1));
+
+  rig.servers[1]->refuses = true;
+  rig.servers[1]->kill();
+  rig.write(2 * M, M, byte(3));
+  Rig::until([&] { return rig.is(1, "detached"); });
+  rig.servers[1]->refuses = false;
+  rig.drain();
+  CHECK(rig.equal(1));
+}
+
+TEST_CASE("on-error=detach: a destination that is absent at the start is connected later") {
+  Rig rig(2, 4 * M, 100, detach);
+  rig.servers[0]->refuses = true;
+  rig.open();
+  rig.write(0, 4 * M, byte(1));
+  rig.servers[0]->refuses = false;
+  Rig::until([&] { return rig.is(0, "live"); });
+  CHECK(rig.equal(0));
+}
+
+TEST_CASE("ENOSPC is not retried") {
+  Rig rig(2, 4 * M, 100, detach);
+  rig.open();
+  rig.servers[1]->target.errnum = ENOSPC;
+  rig.write(0, M, byte(1));
+  CHECK(rig.is(1, "detached"));
+  CHECK(rig.said().find("b: cannot write 1048576 bytes at offset 0: No space left on device: "
+                        "detached") != std::string::npos);
+  rig.servers[1]->target.errnum = 0;
+  rig.drain();
+  CHECK(rig.servers[1]->connections == 1);
+  rig.close();
+  CHECK(rig.said().find("1048576 bytes are owed") != std::string::npos);
+}
+
+TEST_CASE("a server error makes the range owed, and it is retried") {
+  Rig rig(1, 4 * M, 100, [](DestinationSettings &s, size_t) { s.policy.retries = 10'000; });
+  rig.open();
+  auto &target = rig.servers[0]->target;
+  target.errnum = EIO;
+  rig.write(0, M, byte(1));
+  CHECK(rig.is(0, "behind"));
+  target.errnum = 0;
+  Rig::until([&] { return rig.is(0, "live"); });
+  CHECK(rig.equal(0));
+  CHECK(rig.servers[0]->connections == 1);
+
+  Rig few(1, 4 * M);
+  few.open();
+  few.servers[0]->target.errnum = EIO;
+  few.write(0, M, byte(2));
+  Rig::until([&] { return few.is(0, "failed"); });
+  CHECK(few.servers[0]->connections == 1);
+}

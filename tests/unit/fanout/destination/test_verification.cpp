@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <catch2/catch.hpp>
+#include <thread>
+
+#include "tests/unit/fanout/destination/helpers.hpp"
+#include "tests/unit/fanout/rig.hpp"
+
+using namespace fanout;
+
+TEST_CASE("verify: blocks that differ are counted, logged and copied again") {
+  Rig rig(1, 4 * M, 100, [](DestinationSettings &s, size_t) { s.verify = 1; });
+  rig.open();
+  rig.write(0, 4 * M, byte(5));
+  rig.servers[0]->target.content[3 * M + 17] = byte(6);
+  rig.servers[0]->target.content[3 * M - 17] = byte(6);
+  rig.drain();
+  CHECK(rig.equal(0));
+  CHECK(rig.counters[0]->verify_mismatches == 2);
+  CHECK(rig.said().find("a: 2 blocks of 65536 bytes that were read back differ") !=
+        std::string::npos);
+}
+
+TEST_CASE("verify: a stop before the end does not log that all are equal") {
+  Rig rig(1, 15 * DirtyMap::block, 100, [](DestinationSettings &s, size_t) {
+    s.verify = 1;
+    s.concurrency = 1;  // one read is at the server, the others wait
+  });
+  rig.open();
+  auto &target = rig.servers[0]->target;
+  rig.write(0, rig.size, byte(3));
+  rig.broadcaster->flush([] {});
+  target.at_once = false;
+  rig.list[0]->drain();
+  Rig::until([&] {
+    auto calls = target.calls();
+    if (calls.back().kind == 'r') return true;
+    target.answer_all();
+    return false;
+  });
+  rig.list[0]->stop();
+  std::jthread answers([&](const std::stop_token &stop) {
+    while (!stop.stop_requested()) target.answer_all();
+  });
+  rig.close();
+  CHECK(rig.said().find("all are equal") == std::string::npos);
+}

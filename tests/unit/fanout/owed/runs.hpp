@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What a dirty map has, to be compared.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "filters/fanout/owed/dirty_map.hpp"
+
+inline constexpr uint64_t B = fanout::DirtyMap::block;  // bytes
+
+inline std::vector<fanout::Range> runs(const fanout::DirtyMap &map) {
+  std::vector<fanout::Range> list;
+  map.for_each([&](fanout::Range r) { list.push_back(r); });
+  return list;
+}

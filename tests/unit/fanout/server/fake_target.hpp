@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// A server in memory. The test decides when and how it answers.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <deque>
+#include <vector>
+
+#include "common/util/mutex.hpp"
+#include "filters/fanout/server/request.hpp"
+#include "filters/fanout/server/target.hpp"
+
+struct Call {
+  char kind;  // w, z, f, r
+  uint64_t offset;
+  uint64_t count;
+  uint32_t flags;
+  bool operator==(const Call &) const = default;
+};
+
+// What nbd::Connection does with a command that has been answered. The filter submits no other
+// commands.
+inline void complete(nbd::Command &command, int errnum) {
+  static_cast<fanout::DestinationRequest &>(command).completed(errnum);
+}
+
+class FakeTarget : public fanout::Target {
+ public:
+  explicit FakeTarget(uint64_t size) : content(size, std::byte{0xff}) {
+    information.size = size;
+    information.can_flush = information.can_fua = information.can_zero = true;
+  }
+
+  const nbd::Info &info() const override { return information; }
+  bool dead() const override { return is_dead; }
+  void submit(nbd::Command &command) override {
+    {
+      util::MutexLock lock(mutex_);
+      calls_.push_back({kind(command), command.offset, command.count, command.flags});
+      if (!at_once) {
+        held_.push_back(&command);
+        most_held_ = std::max(most_held_, held_.size());
+        return;
+      }
+    }
+    answer(command, errnum);
+  }
+
+  // Answers one by one what it has been sent so far; returns how many there were.
+  size_t answer_all(int with_errnum = 0) {
+    for (size_t n = 0;; ++n) {
+      nbd::Command *next = nullptr;
+      {
+        util::MutexLock lock(mutex_);
+        if (held_.empty()) return n;
+        next = held_.front();
+        held_.pop_front();
+      }
+      answer(*next, with_errnum);
+    }
+  }
+  size_t held() {
+    util::MutexLock lock(mutex_);
+    return held_.size();
+  }
+  std::vector<Call> calls() {
+    util::MutexLock lock(mutex_);
+    return calls_;
+  }
+  size_t most_held() {
+    util::MutexLock lock(mutex_);
+    return most_held_;
+  }
+
+  nbd::Info information;
+  std::atomic<bool> is_dead = false;
+  std::atomic<bool> at_once = true;  // else answered by answer_all()
+  std::atomic<int> errnum = 0;       // of what is answered at once
+  std::vector<std::byte> content;
+
+ private:
+  static char kind(const nbd::Command &command) {
+    switch (command.operation) {
+      case nbd::Operation::write:
+        return 'w';
+      case nbd::Operation::zero:
+        return 'z';
+      case nbd::Operation::read:
+        return 'r';
+      default:
+        return 'f';
+    }
+  }
+  void answer(nbd::Command &command, int e) {
+    if (e == 0) carry_out(command);
+    complete(command, e);
+  }
+  void carry_out(const nbd::Command &command) {
+    std::byte *here = content.data() + command.offset;
+    if (command.operation == nbd::Operation::write) std::memcpy(here, command.data, command.count);
+    if (command.operation == nbd::Operation::zero) std::memset(here, 0, command.count);
+    if (command.operation == nbd::Operation::read) std::memcpy(command.into, here, command.count);
+  }
+
+  util::Mutex mutex_;
+  std::vector<Call> calls_ ABSL_GUARDED_BY(mutex_);
+  std::deque<nbd::Command *> held_ ABSL_GUARDED_BY(mutex_);
+  size_t most_held_ ABSL_GUARDED_BY(mutex_) = 0;
+};

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The property collector's methods, with pages."""
+
+from simulator.api.elements import child, children, text
+from simulator.api.faults import invalid_argument
+from simulator.api.methods.registry import method
+from simulator.api.property_collector import collect
+from simulator.api.values import leaf, tag
+
+
+@method("PropertyCollector", "RetrievePropertiesEx")
+def retrieve_properties_ex(call):
+    objects = collect(call.inventory, children(call.arguments, "specSet"))
+    limit = text(child(call.arguments, "options"), "maxObjects", "")
+    return _page(call, objects, int(limit) if limit.isdecimal() and int(limit) > 0 else 1000)
+
+
+@method("PropertyCollector", "ContinueRetrievePropertiesEx")
+def continue_retrieve_properties_ex(call):
+    objects, limit = call.service.retrievals.pop(call.argument("token", ""), (None, 0))
+    if objects is None:
+        raise invalid_argument("token")
+    return _page(call, objects, limit)
+
+
+def _page(call, objects, limit):
+    if not objects:
+        return ""
+    token = ""
+    if len(objects) > limit:
+        token = call.inventory.new_moref("token")
+        call.service.retrievals[token] = (objects[limit:], limit)
+    return tag("returnval", (leaf("token", token) if token else "") + "".join(objects[:limit]))
+
+
+@method("PropertyCollector", "RetrieveProperties")
+def retrieve_properties(call):
+    objects = collect(call.inventory, children(call.arguments, "specSet"))
+    return "".join("<returnval>" + one.removeprefix("<objects>").removesuffix("</objects>") +
+                   "</returnval>" for one in objects)

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Controls that make later calls fail."""
+
+from simulator.api.injected_faults import UNAVAILABLE, InjectedFault
+from simulator.api.methods import METHODS
+from simulator.control.registry import control
+
+FOLDER_KINDS = ("401", "403", "404", "500", "503", "reset", "stall", "ignore-range", "short")
+
+
+@control
+def fault(service, arguments, body):
+    injected = InjectedFault(arguments.text("where"), arguments.text("kind"), arguments.number("count", 1),
+                             arguments.number("after", 0), arguments.text("key", ""),
+                             arguments.text("message", ""), arguments.text("task", "0") == "1",
+                             float(arguments.text("seconds", "30")))
+    arguments.all_used()
+    if injected.where in ("folder", "flat", "host"):
+        if injected.kind not in FOLDER_KINDS:
+            raise ValueError(f"kind={injected.kind}: for {injected.where} one of {', '.join(FOLDER_KINDS)}")
+    elif injected.where not in {name for _, name in METHODS}:
+        raise ValueError(f"where={injected.where}: no such method; or folder, flat, host")
+    elif injected.in_task and not injected.where.endswith("_Task"):
+        raise ValueError(f"where={injected.where}: has no task that could fail")
+    elif not injected.kind.isalpha() and (injected.kind != UNAVAILABLE or injected.in_task):
+        raise ValueError(f"kind={injected.kind}: must be the name of a fault")
+    service.injected_faults.add(injected)
+    return {}
+
+
+@control
+def nofault(service, arguments, body):
+    arguments.all_used()
+    service.injected_faults.clear()
+    return {}
+
+
+@control
+def expire(service, arguments, body):
+    arguments.all_used()
+    service.tickets.expire_all()
+    return {"expired": service.sessions.expire_all()}
+
+
+@control
+def tickets(service, arguments, body):
+    once = arguments.flag("once")
+    arguments.all_used()
+    service.tickets.once = once
+    return {}

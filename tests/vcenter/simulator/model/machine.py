@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A virtual machine: its disks and snapshots, CBT as configured, and stuns."""
+
+import contextlib
+import threading
+import uuid
+
+from simulator.api.values import Reference, References, Value, boolean, enumeration, now, string
+from simulator.model import hardware
+from simulator.model.objects import Entity
+from simulator.model.vm_snapshot import VirtualMachineSnapshot
+
+
+class VirtualMachine(Entity):
+    def __init__(self, moref, name, folder, datastore, cbt, directory=None):
+        super().__init__("VirtualMachine", moref, name, folder)
+        self.datastore = datastore
+        self.directory = directory or name  # of its files; stays when the VM is renamed
+        self.uuid = str(uuid.uuid5(uuid.NAMESPACE_URL, "bios/" + moref))
+        self.instance_uuid = str(uuid.uuid5(uuid.NAMESPACE_URL, "instance/" + moref))
+        self.power = "poweredOn"
+        self.cbt = cbt  # as configured; takes effect at the next stun
+        self.disks = []
+        self.snapshots = []  # VirtualMachineSnapshot, oldest first; each is the child of the one before
+        self.taken = 0  # snapshots so far
+        self.most_snapshots = 0  # at the same time
+        self.template = False
+        self.bus_sharing = "noSharing"  # of the SCSI controller; only shown
+        self.consolidation_needed = False
+        self.host = None  # the HostSystem it runs on
+        self.changed = now()
+        self.lock = threading.RLock()  # protects snapshots, power and cbt
+        self.busy = threading.Lock()  # held by a task: a VM runs one at a time
+
+    def datacenter(self):
+        return next(one for one in self.ancestors() if one.kind == "Datacenter")
+
+    def disk(self, key):
+        return next((disk for disk in self.disks if disk.key == key), None)
+
+    # --- changes, mostly by tasks
+
+    def set_cbt(self, on):
+        with self.lock:
+            self.cbt, self.changed = on, now()
+            if self.power != "poweredOn":
+                self.stun()
+
+    def stun(self):
+        """A running VM reopens its disks. This switches change tracking on or off as configured."""
+        for disk in self.disks:
+            disk.track(self.cbt)
+
+    def set_power(self, on):
+        with self.lock:
+            self.power = "poweredOn" if on else "poweredOff"
+            self.stun()
+
+    def take_snapshot(self, moref, name, text, quiesce):
+        with self.lock:
+            self.taken += 1
+            snapshot = VirtualMachineSnapshot(moref, self, self.taken, name, text, quiesce)
+            with contextlib.ExitStack() as all_disks:  # no write between the disks
+                for disk in self.disks:
+                    all_disks.enter_context(disk.lock)
+                snapshot.disk_snapshots = {disk.key: disk.take_snapshot() for disk in self.disks}
+            self.snapshots.append(snapshot)
+            self.most_snapshots = max(self.most_snapshots, len(self.snapshots))
+            self.stun()  # last: tracking that starts now does not cover this snapshot
+            return snapshot
+
+    def remove_snapshot(self, snapshot, with_children=False):
+        with self.lock:
+            if snapshot not in self.snapshots:
+                return
+            index = self.snapshots.index(snapshot)
+            removed = self.snapshots[index:] if with_children else [snapshot]
+            for one in reversed(removed):
+                for disk in self.disks:
+                    disk.remove_snapshot(one.disk_snapshots[disk.key])
+                self.snapshots.remove(one)
+            self.stun()
+
+    # --- properties
+
+    def properties(self):
+        with self.lock:
+            return super().properties() | {
+                "config.name": string(self.name),
+                "config.uuid": string(self.uuid),
+                "config.instanceUuid": string(self.instance_uuid),
+                "config.template": boolean(self.template),
+                "config.version": string("vmx-19"),
+                "config.changeVersion": string(self.changed),
+                "config.changeTrackingEnabled": boolean(self.cbt),
+                "config.files.vmPathName": string(
+                    f"[{self.datastore.name}] {self.directory}/{self.name}.vmx"),
+                "config.hardware.device": hardware.devices(self),
+                "capability.snapshotOperationsSupported": boolean(True),
+                "capability.changeTrackingSupported": boolean(True),
+                "runtime.powerState": enumeration("VirtualMachinePowerState", self.power),
+                "runtime.connectionState": enumeration("VirtualMachineConnectionState", "connected"),
+                "runtime.consolidationNeeded": boolean(self.consolidation_needed),
+                "runtime.host": Reference(self.host) if self.host else None,
+                "datastore": References([self.datastore]),
+                "parentVApp": None,
+                "customValue": None,
+                "snapshot": self._snapshot_info(),
+                "rootSnapshot": References(self.snapshots[:1]),
+            }
+
+    def _snapshot_info(self):
+        if not self.snapshots:
+            return None
+        return Value("VirtualMachineSnapshotInfo",
+                     Reference(self.snapshots[-1]).field("currentSnapshot") +
+                     self.snapshots[0].tree("rootSnapshotList", self.snapshots[1:]))

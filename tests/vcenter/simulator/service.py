@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The state of the simulator: inventory, sessions, tasks, injected faults, counters, log."""
+
+import collections
+import contextlib
+import threading
+import time
+import traceback
+
+from simulator.api.injected_faults import InjectedFaults
+from simulator.api.sessions import Sessions
+from simulator.model.tasks import Tasks
+from simulator.http.tickets import Tickets
+
+
+class Service:
+    def __init__(self, inventory, log_path, user, password, page, delay_ms, task_ms):
+        self.inventory = inventory
+        self.page = page  # bytes that one answer of QueryChangedDiskAreas describes
+        self.delay = delay_ms / 1000  # before each /folder request is answered
+        self.sessions = Sessions(user, password)
+        self.tickets = Tickets()
+        self.tasks = Tasks(inventory, task_ms)
+        self.closing = self.tasks.closing
+        self.injected_faults = InjectedFaults()
+        self.retrievals = {}  # token -> the rest, for ContinueRetrievePropertiesEx
+        self.lock = threading.Lock()  # protects the counters and the log
+        self.counts = collections.Counter()  # SOAP method -> calls
+        self.host_requests = 0  # of those, answered by the ESXi host
+        self.folder = {"requests": 0, "bytes": 0, "at_once": 0, "most_at_once": 0}
+        self.log_file = open(log_path, "a", encoding="utf-8", buffering=1)
+
+    def count(self, method):
+        with self.lock:
+            self.counts[method] += 1
+
+    def count_folder(self, requests=0, sent=0, on_host=False):
+        with self.lock:
+            self.host_requests += on_host
+            self.folder["requests"] += requests
+            self.folder["bytes"] += sent
+
+    @contextlib.contextmanager
+    def in_folder(self):
+        """Counts the /folder requests that run at the same time."""
+        with self.lock:
+            self.folder["at_once"] += 1
+            self.folder["most_at_once"] = max(self.folder["most_at_once"],
+                                              self.folder["at_once"])
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.folder["at_once"] -= 1
+
+    def log(self, line):
+        with self.lock:
+            self.log_file.write(f"{time.strftime('%H:%M:%S')}.{time.time_ns() // 1000000 % 1000:03} "
+                                f"{line}\n")
+
+    def log_exception(self):
+        self.log("exception: " + traceback.format_exc().rstrip().replace("\n", "\n  "))
