@@ -44,7 +44,13 @@ class Connection {
   // Each request is a round trip to the server. Change tracking has blocks of 64 KiB.
   nbdkit::BlockSize block_size() { return {1, 64 << 10, 32 << 20}; }
 
-  void pread(std::span<std::byte> buffer, uint64_t offset) { session_.read(disk_, buffer, offset); }
+  void pread(std::span<std::byte> buffer, uint64_t offset) {
+    try {
+      session_.read(disk_, buffer, offset);
+    } catch (const SnapshotGone &e) {
+      throw nbdkit::Reported{e.errnum()};
+    }
+  }
 
   void extents(uint32_t count, uint64_t offset, uint32_t flags, nbdkit::ExtentList &list) {
     disk_.map.for_each({offset, count}, [&](const extents::Extent &extent) {
@@ -69,6 +75,9 @@ class Plugin {
   Plugin() {
     RetryPolicy &retry = parameters_.settings.retry;
     retry.sleep = [this](std::chrono::milliseconds time) { sleep(time); };
+    parameters_.settings.endpoint.interrupt = [this] {
+      if (session_) session_->check_interrupt();
+    };
     retry.on_retry = [counters = parameters_.settings.counters] { counters->add_retry(); };
   }
 
@@ -95,6 +104,7 @@ class Plugin {
 
   void after_fork() {
     exit_cleanup_->keep_in_this_process();
+    session_->serve();
     serving_ = true;
     install_abort_cleanup();
   }
@@ -114,7 +124,9 @@ class Plugin {
   std::unique_ptr<Connection> open(bool) {
     const char *name = nbdkit_export_name();
     if (name == nullptr) throw nbdkit::Reported{EIO};
-    return std::make_unique<Connection>(*session_, session_->disk(name));
+    const Disk &disk = session_->disk(name);
+    session_->confirm();
+    return std::make_unique<Connection>(*session_, disk);
   }
 
  private:
@@ -157,13 +169,13 @@ void Plugin::install_abort_cleanup() {
         },
         deadline);
   } catch (const std::exception &e) {  // a failure here must not stop the server
-    nbdkit::log().warning("if nbdkit aborts, the next run has to remove the snapshot: {}",
-                          e.what());
+    nbdkit::log().warning("if nbdkit aborts, the snapshot stays: {}", e.what());
   }
 }
 
 void Plugin::sleep(std::chrono::milliseconds time) {
   if (!serving_) return session_->pause(time);
+  session_->suspect();
   auto seconds = std::chrono::duration_cast<std::chrono::seconds>(time);
   auto rest = std::chrono::nanoseconds(time - seconds);
   if (nbdkit_nanosleep(static_cast<unsigned>(seconds.count()),

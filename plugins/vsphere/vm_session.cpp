@@ -4,14 +4,20 @@
 #include <algorithm>
 #include <cerrno>
 #include <thread>
+#include <utility>
 
-#include "plugins/vsphere/api/retry_fault.hpp"
-#include "plugins/vsphere/changes/changed_areas.hpp"
-#include "plugins/vsphere/changes/tracking.hpp"
-#include "plugins/vsphere/snapshot/preconditions.hpp"
-#include "plugins/vsphere/snapshot/snapshot_disks.hpp"
+#include "common/durability/sync_point.hpp"
 
 namespace vsphere {
+
+namespace {
+
+constexpr std::chrono::seconds watch_interval{5};
+// Of each call: of the watch, and after a signal has ended the start.
+constexpr std::chrono::seconds watch_deadline{10};
+constexpr std::chrono::seconds cleanup_deadline{15};
+
+}  // namespace
 
 VmSession::VmSession(const Settings &settings, const util::Log &log)
     : settings_(settings),
@@ -29,135 +35,25 @@ void VmSession::start() {
     signals_.reset();
     throw;
   }
+  REPLICATE_SYNC_POINT("vsphere.started");
+}
+
+void VmSession::serve() {
+  REPLICATE_SYNC_POINT("vsphere.serve");
+  signals_->hand_over();
   signals_.reset();
+  client_.set_limits(watch_deadline, 0);
+  watch_->start(watch_interval);
+}
+
+void VmSession::check_interrupt() const {
+  if (signals_) signals_->check();
+  if (stopping_watch_) util::fail(EINTR, "nbdkit is ending");
 }
 
 void VmSession::pause(std::chrono::milliseconds time) const {
   if (signals_) return signals_->sleep(time);
   std::this_thread::sleep_for(time);
-}
-
-void VmSession::prepare() {
-  client_.login();
-  signals_.emplace();  // from here on there is something to clean up
-  const Ref found = find_vm(client_, settings_.vm);
-  const bool create = settings_.snapshot.empty();
-  if (create) {
-    // Taken before the machine's state is read, so that another run has finished changing it.
-    const std::string &instance = client_.content().instance;
-    lock_.emplace(instance.empty() ? settings_.endpoint.host : instance, found.value);
-  }
-  VmInfo vm = describe_vm(client_, found);
-  std::vector<DiskInfo> chosen = choose_disks(vm, settings_.disk, log_);
-  check_vm(vm, chosen, settings_);
-
-  if (create && remove_leftovers(client_, tasks_, vm, log_)) {
-    vm = describe_vm(client_, vm.ref);
-    chosen = choose_disks(vm, settings_.disk, log_);
-  }
-  for (const auto &disk : chosen) {
-    since_[disk.key] = since_of(settings_.since, vm.ref.value, disk.key);
-  }
-  if (create) {
-    const bool chains = transport_->reads_chains();
-    check_snapshots(vm, chains);
-    check_chains(vm, chosen, chains, /*before_snapshot=*/true);
-  }
-  if (!vm.tracking_enabled) turn_tracking_on(vm);
-
-  const std::vector<DiskInfo> frozen =
-      create ? create_snapshot(vm, chosen) : use_snapshot(vm, chosen);
-  const std::string datacenter = datacenter_path(client_, vm.ref);
-  for (const auto &disk : frozen) disks_.push_back(load(vm, disk, datacenter));
-}
-
-// Tracking takes effect when the machine is stunned. Creating a snapshot stuns it.
-void VmSession::turn_tracking_on(VmInfo &vm) {
-  check_tracking_can_begin(vm);
-  log_.info("turning changed block tracking on for virtual machine {}", vm.name);
-  tasks_.enable_change_tracking(vm.ref);
-  snapshot_.emplace(client_, tasks_, vm, log_);
-  snapshot_->create(/*quiesce=*/false);
-  snapshot_->remove();
-  vm.tracking_enabled = true;
-}
-
-// Returns the chosen disks as they are in somebody else's snapshot.
-std::vector<DiskInfo> VmSession::use_snapshot(const VmInfo &vm,
-                                              const std::vector<DiskInfo> &chosen) {
-  const SnapshotInfo &snapshot = find_snapshot(vm, settings_.snapshot);
-  snapshot_ref_ = snapshot.ref;
-  std::vector<DiskInfo> disks = disks_in_snapshot(client_, snapshot_ref_, chosen);
-  check_chains(vm, disks, transport_->reads_chains(), /*before_snapshot=*/false);
-  if (const DiskInfo *disk = find_untracked(disks)) {
-    util::fail(EINVAL,
-               "snapshot={}: disk {} (\"{}\") was not tracked when \"{}\" was made: leave out "
-               "snapshot= to create a new one",
-               settings_.snapshot, disk->key, disk->label, snapshot.name);
-  }
-  return disks;
-}
-
-// Returns the chosen disks as they are in a new snapshot. If tracking is on but not yet in effect for a
-// disk, the snapshot has stunned the machine; with enable-cbt=yes a second snapshot is made.
-std::vector<DiskInfo> VmSession::create_snapshot(const VmInfo &vm,
-                                                 const std::vector<DiskInfo> &chosen) {
-  snapshot_.emplace(client_, tasks_, vm, log_);
-  for (bool last = !settings_.enable_tracking;; last = true) {
-    signals_->check();
-    snapshot_->create(settings_.quiesce);
-    snapshot_ref_ = snapshot_->ref();
-    std::vector<DiskInfo> disks = disks_in_snapshot(client_, snapshot_ref_, chosen);
-    const DiskInfo *disk = find_untracked(disks);
-    if (disk == nullptr) return disks;
-    if (last) {
-      util::fail(
-          EINVAL,
-          "changed block tracking is on for virtual machine {}, but not in effect for disk {} "
-          "(\"{}\"): {}",
-          vm.name, disk->key, disk->label,
-          settings_.enable_tracking ? "turn it off and on again in vSphere"
-                                    : "enable-cbt=yes may bring it into effect");
-    }
-    snapshot_->remove();
-  }
-}
-
-std::vector<extents::Range> VmSession::query_areas(const VmInfo &vm, const DiskInfo &info,
-                                                   const std::string &change_id) {
-  const SnapshotDisk disk{vm.ref, snapshot_ref_, info.key};
-  return all_areas(info.capacity, [&](uint64_t start) {
-    signals_->check();
-    return retry_temporary_fault(settings_.retry, log_, [&] {
-      return query_changed_areas(client_, disk, change_id, start);
-    });
-  });
-}
-
-Disk VmSession::load(const VmInfo &vm, const DiskInfo &info, const std::string &datacenter) {
-  std::unique_ptr<DiskReader> reader =
-      transport_->open({vm.ref.value, snapshot_ref_.value, datacenter, info});
-  auto query = [&](const std::string &change_id) {
-    if (change_id == "*") {
-      if (auto allocated = reader->allocated()) return *std::move(allocated);
-    }
-    return query_areas(vm, info, change_id);
-  };
-  LoadedMap loaded = load_map(info, since_.at(info.key), settings_.fail_on_reset, query, log_);
-  Disk disk{std::to_string(info.key),
-            info,
-            {"vsphere", vm.ref.value, info.key, info.capacity,
-             loaded.since.empty() ? "full" : "delta", loaded.since, info.change_id},
-            std::move(loaded.map),
-            std::move(reader)};
-  log_.info(
-      "virtual machine {} ({}), disk {} (\"{}\"): {} bytes, allocated {}, changed {}, {} extents, "
-      "transport {}",
-      vm.name, vm.ref.value, info.key, info.label, info.capacity,
-      loaded.allocated ? std::to_string(*loaded.allocated) : "unknown",
-      loaded.changed ? std::to_string(*loaded.changed) : "unknown (full)", disk.map.count(),
-      transport_->description());
-  return disk;
 }
 
 const Disk &VmSession::disk(const std::string &name) const {
@@ -177,11 +73,46 @@ void VmSession::disconnect() {
 }
 
 void VmSession::read(const Disk &disk, std::span<std::byte> buffer, uint64_t offset) {
-  settings_.counters->count(buffer.size(), [&] { disk.reader->read(buffer, offset); });
+  watch_->check();
+  try {
+    settings_.counters->count(buffer.size(), [&] { disk.reader->read(buffer, offset); });
+  } catch (const util::Error &) {
+    try {
+      watch_->confirm();
+    } catch (const SnapshotGone &) {
+      throw;
+    } catch (const std::exception &e) {
+      log_.info("whether the snapshot is still there is not known: {}", e.what());
+    }
+    throw;
+  }
+  watch_->check();
+}
+
+void VmSession::confirm() {
+  try {
+    with_retries(settings_.retry, log_, "asking whether the snapshot is still there",
+                 [&] { watch_->confirm(); });
+  } catch (const SnapshotGone &) {
+    throw;
+  } catch (const util::Error &e) {
+    util::fail(e.errnum(),
+               "whether the snapshot {} is still there is not known, so no client is accepted: {}",
+               snapshot_ref_.value, e.what());
+  }
+}
+
+void VmSession::suspect() {
+  watch_->suspect();
+  watch_->check();
 }
 
 void VmSession::stop() noexcept {
   if (signals_) signals_->disregard();
+  if (watch_) watch_->stop([&] { stopping_watch_ = true; });
+  stopping_watch_ = false;
+  client_.reset_limits();
+  if (signals_ && signals_->received()) client_.set_limits(cleanup_deadline, 1);
   auto attempt = [&](const char *what, auto &&step) {
     try {
       step();
@@ -197,13 +128,15 @@ void VmSession::stop() noexcept {
   // Before the snapshot is removed: the last calls of a transport refer to it.
   for (const auto &disk : disks_) disk.reader->disconnect();
   if (snapshot_) {
-    attempt("the snapshot could not be removed (the next run removes it)",
+    attempt(journal_ ? "the snapshot could not be removed (the next run removes it)"
+                     : "the snapshot could not be removed: remove it in vSphere",
             [&] { snapshot_->remove(); });
     snapshot_.reset();
   }
   attempt("could not log out", [&] { client_.logout(transport_->session()); });
   disconnect();
   lock_.reset();
+  journal_.reset();
 }
 
 }  // namespace vsphere

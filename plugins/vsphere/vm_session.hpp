@@ -3,6 +3,7 @@
 // The disks of a virtual machine at one instant: from the login to the removal of the snapshot.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -20,9 +21,11 @@
 #include "plugins/vsphere/api/tasks.hpp"
 #include "plugins/vsphere/changes/since.hpp"
 #include "plugins/vsphere/settings.hpp"
+#include "plugins/vsphere/snapshot/journal.hpp"
 #include "plugins/vsphere/snapshot/ownership.hpp"
 #include "plugins/vsphere/snapshot/snapshot.hpp"
 #include "plugins/vsphere/snapshot/startup_signals.hpp"
+#include "plugins/vsphere/snapshot/watch.hpp"
 #include "plugins/vsphere/transport/transport.hpp"
 
 namespace vsphere {
@@ -43,8 +46,16 @@ class VmSession {
 
   // Logs in, finds the machine, creates the snapshot, loads the maps, and reads a sector of each disk.
   // If a step fails, it removes the snapshot, logs out, and throws. A signal (startup_signals.hpp) makes
-  // it fail with EINTR.
+  // it fail with EINTR; until serve() a later one is only recorded.
   void start();
+
+  // After the fork and after nbdkit has installed its signal handlers: a signal that came before goes to
+  // them, and the snapshot is watched from now on.
+  void serve();
+
+  // Throws util::Error EINTR if a request that is under way has to end: during start() after a signal, and
+  // when the watch is being stopped.
+  void check_interrupt() const;
 
   // Waits. During start() it throws util::Error EINTR as soon as a signal comes.
   void pause(std::chrono::milliseconds time) const;
@@ -59,13 +70,21 @@ class VmSession {
   const std::vector<Disk> &disks() const { return disks_; }
   // The first disk if the name is empty. Throws util::Error ENOENT.
   const Disk &disk(const std::string &name) const;
-  // The range must be within the disk. Throws util::Error.
+  // The range must be within the disk. Throws util::Error; SnapshotGone, as soon as it is known that the
+  // snapshot is gone.
   void read(const Disk &disk, std::span<std::byte> buffer, uint64_t offset);
+
+  // Returns if the server still shows the snapshot. Throws util::Error if not, or if it does not answer.
+  void confirm();
+  // A read has failed and is about to be retried: has the watch ask. Throws SnapshotGone if that is known.
+  void suspect();
 
  private:
   void prepare();
+  Journal *journal() { return journal_ ? &*journal_ : nullptr; }
   void turn_tracking_on(VmInfo &vm);
   std::vector<DiskInfo> create_snapshot(const VmInfo &vm, const std::vector<DiskInfo> &chosen);
+  void watch(const VmInfo &vm);
   std::vector<DiskInfo> use_snapshot(const VmInfo &vm, const std::vector<DiskInfo> &chosen);
   Disk load(const VmInfo &vm, const DiskInfo &info, const std::string &datacenter);
   std::vector<extents::Range> query_areas(const VmInfo &vm, const DiskInfo &info,
@@ -76,12 +95,17 @@ class VmSession {
   Client client_;
   TaskRunner tasks_;
   const std::unique_ptr<Transport> transport_;
-  std::optional<StartupSignals> signals_;  // from the login to the end of start()
-  std::optional<RunLock> lock_;            // while a snapshot of this run may exist
-  std::optional<Snapshot> snapshot_;       // if this run created it
-  Ref snapshot_ref_;                       // of the snapshot that is read
-  std::map<int64_t, Since> since_;         // by device key
+  std::optional<StartupSignals> signals_;  // from the login until serve()
+  std::optional<Journal> journal_;         // these two while a snapshot of this run may exist
+  std::optional<RunLock> lock_;
+  std::optional<Snapshot> snapshot_;  // if this run created it
+  Ref snapshot_ref_;                  // of the snapshot that is read
+  std::string snapshot_name_;
+  std::map<int64_t, Since> since_;  // by device key
   std::vector<Disk> disks_;
+  std::atomic<bool> stopping_watch_ = false;
+  std::optional<SnapshotWatch>
+      watch_;  // uses client_ from serve() to stop(), when nothing else does
 };
 
 }  // namespace vsphere

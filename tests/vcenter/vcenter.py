@@ -60,10 +60,11 @@ vm=MOREF and disk=KEY may be omitted if there is only one. Numbers may be 0x...
           After AFTER more calls, COUNT calls fail. where=METHOD: kind is the xsi:type of
           the fault (NotAuthenticated, SystemError, TaskInProgress, InvalidArgument with key=PROPERTY,
           FileFault with the faultMessage key= and message= ...); task=1: the method succeeds, its task
-          fails; kind=503: that HTTP status and no SOAP. where=folder, or flat for -flat.vmdk only, or
-          host for the ESXi host: kind is 401, 403, 404, 500, 503, reset (half, then a TCP reset), short
-          (half, then the end), stall (no answer for seconds=, then the end), ignore-range (200 and
-          everything).
+          fails; kind=503: that HTTP status and no SOAP; kind=stall: the method is called after seconds=;
+          kind=huge: the answer is so many MiB (seconds=) of empty elements. where=folder, or flat for
+          -flat.vmdk only, or host for the ESXi host: kind is 401, 403, 404, 500, 503, reset (half, then a
+          TCP reset), short (half, then the end), stall (no answer for seconds=, then the end),
+          ignore-range (200 and everything).
   nofault                              removes all faults that were injected
 """
 

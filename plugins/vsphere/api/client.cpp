@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "plugins/vsphere/api/client.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <utility>
@@ -13,7 +14,6 @@ namespace {
 // version does.
 constexpr const char *soap_action = "SOAPAction: \"urn:vim25/6.7\"";
 
-// QueryChangedDiskAreas can take minutes for a large disk.
 constexpr std::chrono::seconds call_deadline{300};
 
 constexpr std::string_view session_cookie = "vmware_soap_session=";
@@ -22,7 +22,22 @@ constexpr std::string_view session_cookie = "vmware_soap_session=";
 
 Client::Client(const Endpoint &endpoint, const Credentials &credentials, const RetryPolicy &policy,
                const util::Log &log)
-    : endpoint_(endpoint), credentials_(credentials), policy_(policy), log_(log) {}
+    : endpoint_(endpoint),
+      credentials_(credentials),
+      given_policy_(policy),
+      policy_(policy),
+      deadline_(call_deadline),
+      log_(log) {}
+
+void Client::set_limits(std::chrono::seconds deadline, unsigned retries) {
+  deadline_ = deadline;
+  policy_.retries = std::min(given_policy_.retries, retries);
+}
+
+void Client::reset_limits() {
+  deadline_ = call_deadline;
+  policy_.retries = given_policy_.retries;
+}
 
 void Client::login() {
   retrieve_content();
@@ -79,7 +94,9 @@ soap::Reply Client::post(std::string_view method, const Ref &self, std::string_v
   request.headers = {"Content-Type: text/xml; charset=utf-8", soap_action, "Expect:"};
   if (!session_.empty()) request.headers.push_back("Cookie: " + session_);
   request.post = body.get();
-  request.timeout = call_deadline;
+  request.timeout = deadline_;
+  const soap::Limits limits = soap::limits_of(method);
+  request.max_body = limits.bytes;
 
   std::string what = fmt::format("{} at {}", method, endpoint_.host);
   HttpResponse response;
@@ -98,7 +115,11 @@ soap::Reply Client::post(std::string_view method, const Ref &self, std::string_v
   if (response.status > 500) {
     throw TransportError(EIO, fmt::format("{}: HTTP status {}", what, response.status), true, true);
   }
-  return soap::Reply(response.status, response.body, what);
+  if (response.cut) {
+    util::fail(EPROTO, "{}: the answer has more than {} bytes, which no server needs for it", what,
+               limits.bytes);
+  }
+  return soap::Reply(response.status, std::move(response.body), limits, what);
 }
 
 soap::Reply Client::call(std::string_view method, const Ref &self, std::string_view arguments,

@@ -4,6 +4,7 @@
 // other files of this folder.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -55,8 +56,14 @@ class Client {
   // Whether a broken connection may be followed by the same call once more.
   enum class Repeat { safe, once };
 
+  // How long each call may take, and how often one is repeated after a broken connection at most. At first
+  // five minutes, as QueryChangedDiskAreas can take minutes for a large disk, and as the policy says.
+  void set_limits(std::chrono::seconds deadline, unsigned retries);
+  void reset_limits();
+
   // Calls a method of the object `self`; `arguments` are XML elements. Retries as the policy says, and
-  // logs in again if the session has expired.
+  // logs in again if the session has expired. An answer that is larger than answers to this method are is
+  // refused: util::Error EPROTO.
   soap::Reply call(std::string_view method, const Ref &self, std::string_view arguments,
                    Repeat repeat = Repeat::safe);
 
@@ -81,7 +88,9 @@ class Client {
 
   const Endpoint endpoint_;
   const Credentials &credentials_;
-  const RetryPolicy policy_;
+  const RetryPolicy given_policy_;
+  RetryPolicy policy_;  // the same with the retries of set_limits()
+  std::chrono::seconds deadline_;
   const util::Log log_;
   std::optional<HttpConnection> http_;  // made by the first call
   std::string session_;

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "common/util/error.hpp"
+#include "plugins/vsphere/api/fault_error.hpp"
 #include "plugins/vsphere/api/properties.hpp"
 
 namespace vsphere {
@@ -22,7 +23,8 @@ void collect_snapshots(pugi::xml_node parent, const char *list, int depth,
                        std::vector<SnapshotInfo> &found) {
   if (depth > max_depth) return;
   for (pugi::xml_node tree : soap::children(parent, list)) {
-    found.push_back({soap::ref(soap::child(tree, "snapshot")), soap::text(tree, "name")});
+    found.push_back({soap::ref(soap::child(tree, "snapshot")), soap::text(tree, "name"),
+                     soap::text(tree, "description")});
     collect_snapshots(tree, "childSnapshotList", depth + 1, found);
   }
 }
@@ -62,7 +64,7 @@ std::string inventory_path(Client &client, const Ref &object) {
 Ref find_by_name(Client &client, const std::string &name) {
   std::vector<Ref> found;
   for (const auto &vm : virtual_machines(client)) {
-    if (vm.text("name") == name) found.push_back(vm.object);
+    if (vm.name == name) found.push_back(vm.ref);
   }
   if (found.size() < 2) return found.empty() ? Ref{} : found.front();
   std::string list;
@@ -142,6 +144,22 @@ VmInfo describe_vm(Client &client, const Ref &vm) {
 bool needs_consolidation(Client &client, const Ref &vm) {
   constexpr const char *path = "runtime.consolidationNeeded";
   return is_true(read_properties(client, vm, {path}).text(path));
+}
+
+// Every machine has a name: an answer without one does not say either that there is no snapshot.
+bool has_snapshot(Client &client, const Ref &vm, const Ref &snapshot) {
+  try {
+    ObjectContent content = read_properties(client, vm, {"name", "snapshot"});
+    if (content.text("name").empty()) {
+      util::fail(EPROTO, "the server does not tell the name of {}", vm.value);
+    }
+    for (const auto &one : parse_snapshots(content.property("snapshot"))) {
+      if (one.ref == snapshot) return true;
+    }
+  } catch (const FaultError &e) {
+    if (e.fault().kind != "ManagedObjectNotFound") throw;
+  }
+  return false;
 }
 
 std::vector<DiskInfo> snapshot_disks(Client &client, const Ref &snapshot) {

@@ -16,6 +16,7 @@ class Client;
 struct SnapshotInfo {
   Ref ref;
   std::string name;
+  std::string description;
 };
 
 struct VmInfo {
@@ -40,6 +41,10 @@ VmInfo describe_vm(Client &client, const Ref &vm);
 
 // Whether files of removed snapshots are not merged into the disks yet.
 bool needs_consolidation(Client &client, const Ref &vm);
+
+// Whether the machine still has the snapshot, anywhere in its tree. Throws if the server does not answer
+// that, as Client::call does, and util::Error EPROTO.
+bool has_snapshot(Client &client, const Ref &vm, const Ref &snapshot);
 
 // All disks of a snapshot, as they were when it was made.
 std::vector<DiskInfo> snapshot_disks(Client &client, const Ref &snapshot);

@@ -2,6 +2,7 @@
 #include "plugins/vsphere/api/properties.hpp"
 
 #include <cerrno>
+#include <optional>
 #include <utility>
 
 #include "plugins/vsphere/api/fault_error.hpp"
@@ -9,6 +10,9 @@
 namespace vsphere {
 
 namespace {
+
+constexpr unsigned objects_at_once = 1000;  // in one answer
+constexpr size_t most_machines = 200'000;   // a vCenter Server has at most 45,000
 
 // What the session may not see is in a missingSet, not in a fault; also if the session has expired.
 void check_missing(pugi::xml_node object) {
@@ -29,29 +33,32 @@ ObjectContent parse_object(pugi::xml_node object) {
   return content;
 }
 
-// Large results come in several answers, each with a token to ask for the next one.
-std::vector<ObjectContent> retrieve_once(Client &client, const std::string &spec_set) {
+// Calls take(object) for each object. Large results come in several answers, each with a token to ask for
+// the next one; one answer at a time is in memory. take() returns false if it needs no more.
+template <typename Take>
+void retrieve(Client &client, const std::string &spec_set, Take &&take) {
   const Ref &collector = client.content().property_collector;
-  auto replies = std::make_shared<std::vector<soap::Reply>>();
-  std::vector<ObjectContent> objects;
+  const std::string options =
+      "<options>" + soap::element("maxObjects", std::to_string(objects_at_once)) + "</options>";
   std::string token;
   do {
-    replies->push_back(token.empty()
-                           ? client.call("RetrievePropertiesEx", collector, spec_set + "<options/>")
-                           : client.call("ContinueRetrievePropertiesEx", collector,
-                                         soap::element("token", token)));
-    pugi::xml_node result = soap::child(replies->back().response(), "returnval");
-    for (pugi::xml_node object : soap::children(result, "objects")) {
-      objects.push_back(parse_object(object));
-      objects.back().replies = replies;
+    auto reply = std::make_shared<soap::Reply>(
+        token.empty() ? client.call("RetrievePropertiesEx", collector, spec_set + options)
+                      : client.call("ContinueRetrievePropertiesEx", collector,
+                                    soap::element("token", token)));
+    pugi::xml_node result = soap::child(reply->response(), "returnval");
+    std::vector<pugi::xml_node> objects = soap::children(result, "objects");
+    for (pugi::xml_node object : objects) {
+      ObjectContent content = parse_object(object);
+      content.reply = reply;
+      if (!take(std::move(content))) return;
     }
     token = soap::text(result, "token");
+    if (!token.empty() && objects.empty()) {
+      util::fail(EPROTO,
+                 "the server's property collector gives an empty answer, but not the last one");
+    }
   } while (!token.empty());
-  return objects;
-}
-
-std::vector<ObjectContent> retrieve(Client &client, const std::string &spec_set) {
-  return client.with_session([&] { return retrieve_once(client, spec_set); });
 }
 
 }  // namespace
@@ -69,26 +76,44 @@ ObjectContent read_properties(Client &client, const Ref &object,
                               const std::vector<std::string> &paths) {
   std::string property_set = soap::element("type", object.type);
   for (const auto &path : paths) property_set += soap::element("pathSet", path);
-  std::vector<ObjectContent> found = retrieve(
-      client, fmt::format("<specSet><propSet>{}</propSet><objectSet>{}</objectSet></specSet>",
-                          property_set, soap::element("obj", object)));
-  if (found.empty()) util::fail(EPROTO, "the server tells nothing about {}", object.value);
-  return std::move(found.front());
+  const std::string spec_set =
+      fmt::format("<specSet><propSet>{}</propSet><objectSet>{}</objectSet></specSet>", property_set,
+                  soap::element("obj", object));
+  std::optional<ObjectContent> found;
+  client.with_session([&] {
+    retrieve(client, spec_set, [&](ObjectContent content) {
+      found = std::move(content);
+      return false;
+    });
+  });
+  if (!found) util::fail(EPROTO, "the server tells nothing about {}", object.value);
+  return *std::move(found);
 }
 
-std::vector<ObjectContent> virtual_machines(Client &client) {
+std::vector<NamedRef> virtual_machines(Client &client) {
   soap::Reply reply = client.call("CreateContainerView", client.content().view_manager,
                                   soap::element("container", client.content().root_folder) +
                                       soap::element("type", std::string_view("VirtualMachine")) +
                                       soap::element("recursive", true));
   Ref view = soap::ref(soap::child(reply.response(), "returnval"));
-  std::vector<ObjectContent> found = retrieve(
-      client,
-      fmt::format("<specSet><propSet><type>VirtualMachine</type><pathSet>name</pathSet></propSet>"
-                  "<objectSet>{}<skip>true</skip><selectSet "
-                  "xsi:type=\"TraversalSpec\"><type>ContainerView</type>"
-                  "<path>view</path><skip>false</skip></selectSet></objectSet></specSet>",
-                  soap::element("obj", view)));
+  const std::string spec_set = fmt::format(
+      "<specSet><propSet><type>VirtualMachine</type><pathSet>name</pathSet></propSet>"
+      "<objectSet>{}<skip>true</skip><selectSet "
+      "xsi:type=\"TraversalSpec\"><type>ContainerView</type>"
+      "<path>view</path><skip>false</skip></selectSet></objectSet></specSet>",
+      soap::element("obj", view));
+  std::vector<NamedRef> found;
+  client.with_session([&] {
+    found.clear();
+    retrieve(client, spec_set, [&](const ObjectContent &content) {
+      if (found.size() == most_machines) {
+        util::fail(EPROTO, "the server tells of more than {} virtual machines: give vm=moref=ID",
+                   most_machines);
+      }
+      found.push_back({content.object, content.text("name")});
+      return true;
+    });
+  });
   client.call("DestroyView", view, "");
   return found;
 }

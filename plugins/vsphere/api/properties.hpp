@@ -18,7 +18,7 @@ namespace vsphere {
 struct ObjectContent {
   Ref object;
   std::map<std::string, pugi::xml_node> properties;
-  std::shared_ptr<const std::vector<soap::Reply>> replies;
+  std::shared_ptr<const soap::Reply> reply;
 
   // A null node if it is not set. The node lives as long as the object and its copies.
   pugi::xml_node property(const std::string &path) const &;
@@ -29,7 +29,12 @@ struct ObjectContent {
 // Throw as Client::call does, and util::Error EPROTO.
 ObjectContent read_properties(Client &client, const Ref &object,
                               const std::vector<std::string> &paths);
-// All virtual machines with the property "name".
-std::vector<ObjectContent> virtual_machines(Client &client);
+
+struct NamedRef {
+  Ref ref;
+  std::string name;
+};
+// All virtual machines.
+std::vector<NamedRef> virtual_machines(Client &client);
 
 }  // namespace vsphere

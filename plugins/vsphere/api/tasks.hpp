@@ -32,6 +32,10 @@ class TaskRunner {
   // it was interrupted or a question about the task failed. The task's result does not matter. Does
   // nothing if there is no such task.
   void finish();
+  bool has_unfinished() const { return !unfinished_.empty(); }
+
+  // The pause of the policy.
+  void sleep(std::chrono::milliseconds time) const { policy_.sleep(time); }
 
  private:
   struct Task {

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -27,6 +28,9 @@ struct Endpoint {
   bool insecure = false;   // do not verify at all
   std::chrono::seconds connect_timeout{20};
   std::chrono::seconds stall_timeout{60};  // of a request without a timeout of its own
+  // Called at least once a second while a request is under way, on its thread. What it throws ends the
+  // request and goes to the caller of send().
+  std::function<void()> interrupt = nullptr;
 };
 
 struct HttpRequest {
@@ -63,7 +67,7 @@ class HttpConnection {
 
   // Connects if need be. Returns the server's answer, whatever its status. A transfer that is slower
   // than 1 KiB/s during the stall timeout ends with an error. Throws TransportError with the host's
-  // name.
+  // name, and what Endpoint::interrupt throws.
   HttpResponse send(const HttpRequest &request);
 
  private:

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "common/util/error.hpp"
+#include "plugins/vsphere/snapshot/blocked_signals.hpp"
 
 namespace vsphere {
 
@@ -44,7 +45,10 @@ util::Fd make_eventfd() {
 
 AbortCleanup::AbortCleanup(std::function<void()> cleanup, std::chrono::milliseconds deadline)
     : aborting_(make_eventfd()), done_(make_eventfd()) {
-  thread_ = std::thread([this, cleanup = std::move(cleanup)] { wait_for_abort(cleanup); });
+  {
+    const BlockedSignals blocked;  // a signal of another process may run its handler on any thread
+    thread_ = std::thread([this, cleanup = std::move(cleanup)] { wait_for_abort(cleanup); });
+  }
   aborting_fd = aborting_.get();
   done_fd = done_.get();
   deadline_ms = static_cast<int>(deadline.count());

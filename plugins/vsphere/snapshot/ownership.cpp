@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
+#include <ctime>
 #include <string_view>
 
 #include "common/util/error.hpp"
@@ -19,18 +20,48 @@ namespace vsphere {
 namespace {
 
 constexpr std::string_view prefix = "nbdkit-replicate on ";
+constexpr std::string_view token_key = "token=";
+constexpr size_t token_digits = 32;
+
+std::string host_name() {
+  std::array<char, 65> host{};  // at most 64 bytes (gethostname(2)); vSphere allows names of 80
+  if (::gethostname(host.data(), host.size() - 1) != 0) util::fail_os(errno, "gethostname");
+  return host.data();
+}
+
+std::string now() {
+  const std::time_t time = std::time(nullptr);
+  std::tm utc{};
+  ::gmtime_r(&time, &utc);
+  std::array<char, 32> text{};
+  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &utc);
+  return text.data();
+}
 
 }  // namespace
 
 std::string snapshot_name() {
-  std::array<char, 65> host{};  // at most 64 bytes (gethostname(2)); vSphere allows names of 80
-  if (::gethostname(host.data(), host.size() - 1) != 0) util::fail_os(errno, "gethostname");
-  return std::string(prefix) + host.data();
+  return std::string(prefix) + host_name();
 }
 
-SnapshotOwner owner_of(const std::string &snapshot, const std::string &our_name) {
-  if (snapshot == our_name) return SnapshotOwner::this_host;
-  return snapshot.starts_with(prefix) ? SnapshotOwner::other_host : SnapshotOwner::foreign;
+std::string snapshot_description(const std::string &token) {
+  return fmt::format(
+      "Made by nbdkit-replicate, process {} on {}, at {} to read the disks. It is removed when the "
+      "copy "
+      "ends. Remove it yourself only if that process does not run any more. {}{}",
+      ::getpid(), host_name(), now(), token_key, token);
+}
+
+bool is_of_plugin(std::string_view name) {
+  return name.starts_with(prefix);
+}
+
+std::string_view token_of(std::string_view description) {
+  const auto at = description.rfind(token_key);
+  if (at == std::string_view::npos) return {};
+  const std::string_view token = description.substr(at + token_key.size(), token_digits);
+  const bool digits = token.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+  return digits && token.size() == token_digits ? token : std::string_view();
 }
 
 RunLock::RunLock(const std::string &server, const std::string &vm)

@@ -5,6 +5,7 @@
 
 #include "common/util/error.hpp"
 #include "plugins/vsphere/changes/since.hpp"
+#include "plugins/vsphere/snapshot/ownership.hpp"
 
 namespace vsphere {
 
@@ -16,6 +17,20 @@ std::string names_of(const std::vector<SnapshotInfo> &snapshots) {
     list += fmt::format("{}\"{}\"", list.empty() ? "" : ", ", snapshot.name);
   }
   return list;
+}
+
+// A leftover and the snapshot of a run that is alive look the same: its description says where to look.
+void check_other_runs(const VmInfo &vm, const char *why) {
+  for (const auto &snapshot : vm.snapshots) {
+    if (!is_of_plugin(snapshot.name)) continue;
+    util::fail(
+        EBUSY,
+        "virtual machine {} has the snapshot {} (\"{}\") of another run of nbdkit: {}. It is "
+        "removed when that run ends; if that run was killed, the next one with its since=@STATE "
+        "removes it. Its description says which process made it: \"{}\". If that process does "
+        "not run any more, remove the snapshot in vSphere",
+        vm.name, snapshot.ref.value, snapshot.name, why, snapshot.description);
+  }
 }
 
 }  // namespace
@@ -78,6 +93,10 @@ void check_vm(const VmInfo &vm, const std::vector<DiskInfo> &chosen, const Setti
 }
 
 void check_snapshots(const VmInfo &vm, bool chains) {
+  if (!chains) {
+    check_other_runs(vm,
+                     "the disks are chains of files meanwhile, which cannot be read over HTTPS");
+  }
   if (!vm.snapshots.empty() && (!chains || !vm.tracking_enabled)) {
     util::fail(EBUSY, "virtual machine {} has snapshots ({}): {}", vm.name, names_of(vm.snapshots),
                chains
@@ -89,6 +108,7 @@ void check_snapshots(const VmInfo &vm, bool chains) {
 
 // Tracking would miss the changes since an older snapshot.
 void check_tracking_can_begin(const VmInfo &vm) {
+  check_other_runs(vm, "changed block tracking cannot be turned on meanwhile");
   if (!vm.snapshots.empty()) {
     util::fail(EBUSY,
                "changed block tracking cannot be turned on while virtual machine {} has snapshots "

@@ -21,15 +21,15 @@ std::vector<DiskInfo> choose_disks(const VmInfo &vm, const std::string &wanted,
 // The machine can have snapshots and change tracking, and the settings are possible for it.
 void check_vm(const VmInfo &vm, const std::vector<DiskInfo> &chosen, const Settings &settings);
 
-// The machine's snapshots, which are not of this plugin, allow another one. `chains` here and below:
-// whether the transport can read disks that are chains of files.
+// The machine's snapshots, which are not of this run, allow another one. `chains` here and below: whether
+// the transport can read disks that are chains of files.
 void check_snapshots(const VmInfo &vm, bool chains);
 
 // Change tracking, which is off, can be turned on.
 void check_tracking_can_begin(const VmInfo &vm);
 
 // The disks are single files, if `chains` is false. `before_snapshot`: they are the machine's, which a
-// snapshot of this plugin will freeze; else they are those of somebody else's snapshot.
+// snapshot of this plugin will freeze; else they are those of a snapshot.
 void check_chains(const VmInfo &vm, const std::vector<DiskInfo> &disks, bool chains,
                   bool before_snapshot);
 

@@ -2,7 +2,10 @@
 #include "plugins/vsphere/snapshot/snapshot.hpp"
 
 #include <cerrno>
+#include <chrono>
+#include <string_view>
 
+#include "common/durability/sync_point.hpp"
 #include "common/util/error.hpp"
 #include "plugins/vsphere/api/fault_error.hpp"
 #include "plugins/vsphere/snapshot/ownership.hpp"
@@ -11,10 +14,9 @@ namespace vsphere {
 
 namespace {
 
-constexpr const char *description =
-    "Made by nbdkit-replicate to read the disks. It is removed when the copy ends. Remove it "
-    "yourself "
-    "only if no nbdkit reads from it any more.";
+// How long a snapshot is looked for whose creation the server has not answered: it may do it yet.
+constexpr std::chrono::milliseconds first_pause{500};
+constexpr int looks = 4;  // with doubled pauses: over 3.5 seconds
 
 // The server may remove the snapshot without merging its files into the disks. Then the files stay and
 // grow, and no list of snapshots shows them; so they are consolidated. An error of that is a warning:
@@ -38,48 +40,99 @@ void remove_and_merge(Client &client, TaskRunner &tasks, const VmInfo &vm, const
   }
 }
 
+// The snapshot is removed: that the journal still has its token does no harm.
+void forget(Journal *journal, std::string_view token, const util::Log &log) {
+  if (journal == nullptr) return;
+  try {
+    journal->remove(token);
+  } catch (const util::Error &e) {
+    log.warning("the snapshot is removed, but {} still has its token: {}", journal->path(),
+                e.what());
+  }
+}
+
 }  // namespace
 
-bool remove_leftovers(Client &client, TaskRunner &tasks, const VmInfo &vm, const util::Log &log) {
+bool remove_leftovers(Client &client, TaskRunner &tasks, const VmInfo &vm, Journal *journal,
+                      const util::Log &log) {
   bool removed = false;
-  std::string our_name = snapshot_name();
   for (const auto &snapshot : vm.snapshots) {
-    const SnapshotOwner owner = owner_of(snapshot.name, our_name);
-    if (owner == SnapshotOwner::other_host) {
-      util::fail(EBUSY,
-                 "virtual machine {} has the snapshot \"{}\" ({}): another computer may be reading "
-                 "it; if not, remove that snapshot in vSphere",
-                 vm.name, snapshot.name, snapshot.ref.value);
-    }
-    if (owner == SnapshotOwner::this_host) {
+    const std::string_view token = token_of(snapshot.description);
+    if (journal != nullptr && journal->has(token)) {
       log.warning("removing the snapshot {} that an earlier run left on {}", snapshot.ref.value,
                   vm.name);
       remove_and_merge(client, tasks, vm, snapshot.ref, log);
+      forget(journal, token, log);
       removed = true;
+    } else if (is_of_plugin(snapshot.name)) {
+      log.warning("the snapshot {} (\"{}\") of {} is left alone: it is another run's ({})",
+                  snapshot.ref.value, snapshot.name, vm.name, snapshot.description);
     }
   }
   return removed;
 }
 
 void Snapshot::create(bool quiesce) {
+  token_ = new_token();
+  if (journal_ != nullptr) journal_->add(token_);
   may_exist_ = true;
-  ref_ = tasks_.create_snapshot(vm_.ref, snapshot_name(), description, quiesce);
+  unanswered_ = true;
+  try {
+    REPLICATE_SYNC_POINT("vsphere.token_durable");
+    ref_ = tasks_.create_snapshot(vm_.ref, snapshot_name(), snapshot_description(token_), quiesce);
+  } catch (const FaultError &) {  // of the creation, of its task, or of a question about the task
+    unanswered_ = tasks_.has_unfinished();
+    throw;
+  }
+  unanswered_ = false;
   if (ref_.empty()) util::fail(EPROTO, "the server created a snapshot but does not tell which");
   log_.debug("snapshot {} of {}", ref_.value, vm_.name);
 }
 
+// Returns whether the machine had a snapshot with this token.
+bool Snapshot::remove_by_token() {
+  for (const auto &snapshot : describe_vm(client_, vm_.ref).snapshots) {
+    if (token_of(snapshot.description) != token_) continue;
+    log_.info("removing the snapshot {} of {}, whose creation was interrupted", snapshot.ref.value,
+              vm_.name);
+    remove_and_merge(client_, tasks_, vm_, snapshot.ref, log_);
+    return true;
+  }
+  return false;
+}
+
+// The same. If the server has not answered the creation, waits a little for the snapshot to appear.
+bool Snapshot::remove_when_found() {
+  std::chrono::milliseconds pause = first_pause;
+  for (int look = 1; !remove_by_token(); ++look, pause *= 2) {
+    if (!unanswered_ || look == looks) return false;
+    tasks_.sleep(pause);
+  }
+  return true;
+}
+
 void Snapshot::remove() {
   if (!may_exist_) return;
-  tasks_.finish();  // the creation, or a removal, that was interrupted
+  if (tasks_.has_unfinished()) {  // the creation, or a removal, that was interrupted
+    tasks_.finish();
+    unanswered_ = tasks_.has_unfinished();
+  }
+  bool known = true;
   if (!ref_.empty()) {
     remove_and_merge(client_, tasks_, vm_, ref_, log_);
     log_.debug("snapshot {} of {} is removed", ref_.value, vm_.name);
   } else {
-    // The creation failed or its result is not known: the name tells which snapshot it is.
-    remove_leftovers(client_, tasks_, describe_vm(client_, vm_.ref), log_);
+    known = remove_when_found() || !unanswered_;
   }
   ref_ = {};
   may_exist_ = false;
+  if (!known) {
+    log_.warning("the server has not said whether it creates the snapshot of {}: {}", vm_.name,
+                 journal_ != nullptr ? "the next run removes it if it does"
+                                     : "if it does, remove it in vSphere");
+  } else {
+    forget(journal_, token_, log_);
+  }
 }
 
 }  // namespace vsphere

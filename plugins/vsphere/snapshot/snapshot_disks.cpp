@@ -10,12 +10,11 @@
 namespace vsphere {
 
 const SnapshotInfo &find_snapshot(const VmInfo &vm, const std::string &wanted) {
-  const std::string our_name = snapshot_name();
   std::string list;
   for (const auto &snapshot : vm.snapshots) {
     bool found =
         wanted == "current" ? snapshot.ref == vm.current_snapshot : snapshot.ref.value == wanted;
-    if (found && owner_of(snapshot.name, our_name) != SnapshotOwner::foreign) {
+    if (found && is_of_plugin(snapshot.name)) {
       util::fail(EBUSY,
                  "snapshot={}: {} (\"{}\") belongs to a run of nbdkit, which removes it; leave out "
                  "snapshot= to create a new one",

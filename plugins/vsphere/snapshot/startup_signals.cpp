@@ -12,16 +12,16 @@ namespace vsphere {
 
 namespace {
 
-volatile sig_atomic_t received = 0;  // for the signal handler, which has no other argument
+volatile sig_atomic_t received_signal = 0;  // for the signal handler, which has no other argument
 
 extern "C" void record_signal(int number) {
-  received = number;
+  received_signal = number;
 }
 
 }  // namespace
 
 StartupSignals::StartupSignals() {
-  received = 0;
+  received_signal = 0;
   struct sigaction record {};
   record.sa_handler = record_signal;
   record.sa_flags = SA_RESTART;
@@ -33,12 +33,26 @@ StartupSignals::StartupSignals() {
 }
 
 StartupSignals::~StartupSignals() {
-  for (int i = 0; int number : signals_) sigaction(number, &former_[i++], nullptr);
+  for (int i = 0; int number : signals_) {
+    struct sigaction now {};
+    sigaction(number, nullptr, &now);
+    if (now.sa_handler == record_signal) sigaction(number, &former_[i], nullptr);
+    ++i;
+  }
+}
+
+bool StartupSignals::received() const {
+  return received_signal != 0;
+}
+
+// A signal during this function goes to nbdkit's handler, or was received before.
+void StartupSignals::hand_over() const {
+  if (received()) ::raise(received_signal);
 }
 
 void StartupSignals::check() const {
-  if (received == 0 || disregarded_) return;
-  util::fail(EINTR, "told to end by {} before it was ready", strsignal(received));
+  if (!received() || disregarded_) return;
+  util::fail(EINTR, "told to end by {} before it was ready", strsignal(received_signal));
 }
 
 // In slices: a signal just before a sleep, or in another thread, does not interrupt it.

@@ -14,7 +14,7 @@ namespace vsphere {
 class StartupSignals {
  public:
   StartupSignals();
-  ~StartupSignals();  // restores the former actions
+  ~StartupSignals();  // restores the former actions, except those that have been replaced meanwhile
   StartupSignals(const StartupSignals &) = delete;
   StartupSignals &operator=(const StartupSignals &) = delete;
 
@@ -24,7 +24,14 @@ class StartupSignals {
   // Waits. Throws as check() does as soon as a signal comes.
   void sleep(std::chrono::milliseconds time) const;
 
-  // From now on neither function throws: the start has failed and the snapshot is being removed.
+  // Whether such a signal has come.
+  bool received() const;
+
+  // nbdkit has installed its own handlers: raises a signal that came before, for them.
+  void hand_over() const;
+
+  // From now on check() and sleep() do not throw: the start has failed and the snapshot is being
+  // removed.
   void disregard() { disregarded_ = true; }
 
  private:

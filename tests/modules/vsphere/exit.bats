@@ -39,12 +39,12 @@ reading() { [ "$(of "s['folder']['requests']")" -gt 5 ]; }
     clean
 }
 
-@test "kill -9: the next run removes the snapshot first" {
+@test "kill -9: the next run with the same state removes the snapshot first" {
     vc
-    serve disk=2000
+    serve disk=2000 since=@state
     stop src KILL
     [ "$(of "len(v['snapshots'])")" = 1 ]
-    serve disk=2000
+    serve disk=2000 since=@state
     grep -q 'removing the snapshot .* that an earlier run left' src.log
     [ "$(of "len(v['snapshots'])")" = 1 ]
     nbdcopy "$(uri src)" out.img

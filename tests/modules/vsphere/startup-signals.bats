@@ -50,6 +50,79 @@ told_to_end() {
     [ "$(of "v['taken']")" = 2 ]
 }
 
+# stuck METHOD: a call of the start is not answered for 100 s. SIGTERM is heeded within 2 s (and what the
+# machine's load adds), and what is left to do is done. heeded= is how long it took, in ms.
+stuck() {
+    local pid begin status=0
+    control vc "fault?where=$1&kind=stall&seconds=100"
+    nbdkit -fv -U early.sock "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" disk=2000 since=@state > early.log 2>&1 3>&- &
+    pid=$!
+    echo $pid > early.pid
+    until_true 20 eval '[ "$(of "s[\"faults\"]")" = 0 ]'
+    begin=$(date +%s%N)
+    kill -TERM $pid
+    until_true 20 gone $pid || { cat early.log; return 1; }
+    wait $pid || status=$?
+    heeded=$(( ($(date +%s%N) - begin) / 1000000 ))
+    cat early.log
+    echo "ended after $heeded ms"
+    [ "$status" = 1 ]
+    grep -q 'nbdkit: error: told to end by .* before it was ready' early.log
+    clean
+}
+
+@test "SIGTERM ends a call that is not answered" {
+    vc
+    local method
+    for method in FindByInventoryPath QueryChangedDiskAreas RetrievePropertiesEx; do
+        stuck $method
+        [ "$heeded" -lt 4000 ]
+        [ ! -e state.snapshot ]
+    done
+}
+
+@test "SIGTERM while the creation is not answered: the token stays, and the next run removes the snapshot" {
+    vc
+    stuck CreateSnapshot_Task
+    [ "$heeded" -lt 8000 ]
+    grep -q 'the next run removes it if it does' early.log
+    grep -q '[0-9a-f]\{32\}' state.snapshot
+}
+
+@test "SIGTERM while the creation is not answered: a snapshot that appears is removed" {
+    vc
+    control vc 'fault?where=CreateSnapshot_Task&kind=stall&seconds=2'
+    nbdkit -fv -U early.sock "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" disk=2000 since=@state > early.log 2>&1 3>&- &
+    local pid=$!
+    echo $pid > early.pid
+    until_true 20 eval '[ "$(of "s[\"faults\"]")" = 0 ]'
+    kill -TERM $pid
+    until_true 20 gone $pid
+    cat early.log
+    [ "$(of "v['taken']")" = 1 ]
+    [ ! -e state.snapshot ]
+    clean
+}
+
+@test "SIGTERM between the end of the start and nbdkit's own handlers is not lost" {
+    vc
+    mkdir sync
+    touch sync/vsphere.started.hold
+    REPLICATE_SYNC_DIR=$PWD/sync nbdkit -fv -U early.sock "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" \
+        disk=2000 > early.log 2>&1 3>&- &
+    local pid=$! status=0
+    echo $pid > early.pid
+    until_true 20 test -e sync/vsphere.started.held
+    kill -TERM $pid
+    rm sync/vsphere.started.hold
+    until_true 20 gone $pid || { cat early.log; return 1; }
+    wait $pid || status=$?
+    cat early.log
+    [ "$status" = 0 ] # nbdkit has ended as it does when it serves
+    [ "$(of "v['taken']")" = 1 ]
+    clean
+}
+
 @test "SIGTERM does not end a pause of the removal" {
     vc
     control vc 'fault?where=QueryChangedDiskAreas&kind=SystemError&count=100'

@@ -28,7 +28,7 @@ load vddk
     vc
     standin
     echo '100000 20 4' > standin/cost
-    serve "${VDDK[@]}"
+    serve "${VDDK[@]}" since=@state
     read_in_background
     local pid
     pid=$(helper)
@@ -43,7 +43,7 @@ EndAccess
 Exit" ]
     # Both killed: the next run ends the access, and removes the snapshot.
     rm standin/cost
-    serve "${VDDK[@]}"
+    serve "${VDDK[@]}" since=@state
     nbdinfo "$(uri src)" > /dev/null
     nbdcopy "$(uri src)" out.img
     pid=$(helper)
@@ -51,7 +51,7 @@ Exit" ]
     stop src KILL
     kill -KILL "$pid"
     [ -n "$(ls standin/access)" ]
-    once "${VDDK[@]}" -- 'nbdcopy "$uri" out2.img'
+    once "${VDDK[@]}" since=@state -- 'nbdcopy "$uri" out2.img'
     same one.img out2.img
     orderly
     [ "$(of "len(v['snapshots'])")" = 0 ]
@@ -60,13 +60,13 @@ Exit" ]
 @test "a run after a killed one waits until the helper of that one has ended the access" {
     vc
     standin
-    serve "${VDDK[@]}"
+    serve "${VDDK[@]}" since=@state
     nbdcopy "$(uri src)" out.img
     local pid
     pid=$(helper)
     kill -STOP "$pid"
     stop src KILL
-    once "${VDDK[@]}" -- 'nbdcopy "$uri" out2.img' 3>&- &
+    once "${VDDK[@]}" since=@state -- 'nbdcopy "$uri" out2.img' 3>&- &
     local run=$!
     until_true 30 eval '[ "$(calls InitEx)" = 3 ]'
     [ "$(calls PrepareForAccess)" = 2 ]

@@ -19,6 +19,19 @@ TEST_CASE("a description is the same after it is written and read, and is one sh
   CHECK(again->mode == "delta");
   CHECK(again->since == "52 de/1");
   CHECK(again->checkpoint == "52 de/2");
+  CHECK_FALSE(again->confirm_by_connection);
+  CHECK(line.find("confirm") == std::string::npos);
+
+  d.confirm_by_connection = true;
+  again = replication::parse_description(replication::format(d));
+  REQUIRE(again);
+  CHECK(again->confirm_by_connection);
+  for (const char *other : {"true", "\"ask\"", "1"}) {
+    again = replication::parse_description(std::string("{\"nbdkit-replicate\":1,\"confirm\":") +
+                                           other + "}");
+    REQUIRE(again);
+    CHECK_FALSE(again->confirm_by_connection);
+  }
 }
 
 TEST_CASE("the export description of another source is not parsed") {

@@ -26,7 +26,7 @@ std::string fault_answer(const std::string &text, const std::string &detail) {
 
 FaultError fault_of(const std::string &body) {
   try {
-    soap::Reply reply(500, body, "the call");
+    soap::Reply reply(500, body, {1 << 20, 1 << 12}, "the call");
   } catch (const FaultError &e) {
     return e;
   }

@@ -10,6 +10,8 @@ using namespace vsphere;
 
 namespace {
 
+constexpr soap::Limits limits{1 << 20, 1 << 12};
+
 // As servers send it: the prefixes differ from one to the next.
 std::string answer(const std::string &body, const std::string &prefix = "soapenv") {
   return "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<" + prefix + ":Envelope xmlns:" + prefix +
@@ -40,10 +42,11 @@ TEST_CASE("an answer is parsed whatever its prefixes are") {
                              "<returnval type=\"VirtualMachine\">vm-20</returnval>"
                              "</FindByInventoryPathResponse>",
                              prefix),
-                      "x");
+                      limits, "x");
     CHECK(soap::ref(soap::child(reply.response(), "returnval")) == Ref{"VirtualMachine", "vm-20"});
   }
-  soap::Reply nothing(200, answer("<FindByInventoryPathResponse xmlns=\"urn:vim25\"/>"), "x");
+  soap::Reply nothing(200, answer("<FindByInventoryPathResponse xmlns=\"urn:vim25\"/>"), limits,
+                      "x");
   CHECK(soap::ref(soap::child(nothing.response(), "returnval")).empty());
 }
 
@@ -61,7 +64,31 @@ TEST_CASE("of two type attributes the one with a prefix is the type of the data"
 
 TEST_CASE("an answer that is not of vSphere is refused") {
   for (const char *text : {"", "<html><body>Not found</body></html>", "<a", "{}", "<Envelope/>"}) {
-    CHECK_THROWS_WITH(soap::Reply(404, text, "Login at vc"), Catch::Contains("check that server="));
+    CHECK_THROWS_WITH(soap::Reply(404, text, limits, "Login at vc"),
+                      Catch::Contains("check that server="));
+  }
+}
+
+TEST_CASE("an answer with more tags than its method needs is refused before it is parsed") {
+  std::string many;
+  for (size_t i = 0; i < limits.tags; ++i) many += "<a/>";
+  CHECK_THROWS_WITH(soap::Reply(200, answer(many), limits, "Login at vc"),
+                    Catch::Contains("Login at vc: the answer has more than 4096 elements"));
+  many.clear();
+  for (size_t i = 0; i < limits.tags; ++i) many += " a=''";
+  CHECK_THROWS_WITH(soap::Reply(200, answer("<a" + many + "/>"), limits, "Login at vc"),
+                    Catch::Contains("the answer has more than 4096 elements"));
+}
+
+TEST_CASE("the limits of an answer are those of its method") {
+  for (const char *method : {"Login", "CreateSnapshot_Task", "FindByUuid", "Logout"}) {
+    CHECK(soap::limits_of(method).bytes <= 4 << 20);
+  }
+  // 2000 areas of a page, each with three elements.
+  CHECK(soap::limits_of("QueryChangedDiskAreas").tags >= 10 * 2000 * 6);
+  for (const char *method : {"Login", "QueryChangedDiskAreas", "RetrievePropertiesEx"}) {
+    const soap::Limits one = soap::limits_of(method);
+    CHECK(one.bytes + 2 * 64 * one.tags <= 160 << 20);
   }
 }
 

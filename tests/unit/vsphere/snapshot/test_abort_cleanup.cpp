@@ -112,3 +112,19 @@ TEST_CASE("an abort waits for an exit cleanup that is running") {
           for (;;) pause();
         }) == "ab");
 }
+
+// A signal that another process sends runs its handler on any thread of the process that does not block it:
+// on that of the cleanup it would wait for itself, until the deadline.
+TEST_CASE("SIGABRT when only the cleanup's thread could take it: the cleanup runs") {
+  CHECK(aborted([](auto &say) {
+          AbortCleanup abort_cleanup([&] { say("x"); }, 60s);
+          sigset_t abort;
+          sigemptyset(&abort);
+          sigaddset(&abort, SIGABRT);
+          pthread_sigmask(SIG_BLOCK, &abort, nullptr);
+          kill(getpid(), SIGABRT);
+          std::this_thread::sleep_for(50ms);  // in which that thread would have taken it
+          pthread_sigmask(SIG_UNBLOCK, &abort, nullptr);
+          for (;;) pause();
+        }) == "x");
+}

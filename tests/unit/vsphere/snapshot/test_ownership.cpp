@@ -13,12 +13,18 @@
 using namespace vsphere;
 using testing::in_child;
 
-TEST_CASE("the name of a snapshot tells its owner") {
-  std::string ours = snapshot_name();
-  CHECK(ours.size() <= 80);
-  CHECK(owner_of(ours, ours) == SnapshotOwner::this_host);
-  CHECK(owner_of(ours + "-else", ours) == SnapshotOwner::other_host);
-  CHECK(owner_of("before update", ours) == SnapshotOwner::foreign);
+TEST_CASE("the name and the description of a snapshot tell who made it") {
+  CHECK(snapshot_name().size() <= 80);
+  CHECK(is_of_plugin(snapshot_name()));
+  CHECK(is_of_plugin("nbdkit-replicate on another.example.com"));
+  CHECK(!is_of_plugin("before update"));
+  const std::string token(32, 'a');
+  const std::string text = snapshot_description(token);
+  CHECK(token_of(text) == token);
+  CHECK_THAT(text, Catch::Contains("process " + std::to_string(getpid())));
+  CHECK(token_of("Made by nbdkit-replicate to read the disks.").empty());
+  CHECK(token_of("token=" + std::string(31, 'a')).empty());
+  CHECK(token_of("token=" + std::string(32, 'x')).empty());
 }
 
 TEST_CASE("one process at a time has the run lock of a machine; its end releases the lock") {

@@ -13,7 +13,7 @@ TEST_CASE(
   vm.name = "web1";
   CHECK_THROWS_WITH(find_snapshot(vm, "current"), Catch::Contains("it has none"));
   auto ref = [](const char *moref) { return Ref{"VirtualMachineSnapshot", moref}; };
-  vm.snapshots = {{ref("s-1"), "a"}, {ref("s-2"), "b"}, {ref("s-3"), snapshot_name()}};
+  vm.snapshots = {{ref("s-1"), "a", ""}, {ref("s-2"), "b", ""}, {ref("s-3"), snapshot_name(), ""}};
   vm.current_snapshot = ref("s-2");
   CHECK(find_snapshot(vm, "current").name == "b");
   CHECK(find_snapshot(vm, "s-1").name == "a");

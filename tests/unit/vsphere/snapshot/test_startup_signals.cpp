@@ -50,6 +50,39 @@ TEST_CASE("SIGTERM is recorded while the object exists, and ends the process aga
         }) == 0);
 }
 
+namespace {
+
+volatile sig_atomic_t handed_over = 0;
+
+extern "C" void on_handed_over(int number) {
+  handed_over = number;
+}
+
+}  // namespace
+
+TEST_CASE("a signal between the end of the start and nbdkit's handlers is not lost") {
+  int outcome = in_child([] {
+    {
+      StartupSignals signals;
+      signals.check();
+      raise(SIGTERM);  // after the last check
+      std::signal(SIGTERM, on_handed_over);
+      if (handed_over != 0) return 1;
+      signals.hand_over();
+      if (handed_over != SIGTERM) return 2;
+    }
+    // The handler that was installed meanwhile stays.
+    handed_over = 0;
+    raise(SIGTERM);
+    if (handed_over != SIGTERM) return 3;
+    handed_over = 0;
+    StartupSignals again;
+    again.hand_over();
+    return handed_over == 0 ? 0 : 4;
+  });
+  CHECK(outcome == 0);
+}
+
 TEST_CASE("SIGTERM ends a pause at once, but no pause after disregard") {
   using clock = std::chrono::steady_clock;
   using namespace std::chrono_literals;

@@ -43,7 +43,11 @@ class Call:
         injected = self.service.injected_faults.take(self.method)
         if injected and injected.kind == UNAVAILABLE:
             raise Unavailable
-        if injected:
+        if injected and injected.kind == "huge":
+            return "<a/>" * (int(injected.seconds) << 18)
+        if injected and injected.kind == "stall":
+            self.service.closing.wait(injected.seconds)
+        elif injected:
             raise injected.fault()
         if self.session is None and not self._allowed_without_session():
             raise Fault("NotAuthenticated", "The session is not authenticated.",
