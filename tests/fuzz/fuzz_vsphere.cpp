@@ -53,7 +53,7 @@ void read_areas(pugi::xml_node info) {
 // Reads an answer as the client does, whatever it is an answer to.
 void read_reply(long status, const std::string &text) {
   namespace soap = vsphere::soap;
-  soap::Reply reply(status, text, "fuzz");
+  soap::Reply reply(status, text, soap::limits_of("QueryChangedDiskAreas"), "fuzz");
   for (pugi::xml_node node : reply.response()) {
     soap::xsi_type(node);
     soap::ref(node);
