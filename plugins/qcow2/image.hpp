@@ -43,8 +43,7 @@ class Image {
   void flush();
   // As flush(), for one request with FUA: it does not count as a flush for is_flushed().
   void make_durable();
-  // Whether the image was flushed after the last change. Of two flushes at the same time the older
-  // one may end last, and then this is false until the next flush.
+  // Whether a flush has begun after the last change had ended, and has succeeded.
   bool is_flushed() const { return flushed_.load() == changes_.load(); }
   void extents(extents::Range range, const ExtentSink &sink) const;
 
@@ -78,8 +77,8 @@ class Image {
   std::unique_ptr<PlainWriter> plain_;
   std::unique_ptr<CompressedWriter> compressed_;  // null without compress=
 
-  std::atomic<uint64_t> changes_ = 1;  // requests that change the disk, counted when they begin
-  std::atomic<uint64_t> flushed_ = 0;  // changes_ at the begin of the last flush
+  std::atomic<uint64_t> changes_ = 1;  // requests that change the disk and have ended
+  std::atomic<uint64_t> flushed_ = 0;  // changes_ at the begin of the latest flush that succeeded
 
   util::Mutex mutex_;  // not held while the image is finalised
   util::Condition finalised_;

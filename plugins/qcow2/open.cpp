@@ -9,11 +9,11 @@
 #include <cerrno>
 #include <utility>
 
+#include "common/durability/replace_file.hpp"
 #include "common/util/error.hpp"
 #include "plugins/qcow2/disk/backing_chain.hpp"
 #include "plugins/qcow2/existing_image.hpp"
 #include "plugins/qcow2/file/image_lock.hpp"
-#include "plugins/qcow2/file/publish.hpp"
 #include "plugins/qcow2/lifecycle/image_layout.hpp"
 #include "plugins/qcow2/tables/table_check.hpp"
 
@@ -22,6 +22,11 @@ namespace qcow2 {
 namespace {
 
 constexpr uint64_t default_cluster_size = 64u << 10;
+
+// The name of an image until it is complete, with seal=on.
+std::string partial_name(const std::string &path) {
+  return path + ".partial";
+}
 
 bool exists(const std::string &path) {
   struct stat st;
@@ -159,7 +164,7 @@ void close_image(const Settings &settings, Image &image, const util::Log &log) {
         partial);
     return;
   }
-  publish(partial, settings.path, settings.create == Create::always);
+  durability::rename_file(partial, settings.path, settings.create == Create::always);
   log.info("{}: sealed", settings.path);
 }
 

@@ -78,7 +78,7 @@ class Connection {
 
  private:
   // A write may be durable only when entries are that earlier writes have changed, so FUA takes a
-  // flush after the write. Flushes at the same time are shared, see GroupCommit.
+  // flush after the write. Flushes at the same time are shared.
   void make_durable_if_fua(uint32_t flags) {
     if ((flags & NBDKIT_FLAG_FUA) != 0) image_->make_durable();
   }

@@ -6,10 +6,10 @@
 
 #include <cerrno>
 
+#include "common/durability/replace_file.hpp"
 #include "common/util/error.hpp"
 #include "plugins/qcow2/file/image_file.hpp"
 #include "plugins/qcow2/file/image_lock.hpp"
-#include "plugins/qcow2/file/publish.hpp"
 #include "plugins/qcow2/format/big_endian.hpp"
 #include "plugins/qcow2/format/geometry.hpp"
 
@@ -93,7 +93,7 @@ util::Fd create_file(const std::string &path, const Header &header, bool replace
   try {
     if (lock) lock_image(file.fd(), temporary, Use::write);
     write_tables(file, header);
-    publish(temporary, path, replace);
+    durability::rename_file(temporary, path, replace);
   } catch (...) {
     ::unlink(temporary.c_str());
     throw;
