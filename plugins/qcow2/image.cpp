@@ -33,8 +33,8 @@ class Change {
 // compressed clusters from the packer while they are not in the file; a sync of the table writer
 // writes out what the packer has before it syncs the file.
 Image::Image(ImageFile opened, const Header &header, std::unique_ptr<Disk> backing,
-             const Settings &settings, util::Log log)
-    : log_(std::move(log)) {
+             const Settings &settings, util::Log log, std::unique_ptr<ImageName> name)
+    : log_(std::move(log)), name_(std::move(name)) {
   const Geometry geometry(header);
   auto owned = std::make_unique<ImageFile>(std::move(opened));
   ImageFile &file = *owned;
@@ -51,7 +51,8 @@ Image::Image(ImageFile opened, const Header &header, std::unique_ptr<Disk> backi
   }
   layer_ = std::make_unique<Layer>(std::move(owned), header, std::move(backing),
                                    settings.l2_cache_bytes, &used, packer_.get());
-  tables_ = std::make_unique<TableWriter>(file, header, layer_->map, *allocator_, packer_.get());
+  tables_ = std::make_unique<TableWriter>(file, header, layer_->map, *allocator_, packer_.get(),
+                                          name_.get());
   if (on_disk) allocator_->reserve_ahead();
   if (tables_->is_dirty()) {
     log_.warning("{} was not closed cleanly: rebuilding its refcounts", file.path());

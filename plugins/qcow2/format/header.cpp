@@ -108,8 +108,49 @@ void decode_extensions(std::span<const std::byte> start, size_t from, Header &h,
       h.backing_format.assign(reinterpret_cast<const char *>(&start[at]), length);
     }
     if (type == bitmaps_extension) h.has_bitmaps = true;
+    if (type == Identity::extension) h.identity = decode_identity(start.subspan(at, length));
     at += std::min<uint64_t>(round_up8(length), start.size() - at);
   }
+}
+
+constexpr size_t extension_head = 8;  // type, length
+
+// Returns where the next one begins.
+size_t store_extension(std::vector<std::byte> &out, size_t at, uint32_t type,
+                       std::span<const std::byte> data) {
+  store_be(&out[at], type);
+  store_be(&out[at + 4], static_cast<uint32_t>(data.size()));
+  std::copy(data.begin(), data.end(), out.begin() + static_cast<std::ptrdiff_t>(at + 8));
+  return at + extension_head + round_up8(data.size());
+}
+
+// The extensions and the backing file name, behind the header in the first cluster `out`.
+void append_extensions(const Header &h, std::vector<std::byte> &out) {
+  auto format = std::as_bytes(std::span(h.backing_format));
+  size_t needed = Header::length + extension_head;  // with the end marker
+  if (!h.backing_file.empty()) {
+    needed += extension_head + round_up8(format.size()) + h.backing_file.size();
+  }
+  if (h.identity) needed += extension_head + Identity::least;
+  if (h.backing_file.size() > max_backing_name || needed > out.size()) {
+    util::fail(ENAMETOOLONG,
+               "backing={}: the name is too long for the header of an image with "
+               "clusters of {} bytes",
+               h.backing_file, out.size());
+  }
+  size_t at = Header::length;
+  if (!h.backing_file.empty()) at = store_extension(out, at, backing_format_extension, format);
+  if (h.identity) {
+    Identity identity = *h.identity;
+    size_t room = (out.size() - needed) & ~size_t{7};
+    identity.label.resize(std::min({identity.label.size(), room, Identity::max_label}));
+    at = store_extension(out, at, Identity::extension, encode(identity));
+  }
+  at += extension_head;  // of the end marker, which is zeroes
+  if (h.backing_file.empty()) return;
+  store_be(&out[8], static_cast<uint64_t>(at));
+  store_be(&out[16], static_cast<uint32_t>(h.backing_file.size()));
+  std::memcpy(&out[at], h.backing_file.data(), h.backing_file.size());
 }
 
 void decode_backing(std::span<const std::byte> start, Header &h, const std::string &path) {
@@ -155,6 +196,10 @@ std::vector<std::byte> encode_features(const Header &h) {
   return out;
 }
 
+std::string uuid_of(const Header &header) {
+  return header.identity ? to_text(header.identity->uuid) : std::string();
+}
+
 std::vector<std::byte> encode(const Header &h) {
   std::vector<std::byte> out(h.cluster_size());
   store_be(&out[0], Header::magic);
@@ -171,22 +216,7 @@ std::vector<std::byte> encode(const Header &h) {
   store_be(&out[96], h.refcount_order);
   store_be(&out[100], Header::length);
   out[104] = std::byte(h.compression_type);
-  if (h.backing_file.empty()) return out;
-
-  size_t format_at = Header::length;
-  size_t name_at = format_at + 8 + round_up8(h.backing_format.size()) + 8;  // and the end marker
-  if (h.backing_file.size() > max_backing_name || name_at + h.backing_file.size() > out.size()) {
-    util::fail(ENAMETOOLONG,
-               "backing={}: the name is too long for the header of an image with "
-               "clusters of {} bytes",
-               h.backing_file, out.size());
-  }
-  store_be(&out[format_at], backing_format_extension);
-  store_be(&out[format_at + 4], static_cast<uint32_t>(h.backing_format.size()));
-  std::memcpy(&out[format_at + 8], h.backing_format.data(), h.backing_format.size());
-  store_be(&out[8], static_cast<uint64_t>(name_at));
-  store_be(&out[16], static_cast<uint32_t>(h.backing_file.size()));
-  std::memcpy(&out[name_at], h.backing_file.data(), h.backing_file.size());
+  append_extensions(h, out);
   return out;
 }
 

@@ -14,13 +14,13 @@ constexpr size_t batch_bytes = 4u << 20;
 }  // namespace
 
 TableWriter::TableWriter(const ImageFile &file, const Header &header, ClusterMap &map,
-                         ClusterAllocator &allocator, PendingData *pending)
+                         ClusterAllocator &allocator, PendingData *pending, ImageName *name)
     : file_(file),
       geometry_(header),
       map_(map),
       allocator_(allocator),
       sync_(file, pending),
-      dirty_bit_(file, header, sync_),
+      dirty_bit_(file, header, sync_, name),
       unlinked_(dirty_bit_.is_set()) {}
 
 Entries TableWriter::prepare(uint64_t cluster) {
