@@ -45,8 +45,14 @@ load qcow2
 # Under apply: seal=@STATE, the name follows the state file. The source's disk is whole.
 full_source() {
     random_file disk 16M 1
-    start src --filter="$DELTA" --filter=exportname file disk exportname-list=keep exportdesc=fixed:'{"nbdkit-replicate":1,"source":"test","vm":"vm-1","disk":2000,"size":16777216,"mode":"full","checkpoint":"c1"}'
+    start_source
     command=(--filter="$APPLY" "$QCOW2" file=image.qcow2 size=16M seal=@state apply-from="$(uri src)" apply-state=state)
+}
+# nbdkit 1.32 may abort when its client is killed while several threads answer it, and the source's server with
+# it: it is started anew then.
+start_source() {
+    stop src
+    start src --filter="$DELTA" --filter=exportname file disk exportname-list=keep exportdesc=fixed:'{"nbdkit-replicate":1,"source":"test","vm":"vm-1","disk":2000,"size":16777216,"mode":"full","checkpoint":"c1"}'
 }
 half='h.pwrite(open("disk", "rb").read(8 << 20), 0)'
 again() {
@@ -76,6 +82,7 @@ again() {
         stop d
         [ ! -e image.qcow2 ]
         [ -e image.qcow2.partial ]
+        start_source
         again
         [ -e image.qcow2 ]
         [ ! -e image.qcow2.partial ]
