@@ -153,8 +153,10 @@ class PluginBinding {
     }
     if constexpr (requires(C c) { c.export_description(); }) {
       p.export_description = [](void *h) {
-        return guard(static_cast<const char *>(nullptr),
-                     [&] { return nbdkit_strdup_intern(self(h).export_description().c_str()); });
+        return guard(static_cast<const char *>(nullptr), [&]() -> const char * {
+          std::string text = self(h).export_description();
+          return text.empty() ? nullptr : nbdkit_strdup_intern(text.c_str());  // null: none
+        });
       };
     }
     if constexpr (requires(C c) { c.block_size(); }) {

@@ -6,17 +6,35 @@
 #include <utility>
 #include <vector>
 
+#include "common/durability/sync_point.hpp"
 #include "plugins/qcow2/lifecycle/finalise.hpp"
 #include "plugins/qcow2/tables/table_check.hpp"
 
 namespace qcow2 {
 
+namespace {
+
+// A request that changes the disk: counted when it has ended, before it is acknowledged, also if it has
+// failed.
+class Change {
+ public:
+  explicit Change(std::atomic<uint64_t> &count) : count_(count) {}
+  ~Change() { count_.fetch_add(1); }
+  Change(const Change &) = delete;
+  Change &operator=(const Change &) = delete;
+
+ private:
+  std::atomic<uint64_t> &count_;
+};
+
+}  // namespace
+
 // Each part gets those it uses: the packer allocates; the layer, which owns the file, reads
 // compressed clusters from the packer while they are not in the file; a sync of the table writer
 // writes out what the packer has before it syncs the file.
 Image::Image(ImageFile opened, const Header &header, std::unique_ptr<Disk> backing,
-             const Settings &settings, util::Log log)
-    : log_(std::move(log)) {
+             const Settings &settings, util::Log log, std::unique_ptr<ImageName> name)
+    : log_(std::move(log)), name_(std::move(name)) {
   const Geometry geometry(header);
   auto owned = std::make_unique<ImageFile>(std::move(opened));
   ImageFile &file = *owned;
@@ -33,7 +51,8 @@ Image::Image(ImageFile opened, const Header &header, std::unique_ptr<Disk> backi
   }
   layer_ = std::make_unique<Layer>(std::move(owned), header, std::move(backing),
                                    settings.l2_cache_bytes, &used, packer_.get());
-  tables_ = std::make_unique<TableWriter>(file, header, layer_->map, *allocator_, packer_.get());
+  tables_ = std::make_unique<TableWriter>(file, header, layer_->map, *allocator_, packer_.get(),
+                                          name_.get());
   if (on_disk) allocator_->reserve_ahead();
   if (tables_->is_dirty()) {
     log_.warning("{} was not closed cleanly: rebuilding its refcounts", file.path());
@@ -85,11 +104,15 @@ void Image::finalise() {
   qcow2::finalise(*layer_, *allocator_, *tables_, packed_end, log_);
 }
 
-// A change that is running when the flush begins is not covered by it.
+// A change that is running when the flush begins is not covered by it, and counts when it ends. Flushes may
+// end in another order than they have begun: the latest one decides.
 void Image::flush() {
   uint64_t before = changes_.load();
   make_durable();
-  flushed_.store(before);
+  REPLICATE_SYNC_POINT("qcow2.flush_done");
+  for (uint64_t seen = flushed_.load(); seen < before;) {
+    if (flushed_.compare_exchange_weak(seen, before)) break;
+  }
 }
 
 void Image::make_durable() {
@@ -114,7 +137,8 @@ void Image::extents(extents::Range range, const ExtentSink &sink) const {
 }
 
 void Image::write(std::span<const std::byte> data, uint64_t offset) {
-  changes_.fetch_add(1);
+  Change change(changes_);
+  REPLICATE_SYNC_POINT("qcow2.write_begun");
   while (!data.empty()) {
     uint64_t n = write_some(data, offset);
     data = data.subspan(n);
@@ -138,7 +162,7 @@ uint64_t Image::write_some(std::span<const std::byte> data, uint64_t offset) {
 }
 
 void Image::zero(uint64_t offset, uint64_t length) {
-  changes_.fetch_add(1);
+  Change change(changes_);
   const Geometry &geometry = layer_->geometry;
   uint64_t end = offset + length;
   if (compressed_) zero_partial_clusters(offset, length);

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "common/extents/extent.hpp"
 #include "common/util/log.hpp"
@@ -13,6 +15,7 @@
 #include "plugins/qcow2/compressed/packed_store.hpp"
 #include "plugins/qcow2/compressed/packer.hpp"
 #include "plugins/qcow2/disk/layer.hpp"
+#include "plugins/qcow2/file/image_name.hpp"
 #include "plugins/qcow2/settings.hpp"
 #include "plugins/qcow2/tables/cluster_allocator.hpp"
 #include "plugins/qcow2/tables/table_writer.hpp"
@@ -27,12 +30,16 @@ class Image {
  public:
   // The file must be open for writing and locked. backing may be null. Of the settings only those
   // for writing are used. If the image was not closed cleanly its refcounts are rebuilt first.
+  // name: with seal=; may be null.
   Image(ImageFile file, const Header &header, std::unique_ptr<Disk> backing,
-        const Settings &settings, util::Log log);
+        const Settings &settings, util::Log log, std::unique_ptr<ImageName> name = nullptr);
   ~Image();
 
   uint64_t size() const { return layer_->size(); }                           // bytes
   uint64_t cluster_size() const { return layer_->geometry.cluster_size(); }  // bytes
+
+  std::vector<std::string> uuids() const { return layer_->uuids(); }  // see Disk
+  ImageName *name() { return name_.get(); }                           // null without seal=
 
   // Ranges must be within size(). trim() leaves clusters unchanged that are only in part in the
   // range.
@@ -43,8 +50,7 @@ class Image {
   void flush();
   // As flush(), for one request with FUA: it does not count as a flush for is_flushed().
   void make_durable();
-  // Whether the image was flushed after the last change. Of two flushes at the same time the older
-  // one may end last, and then this is false until the next flush.
+  // Whether a flush has begun after the last change had ended, and has succeeded.
   bool is_flushed() const { return flushed_.load() == changes_.load(); }
   void extents(extents::Range range, const ExtentSink &sink) const;
 
@@ -69,6 +75,7 @@ class Image {
   void zero_part(uint64_t offset, uint64_t length);
 
   const util::Log log_;
+  const std::unique_ptr<ImageName> name_;
   // The layer owns the file that the others use as well.
   std::unique_ptr<ClusterAllocator> allocator_;
   std::unique_ptr<HostClusters> packed_store_;  // these two: null without compress=
@@ -78,8 +85,8 @@ class Image {
   std::unique_ptr<PlainWriter> plain_;
   std::unique_ptr<CompressedWriter> compressed_;  // null without compress=
 
-  std::atomic<uint64_t> changes_ = 1;  // requests that change the disk, counted when they begin
-  std::atomic<uint64_t> flushed_ = 0;  // changes_ at the begin of the last flush
+  std::atomic<uint64_t> changes_ = 1;  // requests that change the disk and have ended
+  std::atomic<uint64_t> flushed_ = 0;  // changes_ at the begin of the latest flush that succeeded
 
   util::Mutex mutex_;  // not held while the image is finalised
   util::Condition finalised_;

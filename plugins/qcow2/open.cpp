@@ -7,14 +7,15 @@
 
 #include <bit>
 #include <cerrno>
+#include <filesystem>
 #include <utility>
 
 #include "common/util/error.hpp"
 #include "plugins/qcow2/disk/backing_chain.hpp"
 #include "plugins/qcow2/existing_image.hpp"
 #include "plugins/qcow2/file/image_lock.hpp"
-#include "plugins/qcow2/file/publish.hpp"
 #include "plugins/qcow2/lifecycle/image_layout.hpp"
+#include "plugins/qcow2/seal.hpp"
 #include "plugins/qcow2/tables/table_check.hpp"
 
 namespace qcow2 {
@@ -22,13 +23,6 @@ namespace qcow2 {
 namespace {
 
 constexpr uint64_t default_cluster_size = 64u << 10;
-
-bool exists(const std::string &path) {
-  struct stat st;
-  if (::stat(path.c_str(), &st) == 0) return true;
-  if (errno != ENOENT) util::fail_os(errno, "cannot stat {}", path);
-  return false;
-}
 
 // Clusters are allocated at the end of the file.
 void check_regular(const util::Fd &fd, const std::string &path) {
@@ -48,7 +42,8 @@ std::unique_ptr<Disk> open_backing_of(const Settings &settings, const Header &he
                       chain_rules(settings));
 }
 
-std::unique_ptr<Image> open_existing(const Settings &settings, const util::Log &log) {
+std::unique_ptr<Image> open_existing(const Settings &settings, const util::Log &log,
+                                     std::unique_ptr<ImageName> name) {
   ImageFile file(util::open_file(settings.path, O_RDWR), settings.path, settings.observer);
   check_regular(file.fd(), settings.path);
   if (settings.lock) lock_image(file.fd(), settings.path, Use::write);
@@ -60,7 +55,8 @@ std::unique_ptr<Image> open_existing(const Settings &settings, const util::Log &
                 settings.path);
   }
   auto backing = open_backing_of(settings, header);
-  return std::make_unique<Image>(std::move(file), header, std::move(backing), settings, log);
+  return std::make_unique<Image>(std::move(file), header, std::move(backing), settings, log,
+                                 std::move(name));
 }
 
 Header new_header(const Settings &settings, const Disk *backing) {
@@ -83,7 +79,16 @@ Header new_header(const Settings &settings, const Disk *backing) {
   return header;
 }
 
-std::unique_ptr<Image> create_new(const Settings &settings, bool replace, const util::Log &log) {
+Identity new_identity(const std::string &path, const Disk *backing) {
+  Identity identity;
+  identity.uuid = random_uuid();
+  if (backing != nullptr) identity.parent = uuid_from(backing->uuids().front());
+  identity.label = std::filesystem::path(path).filename();
+  return identity;
+}
+
+std::unique_ptr<Image> create_new(const Settings &settings, bool replace, const util::Log &log,
+                                  std::unique_ptr<ImageName> name) {
   // The file that is replaced must not be in use. Its lock is held until it is replaced.
   util::Fd previous;
   if (replace) {
@@ -100,9 +105,11 @@ std::unique_ptr<Image> create_new(const Settings &settings, bool replace, const 
                            chain_rules(settings));
   }
   Header header = new_header(settings, backing.get());
+  header.identity = new_identity(name ? name->file() : settings.path, backing.get());
   ImageFile file(create_file(settings.path, header, replace, settings.lock), settings.path,
                  settings.observer);
-  auto image = std::make_unique<Image>(std::move(file), header, std::move(backing), settings, log);
+  auto image = std::make_unique<Image>(std::move(file), header, std::move(backing), settings, log,
+                                       std::move(name));
   try {
     image->preallocate(settings.preallocate);
   } catch (...) {
@@ -112,29 +119,14 @@ std::unique_ptr<Image> create_new(const Settings &settings, bool replace, const 
   return image;
 }
 
-// The settings with the name that the image has until it is complete.
-Settings partial(const Settings &settings) {
-  Settings result = settings;
-  result.path = partial_name(settings.path);
-  if (settings.create != Create::always && !exists(result.path) && exists(settings.path)) {
-    util::fail(EEXIST,
-               "seal=on: {} exists and is complete: create=always replaces it when a new image is "
-               "complete, seal=off writes to it",
-               settings.path);
-  }
-  return result;
-}
-
 }  // namespace
 
-std::unique_ptr<Image> open_image(const Settings &wanted, const util::Log &log) {
-  Settings settings = wanted.seal ? partial(wanted) : wanted;
-  bool found = exists(settings.path);
-  if (!found && settings.create == Create::never) {
-    util::fail(ENOENT, "create=never: {} does not exist", settings.path);
+std::unique_ptr<Image> open_image(const Settings &settings, const util::Log &log) {
+  Place place = place_of(settings);
+  if (place.is_new) {
+    return create_new(place.settings, place.replaces, log, std::move(place.name));
   }
-  if (found && settings.create != Create::always) return open_existing(settings, log);
-  return create_new(settings, found, log);
+  return open_existing(place.settings, log, std::move(place.name));
 }
 
 std::unique_ptr<Layer> open_read_only(const Settings &settings) {
@@ -150,16 +142,14 @@ std::unique_ptr<Layer> open_read_only(const Settings &settings) {
 
 void close_image(const Settings &settings, Image &image, const util::Log &log) {
   image.finalise();
-  if (!settings.seal) return;
-  std::string partial = partial_name(settings.path);
-  if (!image.is_flushed()) {
-    log.warning(
-        "{} keeps its name: no client has flushed it after the last write; the same command "
-        "continues with it",
-        partial);
+  ImageName *name = image.name();
+  if (name == nullptr || name->is_final()) return;
+  if (auto reason = why_not_complete(settings, image)) {
+    log.warning("{} keeps its name: {}; the same command continues with it",
+                partial_name(name->file()), *reason);
     return;
   }
-  publish(partial, settings.path, settings.create == Create::always);
+  name->make_final(settings.create == Create::always || !settings.seal_state.empty());
   log.info("{}: sealed", settings.path);
 }
 

@@ -26,7 +26,7 @@ bool Parameters::set(const std::string &key, const std::string &value) {
   } else if (key == "read-only") {
     settings.read_only = nbdkit::parse_bool(key, value);
   } else if (key == "seal") {
-    settings.seal = nbdkit::parse_bool(key, value);
+    set_seal(value);
   } else if (key == "lock") {
     settings.lock = nbdkit::parse_bool(key, value);
   } else if (key == "l2-cache") {
@@ -35,6 +35,17 @@ bool Parameters::set(const std::string &key, const std::string &value) {
     return set_for_new_image(key, value);
   }
   return true;
+}
+
+void Parameters::set_seal(const std::string &value) {
+  settings.seal_state.clear();
+  if (!value.starts_with('@')) {
+    settings.seal = nbdkit::parse_bool("seal", value);
+    return;
+  }
+  if (value.size() == 1) util::fail(EINVAL, "seal=@: must be seal=on, seal=off or seal=@STATEFILE");
+  settings.seal = true;
+  settings.seal_state = nbdkit::absolute_path(value.substr(1));
 }
 
 bool Parameters::set_for_new_image(const std::string &key, const std::string &value) {
@@ -116,7 +127,7 @@ void Parameters::check_read_only() const {
   }
   if (settings.create == Create::always || settings.seal) {
     util::fail(EINVAL, "read-only=on cannot be used with {}",
-               settings.seal ? "seal=on" : "create=always");
+               settings.seal ? "seal=on or seal=@STATEFILE" : "create=always");
   }
 }
 

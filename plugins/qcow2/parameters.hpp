@@ -25,8 +25,9 @@ struct Parameters {
       "preallocate=off|metadata|falloc\n"
       "                           Allocate all clusters of a new image (default: off).\n"
       "read-only=on|off           Change nothing, not even to repair (default: off).\n"
-      "seal=on|off                Name the image FILE.partial until it is complete\n"
-      "                           (default: off).\n"
+      "seal=on|off|@STATEFILE     Name the image FILE.partial until it is complete: was flushed, "
+      "or\n"
+      "                           the state file of apply owes nothing (default: off).\n"
       "lock=on|off                Lock the files as QEMU does (default: on).\n"
       "l2-cache=<SIZE>            Memory for L2 tables, 1M to 4G (default: 32M).";
 
@@ -39,6 +40,7 @@ struct Parameters {
   void complete();
 
  private:
+  void set_seal(const std::string &value);
   bool set_for_new_image(const std::string &key, const std::string &value);
   void check_backing() const;
   void complete_compression();

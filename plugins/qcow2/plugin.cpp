@@ -6,7 +6,9 @@
 #include <limits>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "common/replication/image_identity.hpp"
 #include "plugins/qcow2/open.hpp"
 #include "plugins/qcow2/parameters.hpp"
 
@@ -26,6 +28,13 @@ class Connection {
   Connection(const Connection &) = delete;
   Connection &operator=(const Connection &) = delete;
 
+  // Empty: none.
+  std::string export_description() {
+    std::vector<std::string> uuids = image_ != nullptr ? image_->uuids() : layer_->uuids();
+    replication::ImageIdentity identity{uuids.front(), {uuids.begin() + 1, uuids.end()}};
+    std::erase(identity.below, "");
+    return identity.uuid.empty() ? "" : replication::format(identity);
+  }
   uint64_t get_size() { return image_ != nullptr ? image_->size() : layer_->size(); }
   bool can_write() { return image_ != nullptr; }
   bool can_flush() { return true; }
@@ -78,7 +87,7 @@ class Connection {
 
  private:
   // A write may be durable only when entries are that earlier writes have changed, so FUA takes a
-  // flush after the write. Flushes at the same time are shared, see GroupCommit.
+  // flush after the write. Flushes at the same time are shared.
   void make_durable_if_fua(uint32_t flags) {
     if ((flags & NBDKIT_FLAG_FUA) != 0) image_->make_durable();
   }

@@ -28,7 +28,8 @@ struct Settings {
   bool follow_backing = false;  // backing=auto: names in headers may lead to any file
   Create create = Create::automatic;
   Preallocate preallocate = Preallocate::off;  // of a new image
-  bool seal = false;                           // the file is PATH.partial until it is complete
+  bool seal = false;                           // the file is PATH.partial until it is complete,
+  std::string seal_state;                      // which this state file says; empty: a flush
   bool read_only = false;
   bool lock = true;
   bool detect_zeroes = true;

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "common/extents/extent.hpp"
 
@@ -24,6 +26,8 @@ class Disk {
   virtual void read(std::span<std::byte> buffer, uint64_t offset) const = 0;
   // Returns false if the sink has ended it.
   virtual bool extents(extents::Range range, const ExtentSink &sink) const = 0;
+  // The UUIDs of this file and of those below it, in that order; empty for one that has none.
+  virtual std::vector<std::string> uuids() const { return {""}; }
 };
 
 }  // namespace qcow2

@@ -17,6 +17,10 @@ Layer::Layer(std::unique_ptr<const ImageFile> the_file, const Header &header,
       backing(std::move(the_backing)),
       map(geometry, file, header.l1_offset, cache_bytes),
       compressed(CompressionType(header.compression_type), header.cluster_bits, file, packer) {
+  uuids_.push_back(uuid_of(header));
+  if (backing) {
+    for (std::string &uuid : backing->uuids()) uuids_.push_back(std::move(uuid));
+  }
   check_length(file, geometry);
   AtomicBitmap own(used == nullptr ? file.size() / geometry.cluster_size() + 1 : 0);
   check_tables(file, header, used == nullptr ? own : *used, map);

@@ -27,6 +27,7 @@ class Layer : public Disk {
   uint64_t size() const override { return geometry.size(); }
   void read(std::span<std::byte> buffer, uint64_t offset) const override;
   bool extents(extents::Range range, const ExtentSink &sink) const override;
+  std::vector<std::string> uuids() const override { return uuids_; }
 
   // The content of a cluster with this entry, which must not be a data entry. The range must lie
   // within the cluster.
@@ -41,6 +42,7 @@ class Layer : public Disk {
   uint64_t end_of_run(uint64_t cluster, Entry entry, uint64_t end, Entries &entries) const;
 
   const std::unique_ptr<const ImageFile> file_;
+  std::vector<std::string> uuids_;
 
  public:
   const ImageFile &file;

@@ -3,6 +3,7 @@
 
 #include <atomic>
 
+#include "common/durability/flush_round.hpp"
 #include "plugins/qcow2/file/image_file.hpp"
 
 namespace qcow2 {
@@ -28,6 +29,9 @@ class DataSync {
   void run();
 
  private:
+  void sync();
+
+  durability::FlushRound round_;
   const ImageFile &file_;
   PendingData *const pending_;
   std::atomic<bool> failed_ = false;

@@ -21,6 +21,8 @@ struct FileChange {
 class FileObserver {
  public:
   virtual ~FileObserver() = default;
+  // False: as on a file system without fallocate.
+  virtual bool has_fallocate() const { return true; }
   // The result is passed to done().
   virtual uint64_t begin(FileChange change) = 0;
   // The change was made. Not called if it failed.

@@ -14,7 +14,9 @@
 #include <memory>
 #include <new>
 
+#include "common/durability/sync_point.hpp"
 #include "common/util/error.hpp"
+#include "common/util/zero.hpp"
 
 namespace qcow2 {
 
@@ -47,16 +49,17 @@ std::span<const std::byte> aligned_copy(std::span<const std::byte> data) {
   return {buffer.get(), data.size()};
 }
 
+}  // namespace
+
 // fallocate, repeated after a signal. Returns the errno, or 0.
-int allocate(const util::Fd &fd, int mode, uint64_t offset, uint64_t length) noexcept {
+int ImageFile::allocate(int mode, uint64_t offset, uint64_t length) const {
+  if (observer_ != nullptr && !observer_->has_fallocate()) return EOPNOTSUPP;
   int r;
   do {
-    r = ::fallocate(fd.get(), mode, static_cast<off_t>(offset), static_cast<off_t>(length));
+    r = ::fallocate(fd_.get(), mode, static_cast<off_t>(offset), static_cast<off_t>(length));
   } while (r < 0 && errno == EINTR);
   return r < 0 ? errno : 0;
 }
-
-}  // namespace
 
 template <typename Body>
 void ImageFile::observed(FileChange change, Body &&body) const {
@@ -170,27 +173,44 @@ bool ImageFile::allow_direct() {
 }
 
 void ImageFile::reserve(uint64_t offset, uint64_t length) const {
-  observed({FileChange::Kind::reserve, offset, length}, [&] {
-    int error = allocate(fd_, 0, offset, length);
-    if (error == 0) return;
-    if (error != EOPNOTSUPP && error != ENOSYS) {
-      util::fail_os(error, "cannot reserve {} bytes at offset {} of {}", length, offset, path_);
+  int error = 0;
+  observed({FileChange::Kind::reserve, offset, length},
+           [&] { error = allocate(0, offset, length); });
+  if (error == 0) return;
+  if (error != EOPNOTSUPP && error != ENOSYS) {
+    util::fail_os(error, "cannot reserve {} bytes at offset {} of {}", length, offset, path_);
+  }
+  write_zeroes(offset, length);
+}
+
+// What has content has space already, and keeps both.
+void ImageFile::write_zeroes(uint64_t offset, uint64_t length) const {
+  constexpr uint64_t max_piece = 256u << 10;
+  constexpr uint64_t block = 512;
+  std::vector<std::byte> piece(std::min(length, max_piece));
+  for (uint64_t end = offset + length; offset < end; offset += piece.size()) {
+    piece.resize(std::min<uint64_t>(end - offset, piece.size()));
+    read_or_zero(piece, offset);
+    REPLICATE_SYNC_POINT("qcow2.zeroes_for_space");
+    if (util::is_zero(piece)) {
+      write(piece, offset);
+      continue;
     }
-    std::vector<std::byte> zeroes(length);
-    util::write_at(fd_, zeroes, offset, path_);
-  });
+    for (uint64_t at = 0; at < piece.size(); at += block) {
+      auto part = std::span(piece).subspan(at, std::min<uint64_t>(block, piece.size() - at));
+      if (util::is_zero(part)) write(part, offset + at);
+    }
+  }
 }
 
 void ImageFile::reserve_if_possible(uint64_t offset, uint64_t length) const {
-  observed({FileChange::Kind::reserve, offset, length},
-           [&] { (void)allocate(fd_, 0, offset, length); });
+  observed({FileChange::Kind::reserve, offset, length}, [&] { (void)allocate(0, offset, length); });
 }
 
 void ImageFile::punch(uint64_t offset, uint64_t length) const noexcept {
   try {
-    observed({FileChange::Kind::punch, offset, length}, [&] {
-      (void)allocate(fd_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
-    });
+    observed({FileChange::Kind::punch, offset, length},
+             [&] { (void)allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length); });
   } catch (const util::Error &) {
   }
 }

@@ -48,8 +48,8 @@ class ImageFile {
 
   // Allocates space for the range, so that a later write does not fail with ENOSPC (as far as the
   // file system can promise that), and makes the file at least that long. What the range holds is
-  // kept, except on a file system without fallocate: there zeroes are written, so the range must be
-  // fresh.
+  // kept. On a file system without fallocate zeroes are written where the range reads as zeroes: there
+  // no other thread may write to the range at the same time.
   void reserve(uint64_t offset, uint64_t length) const;
   // The same if the file system can do it without writing zeroes. Errors are ignored.
   void reserve_if_possible(uint64_t offset, uint64_t length) const;
@@ -61,6 +61,8 @@ class ImageFile {
  private:
   void write_buffered(Bytes head, Bytes data, Bytes tail, uint64_t offset) const;
   void write_direct(Bytes data, uint64_t offset) const;
+  void write_zeroes(uint64_t offset, uint64_t length) const;
+  int allocate(int mode, uint64_t offset, uint64_t length) const;
   template <typename Body>
   void observed(FileChange change, Body &&body) const;
 

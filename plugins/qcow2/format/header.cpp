@@ -3,30 +3,16 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <limits>
 
 #include "common/util/error.hpp"
 #include "plugins/qcow2/format/big_endian.hpp"
 #include "plugins/qcow2/format/geometry.hpp"
+#include "plugins/qcow2/format/header_extensions.hpp"
 
 namespace qcow2 {
 
 namespace {
-
-constexpr uint32_t end_of_extensions = 0;
-constexpr uint32_t backing_format_extension = 0xe2792aca;
-constexpr uint32_t bitmaps_extension = 0x23852875;
-
-uint64_t round_up8(uint64_t n) {
-  return (n + 7) & ~uint64_t{7};
-}
-
-// "nbd://...", "json:{...}": a colon before the first slash.
-bool names_a_protocol(const std::string &name) {
-  auto colon = name.find(':');
-  return colon != std::string::npos && name.find('/') > colon;
-}
 
 void check_features(const Header &h, const std::string &path) {
   if ((h.incompatible & corrupt_bit) != 0) {
@@ -92,41 +78,6 @@ void check_table_places(const Header &h, uint64_t file_size, const std::string &
   }
 }
 
-void decode_extensions(std::span<const std::byte> start, size_t from, Header &h,
-                       const std::string &path) {
-  size_t at = from;
-  while (at + 8 <= start.size()) {
-    uint32_t type = load_be<uint32_t>(&start[at]);
-    uint32_t length = load_be<uint32_t>(&start[at + 4]);
-    if (type == end_of_extensions) return;
-    at += 8;
-    if (length > start.size() - at) {
-      util::fail(EINVAL, "{}: header extension {:#x} of {} bytes does not fit the first cluster",
-                 path, type, length);
-    }
-    if (type == backing_format_extension) {
-      h.backing_format.assign(reinterpret_cast<const char *>(&start[at]), length);
-    }
-    if (type == bitmaps_extension) h.has_bitmaps = true;
-    at += std::min<uint64_t>(round_up8(length), start.size() - at);
-  }
-}
-
-void decode_backing(std::span<const std::byte> start, Header &h, const std::string &path) {
-  uint64_t offset = load_be<uint64_t>(&start[8]);
-  uint32_t length = load_be<uint32_t>(&start[16]);
-  if (offset == 0) return;
-  if (length == 0 || length > max_backing_name || offset > start.size() ||
-      length > start.size() - offset) {
-    util::fail(EINVAL, "{}: the backing file name ({} bytes at offset {}) is not within the header",
-               path, length, offset);
-  }
-  h.backing_file.assign(reinterpret_cast<const char *>(&start[offset]), length);
-  if (h.backing_file.find('\0') != std::string::npos || names_a_protocol(h.backing_file)) {
-    util::fail(ENOTSUP, "{}: the backing file must be a plain file, not {}", path, h.backing_file);
-  }
-}
-
 // The fields from byte 72 on, which version 2 does not have. Returns the length of the header.
 uint32_t decode_v3(std::span<const std::byte> start, Header &h, const std::string &path) {
   h.incompatible = load_be<uint64_t>(&start[72]);
@@ -155,6 +106,10 @@ std::vector<std::byte> encode_features(const Header &h) {
   return out;
 }
 
+std::string uuid_of(const Header &header) {
+  return header.identity ? to_text(header.identity->uuid) : std::string();
+}
+
 std::vector<std::byte> encode(const Header &h) {
   std::vector<std::byte> out(h.cluster_size());
   store_be(&out[0], Header::magic);
@@ -171,22 +126,7 @@ std::vector<std::byte> encode(const Header &h) {
   store_be(&out[96], h.refcount_order);
   store_be(&out[100], Header::length);
   out[104] = std::byte(h.compression_type);
-  if (h.backing_file.empty()) return out;
-
-  size_t format_at = Header::length;
-  size_t name_at = format_at + 8 + round_up8(h.backing_format.size()) + 8;  // and the end marker
-  if (h.backing_file.size() > max_backing_name || name_at + h.backing_file.size() > out.size()) {
-    util::fail(ENAMETOOLONG,
-               "backing={}: the name is too long for the header of an image with "
-               "clusters of {} bytes",
-               h.backing_file, out.size());
-  }
-  store_be(&out[format_at], backing_format_extension);
-  store_be(&out[format_at + 4], static_cast<uint32_t>(h.backing_format.size()));
-  std::memcpy(&out[format_at + 8], h.backing_format.data(), h.backing_format.size());
-  store_be(&out[8], static_cast<uint64_t>(name_at));
-  store_be(&out[16], static_cast<uint32_t>(h.backing_file.size()));
-  std::memcpy(&out[name_at], h.backing_file.data(), h.backing_file.size());
+  append_extensions(h, out);
   return out;
 }
 

@@ -6,9 +6,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
+
+#include "plugins/qcow2/format/identity.hpp"
 
 namespace qcow2 {
 
@@ -67,13 +70,17 @@ struct Header {
   std::string backing_file;
   std::string backing_format;
   bool has_bitmaps = false;
+  std::optional<Identity> identity;
 
   uint64_t cluster_size() const { return uint64_t{1} << cluster_bits; }
   RefcountTable refcount_table() const { return {refcount_table_offset, refcount_table_clusters}; }
 };
 
-// The first cluster of a new image. Throws util::Error ENAMETOOLONG if the backing file name does
-// not fit.
+// The image's UUID as text; empty if it has none.
+std::string uuid_of(const Header &header);
+
+// The first cluster of a new image. The label is cut to what fits. Throws util::Error ENAMETOOLONG if
+// the backing file name does not fit.
 std::vector<std::byte> encode(const Header &header);
 
 // Decodes the first cluster of a file (or the whole file if it is shorter) and checks every field

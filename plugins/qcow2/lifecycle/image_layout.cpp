@@ -2,14 +2,15 @@
 #include "plugins/qcow2/lifecycle/image_layout.hpp"
 
 #include <fcntl.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include <cerrno>
 
+#include "common/durability/replace_file.hpp"
 #include "common/util/error.hpp"
 #include "plugins/qcow2/file/image_file.hpp"
 #include "plugins/qcow2/file/image_lock.hpp"
-#include "plugins/qcow2/file/publish.hpp"
 #include "plugins/qcow2/format/big_endian.hpp"
 #include "plugins/qcow2/format/geometry.hpp"
 
@@ -87,13 +88,24 @@ void lay_out(Header &h) {
   h.l1_offset = block_offset(h) + geometry.start_of(blocks_for(others, geometry));
 }
 
+Uuid random_uuid() {
+  Uuid uuid;
+  if (::getrandom(uuid.data(), uuid.size(), 0) != static_cast<ssize_t>(uuid.size())) {
+    util::fail_os(errno, "getrandom");
+  }
+  uuid[6] = (uuid[6] & std::byte{0x0f}) | std::byte{0x40};
+  uuid[8] = (uuid[8] & std::byte{0x3f}) | std::byte{0x80};
+  return uuid;
+}
+
 util::Fd create_file(const std::string &path, const Header &header, bool replace, bool lock) {
-  std::string temporary = path + "." + std::to_string(::getpid()) + ".tmp";
-  ImageFile file(util::open_file(temporary, O_RDWR | O_CREAT | O_EXCL), temporary);
+  // A name that no process has left that was killed here.
+  std::string temporary = path + ".tmp-" + to_text(random_uuid());
+  ImageFile file(util::open_file(temporary, O_RDWR | O_CREAT | O_EXCL, 0600), temporary);
   try {
     if (lock) lock_image(file.fd(), temporary, Use::write);
     write_tables(file, header);
-    publish(temporary, path, replace);
+    durability::rename_file(temporary, path, replace);
   } catch (...) {
     ::unlink(temporary.c_str());
     throw;

@@ -19,8 +19,11 @@ void lay_out(Header &header);
 // The clusters of an image after lay_out(). The L1 table is the last.
 uint64_t initial_clusters(const Header &header);
 
-// Creates the image under a temporary name in the directory of `path`, locks it (with lock), writes
-// and syncs it, and renames it to `path`, see publish() also for `replace`. The image is durable
+// Of version 4 (RFC 4122).
+Uuid random_uuid();
+
+// Creates the image, with mode 0600 less the umask, under a temporary name in the directory of `path`, locks it (with lock), writes
+// and syncs it, and renames it to `path`, see durability::rename_file() also for `replace`. The image is durable
 // when this returns. Returns the descriptor, open for reading and writing.
 util::Fd create_file(const std::string &path, const Header &header, bool replace, bool lock = true);
 

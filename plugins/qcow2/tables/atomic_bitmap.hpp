@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <bit>
 #include <cstdint>
 
 #include "plugins/qcow2/tables/atomic_table.hpp"
@@ -20,21 +19,6 @@ class AtomicBitmap {
   }
   bool contains(uint64_t n) const {
     return n / 64 < words_.size() && (words_.raw(n / 64) >> n % 64 & 1) != 0;
-  }
-
-  // Removes the numbers, in ascending order, and calls f(number) for each until f returns false.
-  template <typename F>
-  void take(F &&f) {
-    for (uint64_t w = 0; w < words_.size(); ++w) {
-      if (words_.raw(w) == 0) continue;
-      uint64_t bits = words_.exchange(w, 0);
-      for (; bits != 0; bits &= bits - 1) {
-        if (!f(w * 64 + static_cast<uint64_t>(std::countr_zero(bits)))) {
-          words_.set_bits(w, bits & (bits - 1));
-          return;
-        }
-      }
-    }
   }
 
  private:

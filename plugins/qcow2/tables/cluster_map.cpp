@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/durability/sync_point.hpp"
 #include "plugins/qcow2/format/big_endian.hpp"
 #include "plugins/qcow2/format/l2_check.hpp"
 
@@ -27,7 +28,6 @@ ClusterMap::ClusterMap(const Geometry &geometry, const ImageFile &file, uint64_t
       file_(file),
       l1_offset_(l1_offset),
       l1_(geometry.l1_entries()),
-      changed_l1_(l1_.size() / l1_part_entries + 1),
       l2_(std::min(geometry.l2_entries(), max_slice_entries), cache_bytes,
           [this](uint64_t slice, std::span<std::byte> buffer) {
             file_.read_or_zero(buffer, place(slice).offset);
@@ -50,21 +50,18 @@ Entries &ClusterMap::entries(uint64_t cluster, Entries &before) const {
   return before;
 }
 
-// Called after take_changed_slices(). table_added() is called before the thread that adds a table
-// changes an entry of it, so the L1 entry for that thread's changes is found here. It may be
-// missing for the changes of another thread, see the head of the class. An L1 entry that is on disk
-// before the entries of its table does no harm: the table reads as zeroes.
-std::vector<uint64_t> ClusterMap::take_changed_l1() {
-  std::vector<uint64_t> parts;
-  changed_l1_.take([&](uint64_t part) {
-    parts.push_back(part);
-    return true;
-  });
-  return parts;
+// Another thread may change an entry of the table, and flush it, as soon as the L1 entry is visible. With
+// the mutex that flush finds the part marked.
+void ClusterMap::publish_table(uint64_t table, Entry entry) {
+  util::MutexLock lock(l1_mutex_);
+  l1_.release(table, entry);
+  REPLICATE_SYNC_POINT("qcow2.table_published");
+  table_added(table);
 }
 
-void ClusterMap::l1_not_written(std::span<const uint64_t> parts) {
-  for (uint64_t part : parts) changed_l1_.add(part);
+ClusterMap::L1Flush ClusterMap::begin_l1_flush() {
+  util::MutexLock lock(l1_mutex_);
+  return changed_l1_.begin_flush();
 }
 
 void ClusterMap::Changes::clear() {

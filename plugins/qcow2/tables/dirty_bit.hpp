@@ -6,6 +6,7 @@
 
 #include "plugins/qcow2/file/data_sync.hpp"
 #include "plugins/qcow2/file/image_file.hpp"
+#include "plugins/qcow2/file/image_name.hpp"
 #include "plugins/qcow2/format/header.hpp"
 
 namespace qcow2 {
@@ -18,8 +19,9 @@ namespace qcow2 {
 // tables.
 class DirtyBit {
  public:
-  // header: as on disk. file and sync must outlive this.
-  DirtyBit(const ImageFile &file, const Header &header, DataSync &sync);
+  // header: as on disk. name: of the image, which is made partial before the bit is set; may be null.
+  // file, sync and name must outlive this.
+  DirtyBit(const ImageFile &file, const Header &header, DataSync &sync, ImageName *name);
 
   bool is_set() const { return state_.load() == State::dirty; }
 
@@ -43,6 +45,7 @@ class DirtyBit {
 
   const ImageFile &file_;
   DataSync &sync_;
+  ImageName *const name_;
   std::atomic<State> state_;
   Header header_;  // changed by the thread whose state is `marking`, and by clear()
 };

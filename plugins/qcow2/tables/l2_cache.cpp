@@ -5,6 +5,7 @@
 #include <bit>
 #include <cerrno>
 
+#include "common/durability/sync_point.hpp"
 #include "common/util/mutex.hpp"
 #include "plugins/qcow2/format/big_endian.hpp"
 
@@ -13,6 +14,7 @@ namespace qcow2 {
 // Exists as long as the cache, and holds one slice of a table after another.
 struct Entries::Slice {
   enum State : uint32_t { loading, ready, failed };
+  enum Space : uint32_t { unknown, reserving, reserved };  // in the file
 
   // With memory of the cache, or of its own.
   explicit Slice(Word *of_cache) : words(of_cache) {}
@@ -22,9 +24,9 @@ struct Entries::Slice {
   bool listed = false;             // in by_number; protected by the shard's mutex
   std::atomic<uint32_t> pins = 0;  // raised from 0 only with the shard's mutex held
   std::atomic<uint32_t> state = loading;
-  std::atomic<bool> used = false;  // since the hand of the clock has passed
-  std::atomic<bool> changed = false;
-  std::atomic<bool> reserved = false;
+  std::atomic<bool> used = false;     // since the hand of the clock has passed
+  std::atomic<bool> changed = false;  // set and cleared with the shard's mutex held
+  std::atomic<Space> space = unknown;
   std::unique_ptr<Word[]> own;
   Word *const words;
 };
@@ -62,23 +64,42 @@ void Entries::release(uint64_t cluster, Entry value) {
   word(cluster).notify_all();
 }
 
+// The mark is set only while the slice is on the list, and both change with the shard's mutex held. The
+// fast path reads the mark without it. The change of the entry, this read, the flush's clearing of the mark
+// and its reading of the entries are all sequentially consistent, so there is one order of them: the thread
+// changes the entry before it reads the mark, and a flush clears the mark before it reads the entries. If
+// the mark is set here, no flush has cleared it yet, and the flush that will do so sees the change.
 void Entries::changed() {
-  if (slice_->changed.exchange(true)) return;
+  if (slice_->changed.load()) return;
   L2Cache::Shard &shard = cache_->shard_of(slice_->number);
   util::MutexLock lock(shard.mutex);
-  slice_->pins.fetch_add(1);
+  if (slice_->changed.load()) return;
   shard.changed.push_back(slice_);
+  slice_->pins.fetch_add(1);
   cache_->changed_.fetch_add(1);
+  REPLICATE_SYNC_POINT("qcow2.slice_changed");
+  slice_->changed.store(true);
 }
 
 uint64_t Entries::number() const {
   return slice_->number;
 }
-bool Entries::is_reserved() const {
-  return slice_->reserved.load();
+
+bool Entries::begin_reserve() {
+  std::atomic<Slice::Space> &space = slice_->space;
+  for (Slice::Space seen = space.load(); seen != Slice::reserved; seen = space.load()) {
+    if (seen == Slice::reserving) {
+      space.wait(seen);
+    } else if (space.compare_exchange_strong(seen, Slice::reserving)) {
+      return true;
+    }
+  }
+  return false;
 }
-void Entries::set_reserved() {
-  slice_->reserved.store(true);
+
+void Entries::end_reserve(bool succeeded) {
+  slice_->space.store(succeeded ? Slice::reserved : Slice::unknown);
+  slice_->space.notify_all();
 }
 
 void Entries::encode(std::vector<std::byte> &to) const {
@@ -197,21 +218,22 @@ void L2Cache::decode(std::span<const std::byte> bytes, Slice &slice) const {
     slice.words[i].store(Entries::hidden(word), std::memory_order_relaxed);
   }
   slice.changed.store(false);
-  slice.reserved.store(!empty);
+  slice.space.store(empty ? Slice::unknown : Slice::reserved);
 }
 
 std::vector<Entries> L2Cache::take_changed() {
   std::vector<Entries> all;
   for (Shard &shard : *shards_) {
     util::MutexLock lock(shard.mutex);
-    for (Slice *slice : shard.changed) all.push_back(Entries(this, slice));
+    all.reserve(all.size() + shard.changed.size());
+    for (Slice *slice : shard.changed) {
+      slice->changed.store(false);  // before its entries are read, see Entries::changed()
+      all.push_back(Entries(this, slice));
+    }
     taken_.fetch_add(shard.changed.size());
     changed_.fetch_sub(shard.changed.size());
     shard.changed.clear();
   }
-  // A thread that changes a slice from here on puts it on the list again. Changes made before are
-  // seen, if their slice is in `all`; Entries::changed() says when it is not.
-  for (Entries &entries : all) entries.slice_->changed.exchange(false);
   std::sort(all.begin(), all.end(),
             [](const Entries &a, const Entries &b) { return a.number() < b.number(); });
   return all;

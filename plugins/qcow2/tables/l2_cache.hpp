@@ -62,16 +62,16 @@ class Entries {
     uint64_t old = hidden(expected);
     return word(cluster).compare_exchange_strong(old, hidden(value));
   }
-  // Entries have changed: the next flush has to write the slice. This marks the slice first and
-  // puts it on the list of the cache second, so another thread that finds the mark may return
-  // before the slice is on the list, and a flush that begins at that moment does not write the
-  // slice.
+  // Entries have changed: a flush that begins after this has returned writes the slice, if none has
+  // done so since the change.
   void changed();
 
   uint64_t number() const;  // of the slice
-  // The file is known to have space for the slice.
-  bool is_reserved() const;
-  void set_reserved();
+  // Before the first change of an entry. True: this thread alone has to give the slice its space in
+  // the file, and calls end_reserve() then. False: it has space; another thread may have been waited
+  // for. A slice that was not empty when it was read has space. Must not be called with a claim.
+  bool begin_reserve();
+  void end_reserve(bool succeeded);
   // Appends the entries in their form on disk.
   void encode(std::vector<std::byte> &to) const;
 

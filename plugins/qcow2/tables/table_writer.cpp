@@ -2,6 +2,7 @@
 #include "plugins/qcow2/tables/table_writer.hpp"
 
 #include <algorithm>
+#include <optional>
 
 namespace qcow2 {
 
@@ -13,15 +14,14 @@ constexpr size_t batch_bytes = 4u << 20;
 }  // namespace
 
 TableWriter::TableWriter(const ImageFile &file, const Header &header, ClusterMap &map,
-                         ClusterAllocator &allocator, PendingData *pending)
+                         ClusterAllocator &allocator, PendingData *pending, ImageName *name)
     : file_(file),
       geometry_(header),
       map_(map),
       allocator_(allocator),
       sync_(file, pending),
-      dirty_bit_(file, header, sync_),
-      unlinked_(dirty_bit_.is_set()),
-      commit_([this] { flush_round(); }) {}
+      dirty_bit_(file, header, sync_, name),
+      unlinked_(dirty_bit_.is_set()) {}
 
 Entries TableWriter::prepare(uint64_t cluster) {
   flush_if_full();
@@ -51,19 +51,22 @@ void TableWriter::need_table(uint64_t cluster) {
       l1.release(table, 0);
       throw;
     }
-    l1.release(table, entry);
-    map_.table_added(table);
+    map_.publish_table(table, entry);
   }
 }
 
-// Two threads may reserve one slice at the same time. With fallocate that changes nothing in the
-// file. Where there is no fallocate ImageFile::reserve() writes zeroes: if a flush writes the slice
-// between the two, the second one overwrites it on disk.
+// One thread does it, before the first change of an entry: where there is no fallocate,
+// ImageFile::reserve() writes zeroes, and no flush may write the slice before or meanwhile.
 void TableWriter::reserve(Entries &entries) {
-  if (entries.is_reserved()) return;
-  extents::Range place = map_.place(entries);
-  file_.reserve(place.offset, place.length);
-  entries.set_reserved();
+  if (!entries.begin_reserve()) return;
+  try {
+    extents::Range place = map_.place(entries);
+    file_.reserve(place.offset, place.length);
+  } catch (...) {
+    entries.end_reserve(false);
+    throw;
+  }
+  entries.end_reserve(true);
 }
 
 // One thread flushes while the others go on, until there is no room for their changes.
@@ -86,20 +89,24 @@ void TableWriter::changed(Entries &entries, Entry old) {
   if (host_offset(old) != 0) unlinked_.add({host_offset(old), geometry_.cluster_size()});
 }
 
-// The unlinked clusters are taken first, so that the changes that have unlinked them are among
-// those taken next (except for the case in Entries::changed()), and given back when those are
-// durable.
+// The unlinked clusters are taken first, so that the changes that have unlinked them are among those taken
+// next; the parts of the L1 table last, so that the tables of all these changes are among them.
 void TableWriter::flush_round() {
-  std::vector<extents::Range> unlinked = unlinked_.take();
+  auto unlinked = unlinked_.begin_flush();
+  std::optional<ClusterMap::L1Flush> l1;
   try {
     std::vector<Entries> slices = map_.take_changed_slices();
-    std::vector<uint64_t> l1_parts = map_.take_changed_l1();
-    write_changes(slices, l1_parts);
+    l1 = map_.begin_l1_flush();
+    write_changes(slices, map_.parts_of(*l1));
   } catch (...) {
-    unlinked_.put_back(unlinked);
+    if (l1) map_.end_l1_flush(*l1, false);
+    unlinked_.end_flush(unlinked, false);
     throw;
   }
-  for (const auto &range : unlinked) file_.punch(range.offset, range.length);
+  map_.end_l1_flush(*l1, true);
+  for (const auto &range : unlinked_.end_flush(unlinked, true)) {
+    file_.punch(range.offset, range.length);
+  }
 }
 
 // Each batch is copied, then synced, then written: the sync makes the data durable that the copy
@@ -118,7 +125,6 @@ void TableWriter::write_changes(std::vector<Entries> &slices,
     } while (!slices_left.empty() || !l1_left.empty());
     if (!slices.empty() || !l1_parts.empty()) sync_.run();
   } catch (...) {
-    map_.l1_not_written(l1_left);
     map_.release_slices(slices_left.size());
     for (Entries &entries : slices_left) entries.changed();
     throw;

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "common/durability/flush_round.hpp"
 #include "common/extents/extent.hpp"
 #include "plugins/qcow2/file/data_sync.hpp"
 #include "plugins/qcow2/file/image_file.hpp"
@@ -15,7 +16,6 @@
 #include "plugins/qcow2/tables/cluster_allocator.hpp"
 #include "plugins/qcow2/tables/cluster_map.hpp"
 #include "plugins/qcow2/tables/dirty_bit.hpp"
-#include "plugins/qcow2/tables/group_commit.hpp"
 #include "plugins/qcow2/tables/unlinked_clusters.hpp"
 
 namespace qcow2 {
@@ -37,9 +37,9 @@ namespace qcow2 {
 class TableWriter {
  public:
   // header: as on disk. pending: data that entries may point to before it is in the file; may be
-  // null. map, file, allocator and pending must outlive this.
+  // null. name: see DirtyBit. map, file, allocator, pending and name must outlive this.
   TableWriter(const ImageFile &file, const Header &header, ClusterMap &map,
-              ClusterAllocator &allocator, PendingData *pending);
+              ClusterAllocator &allocator, PendingData *pending, ImageName *name);
 
   // Before a change of the guest cluster's L2 entry. Returns the slice with the entry when the
   // dirty bit is set, the entry has a table, and the file has space for the slice. Flushes first if
@@ -49,10 +49,11 @@ class TableWriter {
   // After one of the entries has changed from `old`, before the change is acknowledged.
   void changed(Entries &entries, Entry old);
 
-  // Changes for which changed() has returned are durable after this, with two exceptions: the one
-  // of Entries::changed(), and the one of ClusterMap about a table that another thread is adding.
-  // Throws util::Error; once a sync has failed, always.
-  void flush() { commit_.run(); }
+  // Changes for which changed() has returned are durable after this. Throws util::Error; once a sync
+  // has failed, always.
+  void flush() {
+    round_.run([this] { flush_round(); });
+  }
 
   // For closing the image, when no other thread uses this.
   bool is_dirty() const { return dirty_bit_.is_set(); }
@@ -81,7 +82,7 @@ class TableWriter {
   UnlinkedClusters unlinked_;
   std::atomic<bool> flushing_if_full_ = false;  // a thread is in the flush of flush_if_full()
   ClusterMap::Changes changes_;                 // of the flush that is running
-  GroupCommit commit_;
+  durability::FlushRound round_;
 };
 
 }  // namespace qcow2

@@ -3,28 +3,28 @@
 
 namespace qcow2 {
 
-void UnlinkedClusters::add(extents::Range range) {
-  util::MutexLock lock(mutex_);
-  if (!ranges_.empty() && ranges_.back().end() == range.offset) {
-    ranges_.back().length += range.length;
+void UnlinkedClusters::Ranges::add(extents::Range range) {
+  if (!list_.empty() && list_.back().end() == range.offset) {
+    list_.back().length += range.length;
   } else {
-    ranges_.push_back(range);
-    count_.store(ranges_.size());
+    list_.push_back(range);
+    count_->fetch_add(1);
   }
 }
 
-std::vector<extents::Range> UnlinkedClusters::take() {
-  std::vector<extents::Range> taken;
-  util::MutexLock lock(mutex_);
-  taken.swap(ranges_);
-  count_.store(0);
-  return taken;
+void UnlinkedClusters::Ranges::add(const Ranges &other) {
+  list_.insert(list_.end(), other.list_.begin(), other.list_.end());
+  count_->fetch_add(other.list_.size());
 }
 
-void UnlinkedClusters::put_back(const std::vector<extents::Range> &ranges) {
-  util::MutexLock lock(mutex_);
-  ranges_.insert(ranges_.end(), ranges.begin(), ranges.end());
-  count_.store(ranges_.size());
+UnlinkedClusters::Flush UnlinkedClusters::begin_flush() {
+  Flush flush = ranges_.begin_flush();
+  count_.fetch_sub(ranges_.covered(flush).list().size());
+  return flush;
+}
+
+std::vector<extents::Range> UnlinkedClusters::end_flush(Flush flush, bool succeeded) {
+  return ranges_.end_flush(flush, succeeded).list();
 }
 
 }  // namespace qcow2

@@ -41,3 +41,96 @@ load qcow2
     [ ! -e image.qcow2.partial ]
     refuses "create=never: " try new.qcow2 seal=on create=never
 }
+
+# Under apply: seal=@STATE, the name follows the state file. The source's disk is whole.
+full_source() {
+    random_file disk 16M 1
+    start_source
+    command=(--filter="$APPLY" "$QCOW2" file=image.qcow2 size=16M seal=@state apply-from="$(uri src)" apply-state=state)
+}
+# nbdkit 1.32 may abort when its client is killed while several threads answer it, and the source's server with
+# it: it is started anew then.
+start_source() {
+    stop src
+    start src --filter="$DELTA" --filter=exportname file disk exportname-list=keep exportdesc=fixed:'{"nbdkit-replicate":1,"source":"test","vm":"vm-1","disk":2000,"size":16777216,"mode":"full","checkpoint":"c1"}'
+}
+half='h.pwrite(open("disk", "rb").read(8 << 20), 0)'
+again() {
+    timeout 120 nbdkit -U - "${command[@]}" "$@" --run 'nbdcopy --flush "'"$(uri src)"'" "$uri"'
+}
+
+@test "seal=@STATE: however a run is interrupted the image is partial, and the same command completes it" {
+    full_source
+    for way in nobody half flushed client-killed server-killed terminated; do
+        echo "way: $way"
+        rm -f image.qcow2* state* written
+        start d "${command[@]}"
+        case $way in
+            nobody) ;;
+            half) shell d -c "$half" ;;
+            flushed) shell d -c "$half" -c 'h.flush()' ;;
+            client-killed) must_fail shell d -c "$half" -c 'import os, signal' -c 'os.kill(os.getpid(), signal.SIGKILL)' ;;
+            server-killed) shell d -c "$half" -c 'h.flush()'; stop d KILL ;;
+            terminated)
+                shell d -c "$half" -c 'open("written", "w").close()' -c 'import time' -c 'time.sleep(60)' &
+                client=$!
+                until_true 60 [ -e written ]
+                kill -TERM "$(cat d.pid)"
+                pkill -KILL -P "$client"
+                wait "$client" || true ;;
+        esac
+        stop d
+        [ ! -e image.qcow2 ]
+        [ -e image.qcow2.partial ]
+        start_source
+        again
+        [ -e image.qcow2 ]
+        [ ! -e image.qcow2.partial ]
+        sound image.qcow2
+        qemu-img compare -f raw -F qcow2 disk image.qcow2
+        # And once more, complete as it is.
+        again
+        [ ! -e image.qcow2.partial ]
+        qemu-img compare -f raw -F qcow2 disk image.qcow2
+    done
+}
+
+@test "seal=@STATE with create=always: the old image stays until the new one is complete" {
+    full_source
+    again
+    cp image.qcow2 before.qcow2
+    rm state*
+    start d "${command[@]}" create=always
+    shell d -c "$half"
+    stop d
+    grep -q "image.qcow2.partial keeps its name: .*state owes" d.log
+    [ -e image.qcow2.partial ]
+    same before.qcow2 image.qcow2
+    again create=always
+    [ ! -e image.qcow2.partial ]
+    sound image.qcow2
+    qemu-img compare -f raw -F qcow2 disk image.qcow2
+    must_fail same before.qcow2 image.qcow2
+    refuses "seal=@" try new.qcow2 size=1M seal=@
+    refuses "seal=" try image.qcow2 read-only=on seal=@state
+}
+
+@test "the export says which image it is and what it lies on; an image of QEMU has no description" {
+    try base.qcow2 size=1M
+    qemu-img create -q -f qcow2 foreign.qcow2 1M
+    description() { timeout 20 nbdkit -U - "$QCOW2" "$@" --run 'nbdinfo --json "$uri"' | /usr/bin/python3 -c 'import json, sys; print(json.load(sys.stdin)["exports"][0].get("description", "none"))'; }
+    description base.qcow2 > base
+    grep -qE '^\{"nbdkit-replicate-image":1,"image":"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}","below":\[\]\}$' base
+    uuid=$(sed 's/.*"image":"\([^"]*\)".*/\1/' base)
+    description base.qcow2 read-only=on | diff - base
+    description over.qcow2 backing=base.qcow2 backing-format=qcow2 > over
+    grep -q '"below":\["'"$uuid"'"\]' over
+    must_fail grep -q '"image":"'"$uuid"'"' over
+    [ "$(description foreign.qcow2)" = none ]
+    # QEMU keeps it.
+    qemu-img amend -f qcow2 -o lazy_refcounts=on over.qcow2
+    description over.qcow2 backing=auto | diff - over
+    umask 0
+    try mode.qcow2 size=1M
+    [ "$(stat -c %a mode.qcow2)" = 600 ]
+}

@@ -20,6 +20,9 @@ class Recorder : public FileObserver {
  public:
   static constexpr uint64_t never = std::numeric_limits<uint64_t>::max();
 
+  bool fallocate = true;  // the file system has it
+  bool has_fallocate() const override { return fallocate; }
+
   // The time. It advances with each change and each call.
   uint64_t now() { return ++clock_; }
 

@@ -112,9 +112,11 @@ void check_state(const std::string &path, const History &history, uint64_t time,
 }
 
 void lose_power_while(uint64_t cluster, uint64_t size, bool over_backing, unsigned threads,
-                      size_t cache, uint64_t seed, std::optional<Compression> compression = {}) {
+                      size_t cache, uint64_t seed, std::optional<Compression> compression = {},
+                      bool fallocate = true) {
   Directory directory;
   Recorder recorder;
+  recorder.fallocate = fallocate;
   Settings settings;
   settings.observer = &recorder;
   settings.l2_cache_bytes = cache;
@@ -166,6 +168,11 @@ TEST_CASE("power may fail at any instant: what was flushed is there, and the ima
 TEST_CASE("power may fail at any instant while the L2 cache is written because it is full") {
   lose_power_while(512, 1 << 20, false, 3, 1, 1);
   lose_power_while(512, 1 << 20, true, 3, 1, 2);
+}
+
+TEST_CASE("power may fail at any instant on a file system without fallocate") {
+  lose_power_while(4096, 150 * 4096 + 512, true, 3, 1 << 20, 1, {}, false);
+  lose_power_while(512, 1 << 20, false, 3, 1, 2, {}, false);
 }
 
 TEST_CASE("power may fail at any instant, with compressed clusters") {

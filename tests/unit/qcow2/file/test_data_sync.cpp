@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <fcntl.h>
 
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <cerrno>
+#include <chrono>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "common/durability/sync_point.hpp"
 #include "common/util/error.hpp"
 #include "plugins/qcow2/file/data_sync.hpp"
 #include "tests/unit/directory.hpp"
@@ -74,4 +78,37 @@ TEST_CASE("after a sync has failed every later one fails") {
   CHECK_THROWS_WITH(sync.run(), "broken");
   observer.fail = false;
   CHECK_THROWS_WITH(sync.run(), Catch::Contains("an earlier sync has failed"));
+}
+
+// The kernel has told the first thread of a lost write, and tells no other: whatever that was may be the other's.
+TEST_CASE("a sync at the same time as one that fails does not succeed") {
+  testing::Directory directory;
+  std::string path = directory.file("a");
+  class FailsOnce : public Observer {
+   public:
+    std::atomic<bool> failed = false;
+    uint64_t begin(FileChange) override {
+      if (!failed.exchange(true)) util::fail(EIO, "broken");
+      return 0;
+    }
+  } observer;
+  ImageFile file(util::open_file(path, O_RDWR | O_CREAT), path, &observer);
+  DataSync sync(file, nullptr);
+  durability::SyncPoint::Hold hold("qcow2.sync_failed");
+  std::jthread one([&] { CHECK_THROWS_AS(sync.run(), util::Error); });
+  hold.wait();
+  std::atomic<bool> done = false, succeeded = false;
+  std::jthread two([&] {
+    try {
+      sync.run();
+      succeeded = true;
+    } catch (const util::Error &) {
+    }
+    done = true;
+  });
+  for (int i = 0; i < 100 && !done; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  hold.release();
+  one.join();
+  two.join();
+  CHECK_FALSE(succeeded);
 }

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What a flush has promised, with another thread held in the middle of a step.
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <cerrno>
+#include <chrono>
+#include <latch>
+#include <thread>
+
+#include "common/durability/sync_point.hpp"
+#include "common/util/error.hpp"
+#include "tests/unit/qcow2/support.hpp"
+
+using namespace qcow2;
+using namespace qcow2::test;
+using durability::SyncPoint;
+
+namespace {
+
+constexpr uint64_t cluster = 64u << 10;
+constexpr uint64_t clusters_of_table = cluster / 8;
+
+// A disk of four tables, with one table that is flushed, and what a power failure would leave of it now.
+struct FlushedDisk {
+  explicit FlushedDisk(FileObserver *observer = nullptr) {
+    Settings settings;
+    settings.observer = observer;
+    image = create(path, 4 * clusters_of_table * cluster, cluster, "", "", settings);
+    write(0, 9);
+    image->flush();
+  }
+  void write(uint64_t n, int value) {
+    image->write(std::vector<std::byte>(cluster, std::byte(value)), n * cluster);
+  }
+  // The first byte of the guest cluster in a copy of the file, opened as after a crash.
+  int in_the_file(uint64_t n) {
+    std::string copy = directory.file("crash.qcow2");
+    std::filesystem::copy_file(path, copy, std::filesystem::copy_options::overwrite_existing);
+    auto after = reopen(copy);
+    std::byte first[1];
+    after->read(first, n * cluster);
+    return std::to_integer<int>(first[0]);
+  }
+
+  Directory directory;
+  const std::string path = directory.file("a.qcow2");
+  std::unique_ptr<Image> image;
+};
+
+// Lets the thread that is held go on as soon as the other one is done: a thread that must not wait for the
+// other is done at once. One that rightly waits is waited for only a moment.
+void release_after(SyncPoint::Hold &hold, const std::atomic<bool> &done) {
+  for (int i = 0; i < 100 && !done; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  hold.release();
+}
+
+// A file system without fallocate.
+class NoFallocate : public FileObserver {
+ public:
+  std::atomic<bool> full = false;  // of the data of ones
+  bool has_fallocate() const override { return false; }
+  uint64_t begin(FileChange change) override {
+    if (full && change.kind == FileChange::Kind::write && change.bytes[0] == std::byte{1}) {
+      util::fail_os(ENOSPC, "full on purpose");
+    }
+    return 0;
+  }
+  void done(uint64_t) override {}
+};
+
+}  // namespace
+
+TEST_CASE("a change of a slice that another thread is listing is flushed") {
+  FlushedDisk disk;
+  SyncPoint::Hold hold("qcow2.slice_changed");
+  std::jthread one([&] { disk.write(1, 1); });
+  hold.wait();
+  std::atomic<bool> done = false;
+  int found = -1;
+  std::jthread two([&] {
+    disk.write(2, 2);
+    disk.image->flush();
+    found = disk.in_the_file(2);
+    done = true;
+  });
+  release_after(hold, done);
+  two.join();
+  CHECK(found == 2);
+}
+
+TEST_CASE("a change in a table that another thread is adding is flushed") {
+  FlushedDisk disk;
+  SyncPoint::Hold hold("qcow2.table_published");
+  std::jthread one([&] { disk.write(clusters_of_table, 1); });
+  hold.wait();
+  std::atomic<bool> done = false;
+  int found = -1;
+  std::jthread two([&] {
+    disk.write(clusters_of_table + 1, 2);
+    disk.image->flush();
+    found = disk.in_the_file(clusters_of_table + 1);
+    done = true;
+  });
+  release_after(hold, done);
+  two.join();
+  CHECK(found == 2);
+}
+
+// Cluster 600 is in the second slice of the table, which has no space yet.
+TEST_CASE("without fallocate a slice gets its zeroes once, before its first change") {
+  NoFallocate file_system;
+  FlushedDisk disk(&file_system);
+  file_system.full = GENERATE(false, true);
+  SyncPoint::Hold hold("qcow2.zeroes_for_space");
+  std::jthread one([&] {
+    if (!file_system.full) return disk.write(600, 1);
+    CHECK_THROWS_AS(disk.write(600, 1), util::Error);
+  });
+  hold.wait();
+  std::atomic<bool> done = false;
+  std::jthread two([&] {
+    disk.write(601, 2);
+    disk.image->flush();
+    done = true;
+  });
+  release_after(hold, done);
+  one.join();
+  two.join();
+  CHECK(disk.in_the_file(601) == 2);
+  disk.image->flush();
+  disk.image->finalise();
+  CHECK(disk.in_the_file(601) == 2);
+  CHECK(disk.in_the_file(0) == 9);
+  CHECK(check(disk.path + " -U") == 0);
+}
+
+TEST_CASE("an older flush that ends late does not take back that the image is flushed") {
+  FlushedDisk disk;
+  disk.write(1, 1);
+  SyncPoint::Hold hold("qcow2.flush_done");
+  std::jthread one([&] { disk.image->flush(); });
+  hold.wait();
+  disk.write(2, 2);
+  CHECK_FALSE(disk.image->is_flushed());
+  disk.image->flush();
+  CHECK(disk.image->is_flushed());
+  hold.release();
+  one.join();
+  CHECK(disk.image->is_flushed());
+}
+
+TEST_CASE("a flush during a write does not count as one after it") {
+  FlushedDisk disk;
+  SyncPoint::Hold hold("qcow2.write_begun");
+  std::jthread one([&] { disk.write(1, 1); });
+  hold.wait();
+  disk.image->flush();
+  hold.release();
+  one.join();
+  CHECK_FALSE(disk.image->is_flushed());
+  disk.image->flush();
+  CHECK(disk.image->is_flushed());
+}
