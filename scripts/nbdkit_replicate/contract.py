@@ -117,6 +117,12 @@ def image_size(size: int) -> int:
     return (size + 511) // 512 * 512
 
 
+def image_parameters(plugin: str, parameters: Sequence[str], state: str) -> list[str]:
+    """With seal=on as seal=@STATE: the image gets its name only when the state owes nothing, whoever flushed."""
+    on = ("seal=on", "seal=yes", "seal=true", "seal=1")
+    return [f"seal=@{state}" if plugin == "qcow2" and p.lower() in on else p for p in parameters]
+
+
 BACKING = ("backing=", "backing-format=")
 
 # ---- Targets: nbdkit-apply-filter(1), nbdkit-fanout-filter(1) ----

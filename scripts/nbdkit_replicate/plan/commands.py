@@ -3,7 +3,8 @@
 import urllib.parse
 from dataclasses import dataclass
 
-from ..contract import BACKING, apply_parameters, destination_name, image_size, module, source_parameters
+from ..contract import (BACKING, apply_parameters, destination_name, image_parameters, image_size, module,
+                        source_parameters)
 from ..parameters import add_default, has
 from ..tls import added_parameters
 from .replication import DiskCopy, Module, Replication
@@ -40,7 +41,7 @@ def source_command(replication: Replication) -> list[str]:
 
 def target_command(disk: DiskCopy, source_uri: str, now: Circumstances, stats: str | None = None) -> list[str]:
     """stats: a file for fanout's counters, unless the user has named one."""
-    parameters = list(disk.target.parameters)
+    parameters = image_parameters(disk.target.plugin, disk.target.parameters, disk.state)
     if now.lacks_backing:
         parameters = [p for p in parameters if not p.startswith(BACKING)]
     if now.size is not None:

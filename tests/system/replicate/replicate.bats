@@ -290,3 +290,28 @@ JOB
     replicate_now --dry-run --state lined/ --from file dir=disks --to qcow2 'copy-{disk}.qcow2' > lines
     grep -q '^mkdir -m 0700 -p lined/' lines
 }
+
+# sealed_after FUNCTION: it ends the run in the middle; the image has its own name only after the next run.
+sealed_after() {
+    vcenter --delay-ms 60
+    from connections=1 coalesce-prefetch=off coalesce-chunk=64K
+    begin "${FROM[@]}" --to qcow2 file=web1.qcow2 seal=on
+    midway web1.qcow2.partial
+    "$1"
+    wait "$run" || true
+    until_true 60 all_gone "${servers[@]}"
+    [ ! -e web1.qcow2 ]
+    [ -e web1.qcow2.partial ]
+    [ "$(snapshots)" = 0 ]
+    guest_writes
+    replicate_now "${FROM[@]}" --to qcow2 file=web1.qcow2 seal=on
+    [ ! -e web1.qcow2.partial ]
+    qemu-img compare -f raw -F qcow2 live.img web1.qcow2
+    [ "$(jq '.owed | length' web1.state)" = 0 ]
+}
+end_by_term() { kill -TERM "$run"; }
+end_by_kill() { kill -KILL "$run"; }
+
+@test "seal=on, SIGTERM in the middle: the image gets its name when the state owes nothing" { sealed_after end_by_term; }
+
+@test "seal=on, kill -9 in the middle: the image gets its name when the state owes nothing" { sealed_after end_by_kill; }
