@@ -4,9 +4,9 @@
 #include <cerrno>
 #include <numeric>
 
+#include "common/durability/replace_file.hpp"
 #include "common/replication/state_json.hpp"
 #include "common/util/error.hpp"
-#include "common/util/file.hpp"
 
 namespace replication {
 
@@ -24,7 +24,8 @@ void save_state(const std::string &path, const State &state) {
 }
 
 void save_state(const std::string &path, const State &state, const EachOwed &each) {
-  util::replace_file(path, [&](const util::Write &out) { write_state(state, each, out); });
+  durability::replace_file(path,
+                           [&](const durability::Write &out) { write_state(state, each, out); });
 }
 
 void check_belongs(const State &state, const std::optional<SourceDescription> &source,

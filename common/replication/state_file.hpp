@@ -33,7 +33,7 @@ struct State {
 // state file or is damaged.
 std::optional<State> load_state(const std::string &path);
 
-// Atomic and durable (util::replace_file).
+// Atomic and durable (durability::replace_file).
 void save_state(const std::string &path, const State &state);
 
 // The same with so many owed ranges that they are not kept in a list: each(add) calls add(range)

@@ -29,8 +29,8 @@ class JobClient::Request {
       context.state.save();
     } catch (const util::Error &e) {
       context.log.error(
-          "{}: {} bytes at offset {} are not there, but the state says they are: remove "
-          "apply-state={} to start with a full copy",
+          "{}: {} bytes at offset {} are not there, and the state file that says they are cannot "
+          "be replaced: remove apply-state={}, if it still exists, to start with a full copy",
           e.what(), range_.length, range_.offset, context.settings.state_path);
     }
   }

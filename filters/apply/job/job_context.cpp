@@ -86,16 +86,19 @@ void JobContext::fail_because_different(uint64_t offset) noexcept {
   std::string reason = fmt::format(
       "the destination differs from the source at offset {}, where the source shows no change: "
       "either the source left a change out, or the destination is not the one that apply-state={} "
-      "was written for; the state now says that a full copy is owed: run the same command again",
+      "was written for",
       offset, settings.state_path);
-  failure.set(reason);
-  log.error("{}", reason);
   try {
     state.require_full_copy();
+    reason += "; the state now says that a full copy is owed: run the same command again";
   } catch (const std::exception &e) {
-    log.error("{}: the state does not say yet that a full copy is owed: remove apply-state={}",
-              e.what(), settings.state_path);
+    reason += fmt::format(
+        "; the state cannot say that a full copy is owed ({}): remove it, if it still exists, and "
+        "run the same command again",
+        e.what());
   }
+  failure.set(reason);
+  log.error("{}", reason);
 }
 
 JobStatus JobContext::status() const {

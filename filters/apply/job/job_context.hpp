@@ -12,7 +12,7 @@
 #include <string>
 
 #include "common/stats/stats_file.hpp"
-#include "common/util/fd.hpp"
+#include "common/util/file_lock.hpp"
 #include "common/util/log.hpp"
 #include "filters/apply/delta/coverage.hpp"
 #include "filters/apply/disk/destination_disk.hpp"
@@ -53,7 +53,7 @@ struct JobContext {
 
   const Settings settings;
   const util::Log log;
-  const util::Fd state_lock;
+  const util::FileLock state_lock;
   const std::unique_ptr<Source> source;
   const DeltaView view;
   Coverage coverage;

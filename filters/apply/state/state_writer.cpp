@@ -45,7 +45,9 @@ void StateWriter::save_if_due() {
   try {
     save();
   } catch (const util::Error &e) {
-    log_.warning("{}: the state file is unchanged and owes more than is missing", e.what());
+    log_.warning(
+        "{}: the state file is not replaced, so the next run may copy more than is missing",
+        e.what());
   }
 }
 

@@ -64,6 +64,39 @@ load apply
         apply-state=web1.state --run true
 }
 
+@test "a second server is refused by whatever name it is given the state" {
+    source_server
+    mkdir other
+    ln -s ../web1.state other/link.state
+    destination_server
+    refused "another server is using this state file" apply-from="$(uri src)" apply-state=other/link.state
+    [ ! -e other/link.state.lock ]
+    timeout 60 nbdcopy "$(uri src)" "$(uri dst)"
+    until_true 20 owes_nothing
+    [ "$(stat -c %a web1.state)" = 600 ]
+    [ "$(stat -c %a web1.state.lock)" = 600 ]
+    stop dst
+    ln web1.state other/hard.state
+    start dst --filter="$APPLY" file dst.raw apply-from="$(uri src)" apply-state=other/link.state
+    refused "another server is using this state file" apply-from="$(uri src)" apply-state=web1.state
+    refused "another server is using this state file" apply-from="$(uri src)" apply-state=other/hard.state
+    stop dst
+    [ -L other/link.state ]
+}
+
+@test "nothing is written through a file that was planted beside the state" {
+    source_server
+    echo precious > precious
+    ln -s precious web1.state.tmp
+    destination_server
+    timeout 60 nbdcopy "$(uri src)" "$(uri dst)"
+    until_true 20 owes_nothing
+    stop dst
+    [ "$(cat precious)" = precious ]
+    ln -sf precious web1.state.lock
+    refused "web1.state.lock" apply-from="$(uri src)" apply-state=web1.state
+}
+
 @test "a state of another destination is refused, with what to do" {
     source_server
     destination_server apply-destination=web1-dr
