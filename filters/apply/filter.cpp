@@ -36,6 +36,9 @@ class Connection {
 
   // NextLayer writes zeroes where the layer below cannot zero.
   nbdkit::Zero can_zero(nbdkit::Next) { return nbdkit::Zero::native; }
+  // Where the layer below has no flush, what it has answered is durable; the state is saved after a flush
+  // in any case, and clients such as nbdcopy --flush fail where there is none.
+  bool can_flush(nbdkit::Next) { return true; }
   bool can_fast_zero(nbdkit::Next) { return next_layer_->can().fast_zero; }
   bool can_trim(nbdkit::Next next) {
     return next_layer_->can().zero && next.can_zero() == nbdkit::Zero::native;
