@@ -24,7 +24,7 @@ JobContext::JobContext(std::unique_ptr<Source> from, Settings s, util::Log l,
       coverage(view.map),
       state(settings.state_path,
             initial_state(settings.state_path, settings.destination, view.source(), view.map, log),
-            view.map, coverage, log, std::move(clock)),
+            view.map, coverage, log, std::move(clock), make_confirm()),
       shared_scope(coverage.open()),
       stats(
           "apply-stats", settings.stats_path, [this] { return prometheus_text(status()); }, log) {
@@ -97,8 +97,29 @@ void JobContext::fail_because_different(uint64_t offset) noexcept {
         "run the same command again",
         e.what());
   }
-  failure.set(reason);
-  log.error("{}", reason);
+  if (failure.set(reason)) log.error("{}", reason);
+}
+
+StateWriter::Confirm JobContext::make_confirm() {
+  auto description = view.source();
+  if (!description || !description->confirm_by_connection) return {};
+  return [this] { confirm_source(); };
+}
+
+void JobContext::confirm_source() {
+  failure.check();
+  try {
+    source->confirm(view);
+    return;
+  } catch (const util::Error &e) {
+    std::string reason = fmt::format(
+        "the source no longer shows the instant that is copied, or cannot be asked whether it does "
+        "({}): what was copied since the state was last saved (apply-state={}) counts as not "
+        "copied; run the same command again",
+        e.what(), settings.state_path);
+    if (failure.set(reason)) log.error("{}", reason);
+  }
+  failure.check();
 }
 
 JobStatus JobContext::status() const {

@@ -69,6 +69,8 @@ struct JobContext {
  private:
   std::unique_ptr<VerifySchedule> make_verify();
   void fail_because_different(uint64_t offset) noexcept;
+  StateWriter::Confirm make_confirm();
+  void confirm_source();  // throws RunFailed, and the run has failed
 };
 
 }  // namespace apply

@@ -32,6 +32,8 @@ struct FakeDisk {
   std::string description;
   bool gone = false;
   bool readable = true;
+  int asked = 0;                          // how often it was asked whether it still shows this
+  std::function<void()> confirm = [] {};  // called then
 };
 
 class FakeSource : public Source {
@@ -47,6 +49,10 @@ class FakeSource : public Source {
   std::unique_ptr<DiskBytes> honest(const DeltaView &) override {
     if (!disk_.readable) return nullptr;
     return std::make_unique<FakeBytes>(disk_);
+  }
+  void confirm(const DeltaView &) override {
+    ++disk_.asked;
+    disk_.confirm();
   }
 
  private:
