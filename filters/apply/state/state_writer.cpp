@@ -15,12 +15,12 @@ using util::MutexLock;
 StateWriter::StateWriter(std::string path, replication::State header, const DeltaMap &map,
                          const Coverage &coverage, util::Log log, Clock clock, Confirm confirm)
     : path_(std::move(path)),
-      header_(std::move(header)),
       map_(map),
       coverage_(coverage),
       log_(std::move(log)),
       clock_(std::move(clock)),
       confirm_(std::move(confirm)),
+      header_(std::move(header)),
       claimed_(map),
       confirmed_(map) {}
 
@@ -31,6 +31,13 @@ void StateWriter::begin() {
   if (begun_) return;
   write();
   begun_ = true;
+}
+
+void StateWriter::set_image(const std::string &uuid) {
+  MutexLock lock(file_mutex_);
+  if (header_.image == uuid) return;
+  header_.image = uuid;
+  saved_.reset();
 }
 
 void StateWriter::lose(Range range) {

@@ -31,7 +31,7 @@ class StateWriter {
   // source's timeouts; called with no lock held.
   using Confirm = std::function<void()>;
 
-  // `header` is what is written, except for `owed`. `map` and `coverage` must outlive it. Without
+  // `header` is what is written, except for `owed`, and for `image` after set_image(). `map` and `coverage` must outlive it. Without
   // `confirm` the source is taken at its word.
   StateWriter(std::string path, replication::State header, const DeltaMap &map,
               const Coverage &coverage, util::Log log, Clock clock = std::chrono::steady_clock::now,
@@ -41,6 +41,9 @@ class StateWriter {
   // delta owed. Throws util::Error if that fails; then nothing may be changed. If the delta is empty,
   // that is a complete copy, so the source is asked first; throws what `confirm` throws.
   void begin() ABSL_LOCKS_EXCLUDED(file_mutex_, claims_mutex_);
+
+  // What the next save writes as `image`.
+  void set_image(const std::string &uuid) ABSL_LOCKS_EXCLUDED(file_mutex_);
 
   // Before bytes become missing in the coverage: what confirmed them no longer counts. If the file
   // claims() them after that, save_lost() must follow.
@@ -73,7 +76,6 @@ class StateWriter {
   void write_full_copy() ABSL_EXCLUSIVE_LOCKS_REQUIRED(file_mutex_);
 
   const std::string path_;
-  const replication::State header_;
   const DeltaMap &map_;
   const Coverage &coverage_;
   const util::Log log_;
@@ -95,6 +97,7 @@ class StateWriter {
   };
   std::optional<Version> saved_ ABSL_GUARDED_BY(file_mutex_);
   bool full_copy_required_ ABSL_GUARDED_BY(file_mutex_) = false;
+  replication::State header_ ABSL_GUARDED_BY(file_mutex_);
 
   mutable util::Mutex claims_mutex_;  // held for no I/O
   // Bytes that the file, the old one or the one being written, may say are not owed.

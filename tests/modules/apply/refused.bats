@@ -97,6 +97,51 @@ load apply
     refused "web1.state.lock" apply-from="$(uri src)" apply-state=web1.state
 }
 
+# image_server UUID BELOW PARAMETERS...: a destination that says that it is the image UUID.
+image_server() {
+    start dst --filter="$APPLY" --filter=exportname file dst.raw apply-from="$(uri src)" apply-state="$PWD/web1.state" \
+        exportdesc=fixed:'{"nbdkit-replicate-image":1,"image":"'"$1"'","below":['"$2"']}' "${@:3}"
+}
+
+@test "a state that names an image is refused for another image, before anything is changed" {
+    source_server
+    cp --sparse=never base.raw dst.raw
+    image_server monday '"sunday"'
+    python 'h.pwrite(disk[512 * K:768 * K], 512 * K)'
+    until_true 20 said dst "left before"
+    stop dst
+    [ "$(jq -r .image web1.state)" = monday ]
+    cp web1.state before.state
+    cp dst.raw before.raw
+    # Another image, and one that does not say which it is.
+    image_server sunday ''
+    must_fail timeout 20 nbdcopy "$(uri src)" "$(uri dst)"
+    stop dst
+    said dst "error: apply-state=.*is of the image monday, but the destination is the image sunday"
+    start dst --filter="$APPLY" file dst.raw apply-from="$(uri src)" apply-state="$PWD/web1.state"
+    must_fail timeout 20 nbdcopy "$(uri src)" "$(uri dst)"
+    stop dst
+    said dst "error: apply-state=.*does not say which image it is.*apply-image=any"
+    same before.raw dst.raw
+    same before.state web1.state
+    # One that lies over it.
+    image_server tuesday '"monday","sunday"'
+    timeout 60 nbdcopy "$(uri src)" "$(uri dst)"
+    until_true 20 owes_nothing
+    stop dst
+    same disk.raw dst.raw
+    [ "$(jq -r .image web1.state)" = tuesday ]
+    # What the user takes the risk of.
+    cp before.state web1.state
+    image_server other '' apply-image=any
+    timeout 60 nbdcopy "$(uri src)" "$(uri dst)"
+    until_true 20 owes_nothing
+    stop dst
+    [ "$(jq -r .image web1.state)" = other ]
+    said dst "warning: .*accepted because of apply-image=any"
+    refused "apply-image=x" apply-from="$(uri src)" apply-state=web1.state apply-image=x
+}
+
 @test "a state of another destination is refused, with what to do" {
     source_server
     destination_server apply-destination=web1-dr

@@ -97,6 +97,7 @@ class FakeDestination : public DestinationDisk {
   bool native_fua() const override { return fua; }
   bool flush_covers_all() const override { return covers_all; }
   uint64_t size() const override { return now.size(); }
+  const std::string &description() const override { return image; }
   uint32_t minimum_block() const override { return block; }
   void read(std::span<std::byte> buffer, uint64_t offset) override {
     std::lock_guard guard(lock);
@@ -105,6 +106,7 @@ class FakeDestination : public DestinationDisk {
   }
 
   Content now, durable;
+  std::string image;
   bool fua = false;
   int fail_in = -1;  // requests until one fails with half of its work done; negative: none
   bool fail_flush = false;
