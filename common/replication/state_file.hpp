@@ -41,6 +41,9 @@ void save_state(const std::string &path, const State &state);
 using EachOwed = std::function<void(const std::function<void(const extents::Range &)> &add)>;
 void save_state(const std::string &path, const State &state, const EachOwed &each);
 
+// What to do about a destination that is smaller than the source, which has `size` bytes; for messages.
+std::string enlarge(uint64_t size);
+
 // Checks that the state is of the disk of `size` bytes that `source` describes (nothing: the source
 // does not say what it is, and only the size is checked), and that the source shows all that has
 // changed since the state's checkpoint. Throws util::Error EINVAL, with what to do. `parameter` is

@@ -71,10 +71,8 @@ std::unique_ptr<VerifySchedule> JobContext::make_verify() {
 void JobContext::check(const DestinationDisk &destination) {
   if (destination.size() < view.map.size()) {
     util::fail(
-        EINVAL,
-        "the destination has {} bytes, but the source {} has {}: nothing was written; make the "
-        "destination at least as large",
-        destination.size(), source->name(), view.map.size());
+        EINVAL, "the destination has {} bytes, and the source {} has {}: nothing was changed; {}",
+        destination.size(), source->name(), view.map.size(), replication::enlarge(view.map.size()));
   }
   if (destination.minimum_block() > view.map.alignment()) {
     util::fail(
