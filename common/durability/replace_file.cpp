@@ -24,14 +24,6 @@ namespace {
 
 constexpr std::string_view unfinished = ".tmp-";
 
-// The file that a path names, where that is a symbolic link.
-std::string resolve(const std::string &path) {
-  std::error_code error;
-  if (!std::filesystem::is_symlink(path, error)) return path;
-  auto target = std::filesystem::weakly_canonical(path, error);
-  return error ? path : target.string();
-}
-
 // A file that is written beside the one that it is to replace, and removed unless it does.
 class NewFile {
  public:
@@ -91,7 +83,7 @@ class NewFile {
 
 void replace(const std::string &given, const std::function<void(const Write &)> &content,
              bool sync) {
-  const std::string path = resolve(given);
+  const std::string path = util::resolve_links(given);
   NewFile file(path);
   content([&](std::string_view part) { file.write(part); });
   file.write_gathered();
@@ -119,7 +111,7 @@ void replace_file_unsynced(const std::string &path, std::string_view content) {
 
 void remove_unfinished(const std::string &given) noexcept {
   try {
-    const std::filesystem::path path = resolve(given);
+    const std::filesystem::path path = util::resolve_links(given);
     const std::string prefix = path.filename().string() + std::string(unfinished);
     for (const auto &entry :
          std::filesystem::directory_iterator(util::directory_of(path.string()))) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // A filter as a class, as plugin.hpp does for plugins, with two differences: open() gets an Opener for
-// the layer below, and each method of the connection gets that layer as its first argument. nbdkit passes
-// on a callback that is absent.
+// the layer below, and each method of the connection gets that layer as its first argument. A callback that
+// is absent is passed on; extents() clips the answer to what was asked for (see ExtentList).
 //
 //   struct F {
 //     static constexpr const char *name, *longname, *description, *config_help;
@@ -223,17 +223,20 @@ class FilterBinding {
         return run([&] { self(h).zero(Next(next), count, offset, flags); }, err);
       };
     }
-    if constexpr (requires(C c, Next n, ExtentList l) { c.extents(n, 0, 0, 0, l); }) {
-      f.extents = [](nbdkit_next *next, void *h, uint32_t count, uint64_t offset, uint32_t flags,
-                     nbdkit_extents *extents, int *err) {
-        return run(
-            [&] {
-              ExtentList list(extents, offset, count);
+    f.extents = [](nbdkit_next *next, void *h, uint32_t count, uint64_t offset, uint32_t flags,
+                   nbdkit_extents *extents, int *err) {
+      return run(
+          [&] {
+            ExtentList list(extents, offset, count);
+            if constexpr (requires(C c, Next n) { c.extents(n, 0, 0, 0, list); }) {
               self(h).extents(Next(next), count, offset, flags, list);
-            },
-            err);
-      };
-    }
+            } else {
+              static_cast<void>(h);
+              for (const auto &extent : Next(next).extents(count, offset, flags)) list.add(extent);
+            }
+          },
+          err);
+    };
     if constexpr (requires(C c, Next n) { c.cache(n, 0, 0); }) {
       f.cache = [](nbdkit_next *next, void *h, uint32_t count, uint64_t offset, uint32_t,
                    int *err) {

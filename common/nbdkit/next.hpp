@@ -83,8 +83,8 @@ class Next {
   }
 
   // What the layer below says of [offset, offset + count), in order, clipped to it. It may stop
-  // early, but says something of the first byte.
-  std::vector<extents::Extent> extents(uint32_t count, uint64_t offset) const;
+  // early, but says something of the first byte. flags: 0 or NBDKIT_FLAG_REQ_ONE.
+  std::vector<extents::Extent> extents(uint32_t count, uint64_t offset, uint32_t flags = 0) const;
 
  private:
   static uint32_t count(size_t bytes) { return static_cast<uint32_t>(bytes); }
@@ -97,14 +97,15 @@ class Next {
   nbdkit_next *next_;
 };
 
-inline std::vector<extents::Extent> Next::extents(uint32_t count, uint64_t offset) const {
+inline std::vector<extents::Extent> Next::extents(uint32_t count, uint64_t offset,
+                                                  uint32_t flags) const {
   struct Free {
     void operator()(nbdkit_extents *list) const { nbdkit_extents_free(list); }
   };
   std::unique_ptr<nbdkit_extents, Free> list(nbdkit_extents_new(offset, offset + count));
   if (!list) throw Reported{ENOMEM};
   int err = 0;
-  int r = next_->extents(next_, count, offset, 0, list.get(), &err);
+  int r = next_->extents(next_, count, offset, flags, list.get(), &err);
   check(r, err);
 
   std::vector<extents::Extent> result;

@@ -4,9 +4,9 @@
 #include <cerrno>
 #include <numeric>
 
+#include "common/durability/replace_file.hpp"
 #include "common/replication/state_json.hpp"
 #include "common/util/error.hpp"
-#include "common/util/file.hpp"
 
 namespace replication {
 
@@ -24,26 +24,37 @@ void save_state(const std::string &path, const State &state) {
 }
 
 void save_state(const std::string &path, const State &state, const EachOwed &each) {
-  util::replace_file(path, [&](const util::Write &out) { write_state(state, each, out); });
+  durability::replace_file(path,
+                           [&](const durability::Write &out) { write_state(state, each, out); });
+}
+
+std::string enlarge(uint64_t size) {
+  return fmt::format("make the destination at least {} bytes long (qemu-img resize, truncate)",
+                     size);
 }
 
 void check_belongs(const State &state, const std::optional<SourceDescription> &source,
                    uint64_t size, const std::string &parameter) {
-  static constexpr const char *what_next =
-      "give the destination's own state file, or remove it to start with a full copy";
-  if (state.size != size) {
-    util::fail(EINVAL, "{}: that state is of a disk of {} bytes, the source has {}; {}", parameter,
-               state.size, size, what_next);
-  }
-  if (!source) return;
   // The state has no source if the source of the last run did not say what it is.
-  bool known = !state.source.empty();
+  bool known = source && !state.source.empty();
   if (known &&
       (source->source != state.source || source->vm != state.vm || source->disk != state.disk)) {
-    util::fail(EINVAL, "{}: that state is of {} {} disk {}, the source is {} {} disk {}; {}",
+    util::fail(EINVAL,
+               "{}: that state is of {} {} disk {}, the source is {} {} disk {}; give the "
+               "destination's own state file, or remove it to start with a full copy",
                parameter, state.source, state.vm, state.disk, source->source, source->vm,
-               source->disk, what_next);
+               source->disk);
   }
+  if (state.size != size) {
+    bool grown = state.size < size;
+    util::fail(EINVAL,
+               "{}: that state is of a disk of {} bytes, and the source has {}: the disk has {}{}; "
+               "nothing was changed; {}the state is of no use any more: remove it to start with a "
+               "full copy",
+               parameter, state.size, size, grown ? "grown" : "shrunk",
+               known ? "" : ", or is another one", grown ? enlarge(size) + "; " : "");
+  }
+  if (!source) return;
   // The state of a run that was interrupted has the source's own checkpoint.
   if (source->mode == "delta" && source->since != state.checkpoint &&
       (state.checkpoint.empty() || source->checkpoint != state.checkpoint)) {

@@ -33,13 +33,16 @@ struct State {
 // state file or is damaged.
 std::optional<State> load_state(const std::string &path);
 
-// Atomic and durable (util::replace_file).
+// Atomic and durable (durability::replace_file).
 void save_state(const std::string &path, const State &state);
 
 // The same with so many owed ranges that they are not kept in a list: each(add) calls add(range)
 // for one after the other. state.owed is not used.
 using EachOwed = std::function<void(const std::function<void(const extents::Range &)> &add)>;
 void save_state(const std::string &path, const State &state, const EachOwed &each);
+
+// What to do about a destination that is smaller than the source, which has `size` bytes; for messages.
+std::string enlarge(uint64_t size);
 
 // Checks that the state is of the disk of `size` bytes that `source` describes (nothing: the source
 // does not say what it is, and only the size is checked), and that the source shows all that has

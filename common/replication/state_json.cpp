@@ -157,7 +157,7 @@ EachOwed each_of(const std::vector<extents::Range> &owed) {
   };
 }
 
-void write_state(const State &s, const EachOwed &each, const util::Write &out) {
+void write_state(const State &s, const EachOwed &each, const durability::Write &out) {
   nlohmann::ordered_json header = {{"nbdkit-replicate", 1}, {"checkpoint", s.checkpoint},
                                    {"source", s.source},    {"vm", s.vm},
                                    {"disk", s.disk},        {"size", s.size}};

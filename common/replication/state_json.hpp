@@ -8,13 +8,13 @@
 #include <string>
 #include <vector>
 
+#include "common/durability/replace_file.hpp"
 #include "common/replication/state_file.hpp"
-#include "common/util/file.hpp"
 
 namespace replication {
 
 // Calls out for one part of the JSON after the other. state.owed is not used.
-void write_state(const State &state, const EachOwed &each, const util::Write &out);
+void write_state(const State &state, const EachOwed &each, const durability::Write &out);
 EachOwed each_of(const std::vector<extents::Range> &owed);  // which must outlive it
 
 // Nothing if there is no such file. Throws util::Error EINVAL if it is not a state.

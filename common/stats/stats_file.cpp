@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "common/stats/stats_file.hpp"
 
+#include "common/durability/replace_file.hpp"
 #include "common/util/error.hpp"
-#include "common/util/file.hpp"
 
 namespace stats {
 
@@ -14,7 +14,7 @@ constexpr auto interval = std::chrono::seconds(2);
 
 void StatsFile::write_locked() {
   due_ = Clock::now() + interval;
-  util::replace_file_unsynced(path_, text_());
+  durability::replace_file_unsynced(path_, text_());
 }
 
 void StatsFile::try_write_locked() noexcept {

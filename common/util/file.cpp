@@ -2,12 +2,11 @@
 #include "common/util/file.hpp"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
-#include <span>
+#include <filesystem>
+#include <system_error>
 
 #include "common/util/error.hpp"
 #include "common/util/fd.hpp"
@@ -38,49 +37,20 @@ std::string directory_of(const std::string &path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-namespace {
-
-void write_and_rename(const std::string &path, const std::function<void(const Write &)> &content,
-                      bool sync) {
-  constexpr size_t enough = 1u << 18;  // bytes that are written at once
-  std::string temporary = path + ".tmp";
-  {
-    Fd fd = open_file(temporary, O_WRONLY | O_CREAT | O_TRUNC);
-    std::string gathered;
-    uint64_t offset = 0;
-    auto pass_on = [&] {
-      write_at(fd, std::as_bytes(std::span(gathered)), offset, temporary);
-      offset += gathered.size();
-      gathered.clear();
-    };
-    content([&](std::string_view part) {
-      gathered += part;
-      if (gathered.size() >= enough) pass_on();
-    });
-    pass_on();
-    if (sync && ::fsync(fd.get()) < 0) fail_os(errno, "cannot sync {}", temporary);
+std::string resolve_links(const std::string &path) {
+  namespace fs = std::filesystem;
+  constexpr int most_links = 40;  // as the kernel has it
+  fs::path file = path;
+  for (int links = 0; links < most_links; ++links) {
+    std::error_code error;
+    fs::path directory = fs::canonical(directory_of(file.string()), error);
+    if (error) fail_os(error.value(), "cannot open {}", file.string());
+    file = directory / file.filename();
+    fs::path target = fs::read_symlink(file, error);
+    if (error) return file.string();  // it is no link, or does not exist
+    file = directory / target;
   }
-  if (::rename(temporary.c_str(), path.c_str()) < 0) {
-    fail_os(errno, "cannot rename {} to {}", temporary, path);
-  }
-}
-
-}  // namespace
-
-void replace_file(const std::string &path, std::string_view content) {
-  replace_file(path, [&](const Write &write) { write(content); });
-}
-
-void replace_file(const std::string &path, const std::function<void(const Write &)> &content) {
-  write_and_rename(path, content, true);
-  std::string directory = directory_of(path);
-  Fd fd = open_file(directory, O_RDONLY | O_DIRECTORY);
-  if (::fsync(fd.get()) < 0) fail_os(errno, "cannot sync {}", directory);
-}
-
-void replace_file_unsynced(const std::string &path, std::string_view content) {
-  write_and_rename(
-      path, [&](const Write &write) { write(content); }, false);
+  fail_os(ELOOP, "cannot open {}", path);
 }
 
 }  // namespace util

@@ -7,19 +7,39 @@
 #include <cerrno>
 
 #include "common/util/error.hpp"
+#include "common/util/file.hpp"
 
 namespace util {
 
-std::string lock_path_of(const std::string &path) {
-  return path + ".lock";
+namespace {
+
+// False: another process holds it.
+bool lock(const Fd &fd, const std::string &path) {
+  int result;
+  do {
+    result = ::flock(fd.get(), LOCK_EX | LOCK_NB);
+  } while (result < 0 && errno == EINTR);
+  if (result == 0) return true;
+  if (errno == EWOULDBLOCK) return false;
+  fail_os(errno, "cannot lock {}", path);
 }
 
-std::optional<Fd> try_lock_file(const std::string &path) {
+}  // namespace
+
+std::string lock_path_of(const std::string &path) {
+  return resolve_links(path) + ".lock";
+}
+
+std::optional<FileLock> FileLock::try_lock(const std::string &path) {
   const std::string lock_path = lock_path_of(path);
-  Fd fd = open_file(lock_path, O_RDWR | O_CREAT);
-  if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return fd;
-  if (errno == EWOULDBLOCK) return std::nullopt;
-  fail_os(errno, "cannot lock {}", lock_path);
+  Fd lock_fd = open_file(lock_path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+  if (!lock(lock_fd, lock_path)) return std::nullopt;
+  // O_NONBLOCK: a FIFO of that name must not block.
+  int raw = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  if (raw < 0 && errno != ENOENT) fail_os(errno, "cannot open {}", path);
+  Fd file(raw);
+  if (file && !lock(file, path)) return std::nullopt;
+  return FileLock(std::move(lock_fd), std::move(file));
 }
 
 }  // namespace util

@@ -20,6 +20,17 @@ namespace apply {
 
 namespace {
 
+// What a connection does for the job. That the run has failed is logged once, by the job; each request
+// after that fails without a word.
+template <typename F>
+void for_job(F &&f) {
+  try {
+    f();
+  } catch (const RunFailed &e) {
+    throw nbdkit::Reported{e.errnum()};
+  }
+}
+
 class Connection {
  public:
   explicit Connection(Job &job) : job_(job) {}
@@ -31,36 +42,43 @@ class Connection {
   }
 
   void finalize(nbdkit::Next) {
-    if (client_) client_->finish();
+    if (client_) for_job([&] { client_->finish(); });
   }
 
   // NextLayer writes zeroes where the layer below cannot zero.
   nbdkit::Zero can_zero(nbdkit::Next) { return nbdkit::Zero::native; }
+  // Where the layer below has no flush, what it has answered is durable; the state is saved after a flush
+  // in any case, and clients such as nbdcopy --flush fail where there is none.
+  bool can_flush(nbdkit::Next) { return true; }
   bool can_fast_zero(nbdkit::Next) { return next_layer_->can().fast_zero; }
   bool can_trim(nbdkit::Next next) {
     return next_layer_->can().zero && next.can_zero() == nbdkit::Zero::native;
   }
 
   void pwrite(nbdkit::Next, std::span<const std::byte> buffer, uint64_t offset, uint32_t flags) {
-    client_->write(buffer, offset, (flags & NBDKIT_FLAG_FUA) != 0);
+    for_job([&] { client_->write(buffer, offset, (flags & NBDKIT_FLAG_FUA) != 0); });
   }
 
   void zero(nbdkit::Next, uint32_t count, uint64_t offset, uint32_t flags) {
-    client_->zero({offset, count}, {.fua = (flags & NBDKIT_FLAG_FUA) != 0,
-                                    .may_trim = (flags & NBDKIT_FLAG_MAY_TRIM) != 0,
-                                    .fast = (flags & NBDKIT_FLAG_FAST_ZERO) != 0});
+    for_job([&] {
+      client_->zero({offset, count}, {.fua = (flags & NBDKIT_FLAG_FUA) != 0,
+                                      .may_trim = (flags & NBDKIT_FLAG_MAY_TRIM) != 0,
+                                      .fast = (flags & NBDKIT_FLAG_FAST_ZERO) != 0});
+    });
   }
 
   // Trimmed bytes may read as anything, also as the old bytes. A zero that may leave a hole is as
   // cheap, and its result is known.
   void trim(nbdkit::Next, uint32_t count, uint64_t offset, uint32_t flags) {
-    client_->zero({offset, count},
-                  {.fua = (flags & NBDKIT_FLAG_FUA) != 0, .may_trim = true, .fast = false});
+    for_job([&] {
+      client_->zero({offset, count},
+                    {.fua = (flags & NBDKIT_FLAG_FUA) != 0, .may_trim = true, .fast = false});
+    });
   }
 
   void flush(nbdkit::Next) {
     if (client_) {
-      client_->flush();
+      for_job([&] { client_->flush(); });
     } else {
       next_layer_->flush();
     }

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 
 #include "common/nbdkit/next.hpp"
 #include "filters/apply/disk/destination_disk.hpp"
@@ -16,7 +17,7 @@ namespace apply {
 
 class NextLayer : public DestinationDisk {
  public:
-  // What the layer below can do. It is asked once: nbdkit wants each question before its use.
+  // What the layer below can do and is. It is asked once: nbdkit wants each question before its use.
   struct Abilities {
     explicit Abilities(nbdkit::Next next)
         : write(next.can_write()),
@@ -26,16 +27,19 @@ class NextLayer : public DestinationDisk {
           native_fua(write && next.can_fua() == nbdkit::Fua::native),
           multi_conn(next.can_multi_conn()),
           minimum_block(std::max(next.block_size().minimum, 1u)),
-          size(next.get_size()) {}
+          size(next.get_size()),
+          description(next.export_description()) {}
     bool write, flush, zero, fast_zero, native_fua, multi_conn;
     uint32_t minimum_block;
     uint64_t size;
+    std::string description;
   };
 
   explicit NextLayer(nbdkit::Next next) : next_(next), can_(next) {}
   const Abilities &can() const { return can_; }
 
   uint64_t size() const override { return can_.size; }
+  const std::string &description() const override { return can_.description; }
   uint32_t minimum_block() const override { return can_.minimum_block; }
   void read(std::span<std::byte> buffer, uint64_t offset) override { next_.pread(buffer, offset); }
 

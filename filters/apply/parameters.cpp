@@ -31,7 +31,9 @@ bool Parameters::set(const std::string &key, const std::string &value) {
     if (value.empty()) util::fail(EINVAL, "apply-destination=: must be a name");
     settings.destination = value;
   } else if (key == "apply-verify") {
-    settings.verify = util::parse_percent(key, value);
+    settings.verify = value == "off" || value == "0" ? 0 : util::parse_percent(key, value);
+  } else if (key == "apply-image") {
+    settings.any_image = nbdkit::parse_choice(key, value, {"same", "any"}) == 1;
   } else if (key == "apply-stats") {
     settings.stats_path = nbdkit::absolute_path(value);
   } else if (key == "apply-connect-timeout") {

@@ -17,7 +17,9 @@ struct Parameters {
       "                           printed by nbdinfo --map --json.\n"
       "apply-state=<FILE>         (required) The state file of the destination.\n"
       "apply-destination=<NAME>   The name of the destination in the state file.\n"
-      "apply-verify=<PERCENT>     Compare this share of the unchanged blocks with the source.\n"
+      "apply-image=same|any       Whether another image than that of the state is accepted.\n"
+      "apply-verify=<PERCENT>|off Compare this share of the unchanged blocks with the source\n"
+      "                           (default: a handful of them).\n"
       "apply-stats=<FILE>         Write counters for Prometheus to this file.\n"
       "apply-connect-timeout=<SECONDS>   For connecting to the source (default: 10).\n"
       "apply-timeout=<SECONDS>    For each request to the source (default: 60).";

@@ -39,6 +39,13 @@ void DeltaSet::subtract(Range range) {
   set_.subtract(range);
 }
 
+void DeltaSet::intersect(const DeltaSet &other) {
+  other.set_.split({0, map_->size()}, [&](Range part, bool in) {
+    if (!in) subtract(part);
+    return true;
+  });
+}
+
 void DeltaSet::for_each_missing(uint64_t from, const std::function<bool(const Area &)> &f) const {
   if (from >= map_->size()) return;
   set_.split({from, map_->size() - from}, [&](Range part, bool in) {

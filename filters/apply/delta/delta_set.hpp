@@ -26,6 +26,7 @@ class DeltaSet {
   void add(extents::Range range);
   void add(const DeltaSet &other);
   void subtract(extents::Range range);
+  void intersect(const DeltaSet &other);  // of the same map
 
   // Calls f(part, in) for the parts of a range, in order, until f returns false.
   void split(extents::Range range, const std::function<bool(extents::Range, bool in)> &f) const {

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 
 #include "common/extents/extent.hpp"
 
@@ -24,6 +25,8 @@ class DestinationDisk {
  public:
   virtual ~DestinationDisk() = default;
   virtual uint64_t size() const = 0;  // bytes
+  // Of the export; empty if it has none. An image that has an identity tells it here.
+  virtual const std::string &description() const = 0;
   // Requests must begin and end at multiples of it. 1: anywhere.
   virtual uint32_t minimum_block() const = 0;
   virtual void read(std::span<std::byte> buffer, uint64_t offset) = 0;

@@ -15,7 +15,7 @@ using extents::Range;
 class JobClient::Request {
  public:
   Request(JobClient &client, Range range, Effect effect)
-      : client_(client), range_(range), op_(client.context_.coverage.begin(range, effect)) {}
+      : client_(client), range_(range), op_(begin(client.context_, range, effect)) {}
   Request(const Request &) = delete;
   Request &operator=(const Request &) = delete;
 
@@ -23,19 +23,25 @@ class JobClient::Request {
 
   ~Request() {
     JobContext &context = client_.context_;
+    if (!succeeded_) context.state.lose(range_);
     context.coverage.end(op_, client_.scope_, succeeded_);
     if (succeeded_ || !context.state.claims(range_)) return;
     try {
-      context.state.save();
+      context.state.save_lost();
     } catch (const util::Error &e) {
       context.log.error(
-          "{}: {} bytes at offset {} are not there, but the state says they are: remove "
-          "apply-state={} to start with a full copy",
+          "{}: {} bytes at offset {} are not there, and the state file that says they are cannot "
+          "be replaced: remove apply-state={}, if it still exists, to start with a full copy",
           e.what(), range_.length, range_.offset, context.settings.state_path);
     }
   }
 
  private:
+  static Coverage::Op begin(JobContext &context, Range range, Effect effect) {
+    if (effect == Effect::clears) context.state.lose(range);
+    return context.coverage.begin(range, effect);
+  }
+
   JobClient &client_;
   const Range range_;
   const Coverage::Op op_;
@@ -101,7 +107,7 @@ void JobClient::zero(Range whole, ZeroFlags flags) {
     // count as arrived. A state file that says that the data is there is saved before the data is
     // destroyed.
     Request request(*this, range, area.kind == Kind::zero ? Effect::delivers : Effect::clears);
-    if (area.kind == Kind::data && context_.state.claims(range)) context_.state.save();
+    if (area.kind == Kind::data && context_.state.claims(range)) context_.state.save_lost();
     destination_.zero(range, passed);
     request.succeeded();
     context_.traffic.zeroed += range.length;

@@ -22,45 +22,57 @@ JobContext::JobContext(std::unique_ptr<Source> from, Settings s, util::Log l,
       source(std::move(from)),
       view(source->load()),
       coverage(view.map),
-      state(settings.state_path,
-            initial_state(settings.state_path, settings.destination, view.source(), view.map, log),
-            view.map, coverage, log, std::move(clock)),
+      header(
+          initial_state(settings.state_path, settings.destination, view.source(), view.map, log)),
+      image({.state_path = settings.state_path,
+             .expected = header.image,
+             .any = settings.any_image,
+             .whole_disk = view.map.delta_bytes() == view.map.size()},
+            log),
+      state(settings.state_path, header, view.map, coverage, log, std::move(clock), make_confirm()),
       shared_scope(coverage.open()),
       stats(
           "apply-stats", settings.stats_path, [this] { return prometheus_text(status()); }, log) {
   log.info("apply: {} of {} bytes are in the delta of {}", view.map.delta_bytes(), view.map.size(),
            source->name());
-  if (settings.verify > 0) verify = make_verify();
+  if (settings.verify != 0.0) verify = make_verify();
 }
 
 std::unique_ptr<VerifySchedule> JobContext::make_verify() {
-  // Reads a byte now: a source that cannot be compared with is an error at the start, when the user
-  // can still correct it.
-  auto honest = source->honest(view);
-  if (!honest) {
-    util::fail(
-        EINVAL,
-        "apply-verify wants the source's bytes, and {} has only its map: give the URI of the "
-        "source as apply-from",
-        source->name());
+  const bool wanted = settings.verify.has_value();
+  try {
+    // Reads a byte now: a source that cannot be compared with is an error at the start, when the user
+    // can still correct it.
+    auto honest = source->honest(view);
+    if (!honest) {
+      if (!wanted) return nullptr;
+      util::fail(
+          EINVAL,
+          "apply-verify wants the source's bytes, and {} has only its map: give the URI of the "
+          "source as apply-from",
+          source->name());
+    }
+    std::byte first{};
+    std::vector<DiskRead> reads;
+    if (view.map.size() > 0) reads.push_back({0, std::span(&first, 1)});
+    honest->read(reads);
+  } catch (const util::Error &e) {
+    if (wanted) throw;
+    log.info("apply: nothing is compared with the source: {}", e.what());
+    return nullptr;
   }
-  std::byte first{};
-  std::vector<DiskRead> reads;
-  if (view.map.size() > 0) reads.push_back({0, std::span(&first, 1)});
-  honest->read(reads);
   uint64_t seed = std::random_device()();
   return std::make_unique<VerifySchedule>(
-      *source, view, settings.verify, seed,
+      *source, view, settings.verify.value_or(handful(view.map)), seed,
+      wanted ? VerifySchedule::Failures::errors : VerifySchedule::Failures::end_it,
       [this](uint64_t offset) { fail_because_different(offset); }, log);
 }
 
-void JobContext::check(const DestinationDisk &destination) const {
+void JobContext::check(const DestinationDisk &destination) {
   if (destination.size() < view.map.size()) {
     util::fail(
-        EINVAL,
-        "the destination has {} bytes, but the source {} has {}: nothing was written; make the "
-        "destination at least as large",
-        destination.size(), source->name(), view.map.size());
+        EINVAL, "the destination has {} bytes, and the source {} has {}: nothing was changed; {}",
+        destination.size(), source->name(), view.map.size(), replication::enlarge(view.map.size()));
   }
   if (destination.minimum_block() > view.map.alignment()) {
     util::fail(
@@ -69,6 +81,7 @@ void JobContext::check(const DestinationDisk &destination) const {
         "at multiples of {}: put nbdkit-blocksize-filter below the apply filter",
         destination.minimum_block(), view.map.alignment());
   }
+  state.set_image(image.accept(destination.description()));
 }
 
 void JobContext::flush(DestinationDisk &destination, Coverage::Scope scope) {
@@ -86,16 +99,40 @@ void JobContext::fail_because_different(uint64_t offset) noexcept {
   std::string reason = fmt::format(
       "the destination differs from the source at offset {}, where the source shows no change: "
       "either the source left a change out, or the destination is not the one that apply-state={} "
-      "was written for; the state now says that a full copy is owed: run the same command again",
+      "was written for",
       offset, settings.state_path);
-  failure.set(reason);
-  log.error("{}", reason);
   try {
     state.require_full_copy();
+    reason += "; the state now says that a full copy is owed: run the same command again";
   } catch (const std::exception &e) {
-    log.error("{}: the state does not say yet that a full copy is owed: remove apply-state={}",
-              e.what(), settings.state_path);
+    reason += fmt::format(
+        "; the state cannot say that a full copy is owed ({}): remove it, if it still exists, and "
+        "run the same command again",
+        e.what());
   }
+  if (failure.set(reason)) log.error("{}", reason);
+}
+
+StateWriter::Confirm JobContext::make_confirm() {
+  auto description = view.source();
+  if (!description || !description->confirm_by_connection) return {};
+  return [this] { confirm_source(); };
+}
+
+void JobContext::confirm_source() {
+  failure.check();
+  try {
+    source->confirm(view);
+    return;
+  } catch (const util::Error &e) {
+    std::string reason = fmt::format(
+        "the source no longer shows the instant that is copied, or cannot be asked whether it does "
+        "({}): what was copied since the state was last saved (apply-state={}) counts as not "
+        "copied; run the same command again",
+        e.what(), settings.state_path);
+    if (failure.set(reason)) log.error("{}", reason);
+  }
+  failure.check();
 }
 
 JobStatus JobContext::status() const {

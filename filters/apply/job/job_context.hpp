@@ -12,7 +12,7 @@
 #include <string>
 
 #include "common/stats/stats_file.hpp"
-#include "common/util/fd.hpp"
+#include "common/util/file_lock.hpp"
 #include "common/util/log.hpp"
 #include "filters/apply/delta/coverage.hpp"
 #include "filters/apply/disk/destination_disk.hpp"
@@ -21,6 +21,7 @@
 #include "filters/apply/job/run_failure.hpp"
 #include "filters/apply/job/settings.hpp"
 #include "filters/apply/source/source.hpp"
+#include "filters/apply/state/destination_image.hpp"
 #include "filters/apply/state/state_writer.hpp"
 #include "filters/apply/verify/verify_schedule.hpp"
 
@@ -40,9 +41,9 @@ struct JobContext {
   JobContext(const JobContext &) = delete;
   JobContext &operator=(const JobContext &) = delete;
 
-  // Throws util::Error EINVAL if the destination is too small for the source or its blocks are too
-  // large for the delta.
-  void check(const DestinationDisk &destination) const;
+  // Throws util::Error EINVAL if the destination is too small for the source, its blocks are too
+  // large for the delta, or it is not the image of the state.
+  void check(const DestinationDisk &destination);
 
   // Flushes the destination, which makes what was pending in the scope durable. If that throws, it
   // is missing.
@@ -53,22 +54,26 @@ struct JobContext {
 
   const Settings settings;
   const util::Log log;
-  const util::Fd state_lock;
+  const util::FileLock state_lock;
   const std::unique_ptr<Source> source;
   const DeltaView view;
   Coverage coverage;
+  const replication::State header;  // see initial_state()
+  DestinationImage image;
   StateWriter state;
   const Coverage::Scope shared_scope;  // of all connections, where a flush covers all
   RunFailure failure;
   Traffic traffic;
   std::atomic<bool> clients_sent = false;  // a request, since the job was completed the last time
   ClientGate gate;
-  std::unique_ptr<VerifySchedule> verify;  // empty without apply-verify=
+  std::unique_ptr<VerifySchedule> verify;  // empty: nothing is compared
   stats::StatsFile stats;
 
  private:
   std::unique_ptr<VerifySchedule> make_verify();
   void fail_because_different(uint64_t offset) noexcept;
+  StateWriter::Confirm make_confirm();
+  void confirm_source();  // throws RunFailed, and the run has failed
 };
 
 }  // namespace apply

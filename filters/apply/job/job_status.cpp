@@ -22,7 +22,8 @@ std::string prometheus_text(const JobStatus &s) {
   p.gauge("nbdkit_apply_owed_bytes", "Bytes of the delta that are not durable at the destination.")
       .sample(s.owed);
   p.gauge("nbdkit_apply_clients", "Connected clients that may write.").sample(s.clients);
-  p.gauge("nbdkit_apply_failed", "1 if the destination was found to differ outside the delta.")
+  p.gauge("nbdkit_apply_failed",
+          "1 if the run has failed: every request fails, and it must be run again.")
       .sample(s.failed ? 1 : 0);
   p.counter("nbdkit_apply_written_bytes_total", "Bytes that clients wrote in the delta.")
       .sample(s.written);

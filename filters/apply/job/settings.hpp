@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "filters/apply/source/reconnecting_pool.hpp"
@@ -13,7 +14,10 @@ struct Settings {
   std::string destination = {};  // the name in the state; empty: none
   std::string source = {};       // a URI or a file, see make_source()
   Timeouts timeouts = {};
-  double verify = 0;            // the share of blocks outside the delta that is compared; 0: none
+  // The share of blocks outside the delta that is compared; 0: none. Nothing: a handful of them, if the
+  // source can be read.
+  std::optional<double> verify = {};
+  bool any_image = false;       // accept another image than that of the state
   std::string stats_path = {};  // empty: no statistics
   // Not a parameter: whether threads of the filter may use a client's destination. False where
   // nbdkit does not allow parallel requests.

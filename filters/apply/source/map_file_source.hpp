@@ -25,6 +25,7 @@ class MapFileSource : public Source {
 
   std::unique_ptr<DiskBytes> connect(const DeltaView &) override { return nullptr; }
   std::unique_ptr<DiskBytes> honest(const DeltaView &) override { return nullptr; }
+  void confirm(const DeltaView &) override {}
 
  private:
   const std::string path_;

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
+#include <thread>
 #include <utility>
 
 #include "common/nbd/pool.hpp"
@@ -54,6 +56,19 @@ std::unique_ptr<DiskBytes> NbdSource::connect(const DeltaView &view) {
 
 std::unique_ptr<DiskBytes> NbdSource::honest(const DeltaView &view) {
   return std::make_unique<NbdBytes>(honest_uri(uri_), timeouts_, shows(view));
+}
+
+void NbdSource::confirm(const DeltaView &view) {
+  const auto deadline = std::chrono::steady_clock::now() + timeouts_.connect;
+  for (;;) {
+    try {
+      ReconnectingPool(uri_, timeouts_, shows(view)).info();
+      return;
+    } catch (const util::Error &e) {
+      if (e.errnum() == ESTALE || std::chrono::steady_clock::now() >= deadline) throw;
+    }
+    std::this_thread::sleep_for(timeouts_.pause);
+  }
 }
 
 ReconnectingPool::Check NbdSource::shows(const DeltaView &view) const {

@@ -16,6 +16,7 @@ class NbdSource : public Source {
   DeltaView load() override;
   std::unique_ptr<DiskBytes> connect(const DeltaView &view) override;
   std::unique_ptr<DiskBytes> honest(const DeltaView &view) override;
+  void confirm(const DeltaView &view) override;
 
  private:
   ReconnectingPool::Check shows(const DeltaView &view) const;

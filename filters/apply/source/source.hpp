@@ -26,6 +26,11 @@ class Source {
   // The export "honest" of the same server, to compare the destination with. It connects at the
   // first read. Nothing if the source is a map alone.
   virtual std::unique_ptr<DiskBytes> honest(const DeltaView &view) = 0;
+  // Returns if the source still shows `view`: makes a new connection, which must show the same
+  // description and size, and closes it. A server that cannot be reached is asked again until the
+  // timeout for connecting is over. Throws util::Error, ESTALE if it shows something else. A map
+  // alone is as it was.
+  virtual void confirm(const DeltaView &view) = 0;
 };
 
 // From the value of apply-from=. Connects to nothing yet.

@@ -46,6 +46,7 @@ replication::State initial_state(const std::string &path, const std::string &des
   state.size = delta.size();
   state.destination = destination;
   if (old) {
+    state.image = old->image;
     replication::check_belongs(*old, source, delta.size(), "apply-state=" + path);
     check_destination_name(*old, path, destination);
     check_owed(*old, path, delta);

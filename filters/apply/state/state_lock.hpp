@@ -5,13 +5,14 @@
 
 #include <string>
 
-#include "common/util/fd.hpp"
+#include "common/util/file_lock.hpp"
 
 namespace apply {
 
-// Takes the lock of the state file (util::try_lock_file). It is held until the descriptor is
-// closed, and survives a fork. Throws util::Error: EBUSY if another server holds it, else if the
+// Takes the lock of the state file, and removes what a killed server has left beside it. The lock is held as
+// long as what is returned,
+// and survives a fork. Throws util::Error: EBUSY if another server holds it, else if the
 // file's directory cannot be written to.
-util::Fd lock_state(const std::string &path);
+util::FileLock lock_state(const std::string &path);
 
 }  // namespace apply

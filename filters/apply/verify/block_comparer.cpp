@@ -7,15 +7,46 @@ namespace apply {
 
 using extents::Range;
 
+namespace {
+
+constexpr uint64_t block = BlockComparer::block;
+
+uint64_t find_last(const DeltaMap &map, uint64_t blocks) {
+  for (uint64_t end = blocks; end > 0;) {
+    Range range{(end - 1) * block, std::min(block, map.size() - (end - 1) * block)};
+    if (map.delta_bytes(range) < range.length) return end - 1;
+    // Nor is one that lies wholly in the same area of the delta.
+    uint64_t area = map.at(range.offset).range.offset;
+    end = std::min(end - 1, (area + block - 1) / block);
+  }
+  return blocks;
+}
+
+}  // namespace
+
+double handful(const DeltaMap &map) {
+  constexpr uint64_t blocks = 16;
+  uint64_t outside = map.size() - map.delta_bytes();
+  return outside <= blocks * block
+             ? 1
+             : static_cast<double>(blocks * block) / static_cast<double>(outside);
+}
+
+BlockComparer::BlockComparer(const DeltaMap &map, double share, uint64_t seed)
+    : map_(map),
+      choice_(share, seed),
+      blocks_((map.size() + block - 1) / block),
+      last_block_(find_last(map, blocks_)) {}
+
 bool BlockComparer::choose_batch() {
   constexpr uint64_t longest = 1u << 20;  // bytes; DiskBytes::read takes no longer one
   constexpr size_t most_reads = 16;
   constexpr uint64_t most_bytes = 4u << 20;
-  const uint64_t blocks = (map_.size() + block - 1) / block;
   while (batch_blocks_ * block < most_bytes && batch_.size() < most_reads) {
-    uint64_t chosen = choice_.next(next_block_);
-    if (chosen >= blocks) {
-      next_block_ = blocks;
+    uint64_t chosen = chosen_any_ ? choice_.next(next_block_) : next_block_;
+    if (next_block_ <= last_block_) chosen = std::min(chosen, last_block_);
+    if (chosen >= blocks_) {
+      next_block_ = blocks_;
       break;
     }
     Range range{chosen * block, std::min(block, map_.size() - chosen * block)};
@@ -26,6 +57,7 @@ bool BlockComparer::choose_batch() {
       continue;
     }
     next_block_ = chosen + 1;
+    chosen_any_ = true;
     ++batch_blocks_;
     if (!batch_.empty() && batch_.back().end() == range.offset &&
         batch_.back().length + range.length <= longest) {

@@ -24,10 +24,9 @@ class BlockComparer {
  public:
   static constexpr uint64_t block = 64u << 10;  // bytes
 
-  // Each block that is not wholly in the delta is chosen with the probability `share`. The map must
-  // outlive it.
-  BlockComparer(const DeltaMap &map, double share, uint64_t seed)
-      : map_(map), choice_(share, seed) {}
+  // Of the blocks that are not wholly in the delta, the first and the last are chosen, and each other
+  // one with the probability `share`. The map must outlive it.
+  BlockComparer(const DeltaMap &map, double share, uint64_t seed);
 
   enum class End {
     finished,     // all chosen blocks are equal
@@ -54,6 +53,9 @@ class BlockComparer {
 
   const DeltaMap &map_;
   util::Choice choice_;
+  const uint64_t blocks_;
+  const uint64_t last_block_;  // the last one not wholly in the delta; blocks_ if there is none
+  bool chosen_any_ = false;
   uint64_t next_block_ = 0;            // blocks below it have been chosen or passed over
   std::vector<extents::Range> batch_;  // chosen and not yet compared; each at most 1 MiB
   size_t batch_blocks_ = 0;
@@ -61,5 +63,8 @@ class BlockComparer {
   std::atomic<uint64_t> compared_bytes_ = 0;  // outside the delta
   std::atomic<uint64_t> compared_blocks_ = 0;
 };
+
+// The share with which about 16 blocks are chosen, besides the first and the last one.
+double handful(const DeltaMap &map);
 
 }  // namespace apply

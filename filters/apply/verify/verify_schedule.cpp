@@ -2,6 +2,7 @@
 #include "filters/apply/verify/verify_schedule.hpp"
 
 #include <exception>
+#include <string>
 #include <utility>
 
 #include "filters/apply/disk/destination_bytes.hpp"
@@ -9,16 +10,32 @@
 namespace apply {
 
 VerifySchedule::VerifySchedule(Source &source, const DeltaView &view, double share, uint64_t seed,
-                               OnDifference on_difference, util::Log log)
+                               Failures failures, OnDifference on_difference, util::Log log)
     : source_(source),
       view_(view),
+      failures_(failures),
       on_difference_(std::move(on_difference)),
       log_(std::move(log)),
       comparer_(view.map, share, seed) {}
 
 void VerifySchedule::advance(DestinationDisk &destination, const std::function<bool()> &stop) {
   util::MutexLock lock(mutex_);
-  if (differs_ || comparer_.finished()) return;
+  if (differs_ || finished()) return;
+  if (failures_ == Failures::errors) return compare(destination, stop);
+  std::string reason = "the destination cannot be read";
+  try {
+    return compare(destination, stop);
+  } catch (const std::exception &e) {
+    reason = e.what();
+  } catch (...) {  // the layer below has said why
+  }
+  honest_.reset();
+  ended_ = true;
+  log_.info("apply: nothing more is compared with the source after {} bytes: {}",
+            comparer_.compared_bytes(), reason);
+}
+
+void VerifySchedule::compare(DestinationDisk &destination, const std::function<bool()> &stop) {
   if (!honest_) honest_ = source_.honest(view_);
   DestinationBytes bytes(destination);
   BlockComparer::Result result = comparer_.advance(*honest_, bytes, stop);
@@ -36,7 +53,7 @@ void VerifySchedule::advance(DestinationDisk &destination, const std::function<b
 
 std::unique_ptr<VerifySchedule::Background> VerifySchedule::run_in_background(
     DestinationDisk &destination) {
-  if (differs_ || comparer_.finished() || has_background_.exchange(true)) return nullptr;
+  if (differs_ || finished() || has_background_.exchange(true)) return nullptr;
   return std::make_unique<Background>(*this, destination);
 }
 

@@ -25,9 +25,15 @@ class VerifySchedule {
   // not throw.
   using OnDifference = std::function<void(uint64_t offset)>;
 
+  // What it means that a disk cannot be read.
+  enum class Failures {
+    errors,  // they go to the caller of advance(), and the next call goes on
+    end_it,  // nothing more is compared, and the log says so; not an error
+  };
+
   // The source and its view must outlive it.
   VerifySchedule(Source &source, const DeltaView &view, double share, uint64_t seed,
-                 OnDifference on_difference, util::Log log);
+                 Failures failures, OnDifference on_difference, util::Log log);
 
   // A thread that compares, through the destination as one client reaches it, until all is compared
   // or the Background is destroyed. The destructor waits for the reads under way, each of which has
@@ -35,20 +41,25 @@ class VerifySchedule {
   class Background;
   std::unique_ptr<Background> run_in_background(DestinationDisk &destination);
 
-  // Compares what is left, until stop() returns true. Throws what a disk throws.
+  // Compares what is left, until stop() returns true. Throws what a disk throws (Failures::errors).
   void advance(DestinationDisk &destination, const std::function<bool()> &stop)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
-  bool finished() const { return comparer_.finished(); }
+  bool finished() const { return comparer_.finished() || ended_; }
   uint64_t compared_bytes() const { return comparer_.compared_bytes(); }
 
  private:
+  void compare(DestinationDisk &destination, const std::function<bool()> &stop)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   Source &source_;
   const DeltaView &view_;
+  const Failures failures_;
   const OnDifference on_difference_;
   const util::Log log_;
   std::atomic<bool> has_background_ = false;
   std::atomic<bool> differs_ = false;
+  std::atomic<bool> ended_ = false;  // by a failure
 
   // Held while blocks are read and compared: a second thread waits until the first is told to stop,
   // at the end of a batch. on_difference_ is called under it. It guards BlockComparer::advance()

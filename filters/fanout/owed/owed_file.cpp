@@ -18,8 +18,8 @@ namespace {
 
 constexpr const char *our_source = "nbdkit-fanout-filter";
 
-util::Fd lock(const std::string &path) {
-  if (auto fd = util::try_lock_file(path)) return std::move(*fd);
+util::FileLock lock(const std::string &path) {
+  if (auto held = util::FileLock::try_lock(path)) return *std::move(held);
   util::fail(EBUSY,
              "another server is using {} (it holds {}): a destination has one server, wait for its "
              "end, or give each a directory of its own as fanout-state",
@@ -51,7 +51,7 @@ OwedFile::OwedFile(const std::string &directory, const std::string &destination,
     util::fail_os(errno, "fanout-state={}: must be a writable directory", directory);
   }
   path_ = directory + "/" + owed_file_name(destination);
-  lock_file_ = lock(path_);
+  lock_.emplace(lock(path_));
   auto found = replication::load_state(path_);
   if (!found) return;
   if (found->source != our_source || found->destination != destination) {

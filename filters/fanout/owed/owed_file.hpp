@@ -20,7 +20,7 @@
 #include <vector>
 
 #include "common/replication/state_file.hpp"
-#include "common/util/fd.hpp"
+#include "common/util/file_lock.hpp"
 #include "common/util/mutex.hpp"
 #include "filters/fanout/owed/dirty_map.hpp"
 
@@ -72,7 +72,7 @@ class OwedFile {
   void write(const DirtyMap &owed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(saving_);
 
   std::string path_;
-  util::Fd lock_file_;
+  std::optional<util::FileLock> lock_;
   const bool new_owes_all_;
   // Changed by the constructor and open() only.
   replication::State state_;

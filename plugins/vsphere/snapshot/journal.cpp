@@ -46,15 +46,15 @@ std::vector<std::string> read_tokens(const std::string &path) {
   return tokens;
 }
 
-util::Fd lock(const std::string &path) {
-  std::optional<util::Fd> fd = util::try_lock_file(path);
-  if (!fd) {
+util::FileLock lock(const std::string &path) {
+  auto held = util::FileLock::try_lock(path);
+  if (!held) {
     util::fail(
         EBUSY,
         "{} is locked: another nbdkit makes a snapshot for the same since=; wait until it ends",
         path);
   }
-  return *std::move(fd);
+  return *std::move(held);
 }
 
 }  // namespace

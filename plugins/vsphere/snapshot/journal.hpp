@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "common/util/fd.hpp"
+#include "common/util/file_lock.hpp"
 
 namespace vsphere {
 
@@ -43,7 +43,7 @@ class Journal {
   void write(std::vector<std::string> tokens);
 
   std::string path_;
-  util::Fd lock_;
+  util::FileLock lock_;
   std::vector<std::string> tokens_;  // oldest first
 };
 

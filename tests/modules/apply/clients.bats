@@ -37,3 +37,24 @@ load apply
 @test "qemu-img convert -n --target-is-zero -W -m 16" {
     copies qemu-img convert -n --target-is-zero -W -m 16 -f raw -O raw "$(uri src)" "$(uri dst)"
 }
+
+@test "nbdcopy --flush over a layer below that has no flush" {
+    source_server
+    cp --sparse=never base.raw dst.raw
+    cat > plugin.sh <<'EOF'
+case "$1" in
+    get_size) stat -c %s "$DISK" ;;
+    pread) dd if="$DISK" skip="$4" count="$3" iflag=skip_bytes,count_bytes bs=64K status=none ;;
+    can_write) exit 0 ;;
+    pwrite) dd of="$DISK" seek="$4" conv=notrunc oflag=seek_bytes iflag=fullblock bs=64K status=none ;;
+    *) exit 2 ;;
+esac
+EOF
+    chmod +x plugin.sh
+    DISK=$PWD/dst.raw start dst --filter="$APPLY" sh plugin.sh apply-from="$(uri src)" apply-state="$PWD/web1.state"
+    timeout 60 nbdcopy --flush "$(uri src)" "$(uri dst)"
+    until_true 20 owes_nothing
+    stop dst
+    same disk.raw dst.raw
+    [ -z "$(grep 'error: ' dst.log | grep -v 'error: warning: ')" ]
+}

@@ -64,6 +64,122 @@ load apply
         apply-state=web1.state --run true
 }
 
+@test "a second server is refused by whatever name it is given the state" {
+    source_server
+    mkdir other
+    ln -s ../web1.state other/link.state
+    destination_server
+    refused "another server is using this state file" apply-from="$(uri src)" apply-state=other/link.state
+    [ ! -e other/link.state.lock ]
+    timeout 60 nbdcopy "$(uri src)" "$(uri dst)"
+    until_true 20 owes_nothing
+    [ "$(stat -c %a web1.state)" = 600 ]
+    [ "$(stat -c %a web1.state.lock)" = 600 ]
+    stop dst
+    ln web1.state other/hard.state
+    start dst --filter="$APPLY" file dst.raw apply-from="$(uri src)" apply-state=other/link.state
+    refused "another server is using this state file" apply-from="$(uri src)" apply-state=web1.state
+    refused "another server is using this state file" apply-from="$(uri src)" apply-state=other/hard.state
+    stop dst
+    [ -L other/link.state ]
+}
+
+@test "nothing is written through a file that was planted beside the state" {
+    source_server
+    echo precious > precious
+    ln -s precious web1.state.tmp
+    destination_server
+    timeout 60 nbdcopy "$(uri src)" "$(uri dst)"
+    until_true 20 owes_nothing
+    stop dst
+    [ "$(cat precious)" = precious ]
+    ln -sf precious web1.state.lock
+    refused "web1.state.lock" apply-from="$(uri src)" apply-state=web1.state
+}
+
+@test "a disk that has grown is one error, whatever was done before" {
+    cp disk.raw small.raw
+    source_server
+    destination_server
+    timeout 60 nbdcopy "$(uri src)" "$(uri dst)"
+    until_true 20 owes_nothing
+    stop dst
+    stop src
+    # The disk of the next run has 20 MiB; its changes since are known.
+    truncate -s 20M disk.raw
+    echo "0 20M" > honest
+    next=$(description c2 c3 | sed s/16777216/20971520/)
+    grown="that state is of a disk of 16777216 bytes, and the source has 20971520: the disk has grown; nothing was changed; make the destination at least 20971520 bytes long (qemu-img resize, truncate); the state is of no use any more: remove it to start with a full copy"
+    source_of() {
+        start src --filter="$DELTA" --filter=exportname --filter=extentlist file disk.raw \
+            extentlist=honest exportname-list=keep exportdesc=fixed:"$next" "$@"
+    }
+    # The delta filter, by delta-owed=; the client is told nothing but that it is refused.
+    source_of delta-owed="$PWD/web1.state"
+    must_fail timeout 20 nbdinfo --size "$(uri src)"
+    stop src
+    grep -qF "delta-owed=$PWD/web1.state: $grown" src.log
+    # The apply filter, before and after the destination was enlarged.
+    source_of
+    refused "apply-state=$PWD/web1.state: $grown" apply-from="$(uri src)" apply-state=web1.state
+    truncate -s 20M dst.raw
+    refused "apply-state=$PWD/web1.state: $grown" apply-from="$(uri src)" apply-state=web1.state
+    # The state was removed and the destination not enlarged.
+    truncate -s 16M dst.raw
+    rm web1.state
+    start dst --filter="$APPLY" file dst.raw apply-from="$(uri src)" apply-state="$PWD/web1.state"
+    must_fail timeout 20 nbdcopy "$(uri src)" "$(uri dst)"
+    stop dst
+    grep -qF "has 20971520: nothing was changed; make the destination at least 20971520 bytes long (qemu-img resize, truncate)" dst.log
+    [ ! -e web1.state ]
+    same small.raw dst.raw
+}
+
+# image_server UUID BELOW PARAMETERS...: a destination that says that it is the image UUID.
+image_server() {
+    start dst --filter="$APPLY" --filter=exportname file dst.raw apply-from="$(uri src)" apply-state="$PWD/web1.state" \
+        exportdesc=fixed:'{"nbdkit-replicate-image":1,"image":"'"$1"'","below":['"$2"']}' "${@:3}"
+}
+
+@test "a state that names an image is refused for another image, before anything is changed" {
+    source_server
+    cp --sparse=never base.raw dst.raw
+    image_server monday '"sunday"'
+    python 'h.pwrite(disk[512 * K:768 * K], 512 * K)'
+    until_true 20 said dst "left before"
+    stop dst
+    [ "$(jq -r .image web1.state)" = monday ]
+    cp web1.state before.state
+    cp dst.raw before.raw
+    # Another image, and one that does not say which it is.
+    image_server sunday ''
+    must_fail timeout 20 nbdcopy "$(uri src)" "$(uri dst)"
+    stop dst
+    said dst "error: apply-state=.*is of the image monday, but the destination is the image sunday"
+    start dst --filter="$APPLY" file dst.raw apply-from="$(uri src)" apply-state="$PWD/web1.state"
+    must_fail timeout 20 nbdcopy "$(uri src)" "$(uri dst)"
+    stop dst
+    said dst "error: apply-state=.*does not say which image it is.*apply-image=any"
+    same before.raw dst.raw
+    same before.state web1.state
+    # One that lies over it.
+    image_server tuesday '"monday","sunday"'
+    timeout 60 nbdcopy "$(uri src)" "$(uri dst)"
+    until_true 20 owes_nothing
+    stop dst
+    same disk.raw dst.raw
+    [ "$(jq -r .image web1.state)" = tuesday ]
+    # What the user takes the risk of.
+    cp before.state web1.state
+    image_server other '' apply-image=any
+    timeout 60 nbdcopy "$(uri src)" "$(uri dst)"
+    until_true 20 owes_nothing
+    stop dst
+    [ "$(jq -r .image web1.state)" = other ]
+    said dst "warning: .*accepted because of apply-image=any"
+    refused "apply-image=x" apply-from="$(uri src)" apply-state=web1.state apply-image=x
+}
+
 @test "a state of another destination is refused, with what to do" {
     source_server
     destination_server apply-destination=web1-dr

@@ -85,3 +85,90 @@ time.sleep(60)' 3>&- &
     refused "no greeting within 0.5 s" apply-from="$(uri mute)" apply-state=web1.state apply-connect-timeout=0.5
     [ $((SECONDS - start_time)) -lt 10 ]
 }
+
+# A source that says that a new connection confirms what it shows, and refuses one while the file "refuse"
+# exists. Each refusal is a line in "refused".
+confirming_source() {
+    local confirm=$(description c1 c2)
+    start src --filter="$DELTA" --filter=extentlist eval extentlist="$PWD/honest" \
+        open="[ ! -e $PWD/refuse ] || { echo >> $PWD/refused; echo 'ENOENT the snapshot is gone' >&2; exit 1; }" \
+        get_size="echo 16777216" thread_model="echo parallel" \
+        pread="dd if=$PWD/disk.raw skip=\$4 count=\$3 iflag=skip_bytes,count_bytes bs=64K status=none" \
+        export_description="printf %s '${confirm%\}},\"confirm\":\"connection\"}'"
+}
+refusals() { [ "$(cat refused 2> /dev/null | wc -l)" -ge "$1" ]; }
+
+@test "a source that no longer confirms what it showed fails the run, and what it confirmed stays" {
+    confirming_source
+    destination_server apply-connect-timeout=0.5
+    python '
+def fails(f, *arguments):
+    try:
+        f(*arguments)
+    except nbd.Error as e:
+        return e.errno == "EIO"
+    return False
+deadline = time.monotonic() + 30
+def until(happens):   # with flushes: the state is saved once a second
+    while not happens():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+def reduced():
+    h.flush()
+    return not any(at <= 512 * K < at + length for at, length in json.load(open("web1.state"))["owed"])
+h.pwrite(disk[512 * K:768 * K], 512 * K)
+until(reduced)
+owed = json.load(open("web1.state"))["owed"]
+open("refuse", "w")
+h.pwrite(disk[5184 * K:5248 * K], 5184 * K)
+until(lambda: fails(h.flush))
+assert fails(h.pwrite, b"x" * 512, 524288)
+assert fails(h.zero, 512, 524288)
+assert json.load(open("web1.state"))["owed"] == owed
+'
+    must_fail timeout 20 nbdinfo --size "$(uri dst)"
+    stop dst
+    jq -e '[.owed[] | select(.[0] <= 5308416 and .[0] + .[1] > 5308416)] != []' web1.state
+    [ "$(grep -c 'error: .*no longer shows the instant.*run the same command again' dst.log)" -le 2 ]
+    said dst "error: the source no longer shows the instant"
+    # The same command again.
+    rm refuse
+    start dst --filter="$APPLY" file dst.raw apply-from="$(uri src)" apply-state="$PWD/web1.state"
+    timeout 60 nbdcopy --flush "$(uri src)" "$(uri dst)"
+    until_true 20 owes_nothing
+    stop dst
+    same disk.raw dst.raw
+}
+
+@test "a copy that is not confirmed at the end is not complete" {
+    confirming_source
+    destination_server apply-connect-timeout=0.5
+    /usr/bin/python3 - "$(uri dst)" <<'PY2'
+import nbd, sys
+h = nbd.NBD()
+h.connect_uri(sys.argv[1])
+disk = open("disk.raw", "rb").read()
+for at in range(0, len(disk), 1 << 20):
+    h.pwrite(disk[at:at + (1 << 20)], at)
+open("refuse", "w")
+h.shutdown()
+PY2
+    until_true 20 said dst "error: the source no longer shows the instant"
+    stop dst
+    must_fail owes_nothing
+    [ "$(grep -c 'error: the source no longer shows the instant' dst.log)" = 1 ]
+    same disk.raw dst.raw
+}
+
+@test "a source that cannot be asked for a moment is asked again" {
+    confirming_source
+    destination_server apply-connect-timeout=30
+    touch refuse
+    { until_true 60 refusals 2; rm refuse; } 3>&- &
+    python 'for at in range(0, len(disk), K * K): h.pwrite(disk[at:at + K * K], at)'
+    wait $!
+    until_true 40 owes_nothing
+    stop dst
+    must_fail said dst "no longer shows"
+    same disk.raw dst.raw
+}

@@ -93,11 +93,42 @@ assert len(h.pread(512, 0)) == 512
     said dst "offset 9000000, .*not the one that apply-state=.* was written for"
 }
 
+@test "an emptied destination is found without apply-verify, and not with apply-verify=off" {
+    source_server
+    truncate -s 16M dst.raw
+    start dst --filter="$APPLY" file dst.raw apply-from="$(uri src)" apply-state="$PWD/web1.state"
+    timeout 60 nbdcopy "$(uri src)" "$(uri dst)" || true
+    until_true 20 full_copy_owed
+    stop dst
+    said dst "error: the destination differs from the source at offset"
+    local value
+    for value in off 0; do
+        rm -f web1.state
+        start dst --filter="$APPLY" file dst.raw apply-from="$(uri src)" apply-state="$PWD/web1.state" \
+            apply-verify=$value
+        timeout 60 nbdcopy "$(uri src)" "$(uri dst)"
+        until_true 20 owes_nothing
+        stop dst
+    done
+}
+
+@test "nothing is compared, and nothing fails, where the source has no export honest" {
+    cp disk.raw dst.raw
+    start src --filter=exportname file disk.raw exportname-strict=true exportname=
+    start dst --filter="$APPLY" file dst.raw apply-from="$(uri src)" apply-state="$PWD/web1.state"
+    timeout 60 nbdcopy "$(uri src)" "$(uri dst)"
+    until_true 20 jq -e '.owed == []' web1.state
+    stop dst
+    said dst "nothing is compared with the source"
+    [ -z "$(grep 'error: ' dst.log | grep -v 'error: warning: ')" ]
+    [ "$(jq -c .owed web1.state)" = '[]' ]
+}
+
 @test "apply-verify wants a source that can be read, and a percentage" {
     cp base.raw dst.raw
     echo '[{"offset":0,"length":16777216,"type":0}]' > map.json
     refused "apply-verify wants the source's bytes" apply-from=map.json apply-state=web1.state apply-verify=5
-    for value in 0 101 -1 x "" 5x; do
+    for value in 101 -1 x "" 5x; do
         refused "apply-verify=$value: must be a percentage" apply-from=map.json apply-state=web1.state apply-verify=$value
     done
     # A server that has no export "honest".

@@ -32,6 +32,8 @@ struct FakeDisk {
   std::string description;
   bool gone = false;
   bool readable = true;
+  int asked = 0;                          // how often it was asked whether it still shows this
+  std::function<void()> confirm = [] {};  // called then
 };
 
 class FakeSource : public Source {
@@ -47,6 +49,10 @@ class FakeSource : public Source {
   std::unique_ptr<DiskBytes> honest(const DeltaView &) override {
     if (!disk_.readable) return nullptr;
     return std::make_unique<FakeBytes>(disk_);
+  }
+  void confirm(const DeltaView &) override {
+    ++disk_.asked;
+    disk_.confirm();
   }
 
  private:
@@ -91,6 +97,7 @@ class FakeDestination : public DestinationDisk {
   bool native_fua() const override { return fua; }
   bool flush_covers_all() const override { return covers_all; }
   uint64_t size() const override { return now.size(); }
+  const std::string &description() const override { return image; }
   uint32_t minimum_block() const override { return block; }
   void read(std::span<std::byte> buffer, uint64_t offset) override {
     std::lock_guard guard(lock);
@@ -99,6 +106,7 @@ class FakeDestination : public DestinationDisk {
   }
 
   Content now, durable;
+  std::string image;
   bool fua = false;
   int fail_in = -1;  // requests until one fails with half of its work done; negative: none
   bool fail_flush = false;

@@ -38,6 +38,7 @@ struct JobSetup {
     std::fill_n(disk.bytes.begin() + 30, 11, std::byte{0});
     std::fill_n(disk.bytes.begin() + 60, 4, new_byte);
     disk.description = description;
+    settings.verify = 0;
   }
 
   void start() {

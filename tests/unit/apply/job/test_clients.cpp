@@ -98,11 +98,13 @@ TEST_CASE("a client that sends nothing changes nothing, unless all that is missi
 TEST_CASE("nothing is written if the state cannot be saved first") {
   JobSetup s;
   s.start();
-  std::filesystem::create_directory(s.path + ".tmp");
+  std::filesystem::rename(s.directory.path(), s.directory.path() + ".away");
   auto client = s.join();
   CHECK_THROWS_AS(s.copy(*client, {0, size}), util::Error);
   CHECK_THROWS_AS(client->zero({0, size}, {}), util::Error);
   CHECK(s.destination.now == Content(size, old_byte));
+  client.reset();
+  std::filesystem::rename(s.directory.path() + ".away", s.directory.path());
 }
 
 TEST_CASE("a source that is gone at the end is an error that says how much is owed") {

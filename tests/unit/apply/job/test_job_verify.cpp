@@ -130,3 +130,35 @@ TEST_CASE("a copy that is not complete is not compared") {
   CHECK_THROWS_WITH(client->finish(), Catch::Contains("left before"));
   CHECK(replication::load_state(s.path)->checkpoint == "c2");
 }
+
+TEST_CASE("without apply-verify a handful is compared where the source can be read") {
+  JobSetup s;
+  s.settings.verify.reset();
+  s.settings.background = false;
+  s.start();
+  auto client = s.join();
+  s.copy(*client, {0, size});
+  s.destination.now[0] = std::byte{0};  // emptied
+  CHECK_THROWS_WITH(client->finish(), Catch::Contains("differs from the source at offset 0"));
+  CHECK(replication::load_state(s.path)->owed == Ranges{{0, size}});
+
+  JobSetup map;  // the source is a map alone
+  map.settings.verify.reset();
+  map.disk.readable = false;
+  map.start();
+  auto other = map.join();
+  map.copy(*other, {0, size});
+  other->finish();
+  CHECK(map.complete());
+
+  JobSetup gone;  // the source is gone when it is to be compared
+  gone.settings.verify.reset();
+  gone.settings.background = false;
+  gone.start();
+  auto last = gone.join();
+  gone.copy(*last, {0, size});
+  last->flush();
+  gone.disk.gone = true;
+  CHECK_NOTHROW(last->finish());
+  CHECK(gone.complete());
+}

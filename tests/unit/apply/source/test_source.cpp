@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // A map in a file. Servers are in test_reconnecting_pool.cpp and tests/modules/apply.
-#include "common/util/file.hpp"
+#include "common/durability/replace_file.hpp"
 #include "filters/apply/source/nbd_source.hpp"
 #include "filters/apply/source/source.hpp"
 #include "tests/unit/apply/fakes.hpp"
@@ -18,7 +18,8 @@ TEST_CASE("a value with :// is a URI, any other is a file") {
 TEST_CASE("a map in a file has no bytes to read") {
   Directory directory;
   std::string path = directory.file("map.json");
-  util::replace_file(path, R"([{"offset":0,"length":10,"type":0},{"offset":10,"length":5,"type":3},
+  durability::replace_file(path,
+                           R"([{"offset":0,"length":10,"type":0},{"offset":10,"length":5,"type":3},
                                {"offset":15,"length":5,"type":2}])");
   auto source = make_source(path);
   DeltaView view = source->load();
@@ -32,9 +33,9 @@ TEST_CASE("a map file that does not exist, is damaged, or has honest extents is 
   Directory directory;
   std::string path = directory.file("map.json");
   CHECK_THROWS_WITH(make_source(path)->load(), Catch::Contains("no such file"));
-  util::replace_file(path, "{}");
+  durability::replace_file(path, "{}");
   CHECK_THROWS_WITH(make_source(path)->load(), Catch::Contains("nbdinfo --map --json"));
-  util::replace_file(path, R"([{"offset":0,"length":10,"type":1}])");
+  durability::replace_file(path, R"([{"offset":0,"length":10,"type":1}])");
   CHECK_THROWS_WITH(make_source(path)->load(),
                     Catch::Contains("not a delta view") && Catch::Contains("offset 0"));
 }

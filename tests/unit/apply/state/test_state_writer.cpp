@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include <sys/stat.h>
+#include <filesystem>
 
-#include "common/util/file.hpp"
 #include "filters/apply/state/state_writer.hpp"
 #include "tests/unit/apply/fakes.hpp"
 
@@ -13,7 +12,9 @@ namespace {
 
 struct Setup {
   Directory directory;
-  std::string path = directory.file("state");
+  std::string folder =
+      (std::filesystem::create_directory(directory.file("s")), directory.file("s"));
+  std::string path = folder + "/state";
   DeltaMap map{extents::ExtentMap(100, extents::data)};
   Coverage coverage{map};
   Coverage::Scope scope = coverage.open();
@@ -31,6 +32,8 @@ struct Setup {
     coverage.end(coverage.begin(range, Effect::delivers), scope, true);
     coverage.end_flush(coverage.begin_flush(scope), true);
   }
+  void take_folder_away() { std::filesystem::rename(folder, folder + ".away"); }
+  void bring_folder_back() { std::filesystem::rename(folder + ".away", folder); }
   Ranges saved() {
     auto state = replication::load_state(path);
     REQUIRE(state);
@@ -86,17 +89,18 @@ TEST_CASE("claims() is true for what the file says is not owed") {
 
 TEST_CASE("begin() fails if the state cannot be saved; later failures leave the file unchanged") {
   Setup s;
-  ::mkdir((s.path + ".tmp").c_str(), 0700);
+  s.take_folder_away();
   CHECK_THROWS_AS(s.writer.begin(), util::Error);
   CHECK_THROWS_AS(s.writer.begin(), util::Error);
-  ::rmdir((s.path + ".tmp").c_str());
+  s.bring_folder_back();
   s.writer.begin();
   s.make_durable({0, 10});
-  ::mkdir((s.path + ".tmp").c_str(), 0700);
+  s.take_folder_away();
   s.now += std::chrono::seconds(2);
   CHECK_NOTHROW(s.writer.save_if_due());
   REQUIRE(s.lines.size() == 1);
   CHECK_THAT(s.lines[0], Catch::Contains(s.path));
+  s.bring_folder_back();
   CHECK(s.saved() == Ranges{{0, 100}});
   CHECK(s.writer.claims({0, 10}));  // the new file may be in place
 }
@@ -121,9 +125,9 @@ TEST_CASE("after require_full_copy() the whole disk is owed, whatever arrives") 
   CHECK(full_copy_owed());
 
   Setup t;  // before begin(), and the first time it cannot be saved
-  ::mkdir((t.path + ".tmp").c_str(), 0700);
+  t.take_folder_away();
   CHECK_THROWS_AS(t.writer.require_full_copy(), util::Error);
-  ::rmdir((t.path + ".tmp").c_str());
+  t.bring_folder_back();
   t.writer.save();
   CHECK(replication::load_state(t.path)->checkpoint.empty());
 }

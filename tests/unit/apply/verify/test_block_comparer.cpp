@@ -76,7 +76,7 @@ TEST_CASE("blocks outside the delta are chosen with the given share, whatever is
   constexpr int seeds = 600;
   for (int seed = 0; seed < seeds; ++seed) {
     Memory source(map.size()), destination(map.size());
-    for (uint64_t b : {1, 20, 40, 59}) destination.content[b * block + 5] = std::byte{0};
+    for (uint64_t b : {4, 20, 40, 58}) destination.content[b * block + 5] = std::byte{0};
     BlockComparer comparer(map, 0.2, static_cast<uint64_t>(seed));
     found += comparer.advance(source, destination, never).end == End::differs ? 1 : 0;
   }
@@ -102,7 +102,39 @@ TEST_CASE("it continues where it stopped, also after a failure") {
   CHECK(source.bytes == map.size() - first);
   CHECK(comparer.compared_blocks() == 200);
   CHECK(comparer.finished());
-  BlockComparer nothing(map, 1e-12, 1);
-  CHECK(nothing.advance(source, destination, never).end == End::finished);
-  CHECK(nothing.compared_bytes() == 0);
+}
+
+TEST_CASE("the first and the last block outside the delta are compared whatever the share is") {
+  DeltaMap map;
+  map.append(3 * block + 1000, extents::data);
+  map.append(100 * block, extents::hole | extents::zero);
+  map.append(2 * block, extents::zero);
+  map.append(5 * block, extents::data);
+  Memory source(map.size()), destination(map.size());
+  BlockComparer both(map, 1e-12, 1);
+  CHECK(both.advance(source, destination, never).end == End::finished);
+  CHECK(both.compared_blocks() == 2);
+  CHECK(both.compared_bytes() == block);  // parts of blocks 3 and 103
+  for (uint64_t at : {3 * block + 1000, 103 * block + 999}) {
+    destination.content[at] = std::byte{0};
+    BlockComparer comparer(map, 1e-12, 1);
+    CHECK(comparer.advance(source, destination, never).offset == at);
+    destination.content[at] = source.content[at];
+  }
+  DeltaMap one = outside(1);
+  BlockComparer single(one, 1e-12, 1);
+  CHECK(single.advance(source, destination, never).end == End::finished);
+  CHECK(single.compared_blocks() == 1);
+  DeltaMap nothing;
+  nothing.append(7 * block, extents::data);
+  BlockComparer none(nothing, 1, 1);
+  CHECK(none.advance(source, destination, never).end == End::finished);
+  CHECK(none.compared_blocks() == 0);
+}
+
+TEST_CASE("a handful is all of a small disk, and about 16 blocks of a large one") {
+  CHECK(handful(outside(16)) == 1);
+  CHECK(handful(outside(1600)) == Approx(0.01));
+  DeltaMap nothing;
+  CHECK(handful(nothing) == 1);
 }

@@ -19,7 +19,8 @@ TEST_CASE("a destination with a minimum block size is read in whole blocks") {
   destination.block = 4096;
   DeltaView view{DeltaMap(disk.map), ""};
   uint64_t differs = 0;
-  VerifySchedule schedule(fake, view, 1, 1, [&](uint64_t offset) { differs = offset; }, {});
+  VerifySchedule schedule(fake, view, 1, 1, VerifySchedule::Failures::errors,
+                          [&](uint64_t offset) { differs = offset; }, {});
   disk.bytes.back() = std::byte{1};
   schedule.advance(destination, [] { return false; });
   CHECK(differs == 200 * K + 99);
@@ -33,7 +34,8 @@ TEST_CASE(
   FakeDestination destination(Content(64 << 20));
   DeltaView view{DeltaMap(disk.map), ""};
   std::atomic<int> differs = 0;
-  VerifySchedule schedule(fake, view, 1, 1, [&](uint64_t) { ++differs; }, {});
+  VerifySchedule schedule(fake, view, 1, 1, VerifySchedule::Failures::errors,
+                          [&](uint64_t) { ++differs; }, {});
   {
     auto first = schedule.run_in_background(destination);
     CHECK(first);
@@ -47,4 +49,21 @@ TEST_CASE(
   CHECK(schedule.compared_bytes() == view.map.size());
   CHECK(differs == 0);
   CHECK_FALSE(schedule.run_in_background(destination));
+}
+
+TEST_CASE("where a failure ends it, it is said once and is no error") {
+  FakeDisk disk{extents::ExtentMap(200 * K, 3)};
+  FakeSource fake(disk);
+  FakeDestination destination(Content(200 * K));
+  DeltaView view{DeltaMap(disk.map), ""};
+  std::vector<std::string> lines;
+  VerifySchedule schedule(
+      fake, view, 1, 1, VerifySchedule::Failures::end_it, [](uint64_t) { FAIL("differs"); },
+      util::Log([&](util::Level, const std::string &line) { lines.push_back(line); }));
+  disk.gone = true;
+  CHECK_NOTHROW(schedule.advance(destination, [] { return false; }));
+  CHECK_NOTHROW(schedule.advance(destination, [] { return false; }));
+  CHECK(schedule.finished());
+  REQUIRE(lines.size() == 1);
+  CHECK_THAT(lines[0], Catch::Contains("the source is gone"));
 }

@@ -2,10 +2,10 @@
 #include <catch2/catch.hpp>
 #include <filesystem>
 
+#include "common/durability/replace_file.hpp"
 #include "common/replication/state_directory.hpp"
 #include "common/replication/state_file.hpp"
 #include "common/util/error.hpp"
-#include "common/util/file.hpp"
 #include "tests/unit/directory.hpp"
 
 TEST_CASE("the states of several disks are files in a directory") {
@@ -24,7 +24,7 @@ TEST_CASE("the states of several disks are files in a directory") {
   // One whose source does not say which disk it is.
   replication::save_state(directory.file("1.state"), {"", "", "", 0, 1 << 20, {}});
   for (const char *other : {"web1.state", "2001.state.lock", "x2.state", "2x.state", ".state"}) {
-    util::replace_file(directory.file(other), "none of ours");
+    durability::replace_file(directory.file(other), "none of ours");
   }
   auto states = replication::load_states(directory.path());
   CHECK(states.size() == 2);
@@ -37,7 +37,7 @@ TEST_CASE("the states of several disks are files in a directory") {
                     Catch::Contains("2002.state") && Catch::Contains("of disk 2000") &&
                         Catch::Contains("remove it"));
   CHECK_THROWS_AS(replication::load_states(directory.path()), util::Error);
-  util::replace_file(directory.file("2002.state"), "{");
+  durability::replace_file(directory.file("2002.state"), "{");
   CHECK_THROWS_WITH(replication::load_states(directory.path()), Catch::Contains("2002.state"));
   CHECK_THROWS_AS(replication::load_states(first), util::Error);  // no directory
 }

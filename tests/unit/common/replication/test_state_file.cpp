@@ -103,10 +103,16 @@ TEST_CASE(
   CHECK_NOTHROW(replication::check_belongs(state, std::nullopt, 1000, "key=f"));
   CHECK_THROWS_WITH(replication::check_belongs(state, std::nullopt, 999, "key=f"),
                     Catch::Contains("999") && Catch::Contains("1000") && Catch::Contains("remove"));
+  CHECK_THROWS_WITH(check(full, 2000), Catch::Contains("the disk has grown;") &&
+                                           Catch::Contains("at least 2000 bytes") &&
+                                           Catch::Contains("remove it to start with a full copy"));
+  CHECK_THROWS_WITH(check(full, 500),
+                    Catch::Contains("the disk has shrunk;") && !Catch::Contains("at least"));
 
   auto other = full;
   other.vm = "vm-2";
   CHECK_THROWS_WITH(check(other), Catch::Contains("key=f") && Catch::Contains("vm-2"));
+  CHECK_THROWS_WITH(check(other, 2000), Catch::Contains("vm-2") && !Catch::Contains("grown"));
   other = full;
   other.disk = 2001;
   CHECK_THROWS_WITH(check(other), Catch::Contains("2001") && Catch::Contains("remove"));

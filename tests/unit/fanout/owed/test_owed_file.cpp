@@ -5,9 +5,9 @@
 #include <filesystem>
 #include <optional>
 
+#include "common/durability/replace_file.hpp"
 #include "common/replication/state_file.hpp"
 #include "common/util/error.hpp"
-#include "common/util/file.hpp"
 #include "filters/fanout/owed/owed_file.hpp"
 #include "tests/unit/directory.hpp"
 
@@ -125,7 +125,7 @@ TEST_CASE("refused: a file of another destination or primary, and one that is lo
   applys.source = "vsphere";
   replication::save_state(d.path() + "/x.json", applys);
   CHECK_THROWS_WITH(OwedFile(d.path(), "x"), Catch::Contains("vsphere"));
-  util::replace_file(d.path() + "/y.json", "{}");
+  durability::replace_file(d.path() + "/y.json", "{}");
   CHECK_THROWS_AS(OwedFile(d.path(), "y"), util::Error);
   CHECK_THROWS_WITH(OwedFile(d.path() + "/none", "y"), Catch::Contains("fanout-state="));
 }

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "filters/apply/state/destination_image.hpp"
+
+#include <catch2/catch.hpp>
+#include <vector>
+
+#include "common/replication/image_identity.hpp"
+#include "common/util/error.hpp"
+#include "tests/unit/apply/job/job_setup.hpp"
+
+using namespace apply;
+
+namespace {
+
+std::string image(const std::string &uuid, std::vector<std::string> below = {}) {
+  return replication::format(replication::ImageIdentity{uuid, std::move(below)});
+}
+
+}  // namespace
+
+TEST_CASE("a state that names an image accepts that one and what lies over it") {
+  DestinationImage named({"web1.state", "monday", false, false}, {});
+  CHECK(named.accept(image("monday")) == "monday");
+  CHECK(named.accept(image("tuesday", {"monday", "sunday"})) == "tuesday");
+  CHECK_THROWS_WITH(named.accept(image("sunday")), Catch::Contains("is of the image monday") &&
+                                                       Catch::Contains("image sunday") &&
+                                                       Catch::Contains("nothing was changed") &&
+                                                       Catch::Contains("apply-image=any"));
+  CHECK_THROWS_WITH(named.accept("free text"), Catch::Contains("does not say which image it is"));
+}
+
+TEST_CASE(
+    "any image is accepted by a state without one, for a full copy, and if the user says so") {
+  std::vector<std::string> lines;
+  util::Log log([&](util::Level, const std::string &line) { lines.push_back(line); });
+  DestinationImage first({"web1.state", "", false, false}, log);
+  CHECK(first.accept(image("monday")) == "monday");
+  CHECK(first.accept("").empty());
+  DestinationImage full({"web1.state", "monday", false, true}, log);
+  CHECK(full.accept(image("new")) == "new");
+  CHECK(lines.empty());
+  DestinationImage any({"web1.state", "monday", true, false}, log);
+  CHECK(any.accept(image("new")) == "new");
+  CHECK(any.accept("").empty());
+  REQUIRE(lines.size() == 1);
+  CHECK_THAT(lines[0], Catch::Contains("apply-image=any"));
+}
+
+TEST_CASE("the state names the image, and another one is refused before anything is changed") {
+  JobSetup s;
+  s.destination.image = image("monday");
+  s.start();
+  auto client = s.join();
+  s.copy(*client, {5, 5});
+  client->flush();
+  CHECK_THROWS(client->finish());  // it left early
+  CHECK(replication::load_state(s.path)->image == "monday");
+  client.reset();
+  s.job.reset();
+
+  s.destination.image = image("sunday");
+  Content before = s.destination.now;
+  s.start();
+  CHECK_THROWS_WITH(s.join(), Catch::Contains("image sunday"));
+  CHECK(s.destination.now == before);
+  CHECK(replication::load_state(s.path)->image == "monday");
+  s.job.reset();
+
+  s.destination.image = image("tuesday", {"monday"});
+  s.start();
+  client = s.join();
+  s.copy(*client, {0, size});
+  client->finish();
+  CHECK(s.complete());
+  CHECK(replication::load_state(s.path)->image == "tuesday");
+}
