@@ -124,7 +124,7 @@ load fanout
     start b --filter=log --filter=error file b.raw logfile=b.calls \
         error-pwrite=EIO error-pwrite-rate=100% error-pwrite-file="$PWD/broken"
     mkdir state
-    fanout f memory 128M fanout-state=state fanout-retry-delay=600 fanout-retry-max=600 fanout-on-error=detach \
+    fanout f memory 128M fanout-state=state fanout-drain-timeout=1 fanout-retry-delay=600 fanout-retry-max=600 fanout-on-error=detach \
         fanout-dest="$(uri b)" fanout-name=b
     python '
 import os, signal
