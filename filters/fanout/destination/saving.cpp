@@ -43,18 +43,20 @@ void save(DestinationData &d) {
   if (!d.ledger.flushed() && !flush(d)) return;
   if (d.state.state() == State::live || d.ledger.durable()) d.unsaved = false;
   std::string error;
+  bool owes = true;  // the file as it is
   {
     DestinationUnlock unlock(d);
-    error = d.owed_file.reset_to_regions([&d] {
+    auto needed = [&d] {
       util::MutexLock lock(d.mutex);
       return d.state.state() == State::live ? d.ledger.missing() : d.ledger.at_risk();
-    });
+    };
+    error = d.owed_file.reset_to_regions(needed);
+    if (!error.empty()) owes = d.owed_file.owes(needed());
   }
   if (error.empty()) return;
   d.note(util::Level::warning,
          fmt::format("{}: {} stays as it was, and {}", error, d.owed_file.path(),
-                     d.owed_file.owes(d.ledger.missing()) ? "owes more than necessary"
-                                                          : "does not owe all that is missing"));
+                     owes ? "owes more than necessary" : "does not owe all that it must"));
 }
 
 void save_at_risk(DestinationData &d) {
@@ -115,14 +117,14 @@ std::string save_at_end(DestinationData &d) {
   if (!d.owed_file.used()) {
     return "not saved, because fanout-state is not set: the destination needs a full copy";
   }
+  auto at_risk = [&d] {
+    util::MutexLock lock(d.mutex);
+    return d.ledger.at_risk();
+  };
   try {
-    d.owed_file.reset_to_blocks([&d] {
-      util::MutexLock lock(d.mutex);
-      return d.ledger.at_risk();
-    });
+    d.owed_file.reset_to_blocks(at_risk);
   } catch (const util::Error &e) {
-    DestinationLock lock(d);
-    if (d.owed_file.owes(d.ledger.at_risk())) {
+    if (d.owed_file.owes(at_risk())) {
       return fmt::format("{}; {} owes them, and perhaps more", e.what(), d.owed_file.path());
     }
     return fmt::format(

@@ -55,7 +55,7 @@ class OwedFile {
   void claim(Range range) ABSL_LOCKS_EXCLUDED(saving_, mutex_);
   void claim(const DirtyMap &map) ABSL_LOCKS_EXCLUDED(saving_, mutex_);
 
-  // The file is known to owe all of it. Without a file: false.
+  // The file is known to owe all of it. Without a file: false. Not with a lock that at_risk takes.
   bool owes(const DirtyMap &map) const ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Resets the file to the regions of what is at risk now. `at_risk` is called with mutex_ held;
