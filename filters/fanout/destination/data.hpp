@@ -102,6 +102,8 @@ struct DestinationData {
   uint64_t losses ABSL_GUARDED_BY(mutex) = 0;
   uint64_t losses_saved ABSL_GUARDED_BY(mutex) = 0;
   durability::FlushRound loss_saves;  // save_at_risk(); its lock comes before all of these
+  std::pair<int, std::string> loss_failure
+      ABSL_GUARDED_BY(mutex);  // errno value, text; of the last
   // When the thread tries that again after an error, which it has logged.
   std::optional<Clock::time_point> losses_due ABSL_GUARDED_BY(mutex);
   Clock::time_point save_due ABSL_GUARDED_BY(mutex){};

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "common/durability/sync_point.hpp"
 #include "common/util/error.hpp"
@@ -60,8 +61,10 @@ void save(DestinationData &d) {
 }
 
 void save_at_risk(DestinationData &d) {
+  uint64_t wanted = 0;
   {
     DestinationLock lock(d);
+    wanted = d.losses;
     if (d.losses_saved == d.losses) return;
     if (!d.owed_file.used() || !d.open) return;
   }
@@ -77,16 +80,21 @@ void save_at_risk(DestinationData &d) {
     try {
       if (!map.empty()) d.owed_file.claim(map);
     } catch (const util::Error &e) {
-      util::fail(
-          e.errnum(),
-          "{}: {} cannot be written, so it does not owe what this destination may have lost: "
-          "{}; make its directory writable, or make room there",
+      std::string text = fmt::format(
+          "{}: {} cannot be written, so it does not owe what this destination may have lost: {}; "
+          "make "
+          "its directory writable, or make room there",
           d.name(), d.owed_file.path(), e.what());
+      DestinationLock lock(d);
+      d.loss_failure = {e.errnum(), std::move(text)};
+      return;
     }
     DestinationLock lock(d);
     d.losses_saved = std::max(d.losses_saved, losses);
     d.losses_due.reset();
   });
+  DestinationLock lock(d);
+  if (d.losses_saved < wanted) throw util::Error(d.loss_failure.first, d.loss_failure.second);
 }
 
 bool save_at_risk_if_due(DestinationData &d) {
