@@ -25,7 +25,7 @@ class Connection::Impl {
         request_timeout_(options.request_timeout),
         wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
         handle_(connect(options, name_)),
-        info_(read_info(handle_.get())),
+        info_(read_info(handle_.get(), options)),
         thread_([this, background = options.background](const std::stop_token &stop) {
           if (background) util::give_way();
           loop(stop);

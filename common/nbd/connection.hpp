@@ -38,6 +38,7 @@ struct Info {
   bool can_extents = false;  // base:allocation was granted
   uint32_t minimum_block = 1;
   uint32_t maximum_block = 32u << 20;  // a request's payload is never larger
+  bool verified = true;                // false: TLS, and the server may be anybody
   std::string description;             // NBD_INFO_DESCRIPTION, often empty
 };
 

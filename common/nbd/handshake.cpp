@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "common/nbd/peer.hpp"
 #include "common/util/error.hpp"
 
 namespace nbd {
@@ -26,6 +27,12 @@ using Clock = std::chrono::steady_clock;
     why +=
         ": give it as nbds://, with tls-certificates= or tls-psk-file= if it wants to know who we "
         "are";
+  }
+  if (why.find("certificate verification") != std::string::npos) {
+    why +=
+        ": the server's certificate is not signed by the CA in ca-cert.pem (tls-certificates=), is "
+        "for "
+        "another host name than that of the URI, or has expired";
   }
   util::fail(errnum != 0 ? errnum : ENOTCONN, "{}: cannot connect: {}", name, why);
 }
@@ -81,6 +88,10 @@ Handle connect(const Options &options, const std::string &name) {
   Handle h(nbd_create());
   if (!h) fail_connect(name);
 
+  const Peer peer = peer_of_uri(options.uri, name);
+  nbd_set_tls_verify_peer(h.get(), peer.proof == Peer::Proof::certificate);
+  // Where the URI names a directory it replaces this one.
+  if (!peer.certificates.empty()) nbd_set_tls_certificates(h.get(), peer.certificates.c_str());
   nbd_set_uri_allow_local_file(h.get(), true);  // ?tls-certificates= and ?tls-psk-file=
   nbd_set_full_info(h.get(), true);
   nbd_set_pread_initialize(h.get(), false);
@@ -98,8 +109,9 @@ Handle connect(const Options &options, const std::string &name) {
   return h;
 }
 
-Info read_info(nbd_handle *h) {
+Info read_info(nbd_handle *h, const Options &options) {
   Info info;
+  info.verified = peer_of_uri(options.uri, options.name).proof != Peer::Proof::waived;
   int64_t size = nbd_get_size(h);
   if (size < 0) util::fail(EINVAL, "cannot get the size of the export: {}", nbd_get_error());
   info.size = static_cast<uint64_t>(size);

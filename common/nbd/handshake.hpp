@@ -17,9 +17,10 @@ struct CloseHandle {
 };
 using Handle = std::unique_ptr<nbd_handle, CloseHandle>;
 
-// Throws util::Error: ETIMEDOUT after options.connect_timeout, else what libnbd says.
+// Throws util::Error: ETIMEDOUT after options.connect_timeout, EINVAL if the server could not be
+// verified (peer.hpp), else what libnbd says.
 Handle connect(const Options &options, const std::string &name);
 
-Info read_info(nbd_handle *h);
+Info read_info(nbd_handle *h, const Options &options);
 
 }  // namespace nbd

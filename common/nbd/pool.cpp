@@ -12,6 +12,10 @@ namespace nbd {
 
 Pool::Pool(const Options &options, unsigned connections, const util::Log &log) {
   connections_.push_back(std::make_unique<Connection>(options));
+  if (!info().verified) {
+    log.warning("{}: the server is not verified (tls-verify-peer=false): it may be anybody",
+                name());
+  }
   if (!info().can_multi_conn) return;
   while (connections_.size() < connections) {
     try {

@@ -21,7 +21,7 @@ class Pool {
  public:
   // Connects once; up to `connections` in all only where the server offers multi-conn, for else a
   // flush would not cover the other connections' writes. Throws as Connection does if the first
-  // cannot be made; the first of the others that cannot be is a warning, and the last tried.
+  // cannot be made; a server that is not verified (Info::verified) is a warning; the first of the others that cannot be is a warning, and the last tried.
   Pool(const Options &options, unsigned connections, const util::Log &log = {});
 
   const Info &info() const { return connections_.front()->info(); }

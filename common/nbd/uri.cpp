@@ -80,4 +80,23 @@ std::string name_of_uri(std::string_view uri) {
   return out;
 }
 
+std::vector<std::pair<std::string, std::string>> uri_parameters(std::string_view uri) {
+  std::vector<std::pair<std::string, std::string>> out;
+  uri = uri.substr(0, uri.find('#'));
+  const size_t question = uri.find('?');
+  if (question == std::string_view::npos) return out;
+  std::string_view query = uri.substr(question + 1);
+  while (!query.empty()) {
+    const char separator = query.find('&') != std::string_view::npos ? '&' : ';';
+    const std::string_view one = query.substr(0, query.find(separator));
+    query.remove_prefix(std::min(one.size() + 1, query.size()));
+    const size_t equals = one.find('=');
+    const std::string_view value =
+        equals == std::string_view::npos ? std::string_view() : one.substr(equals + 1);
+    if (!one.empty())
+      out.emplace_back(util::percent_decode(one.substr(0, equals)), util::percent_decode(value));
+  }
+  return out;
+}
+
 }  // namespace nbd

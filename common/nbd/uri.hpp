@@ -5,6 +5,8 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace nbd {
 
@@ -18,5 +20,9 @@ std::string absolute_uri(std::string_view uri);
 // The URI as a name for messages: without user, password and query, but with the socket's path, for
 // without it all destinations on Unix sockets would look the same.
 std::string name_of_uri(std::string_view uri);
+
+// The parameters of the query as libnbd reads them: separated by "&" (or by ";" where no "&" follows),
+// percent-decoded, without the fragment.
+std::vector<std::pair<std::string, std::string>> uri_parameters(std::string_view uri);
 
 }  // namespace nbd

@@ -15,4 +15,7 @@ inline constexpr std::string_view unreserved_marks = "-._~";
 // %XX.
 std::string percent_encode(std::string_view text, std::string_view keep = unreserved_marks);
 
+// %XX becomes a byte; a % without two hexadecimal digits stands as it is.
+std::string percent_decode(std::string_view text);
+
 }  // namespace util

@@ -21,6 +21,20 @@ std::exception_ptr run(const Broadcaster::Primary &primary) {
   }
 }
 
+// Calls it for each, also if it throws for one, and returns the first that it throws.
+template <typename List, typename F>
+std::exception_ptr for_all(const List &list, F &&call) {
+  std::exception_ptr first;
+  for (const auto &one : list) {
+    try {
+      call(*one);
+    } catch (...) {
+      if (!first) first = std::current_exception();
+    }
+  }
+  return first;
+}
+
 }  // namespace
 
 Broadcaster::Broadcaster(const DestinationList &destinations) : destinations_(destinations) {
@@ -59,9 +73,10 @@ void Broadcaster::change(const Change &change, const Primary &primary) {
     for (const auto &p : pending) p->flush_without_fua();
     for (const auto &p : pending) p->wait();
   }
-  for (const auto &p : pending) p->end(!failure);
+  const std::exception_ptr unsaved = for_all(pending, [&](auto &p) { p.end(!failure); });
   if (failure) std::rethrow_exception(failure);
   check();
+  if (unsaved) std::rethrow_exception(unsaved);
 }
 
 void Broadcaster::flush(const Primary &primary) {
@@ -74,8 +89,11 @@ void Broadcaster::flush(const Primary &primary) {
   const std::exception_ptr failure = run(primary);
   for (const auto &p : pending) p->wait();
   for (const auto &p : pending) p->end();
+  // Also those that are not connected: another thread may have found the loss, and not saved it.
+  const std::exception_ptr unsaved = for_all(destinations_, [](auto &d) { d.save_at_risk(); });
   if (failure) std::rethrow_exception(failure);
   check();
+  if (unsaved) std::rethrow_exception(unsaved);
 }
 
 bool Broadcaster::can_flush() const {

@@ -18,7 +18,8 @@
 namespace fanout {
 
 // May be used from any thread. The requests block until no destination uses their buffer any more.
-// They throw what `primary` throws, and util::Error if a destination has failed, now or before.
+// They throw what `primary` throws, and util::Error if a destination has failed, now or before, or if
+// what one does not have (or may have lost: a flush) cannot be recorded in its state file.
 class Broadcaster {
  public:
   using Primary =

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/durability/flush_round.hpp"
 #include "common/util/log.hpp"
 #include "common/util/mutex.hpp"
 #include "filters/fanout/active_slots.hpp"
@@ -97,7 +98,14 @@ struct DestinationData {
   bool verified ABSL_GUARDED_BY(mutex) = false;     // or nothing is to be verified
   bool last_try ABSL_GUARDED_BY(mutex) = false;  // detached, and still to be tried while draining
   bool unsaved ABSL_GUARDED_BY(mutex) = false;   // the state file owes more than necessary
-  bool at_risk_unsaved ABSL_GUARDED_BY(mutex) = false;  // it may owe less: save_at_risk()
+  // Events that made dirty what the state file may not owe, and how many of them it knows of.
+  uint64_t losses ABSL_GUARDED_BY(mutex) = 0;
+  uint64_t losses_saved ABSL_GUARDED_BY(mutex) = 0;
+  durability::FlushRound loss_saves;  // save_at_risk(); its lock comes before all of these
+  std::pair<int, std::string> loss_failure
+      ABSL_GUARDED_BY(mutex);  // errno value, text; of the last
+  // When the thread tries that again after an error, which it has logged.
+  std::optional<Clock::time_point> losses_due ABSL_GUARDED_BY(mutex);
   Clock::time_point save_due ABSL_GUARDED_BY(mutex){};
 
   // For the log: the counters at open(), and when they were last sampled.

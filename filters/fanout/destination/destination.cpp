@@ -44,7 +44,7 @@ void Destination::open(uint64_t primary_size, const std::string &export_name) {
       util::fail(EFBIG, "fanout: the primary has {} bytes: the largest supported size is {}",
                  primary_size, DirtyMap::largest_disk);
     }
-    d.ledger = Ledger(primary_size);
+    d.ledger.set_size(primary_size);
   }
   for (const Range &range : owed) {
     d.ledger.owe(range);
@@ -153,6 +153,10 @@ std::unique_ptr<PendingChange> Destination::begin_change(const Change &change) {
 
 std::unique_ptr<PendingFlush> Destination::begin_flush() {
   return fanout::begin_flush(data_);
+}
+
+void Destination::save_at_risk() {
+  fanout::save_at_risk(data_);
 }
 
 void Destination::check() const {

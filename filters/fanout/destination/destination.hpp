@@ -55,6 +55,7 @@ class Destination {
   // For requests.
   std::unique_ptr<PendingChange> begin_change(const Change &change);
   std::unique_ptr<PendingFlush> begin_flush();
+  void save_at_risk();  // after the end of a flush (saving.hpp)
   // Throws util::Error, with the name and the reason, if the destination has failed.
   void check() const;
 

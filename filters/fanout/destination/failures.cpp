@@ -60,6 +60,11 @@ bool check_given_up(DestinationData &d) {
   return true;
 }
 
+void note_loss(DestinationData &d) {
+  ++d.losses;
+  d.unsaved = true;
+}
+
 void drop_connection(DestinationData &d) {
   if (!d.connection) return;
   d.dropped.push_back(std::move(d.connection));
@@ -71,7 +76,7 @@ void drop_connection(DestinationData &d) {
   d.write_buffers.free_spare();
   d.ledger.lost();
   d.converging = false;
-  d.unsaved = d.at_risk_unsaved = true;
+  note_loss(d);
   d.changed.notify_all();
 }
 

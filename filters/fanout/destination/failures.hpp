@@ -13,6 +13,8 @@ void on_failure(DestinationData &d, const nbd::Failure &failure)
 // After each event that may be one failure too many: if the state says that the destination is
 // given up, drops the connection and logs it. Returns whether it is.
 bool check_given_up(DestinationData &d) ABSL_EXCLUSIVE_LOCKS_REQUIRED(d.mutex);
+// What the destination had is owed again, and the state file may not owe it: save_at_risk().
+void note_loss(DestinationData &d) ABSL_EXCLUSIVE_LOCKS_REQUIRED(d.mutex);
 // Data that was not flushed is owed again.
 void drop_connection(DestinationData &d) ABSL_EXCLUSIVE_LOCKS_REQUIRED(d.mutex);
 

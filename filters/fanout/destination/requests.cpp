@@ -23,6 +23,7 @@ bool may_send(const DestinationData &d, Range range) ABSL_EXCLUSIVE_LOCKS_REQUIR
 
 PendingChange::~PendingChange() {
   requests_.wait();
+  if (begun_ && !sent_) withdraw();
   if (!begun_) return;
   try {
     end(false);
@@ -53,12 +54,20 @@ void PendingChange::begin() {
 }
 
 void PendingChange::send() {
+  sent_ = true;
   if (!connection_) return;
   if (change_.data.empty()) {
     connection_->zero(requests_, change_.range, change_.flags, change_.fua);
   } else {
     connection_->write(requests_, change_.data, change_.range.offset, change_.fua);
   }
+}
+
+void PendingChange::withdraw() {
+  DestinationLock lock(d_);
+  d_.ledger.withdraw(id_);
+  begun_ = false;
+  d_.changed.notify_all();
 }
 
 void PendingChange::flush_without_fua() {
@@ -99,7 +108,7 @@ bool PendingChange::keep_copy() {
 
 void PendingChange::end(bool primary_changed) {
   if (primary_changed && keep_copy()) return;
-  bool arrived = false, at_risk = false;
+  bool arrived = false;
   {
     DestinationLock lock(d_);
     begun_ = false;
@@ -109,19 +118,15 @@ void PendingChange::end(bool primary_changed) {
     if (arrived) {
       d_.state.progress();
     } else {
+      // The file owes a deferred change since begin().
+      if (connection_) note_loss(d_);
       d_.unsaved = true;
       if (current && !requests_.succeeded()) on_failure(d_, *requests_.failure());
       d_.state.fell_behind();
     }
-    at_risk = d_.at_risk_unsaved;
     d_.changed.notify_all();
   }
-  if (arrived) return;
-  d_.owed_file.claim(change_.range);
-  if (at_risk) {
-    DestinationLock lock(d_);
-    save_at_risk(d_);
-  }
+  if (connection_ && !arrived) save_at_risk(d_);
 }
 
 PendingFlush::PendingFlush(DestinationData &destination)
@@ -136,18 +141,18 @@ bool PendingFlush::end() {
   if (succeeded) {
     d_.state.progress();
   } else {
-    d_.unsaved = d_.at_risk_unsaved = true;
+    note_loss(d_);
     if (connection_ == d_.connection) on_failure(d_, *requests_.failure());
     d_.state.fell_behind();
   }
   d_.changed.notify_all();
-  if (d_.at_risk_unsaved) save_at_risk(d_);
   return succeeded;
 }
 
 std::unique_ptr<PendingFlush> begin_flush(DestinationData &d) {
   DestinationLock lock(d);
-  if (!d.connection || d.state.state() != State::live) return nullptr;
+  if (!d.connection || d.async()) return nullptr;
+  if (d.state.state() != State::live && d.ledger.flushed()) return nullptr;
   return std::make_unique<PendingFlush>(d);
 }
 

@@ -27,7 +27,7 @@ class PendingChange {
  public:
   PendingChange(DestinationData &destination, const Change &change)
       : d_(destination), change_(change) {}
-  // Waits. A change that was begun and not ended has failed.
+  // Waits. A change that was sent and not ended has failed; one that was not sent is withdrawn.
   ~PendingChange();
   PendingChange(const PendingChange &) = delete;
   PendingChange &operator=(const PendingChange &) = delete;
@@ -39,15 +39,18 @@ class PendingChange {
   void wait() { requests_.wait(); }
   // For a change with FUA: flushes a server that has no FUA.
   void flush_without_fua();
-  // After the primary has been changed, or that has failed. Throws as begin().
+  // After the primary has been changed, or that has failed. If the destination does not have the
+  // change then, the state file owes it; throws as begin().
   void end(bool primary_changed);
 
  private:
   bool keep_copy();
+  void withdraw();
 
   DestinationData &d_;
   const Change change_;
   bool begun_ = false;
+  bool sent_ = false;
   Ledger::Id id_;
   std::shared_ptr<DestinationConnection> connection_;  // nothing: the change is deferred
   DestinationBatch requests_;
@@ -62,7 +65,7 @@ class PendingFlush {
 
   void send() { connection_->flush(requests_); }
   void wait() { requests_.wait(); }
-  // Returns whether it succeeded.
+  // Returns whether it succeeded. If not, what it covered is a loss: save_at_risk().
   bool end();
 
  private:
@@ -72,7 +75,9 @@ class PendingFlush {
   DestinationBatch requests_;
 };
 
-// A client's flush. Nothing if the destination is not live: its data stays at risk in the ledger.
+// A client's flush; save_at_risk() (saving.hpp) completes it. Nothing if the destination is not
+// connected, or is behind and has nothing unflushed. An async destination is not flushed, because
+// no request waits for it: its state file owes what it has not flushed.
 std::unique_ptr<PendingFlush> begin_flush(DestinationData &d) ABSL_LOCKS_EXCLUDED(d.mutex);
 
 }  // namespace fanout

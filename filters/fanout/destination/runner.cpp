@@ -43,7 +43,7 @@ bool step_draining(DestinationData &d) ABSL_EXCLUSIVE_LOCKS_REQUIRED(d.mutex) {
   }
   d.state.finish();
   drop_connection(d);
-  d.at_risk_unsaved = false;  // nothing was lost
+  d.losses_saved = d.losses;  // nothing was lost
   return true;
 }
 
@@ -100,10 +100,7 @@ void run_destination(DestinationData &d) {
     if (d.connection && d.connection->dead()) {
       on_failure(d, {ENOTCONN, "cannot reach the server: the connection was lost"});
     }
-    if (d.at_risk_unsaved) {
-      save_at_risk(d);
-      continue;
-    }
+    if (save_at_risk_if_due(d)) continue;
     if (!step(d) && !d.stopping) {
       d.write_buffers.free_spare();
       lock.wait_until(next_wakeup(d));

@@ -3,6 +3,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <utility>
+
+#include "common/durability/sync_point.hpp"
 #include "common/util/error.hpp"
 #include "filters/fanout/destination/failures.hpp"
 #include "filters/fanout/destination/requests.hpp"
@@ -40,46 +44,105 @@ void save(DestinationData &d) {
   if (!d.ledger.flushed() && !flush(d)) return;
   if (d.state.state() == State::live || d.ledger.durable()) d.unsaved = false;
   std::string error;
+  bool owes = true;  // the file as it is
   {
     DestinationUnlock unlock(d);
-    error = d.owed_file.reset_to_regions([&d] {
+    auto needed = [&d] {
       util::MutexLock lock(d.mutex);
       return d.state.state() == State::live ? d.ledger.missing() : d.ledger.at_risk();
-    });
+    };
+    error = d.owed_file.reset_to_regions(needed);
+    if (!error.empty()) owes = d.owed_file.owes(needed());
   }
-  if (!error.empty()) {
-    d.note(util::Level::warning,
-           error + ": the state file stays as it was, and owes more than necessary");
-  }
+  if (error.empty()) return;
+  d.note(util::Level::warning,
+         fmt::format("{}: {} stays as it was, and {}", error, d.owed_file.path(),
+                     owes ? "owes more than necessary" : "does not owe all that it must"));
 }
 
 void save_at_risk(DestinationData &d) {
-  d.at_risk_unsaved = false;
-  d.unsaved = true;
-  if (!d.owed_file.used() || !d.open) return;
-  const DirtyMap map = d.ledger.at_risk();
-  DestinationUnlock unlock(d);
-  try {
-    d.owed_file.claim(map);
-  } catch (const util::Error &e) {
-    d.environment.log.error("{}: {}: what the destination owes is not saved", d.name(), e.what());
+  uint64_t wanted = 0;
+  {
+    DestinationLock lock(d);
+    wanted = d.losses;
+    if (d.losses_saved == d.losses) return;
+    if (!d.owed_file.used() || !d.open) return;
   }
+  d.loss_saves.run([&d] {
+    uint64_t losses = 0;
+    DirtyMap map;
+    {
+      DestinationLock lock(d);
+      losses = d.losses;
+      map = d.ledger.at_risk();
+    }
+    REPLICATE_SYNC_POINT("fanout.loss_not_saved");
+    try {
+      if (!map.empty()) d.owed_file.claim(map);
+    } catch (const util::Error &e) {
+      std::string text = fmt::format(
+          "{}: {} cannot be written, so it does not owe what this destination may have lost: {}; "
+          "make "
+          "its directory writable, or make room there",
+          d.name(), d.owed_file.path(), e.what());
+      DestinationLock lock(d);
+      d.loss_failure = {e.errnum(), std::move(text)};
+      return;
+    }
+    DestinationLock lock(d);
+    d.losses_saved = std::max(d.losses_saved, losses);
+    d.losses_due.reset();
+  });
+  DestinationLock lock(d);
+  if (d.losses_saved < wanted) throw util::Error(d.loss_failure.first, d.loss_failure.second);
+}
+
+bool save_at_risk_if_due(DestinationData &d) {
+  if (!d.owed_file.used() || d.losses_saved == d.losses ||
+      (d.losses_due && Clock::now() < *d.losses_due))
+    return false;
+  const bool logged = d.losses_due.has_value();
+  std::string error;
+  {
+    DestinationUnlock unlock(d);
+    try {
+      save_at_risk(d);
+    } catch (const util::Error &e) {
+      error = e.what();
+    }
+  }
+  if (error.empty()) return true;
+  d.losses_due = Clock::now() + save_interval;
+  // Not a note: the text has the name already.
+  if (!logged) {
+    DestinationUnlock unlock(d);
+    d.environment.log.error("{}", error);
+  }
+  return true;
 }
 
 std::string save_at_end(DestinationData &d) {
   if (!d.owed_file.used()) {
     return "not saved, because fanout-state is not set: the destination needs a full copy";
   }
+  auto at_risk = [&d] {
+    util::MutexLock lock(d.mutex);
+    return d.ledger.at_risk();
+  };
   try {
-    d.owed_file.reset_to_blocks([&d] {
-      util::MutexLock lock(d.mutex);
-      return d.ledger.at_risk();
-    });
+    d.owed_file.reset_to_blocks(at_risk);
   } catch (const util::Error &e) {
-    return fmt::format("{}; {} owes them, and perhaps more", e.what(), d.owed_file.path());
+    if (d.owed_file.owes(at_risk())) {
+      return fmt::format("{}; {} owes them, and perhaps more", e.what(), d.owed_file.path());
+    }
+    return fmt::format(
+        "{}; {} does not owe all of them: the destination needs a full copy (remove the file, and "
+        "give fanout-new=owed)",
+        e.what(), d.owed_file.path());
   }
   DestinationLock lock(d);
   d.unsaved = false;
+  d.losses_saved = d.losses;
   return fmt::format("saved in {}: run it again with the same fanout-state to have them copied",
                      d.owed_file.path());
 }

@@ -71,7 +71,10 @@ bool verify_batch(DestinationData &d, VerifySampler &sampler)
     compare(*connection, d.environment.primary, comparisons);
   }
   for (const Comparison &c : comparisons) {
-    if (!c.equal) ++d.counters.verify_mismatches;
+    if (!c.equal) {
+      ++d.counters.verify_mismatches;
+      note_loss(d);
+    }
     d.ledger.end(c.id, c.equal, true);
     if (c.requests.succeeded() || d.connection != connection || d.stopping) continue;
     // A read has failed. Verification starts again after the pause, until there were too many
@@ -104,7 +107,6 @@ void verify(DestinationData &d) {
                     "are copied again: do not trust the storage of that server",
                     n, DirtyMap::block));
     d.state.fell_behind();
-    d.unsaved = true;
   } else {
     d.note(util::Level::info, fmt::format("{:g}% of the blocks were read back: all are equal",
                                           d.settings.verify * 100));

@@ -46,6 +46,10 @@ void Ledger::end(Id id, bool arrived, bool durable) {
   } else if (!durable) {
     unflushed_.add(id->range);
   }
+  withdraw(id);
+}
+
+void Ledger::withdraw(Id id) {
   if (id->route == Route::deferred) --deferred_;
   if (id->route == Route::copy) --copies_;
   under_way_.erase(id);
@@ -97,20 +101,16 @@ std::optional<Ledger::Id> Ledger::reserve(Range range) {
 }
 
 void Ledger::lost() {
-  dirty_.add(unflushed_);
-  for (DirtyMap &flush : flushing_) dirty_.add(flush);
-  unflushed_.clear();
+  dirty_.add(unflushed_.lost());
 }
 
 Ledger::Flush Ledger::begin_flush() {
-  Flush flush = flushing_.insert(flushing_.end(), std::move(unflushed_));
-  unflushed_.clear();
-  return flush;
+  return unflushed_.begin_flush();
 }
 
 void Ledger::end_flush(Flush flush, bool succeeded) {
-  if (!succeeded) dirty_.add(*flush);
-  flushing_.erase(flush);
+  const DirtyMap covered = unflushed_.end_flush(flush, true);  // none of it is pending
+  if (!succeeded) dirty_.add(covered);
 }
 
 uint64_t Ledger::owed_bytes() const {
@@ -133,8 +133,7 @@ DirtyMap Ledger::missing() const {
 
 DirtyMap Ledger::at_risk() const {
   DirtyMap all = missing();
-  all.add(unflushed_);
-  for (const DirtyMap &flush : flushing_) all.add(flush);
+  all.add(unflushed_.at_risk());
   for (const Entry &e : under_way_) all.add(e.range);
   return all;
 }

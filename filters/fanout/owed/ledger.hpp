@@ -20,6 +20,7 @@
 #include <optional>
 #include <vector>
 
+#include "common/durability/pending_set.hpp"
 #include "filters/fanout/owed/dirty_map.hpp"
 
 namespace fanout {
@@ -35,15 +36,19 @@ class Ledger {
     Route route;
   };
   using Id = std::list<Entry>::iterator;  // of a request or a copy that is under way
-  using Flush = std::list<DirtyMap>::iterator;
+  using Flush = durability::PendingSet<DirtyMap>::Flush;
 
   uint64_t size() const { return size_; }
+  // Of another primary. Only while durable().
+  void set_size(uint64_t size) { size_ = size; }
 
   // Whether a direct request for the range may begin.
   bool may_go_direct(Range range) const;
   Id begin(Range range, Route route);
   // `arrived`: the destination has the same data as the primary. `durable`: no flush is needed.
   void end(Id id, bool arrived, bool durable);
+  // A request that has changed neither the primary nor the destination.
+  void withdraw(Id id);
   // A deferred request that has changed the primary, and whose data is in memory, becomes a copy.
   // False, and the request is still to be ended, if it is not made of whole blocks or another entry
   // touches them.
@@ -61,15 +66,17 @@ class Ledger {
   // The connection is lost: what was not flushed becomes dirty.
   void lost();
 
-  // A flush covers what arrived before it began. If it failed, what it covered is dirty.
+  // A flush covers what arrived before it began. If it failed, what it covered is dirty: after an
+  // error a server may have dropped the data, and a second flush would not notice.
   Flush begin_flush();
   void end_flush(Flush flush, bool succeeded);
 
   // Nothing is dirty or being copied, and no request is deferred.
   bool settled() const { return dirty_.empty() && copies_ == 0 && deferred_ == 0; }
   // Settled, and all data is durable.
-  bool durable() const { return settled() && flushed() && flushing_.empty(); }
-  bool flushed() const { return unflushed_.empty(); }
+  bool durable() const { return settled() && flushed(); }
+  // What has arrived is durable. A flush that is under way has not made anything durable yet.
+  bool flushed() const { return unflushed_.durable(); }
   bool anything_dirty() const { return !dirty_.empty(); }
 
   uint64_t owed_bytes() const;  // dirty or being copied
@@ -86,8 +93,7 @@ class Ledger {
 
   uint64_t size_;
   DirtyMap dirty_;
-  DirtyMap unflushed_;
-  std::list<DirtyMap> flushing_;
+  durability::PendingSet<DirtyMap> unflushed_;
   std::list<Entry> under_way_;
   size_t copies_ = 0;    // of them
   size_t deferred_ = 0;  // of them

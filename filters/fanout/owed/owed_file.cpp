@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "common/durability/replace_file.hpp"
 #include "common/util/error.hpp"
 #include "common/util/file_lock.hpp"
 #include "common/util/percent.hpp"
@@ -52,6 +53,7 @@ OwedFile::OwedFile(const std::string &directory, const std::string &destination,
   }
   path_ = directory + "/" + owed_file_name(destination);
   lock_.emplace(lock(path_));
+  durability::remove_unfinished(path_);
   auto found = replication::load_state(path_);
   if (!found) return;
   if (found->source != our_source || found->destination != destination) {
@@ -118,6 +120,13 @@ void OwedFile::claim(Range range) {
 
 void OwedFile::claim(const DirtyMap &map) {
   if (used()) claim_regions(regions_of(map));
+}
+
+bool OwedFile::owes(const DirtyMap &map) const {
+  util::MutexLock lock(mutex_);
+  DirtyMap all = claimed_;
+  all.add(map);
+  return used() && all.blocks() == claimed_.blocks();
 }
 
 void OwedFile::claim_regions(const DirtyMap &regions) {

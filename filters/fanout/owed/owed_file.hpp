@@ -3,11 +3,11 @@
 // The state file of a destination: which ranges it owes. The format is replication::State.
 //
 // The file may owe more than is missing. It owes every range that is dirty, being copied or
-// deferred before the client's request is answered, so it is right if nbdkit is killed. Two things
-// it does not cover:
-//  - Data that was sent directly, acknowledged and not flushed. When the connection is lost it is
-//    added (save_at_risk()), but if nbdkit is killed before that, the file does not owe it.
-//  - What is added after a loss if the file cannot be written: that is an error in the log only.
+// deferred before the client's request is answered. It does not owe what was sent directly,
+// acknowledged and not flushed, until a loss makes that dirty (save_at_risk()); a client's flush is
+// answered after that, and fails if the file cannot be written. So after a flush that succeeded
+// everything before it is durable at the destination or owed by the file, also if nbdkit and the
+// destination's server are killed.
 //
 // A save for each block would be slow. So the file claims whole regions (a 256th of the disk, at
 // least 16 MiB) before the first block of one becomes dirty, and is reset to what is at risk from
@@ -55,6 +55,9 @@ class OwedFile {
   void claim(Range range) ABSL_LOCKS_EXCLUDED(saving_, mutex_);
   void claim(const DirtyMap &map) ABSL_LOCKS_EXCLUDED(saving_, mutex_);
 
+  // The file is known to owe all of it. Without a file: false. Not with a lock that at_risk takes.
+  bool owes(const DirtyMap &map) const ABSL_LOCKS_EXCLUDED(mutex_);
+
   // Resets the file to the regions of what is at risk now. `at_risk` is called with mutex_ held;
   // what is claimed after that stays claimed. Returns an error message, or nothing; after an error
   // the file owes more than necessary.
@@ -81,7 +84,7 @@ class OwedFile {
   // Lock order: saving_, mutex_, what `at_risk` takes.
   mutable util::Mutex saving_ ABSL_ACQUIRED_BEFORE(mutex_);  // held while the file is written
   bool written_ ABSL_GUARDED_BY(saving_) = false;
-  util::Mutex mutex_;                         // held for no I/O
+  mutable util::Mutex mutex_;                 // held for no I/O
   DirtyMap claimed_ ABSL_GUARDED_BY(mutex_);  // what both the old and the new file owe
 };
 

@@ -118,3 +118,63 @@ load fanout
     fanout f file primary.raw "${parameters[@]}"
     fails_to_start 'another server is using' "${parameters[@]}"
 }
+
+@test "a flush covers a destination that is behind, and fails while what a lost one had is not recorded" {
+    truncate -s 128M b.raw
+    start b --filter=log --filter=error file b.raw logfile=b.calls \
+        error-pwrite=EIO error-pwrite-rate=100% error-pwrite-file="$PWD/broken"
+    mkdir state
+    fanout f memory 128M fanout-state=state fanout-drain-timeout=1 fanout-retry-delay=600 fanout-retry-max=600 fanout-on-error=detach \
+        fanout-dest="$(uri b)" fanout-name=b
+    python '
+import os, signal
+h = nbd.NBD(); h.connect_uri(sys.argv[1])
+def flushes():
+    return sum(" Flush id=" in line for line in open("b.calls"))
+h.pwrite(b"A" * 65536, 0)
+open("broken", "w").close()
+h.pwrite(b"B" * 65536, 64 << 20)  # owed
+os.unlink("broken")
+h.flush()
+assert flushes() == 1, flushes()
+
+h.pwrite(b"C" * 65536, 127 << 20)  # deferred: the file owes it
+os.rename("state", "away")
+os.kill(int(open("b.pid").read()), signal.SIGKILL)
+try:
+    h.pwrite(b"D" * 65536, 32 << 20)  # another region: the file cannot be written
+    raise SystemExit("acknowledged")
+except nbd.Error as e:
+    print(e)
+os.rename("away", "state")
+h.pwrite(b"D" * 65536, 32 << 20)
+h.flush()
+' "$(uri f)"
+    grep 'error: .*state/b.json.*No such file or directory' f.log
+    [ "$(owed state/b.json)" -ge $((3 * 65536)) ]
+}
+
+@test "a flush fails if neither a lost destination nor its state file has what was written" {
+    truncate -s 64M b.raw
+    start b file b.raw
+    mkdir state
+    fanout f memory 64M fanout-state=state fanout-retries=0 fanout-retry-max=600 fanout-on-error=detach \
+        fanout-dest="$(uri b)" fanout-name=b
+    python '
+import os, signal
+h = nbd.NBD(); h.connect_uri(sys.argv[1])
+h.pwrite(b"A" * 65536, 0)
+os.rename("state", "away")
+os.kill(int(open("b.pid").read()), signal.SIGKILL)
+for i in range(2):
+    try:
+        h.flush()
+        raise SystemExit("acknowledged")
+    except nbd.Error as e:
+        print(e)
+' "$(uri f)"
+    stop f
+    grep 'error: .*b: .*/state/b.json cannot be written, so it does not owe .*No such file or directory' f.log
+    grep 'b: .* 65536 bytes are owed; .*/state/b.json does not owe all of them' f.log
+    run ! grep -e 'owes them' -e 'owes more' f.log
+}

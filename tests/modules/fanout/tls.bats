@@ -6,9 +6,12 @@ load fanout
 
 @test "nbds without a key or certificate is an error, not a downgrade" {
     start a memory 1M
-    fails_to_start 'x: cannot connect:' fanout-dest="nbds+unix:///?socket=$PWD/a.sock" fanout-name=x
-    mkdir empty
+    fails_to_start 'x: the certificate of a server without a host name' \
+        fanout-dest="nbds+unix:///?socket=$PWD/a.sock" fanout-name=x
     fails_to_start 'x: cannot connect:' \
+        fanout-dest="nbds+unix:///?socket=$PWD/a.sock&tls-verify-peer=false" fanout-name=x
+    mkdir empty
+    fails_to_start 'x: the certificate of a server without a host name' \
         fanout-dest="nbds+unix:///?socket=$PWD/a.sock&tls-certificates=$PWD/empty" fanout-name=x
 }
 
@@ -34,7 +37,7 @@ load fanout
             -keyout $dir/ca-key.pem -out $dir/ca-cert.pem 2> /dev/null
     done
     openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost \
-        -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout pki/server-key.pem -out req.pem 2> /dev/null
+        -addext subjectAltName=DNS:localhost -keyout pki/server-key.pem -out req.pem 2> /dev/null
     openssl x509 -req -in req.pem -CA pki/ca-cert.pem -CAkey pki/ca-key.pem -CAcreateserial -days 2 \
         -copy_extensions copy -out pki/server-cert.pem 2> /dev/null
     nbdkit -f -p "$port" -i 127.0.0.1 -P a.ready --tls=require --tls-certificates="$PWD/pki" memory 1M \
@@ -42,7 +45,27 @@ load fanout
     echo $! > a.pid
     until_true 20 [ -s a.ready ]
     fails_to_start 'requires TLS encryption first' fanout-dest="nbd://localhost:$port" fanout-name=x
-    fails_to_start 'x: cannot connect:' fanout-dest="nbds://localhost:$port?tls-certificates=$PWD/other" fanout-name=x
+    server=nbds://localhost:$port
+    # Nobody is trusted but the server with the right name and a certificate of the right CA.
+    fails_to_start 'not signed by the CA in ca-cert.pem' fanout-dest="$server?tls-certificates=$PWD/other" fanout-name=x
+    fails_to_start 'another host name' fanout-dest="nbds://127.0.0.1:$port?tls-certificates=$PWD/pki" fanout-name=x
+    mkdir none
+    for tls in '' "?tls-certificates=$PWD/none" "?tls-certificates=$PWD/nosuch" '?tls-certificates=' \
+        "?tls-certificates=$PWD/none&tls-verify-peer=true" "?TLS-CERTIFICATES=$PWD/pki" "#?tls-psk-file=x" \
+        "?tls%2Dcertificates=$PWD/none"; do
+        HOME=$PWD/none fails_to_start '/ca-cert.pem: No such file or directory): give' \
+            fanout-dest="$server$tls" fanout-name=x
+    done
+    fails_to_start 'tls-verify-peer=no: must be true or false' fanout-dest="$server?tls-verify-peer=no" fanout-name=x
+    # The same for the source of apply.
+    refuses 'the server cannot be verified' timeout 60 nbdkit -fU - --filter="$APPLY" memory 1M \
+        apply-from="$server?tls-certificates=$PWD/none" apply-state="$PWD/state.json" --run 'nbdinfo --size "$uri"'
+
+    # Whoever gives up the verification says so, and is told.
+    fanout g memory 1M fanout-dest="$server?tls-certificates=$PWD/other&tls-verify-peer=false" fanout-name=x
+    write_once "$(uri g)"
+    stop g
+    grep 'warning: x: the server is not verified (tls-verify-peer=false)' g.log
     fanout f memory 1M fanout-dest="nbds://localhost:$port?tls-certificates=$PWD/pki" fanout-name=x
     python '
 h = nbd.NBD(); h.connect_uri(sys.argv[1])

@@ -25,3 +25,13 @@ TEST_CASE("the name of a URI has no user and no query, but the socket") {
         "nbds+unix:///x?socket=/s");
   CHECK(name_of_uri("nonsense") == "nonsense");
 }
+
+TEST_CASE("the parameters of a URI are those that libnbd reads") {
+  using Parameters = std::vector<std::pair<std::string, std::string>>;
+  CHECK(nbd::uri_parameters("nbds://h/x").empty());
+  CHECK(nbd::uri_parameters("nbds://h/x?a=1&b%2Dc=%2Fd&e") ==
+        Parameters{{"a", "1"}, {"b-c", "/d"}, {"e", ""}});
+  CHECK(nbd::uri_parameters("nbds://h/?a=1;b=2&c=3") == Parameters{{"a", "1;b=2"}, {"c", "3"}});
+  CHECK(nbd::uri_parameters("nbds://h/?a=1;b=2") == Parameters{{"a", "1"}, {"b", "2"}});
+  CHECK(nbd::uri_parameters("nbds://h/#?a=1").empty());
+}

@@ -9,3 +9,9 @@ TEST_CASE("percent-encoding keeps letters, digits and the characters given") {
   CHECK(util::percent_encode("/a~", "/") == "/a%7E");
   CHECK(util::percent_encode("").empty());
 }
+
+TEST_CASE("percent-decoding") {
+  CHECK(util::percent_decode("a%2Fb%20%c3%A4") == "a/b \xc3\xa4");
+  CHECK(util::percent_decode("%2%zz%") == "%2%zz%");
+  CHECK(util::percent_decode("%4%41% 1%+1%-1") == "%4A% 1%+1%-1");
+}

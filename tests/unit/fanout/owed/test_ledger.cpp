@@ -150,6 +150,9 @@ TEST_CASE("lost(): what was not flushed is dirty again") {
   auto under_way = ledger.begin_flush();
   arrives(4, false);
   CHECK(!ledger.durable());
+  ledger.end_flush(ledger.begin_flush(), true);
+  CHECK(!ledger.flushed());  // a flush that is under way has made nothing durable yet
+  ledger.end(ledger.begin({4 * B, 1}, Route::direct), true, false);
   ledger.lost();
   CHECK(runs(ledger.missing()) == std::vector<Range>{{2 * B, B}, {4 * B, B}});
   ledger.end_flush(under_way, false);
