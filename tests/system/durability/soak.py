@@ -11,8 +11,8 @@ all runs. Checked is:
   somebody has put that right;
 - no process, snapshot or file is left behind.
 
-What a round does depends on the seed, its number and the content left by the rounds before. SOAK_FAULTS=NAME,...
-draws only these faults.
+What a round does depends on the seed, its number, the faults that may be drawn and what the rounds before have left;
+how far its run is at a moment, on the machine. SOAK_FAULTS=NAME,... draws only these faults.
 """
 
 import collections
@@ -34,8 +34,7 @@ class Round:
     def __init__(self, site, rng, name, fault):
         self.site, self.rng, self.name, self.fault = site, rng, name, fault
         self.moment = None
-        site.rng = rng
-        site.outcomes = []
+        site.begin_round(rng)
 
     def play(self):
         """Returns whether the fault has struck before the run was over."""

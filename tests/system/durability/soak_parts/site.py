@@ -24,12 +24,16 @@ class Site:
         os.makedirs("tmp")
         with open("vc.pass", "w", encoding="ascii") as file:
             file.write("s3cret")
-        self.rng = rng  # of the round
+        self.begin_round(rng)
         self.guest = Guest(rng.randbytes)
         self.image = Storage("image")
         self.image_file = self.image.file("web1.qcow2")
-        self.runs = 0
+        self.runs = 0  # so far
         self.files = []  # after a complete copy
+
+    def begin_round(self, rng):
+        self.rng = rng
+        self.retries = rng.choice((0, 4))  # before a DR server that is away is given up
         self.outcomes = []  # exit statuses of the runs of this round
 
     def __enter__(self):
@@ -125,4 +129,4 @@ class Site:
                 "password=+vc.pass", f"cafile={server['cafile']}", "vm=/DC0/vm/web1", "disk=2000", "connections=1",
                 "coalesce-prefetch=off", "coalesce-chunk=64K", "coalesce-workers=1",
                 "--to", "qcow2", self.image_file, "--also", self.dr.uri, f"fanout-name={DrServer.NAME}",
-                "fanout-retries=0"]
+                f"fanout-retries={self.retries}", "fanout-retry-delay=0.1", "fanout-retry-max=0.3"]
