@@ -44,7 +44,7 @@ class Round:
         site.guest.write(self.rng)
         fault.prepare(site, self.rng)
         self.moment = fault.moment(self.rng, site.expected())
-        _, struck = site.run(lambda run: fault.strike(site, run, self.rng), self.moment)
+        _, struck = site.run(lambda run: fault.strike(site, run, self.rng), self.moment, fault.leaves_dirty)
         fault.repair(site)
         site.check_nothing_left(snapshot=struck and fault.leaves_snapshot, directory=struck and fault.leaves_directory)
         if self.rng.random() < 0.5:

@@ -9,7 +9,7 @@ from soak_parts.storage import Storage
 
 
 class DrServer:
-    """nbdkit with a raw file. It is full while the file dr.full exists."""
+    """nbdkit with a raw file."""
 
     NAME = "dr"
 
@@ -17,7 +17,6 @@ class DrServer:
         self.storage = Storage("dr")
         self.file = self.storage.file("disk.raw")
         self.socket = os.path.abspath("dr.sock")
-        self.full = os.path.abspath("dr.full")
         self.log = open("dr.log", "ab")
         self.process = None
         self.empty()
@@ -32,11 +31,8 @@ class DrServer:
         for name in (self.socket, "dr.ready"):
             if os.path.exists(name):
                 os.unlink(name)
-        full = [f"error-{kind}{rest}" for kind in ("pwrite", "zero")
-                for rest in ("=ENOSPC", "-rate=100%", f"-file={self.full}")]
-        self.process = processes.start(
-            ["nbdkit", "-f", "-U", self.socket, "-P", "dr.ready", "--filter=error", "file", self.file, *full],
-            self.log, **self.storage.environment())
+        self.process = processes.start(["nbdkit", "-f", "-U", self.socket, "-P", "dr.ready", "file", self.file],
+                                       self.log, **self.storage.environment())
         processes.until(lambda: os.path.exists("dr.ready") and os.path.getsize("dr.ready") > 0 or
                         self.process.poll() is not None, "the start of the DR server")
 
@@ -53,12 +49,6 @@ class DrServer:
         with open(self.file, "wb") as file:
             file.truncate(SIZE)
         self.storage.all_synced()
-
-    def fill(self, full):
-        if full:
-            open(self.full, "wb").close()
-        elif os.path.exists(self.full):
-            os.unlink(self.full)
 
     def content(self):
         with open(self.file, "rb") as file:

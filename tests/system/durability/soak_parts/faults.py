@@ -11,6 +11,7 @@ class Fault:
 
     leaves_snapshot = False  # until the next run: what would have removed it was killed
     leaves_directory = False  # the same for the temporary directory
+    leaves_dirty = False  # an image that is complete but not closed, and that says so
 
     def moment(self, rng, expected):
         return moments.draw(rng, expected)
@@ -83,6 +84,23 @@ class PowerLoss(Fault):
         return True
 
 
+class ImageFull(Fault):
+    """There may be room again before the run has ended. If it is full only when the image is closed, all data is there,
+    but not all of what counts its clusters."""
+
+    def __init__(self, leaves_dirty):
+        self.leaves_dirty = leaves_dirty
+
+    def strike(self, site, run, rng):
+        site.image.fill(True)
+        if rng.random() < 0.2:
+            site.image.fill(False)
+        return True
+
+    def repair(self, site):
+        site.image.fill(False)
+
+
 class DrFault(Fault):
     """The DR server may be well again before the run has ended."""
 
@@ -96,7 +114,7 @@ class DrFault(Fault):
         raise NotImplementedError
 
     def repair(self, site):
-        site.dr.fill(False)
+        site.dr.storage.fill(False)
         site.dr.start()
 
 
@@ -107,7 +125,7 @@ class DrAway(DrFault):
 
 class DrFull(DrFault):
     def hit(self, site, rng):
-        site.dr.fill(True)
+        site.dr.storage.fill(True)
 
 
 class DrPowerLoss(DrFault):

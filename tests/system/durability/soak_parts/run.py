@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One run of nbdkit-replicate."""
 
+import json
 import os
 import subprocess
 import time
@@ -72,14 +73,20 @@ class Run:
         return processes.belonging([processes.TOKEN, self._mark])
 
 
-def image_content(image):
-    """The bytes of a QCOW2 image that is complete and sound."""
+def image_content(image, may_be_dirty):
+    """The bytes of a QCOW2 image that is complete and sound. may_be_dirty: or says of itself that it is to be
+    repaired."""
     check = subprocess.run(["qemu-img", "check", "-q", image], capture_output=True, text=True, check=False)
-    if check.returncode != 0:
+    if check.returncode != 0 and not (may_be_dirty and _is_dirty(image)):
         raise Violation(f"qemu-img check of the image: {check.stdout}{check.stderr}")
     subprocess.run(["qemu-img", "convert", "-f", "qcow2", "-O", "raw", image, "image.raw"], check=True)
     with open("image.raw", "rb") as file:
         return file.read()
+
+
+def _is_dirty(image):
+    info = subprocess.run(["qemu-img", "info", "--output=json", image], capture_output=True, check=True)
+    return json.loads(info.stdout).get("dirty-flag", False)
 
 
 def _identity(path):

@@ -66,9 +66,9 @@ class Site:
         now = self.guest.content()
         return BLOCK * max(1, sum(now[at:at + BLOCK] != self.there[at:at + BLOCK] for at in range(0, SIZE, BLOCK)))
 
-    def run(self, strike=lambda run: True, moment=None):
-        """One run, checked. At the moment strike(run) is called, until it returns True. Returns the exit status, and
-        whether it has been called so."""
+    def run(self, strike=lambda run: True, moment=None, may_be_dirty=False):
+        """One run, checked. At the moment strike(run) is called, until it returns True. may_be_dirty: of an image that
+        is called complete. Returns the exit status, and whether the strike has happened."""
         frozen = self.guest.content()  # nobody writes before the snapshot exists
         writes = moments.by_amount(self.rng, self.expected())
         pending = [(moment, lambda: strike(run))] if moment else []
@@ -84,7 +84,7 @@ class Site:
                     pending.remove(entry)
         status = run.finish(on_look)
         self.outcomes.append(status)
-        self._check_content(status, frozen)
+        self._check_content(status, frozen, may_be_dirty)
         return status, not any(entry[0] is moment for entry in pending)
 
     def try_to_complete(self):
@@ -95,12 +95,13 @@ class Site:
         if not self.try_to_complete():
             raise Violation(f"the same command is not complete after so many runs: exit statuses {self.outcomes}")
 
-    def _check_content(self, status, frozen):
+    def _check_content(self, status, frozen, may_be_dirty):
         """What the exit status promises is true."""
         if status not in (COMPLETE, BEHIND):
             return
         others = {"of the live disk": self.guest.content(), "of the copy before": self.there, "zeroes": bytes(SIZE)}
-        compare(f"exit status {status}, and the image", frozen, image_content(self.image_file), others)
+        image = image_content(self.image_file, may_be_dirty)
+        compare(f"exit status {status}, and the image", frozen, image, others)
         if status == COMPLETE:
             compare("exit status 0, and the DR disk", frozen, self.dr.content(), others)
             self.there = frozen

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Directories whose files may lose what was not synced. See synced_copy.cpp."""
+"""Directories that may be full, and whose files may lose what was not synced. See the folder storage_faults."""
 
 import glob
 import os
 import shutil
 
-SHIM = os.path.join(os.environ["BUILD"], "tests/system/durability/synced_copy.so")
+LIBRARY = os.path.join(os.environ["BUILD"], "tests/system/durability/storage_faults.so")
 SECTOR = 4096
 
 
@@ -13,6 +13,7 @@ class Storage:
     def __init__(self, name):
         self.path = os.path.abspath(name)
         self.copies = self.path + ".synced"
+        self.full = self.path + ".full"
         os.makedirs(self.path)
         os.makedirs(self.copies)
 
@@ -21,7 +22,15 @@ class Storage:
 
     def environment(self):
         """For programs that write files here."""
-        return {"LD_PRELOAD": SHIM, "SYNCED_OF": self.path, "SYNCED_COPIES": self.copies}
+        return {"LD_PRELOAD": LIBRARY, "STORAGE_OF": self.path, "STORAGE_SYNCED": self.copies,
+                "STORAGE_FULL": self.full}
+
+    def fill(self, full):
+        """full: whether writes fail from now on."""
+        if full:
+            open(self.full, "wb").close()
+        elif os.path.exists(self.full):
+            os.unlink(self.full)
 
     def all_synced(self):
         """To be called while nobody writes: what is there now, stays there."""

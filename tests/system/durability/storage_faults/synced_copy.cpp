@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// LD_PRELOAD for servers whose power loss is to be simulated. After each fsync or fdatasync of a file in the directory
-// $SYNCED_OF, and before it returns, the file is copied to $SYNCED_COPIES/INODE: all that the program may rely on
-// after a power loss. The inode and not the name, as files are renamed. A failure to copy aborts the program.
+// For a simulated power loss. After each fsync or fdatasync, and before it returns, the file is copied to
+// $STORAGE_SYNCED/INODE: all that the server may rely on after a power loss. The inode and not the name, as files are
+// renamed. A failure to copy aborts the server.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -11,26 +11,19 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <mutex>
 #include <string>
 
-namespace {
+#include "concerned.hpp"
 
-bool is_concerned(int fd, struct stat &status) {
-  const char *directory = std::getenv("SYNCED_OF");
-  if (directory == nullptr || ::fstat(fd, &status) < 0 || !S_ISREG(status.st_mode)) return false;
-  std::error_code error;
-  const auto path = std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd), error);
-  return !error && path.parent_path() == directory;
-}
+namespace {
 
 // Holes of the file become zeroes of the copy.
 void copy(int fd, const struct stat &status) {
   // Copies in one order: the copy that is renamed last has been made last.
   static std::mutex copying;
   const std::scoped_lock lock(copying);
-  const std::string name = std::getenv("SYNCED_COPIES") + ("/" + std::to_string(status.st_ino));
+  const std::string name = std::getenv("STORAGE_SYNCED") + ("/" + std::to_string(status.st_ino));
   const std::string temporary = name + ".new";
   const int to = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (to < 0) std::abort();
@@ -46,7 +39,7 @@ int synced(const char *function, int fd) {
   const auto real = reinterpret_cast<int (*)(int)>(::dlsym(RTLD_NEXT, function));
   const int result = real(fd);
   struct stat status;
-  if (result == 0 && is_concerned(fd, status)) copy(fd, status);
+  if (result == 0 && is_concerned(fd) && ::fstat(fd, &status) == 0) copy(fd, status);
   return result;
 }
 
