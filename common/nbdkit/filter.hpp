@@ -7,9 +7,8 @@
 //   struct F {
 //     static constexpr const char *name, *longname, *description, *config_help;
 //     bool config(const std::string &key, const std::string &value);  // false: not this filter's
-//     void config_complete();
+//     void config_complete();  void after_fork(Backend);  void cleanup(Backend);
 //     void get_ready(int thread_model);   // the model in force: NBDKIT_THREAD_MODEL_*
-//     void after_fork(Backend);  void cleanup(Backend);
 //     void list_exports(LowerExports &, bool readonly, bool is_tls, ExportList &);
 //     std::unique_ptr<C> open(Opener &, bool readonly, const std::string &export_name, bool is_tls);
 //   };
@@ -17,12 +16,10 @@
 //     void prepare(Next, bool readonly);  void finalize(Next);
 //     uint64_t get_size(Next);  std::string export_description(Next);  BlockSize block_size(Next);
 //     bool can_write(Next) ...;  Zero can_zero(Next);  Fua can_fua(Next);  Cache can_cache(Next);
-//     void pread(Next, std::span<std::byte>, uint64_t offset);
+//     void pread(Next, std::span<std::byte>, uint64_t offset);  void flush(Next);
 //     void pwrite(Next, std::span<const std::byte>, uint64_t offset, uint32_t flags);
-//     void flush(Next);
-//     void trim(Next, uint32_t count, uint64_t offset, uint32_t flags);          // also zero
+//     void trim(Next, uint32_t count, uint64_t offset, uint32_t flags);  // also zero; cache has no flags
 //     void extents(Next, uint32_t count, uint64_t offset, uint32_t flags, ExtentList &);
-//     void cache(Next, uint32_t count, uint64_t offset);
 //   };
 #pragma once
 
