@@ -22,7 +22,7 @@ double parse_percent(const std::string &key, const std::string &value) {
 
 // Between two chosen ones lies a number of blocks of the geometric distribution. It has no memory:
 // where blocks are left out because they are in the delta, it may begin anew.
-uint64_t Choice::next(uint64_t at) {
+uint64_t BlockSample::next(uint64_t at) {
   if (share_ >= 1) return at;
   double u = std::generate_canonical<double, 53>(random_);
   double skip = std::floor(std::log1p(-u) / std::log1p(-share_));

@@ -15,9 +15,9 @@ double parse_percent(const std::string &key, const std::string &value);
 
 // Each block is in the sample with the probability `share`, independently of the others. If k blocks of
 // a disk differ, at least one of them is in the sample with the probability 1-(1-share)^k.
-class Choice {
+class BlockSample {
  public:
-  Choice(double share, uint64_t seed) : share_(share), random_(seed) {}
+  BlockSample(double share, uint64_t seed) : share_(share), random_(seed) {}
   // The first block of the sample at or after `block`. Each call must pass a larger number than the
   // last call returned.
   uint64_t next(uint64_t block);

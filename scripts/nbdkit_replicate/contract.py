@@ -112,6 +112,16 @@ def creates_image(plugin: str, parameters: Sequence[str]) -> bool:
     return not exists or value(parameters, "create") == "always"
 
 
+def is_closed_cleanly(file: str) -> bool:
+    """False if the QCOW2 image FILE (FILE.partial, if that is there) has the dirty bit: the plugin could not write its
+    refcounts when it closed it, as on a full file system."""
+    partial = file + ".partial"
+    with open(partial if os.path.exists(partial) else file, "rb") as image:
+        header = image.read(80)
+    incompatible_features = int.from_bytes(header[72:80], "big")  # QCOW2 specification, "Header"
+    return incompatible_features & 1 == 0
+
+
 def image_size(size: int) -> int:
     """The size of a new image for a disk of so many bytes: whole sectors."""
     return (size + 511) // 512 * 512

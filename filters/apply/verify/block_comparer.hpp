@@ -52,7 +52,7 @@ class BlockComparer {
   std::optional<uint64_t> compare(const std::vector<std::byte> &a, const std::vector<std::byte> &b);
 
   const DeltaMap &map_;
-  util::Choice choice_;
+  util::BlockSample choice_;
   const uint64_t blocks_;
   const uint64_t last_block_;  // the last one not wholly in the delta; blocks_ if there is none
   bool chosen_any_ = false;

@@ -29,7 +29,7 @@ class VerifySampler {
  private:
   const uint64_t size_;
   uint64_t next_block_ = 0;
-  util::Choice choice_;
+  util::BlockSample choice_;
 };
 
 }  // namespace fanout

@@ -13,7 +13,7 @@ from ..programs.client import Client, Route
 from ..programs.server import Server
 from ..programs.source import DiskFacts, ask_disk
 from .context import RunContext
-from .result import Result, behind, check_state
+from .result import Result, behind, check_image, check_state
 
 # What a disk may fail with while the others go on. All else is a bug.
 EXPECTED = (Failure, OSError, ValueError)
@@ -42,6 +42,7 @@ class DiskRun:
             facts = await ask_disk(self._context.source, self._disk.export)
         self._say(facts.summary())
         await self._copy(facts)
+        check_image(self._disk.target)
         check_state(self._disk.state, facts)
         missing = behind(self._stats) if self._disk.also else ""
         if missing:

@@ -3,8 +3,9 @@
 import enum
 from collections.abc import Collection
 
-from ..contract import owing_destinations, read_state
+from ..contract import image_file, is_closed_cleanly, owing_destinations, read_state
 from ..messages import RUN_AGAIN, Failure, mib, say
+from ..plan.replication import Module
 from ..programs.source import DiskFacts
 
 
@@ -18,6 +19,13 @@ class Result(enum.Enum):
     @classmethod
     def of_all(cls, results: Collection["Result"]) -> "Result":
         return next((r for r in (cls.INCOMPLETE, cls.BEHIND) if r in results), cls.DONE)
+
+
+def check_image(target: Module) -> None:
+    """Raises Failure if qcow2 could not close the image. nbdkit has no exit status for that."""
+    file = image_file(target.parameters)
+    if target.plugin == "qcow2" and file is not None and not is_closed_cleanly(file):
+        raise Failure(f"{file} was not closed cleanly, see above; {RUN_AGAIN}")
 
 
 def check_state(path: str, facts: DiskFacts) -> None:

@@ -38,7 +38,7 @@ TEST_CASE("a lower percentage finds blocks that differ with the probability of t
         if (!differs[b]) --left;
         differs[b] = true;
       }
-      util::Choice choice(share, static_cast<uint64_t>(seed));
+      util::BlockSample choice(share, static_cast<uint64_t>(seed));
       bool hit = false;
       for (uint64_t b = choice.next(0); b < blocks; b = choice.next(b + 1)) {
         hit = hit || differs[b];
