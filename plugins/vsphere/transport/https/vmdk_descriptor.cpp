@@ -13,7 +13,7 @@ namespace vsphere {
 
 namespace {
 
-constexpr uint64_t sector_size = 512;  // bytes; the unit of extents in a descriptor
+constexpr uint64_t extent_unit = 512;  // bytes; the unit of extents in a descriptor
 
 struct ExtentLine {
   uint64_t sectors = 0;
@@ -119,10 +119,10 @@ FlatExtent parse_vmdk_descriptor(std::string_view text, const std::string &origi
                "{} keeps its data in \"{}\", not in a file beside it: it cannot be read over HTTPS",
                origin, extent.file);
   }
-  if (extent.sectors > INT64_MAX / sector_size) {
+  if (extent.sectors > INT64_MAX / extent_unit) {
     util::fail(EINVAL, "{}: {} sectors are more than a disk has", origin, extent.sectors);
   }
-  return {extent.file, extent.sectors * sector_size};
+  return {extent.file, extent.sectors * extent_unit};
 }
 
 }  // namespace vsphere
