@@ -37,6 +37,7 @@ class Journal {
   void add(const std::string &token);
   void remove(std::string_view token);
 
+  const std::vector<std::string> &tokens() const { return tokens_; }  // the oldest first
   const std::string &path() const { return path_; }
 
  private:

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "plugins/vsphere/snapshot/snapshot.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/durability/sync_point.hpp"
 #include "common/util/error.hpp"
@@ -111,6 +114,21 @@ bool Snapshot::remove_when_found() {
   return true;
 }
 
+// Tokens of earlier runs of which no snapshot exists. The server makes and removes the snapshots of a
+// machine one after the other: when this run's has been made, what an earlier run asked for has been made
+// too, or never will be. One that exists is removed by the next run.
+void Snapshot::forget_earlier_tokens() {
+  if (journal_ == nullptr || journal_->tokens().empty()) return;
+  const VmInfo now = describe_vm(client_, vm_.ref);
+  const std::vector<std::string> tokens = journal_->tokens();
+  for (const std::string &token : tokens) {
+    const bool exists =
+        std::any_of(now.snapshots.begin(), now.snapshots.end(),
+                    [&](const auto &snapshot) { return token_of(snapshot.description) == token; });
+    if (!exists) forget(journal_, token, log_);
+  }
+}
+
 void Snapshot::remove() {
   if (!may_exist_) return;
   if (tasks_.has_unfinished()) {  // the creation, or a removal, that was interrupted
@@ -118,7 +136,8 @@ void Snapshot::remove() {
     unanswered_ = tasks_.has_unfinished();
   }
   bool known = true;
-  if (!ref_.empty()) {
+  const bool made = !ref_.empty();
+  if (made) {
     remove_and_merge(client_, tasks_, vm_, ref_, log_);
     log_.debug("snapshot {} of {} is removed", ref_.value, vm_.name);
   } else {
@@ -132,6 +151,7 @@ void Snapshot::remove() {
                                      : "if it does, remove it in vSphere");
   } else {
     forget(journal_, token_, log_);
+    if (made) forget_earlier_tokens();
   }
 }
 

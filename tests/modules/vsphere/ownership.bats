@@ -145,3 +145,11 @@ containers() {
     grep -q 'removing the snapshot .* that an earlier run left' log
     no_snapshot
 }
+
+@test "a token of which there is no snapshot leaves the journal when the next run has made and removed its own" {
+    vc
+    echo '{"nbdkit-replicate-snapshots":1,"tokens":["0123456789abcdef0123456789abcdef"]}' > state.snapshot
+    once disk=2000 since=@state -- true
+    no_snapshot
+    [ ! -e state.snapshot ]
+}
