@@ -28,10 +28,6 @@ ALL = {
 
 # Left out by default, as the product does not survive them yet: name -> why. SOAK_FAULTS=NAME,... asks for them.
 NOT_YET = {
-    "snapshot-removed": "bytes of a later instant are taken for those of the snapshot",
-    "image-full-closed": "exit status 0 although the image could not be closed: its repair is left to the user",
-    "image-older": "an older copy of the image is taken for the image that the state is about",
-    "image-other": "another image is taken for the image that the state is about",
     "image-older-midway": "the image is not looked for again, by its name, when the run ends",
     "image-other-midway": "the image is not looked for again, by its name, when the run ends",
     "dr-older": "an older DR disk is taken for the one that the state of fanout is about",
