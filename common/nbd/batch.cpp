@@ -7,9 +7,12 @@
 
 namespace nbd {
 
-Batch::Member &Batch::add(Operation operation) {
+Batch::Member &Batch::add(Operation operation, extents::Range range, uint32_t flags) {
   Member &member = members_.emplace_back(*this);
   member.operation = operation;
+  member.offset = range.offset;
+  member.count = range.length;
+  member.flags = flags;
   return member;
 }
 
@@ -19,48 +22,33 @@ void Batch::submit(Connection &connection, Member &member) {
 }
 
 void Batch::read(Connection &connection, std::span<std::byte> buffer, uint64_t offset) {
-  Member &m = add(Operation::read);
+  Member &m = add(Operation::read, {offset, buffer.size()});
   m.into = buffer.data();
-  m.count = buffer.size();
-  m.offset = offset;
   submit(connection, m);
 }
 
 void Batch::write(Connection &connection, std::span<const std::byte> buffer, uint64_t offset,
                   uint32_t flags) {
-  Member &m = add(Operation::write);
+  Member &m = add(Operation::write, {offset, buffer.size()}, flags);
   m.data = buffer.data();
-  m.count = buffer.size();
-  m.offset = offset;
-  m.flags = flags;
   submit(connection, m);
 }
 
 void Batch::zero(Connection &connection, extents::Range range, uint32_t flags) {
-  Member &m = add(Operation::zero);
-  m.offset = range.offset;
-  m.count = range.length;
-  m.flags = flags;
-  submit(connection, m);
+  submit(connection, add(Operation::zero, range, flags));
 }
 
 void Batch::trim(Connection &connection, extents::Range range, uint32_t flags) {
-  Member &m = add(Operation::trim);
-  m.offset = range.offset;
-  m.count = range.length;
-  m.flags = flags;
-  submit(connection, m);
+  submit(connection, add(Operation::trim, range, flags));
 }
 
 void Batch::flush(Connection &connection) {
-  submit(connection, add(Operation::flush));
+  submit(connection, add(Operation::flush, {}));
 }
 
 void Batch::block_status(Connection &connection, extents::Range range,
                          std::vector<extents::Extent> &told) {
-  Member &m = add(Operation::block_status);
-  m.offset = range.offset;
-  m.count = range.length;
+  Member &m = add(Operation::block_status, range);
   m.told = &told;
   submit(connection, m);
 }

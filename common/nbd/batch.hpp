@@ -58,7 +58,7 @@ class Batch {
  private:
   class Member;
   void submit(Connection &connection, Member &member);
-  Member &add(Operation operation);
+  Member &add(Operation operation, extents::Range range, uint32_t flags = 0);
 
   std::list<Member> members_;  // the submitting thread's
   util::Mutex mutex_;
