@@ -164,10 +164,19 @@ def known_destinations(fanout_state: str) -> Iterator[tuple[str, str]]:
     for file in sorted(os.listdir(fanout_state)):
         path = os.path.join(fanout_state, file)
         if file.endswith(".json"):
-            try:
-                yield path, _load_json(path)["destination"]
-            except (ValueError, KeyError, TypeError) as e:
-                raise Failure(f"cannot read {path}: {e}") from e
+            yield path, _destination_of(path)
+
+
+def _destination_of(path: str) -> str:
+    try:
+        name = _load_json(path)["destination"]
+    except OSError as e:
+        raise Failure(f"cannot read {path}: {e.strerror}") from e
+    except (ValueError, KeyError, TypeError) as e:
+        why = str(e) if isinstance(e, ValueError) else "it names no destination"
+        raise Failure(f"{path} is not a usable state file ({why}): remove it, and the whole disk is copied to its "
+                      "destination") from e
+    return str(name)
 
 
 def owing_destinations(fanout_stats: str) -> Iterator[tuple[str, int]]:

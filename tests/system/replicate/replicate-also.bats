@@ -109,3 +109,24 @@ copied_but_behind() {
     [[ "$output" == *"1 of 2 disks have a destination that is behind"* ]]
     [[ "$output" == *"1 of 2 disks are not complete"* ]]
 }
+
+@test "a file in the directory of what is owed that cannot be read is named, with what to do" {
+    from_file
+    truncate -s 6M dr.raw
+    start dr file dr.raw
+    run_it() { replicate_now "${FROM[@]}" "${TO[@]}" --also "$(uri dr)" fanout-name=dr; }
+    run_it
+    echo nonsense > copy.state.fanout/dr.json
+    refuses "copy.state.fanout/dr.json is not a usable state file (Expecting value" run_it
+    [[ "$output" == *"remove it, and the whole disk is copied to its destination" ]]
+    echo '{"owed":[]}' > copy.state.fanout/dr.json
+    refuses "copy.state.fanout/dr.json is not a usable state file (it names no destination)" run_it
+    rm copy.state.fanout/dr.json
+    mkdir copy.state.fanout/dr.json
+    refuses "cannot read copy.state.fanout/dr.json: Is a directory" run_it
+    rmdir copy.state.fanout/dr.json
+    truncate -s 0 dr.raw
+    truncate -s 6M dr.raw
+    run_it
+    same disk.img dr.raw
+}
