@@ -130,3 +130,23 @@ copied_but_behind() {
     run_it
     same disk.img dr.raw
 }
+
+@test "what a destination is owed cannot be recorded: the run fails, and the cause is the last line" {
+    from_file
+    truncate -s 6M dr.raw
+    start dr file dr.raw
+    run_it() { replicate_now "${FROM[@]}" "${TO[@]}" --also "$(uri dr)" fanout-name=dr fanout-retries=0; }
+    run_it
+    stop dr
+    mkdir synced
+    touch full
+    # The directory is full, and the destination away.
+    STORAGE_OF=$PWD/copy.state.fanout STORAGE_FULL=$PWD/full STORAGE_SYNCED=$PWD/synced \
+        LD_PRELOAD=$BUILD/tests/system/durability/storage_faults.so refuses "the copy is not complete: " run_it
+    [[ "$(tail -1 <<< "$output")" == *"the copy is not complete: destination: "*"copy.state.fanout/dr.json"*"No space left on device"* ]]
+    rm full
+    start dr file dr.raw
+    run_it
+    same disk.img dr.raw
+    qemu-img compare -f raw -F qcow2 disk.img copy.qcow2
+}
