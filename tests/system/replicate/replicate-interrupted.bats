@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# nbdkit-replicate with a source whose snapshot is removed while it is read, and with targets that promise little.
+# nbdkit-replicate: a snapshot that is removed, a target without flush, and a new image that is begun in two runs.
 load ../job
 load replicate
 
@@ -60,4 +60,25 @@ no_snapshots() { [ "$(snapshots)" = 0 ]; }
     echo "$output"
     [ "$status" = 0 ]
     same disk.img other
+}
+
+@test "seal=on and create=always: a run that is interrupted goes on, and the old image stays until then" {
+    random_file live.img 12M 7
+    vcenter --delay-ms 60
+    FROM=(--from vsphere server="$SERVER" user=$USER_NAME password=+vc.pass cafile="$CA" vm=/DC0/vm/web1 disk=2000
+        connections=1 coalesce-prefetch=off coalesce-chunk=64K)
+    RUN=("${FROM[@]}" --to qcow2 file=web1.qcow2 seal=on create=always --state web1.state)
+    qemu-img create -q -f qcow2 web1.qcow2 12M
+    cp web1.qcow2 old.qcow2
+    begin "${RUN[@]}"
+    midway web1.qcow2.partial
+    kill -TERM "$run"
+    wait "$run" || true
+    [ -e web1.qcow2.partial ]
+    same web1.qcow2 old.qcow2
+    replicate_now "${RUN[@]}"
+    [ ! -e web1.qcow2.partial ]
+    qemu-img compare -f raw -F qcow2 live.img web1.qcow2
+    # Nothing has been begun now: a new image would have only what has changed.
+    refuses 'would be a new, empty image' replicate_now "${RUN[@]}"
 }
