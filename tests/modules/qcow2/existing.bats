@@ -159,3 +159,35 @@ MAP
     refuses "seal=on" try image.qcow2 read-only=on seal=on
     refuses "cannot open" try nothing.qcow2 read-only=on
 }
+
+# mark_corrupt IMAGE: sets the bit that QEMU sets when it finds an error in the tables.
+mark_corrupt() {
+    /usr/bin/python3 - "$1" <<'PY'
+import sys
+with open(sys.argv[1], "r+b") as image:
+    image.seek(79)
+    bits = image.read(1)[0]
+    image.seek(79)
+    image.write(bytes([bits | 2]))
+PY
+}
+
+@test "an image that is marked corrupt is read with read-only=on, and never written over" {
+    sparse_file disk
+    qemu-img convert -O qcow2 disk image.qcow2
+    qemu-img create -q -f qcow2 -b image.qcow2 -F qcow2 over.qcow2
+    mark_corrupt image.qcow2
+    sha256sum image.qcow2 > before
+    refuses "image.qcow2 is marked corrupt: run qemu-img check -r all on it, or give read-only=on" try image.qcow2
+    refuses "/image.qcow2 is marked corrupt" try new.qcow2 backing=image.qcow2 backing-format=qcow2
+    must_fail test -e new.qcow2
+    refuses "image.qcow2 is marked corrupt" try over.qcow2 backing=image.qcow2 backing-format=qcow2
+    for image in image.qcow2 over.qcow2; do
+        start r "$QCOW2" $image read-only=on backing=auto
+        copy "$(uri r)" back
+        stop r
+        same disk back
+        rm back
+    done
+    sha256sum -c before
+}

@@ -45,3 +45,25 @@ load qcow2
     stop q
     sound image.qcow2
 }
+
+# no_locks COMMAND...: for which the file system of this directory has no locks.
+no_locks() {
+    mkdir -p synced
+    LD_PRELOAD=$BUILD/tests/system/durability/storage_faults.so STORAGE_OF=$PWD STORAGE_SYNCED=$PWD/synced \
+        STORAGE_NO_LOCKS=1 timeout 20 "$@"
+}
+
+@test "where the file system has no locks the message says how to do without" {
+    qemu-img create -q -f qcow2 image.qcow2 1M
+    refuses "image.qcow2 (where the file system has no locks, lock=off does without them: no other program may use the image then): No locks available" \
+        no_locks nbdkit -U - "$QCOW2" image.qcow2 --run true
+    refuses "lock=off" no_locks nbdkit -U - "$QCOW2" new.qcow2 size=1M --run true
+    must_fail test -e new.qcow2
+    no_locks nbdkit -U - "$QCOW2" image.qcow2 lock=off --run true
+    no_locks nbdkit -U - "$QCOW2" new.qcow2 size=1M lock=off --run true
+    # A state file has no such parameter.
+    truncate -s 1M disk
+    start src --filter="$DELTA" file disk
+    refuses "state.lock (it has to lie on a file system that has locks): No locks available" \
+        no_locks nbdkit -U - --filter="$APPLY" memory 1M apply-from="$(uri src)" apply-state=state --run true
+}
