@@ -73,7 +73,8 @@ class Programs:
         if pattern and python:
             command += ["-k", pattern]
         elif pattern and unit:
-            command += [pattern]
+            # To Catch2 a comma means "or".
+            command += [pattern if pattern[0] in "[~" else re.sub(r"(?<!\\),", r"\\,", pattern)]
         elif pattern:
             command[-1:-1] = ["-f", pattern]
         target = command[0] if unit and not python else ""
@@ -128,8 +129,5 @@ def _any_case(names, pattern, unit):
         return any(re.search(pattern, name) for name in names)
     if pattern[0] in "[~":
         return True
-    for part in re.split(r"(?<!\\),", pattern.lower()):
-        wanted = re.sub(r"([\[?])", r"[\1]", _unquoted(part.strip().strip('"')))
-        if any(fnmatch.fnmatchcase(name.lower(), wanted) for name in names):
-            return True
-    return False
+    wanted = re.sub(r"([\[?])", r"[\1]", _unquoted(pattern.lower()))
+    return any(fnmatch.fnmatchcase(name.lower(), wanted) for name in names)
