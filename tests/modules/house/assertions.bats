@@ -58,6 +58,7 @@ allowed() { with "$1" && [ "$status" -eq 0 ] && [ -z "$output" ]; }
     refused "the time that something took is no assertion" $'python3 -c "\nassert 1 < took < 10\n"'
     refused "a fixed port: localhost:10809" 'nbdinfo nbd://localhost:10809'
     refused "a fixed port: -p 10809" 'nbdkit -p 10809 null'
+    refused "this is not understood" 'done'
 }
 
 @test "what is asserted, or is no assertion, is left alone" {

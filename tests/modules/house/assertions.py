@@ -42,7 +42,10 @@ class File:
         self.path = path
         with open(path, encoding="utf-8") as file:
             self.text = file.read()
-        self.statements = shell.parse(self.text)
+        try:
+            self.statements = shell.parse(self.text)
+        except (ValueError, IndexError) as error:
+            raise SystemExit(f"{path}: {error}") from error
         self.functions = {}  # name -> the list of its statements
         self.looking = set()  # the functions that look at what was run
         self.wrong = set()

@@ -127,6 +127,10 @@ class _Parser:
         self._tokens = [(found[0], found.start()) for found in _TOKEN.finditer(masked)] + [("", len(text))]
         self._i = 0
 
+    def rest(self):
+        """Where what has not been taken begins, or None."""
+        return self._tokens[self._i][1] if self._token() else None
+
     def _token(self):
         return self._tokens[self._i][0]
 
@@ -243,4 +247,9 @@ class _Parser:
 
 
 def parse(text):
-    return _Parser(text).list()
+    parser = _Parser(text)
+    statements = parser.list()
+    rest = parser.rest()
+    if rest is not None:
+        raise ValueError(f"line {text.count(chr(10), 0, rest) + 1}: this is not understood")
+    return statements
