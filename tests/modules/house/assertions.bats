@@ -84,3 +84,30 @@ allowed() { with "$1" && [ "$status" -eq 0 ] && [ -z "$output" ]; }
     allowed 'timeout 60 nbdinfo a'
     allowed 'nbdinfo nbd://localhost:1/'
 }
+
+# not COMMAND...: one of the library's checks, which must say no.
+not() {
+    run "$@"
+    [ "$status" -ne 0 ]
+}
+
+@test "what the library offers for asserting says no when it should" {
+    must_fail false
+    not must_fail true
+    not must_fail sh -c 'kill -KILL $$'
+    not must_fail timeout 0.1 sleep 100
+    refuses "no good" sh -c 'echo it is no good; exit 3'
+    not refuses "no good" sh -c 'echo it is no good'
+    not refuses "no good" sh -c 'echo it is bad; exit 3'
+    not refuses "no good" sh -c 'echo it is no good; kill -KILL $$'
+    not refuses "no good" timeout 0.1 sh -c 'echo it is no good; sleep 100'
+    not until_true 0 [ -e absent ]
+    not start server null --unknown-option
+    [ ! -e server.ready ]
+    echo a > a
+    echo b > b
+    not same a b
+    not sound a
+    not listens absent
+    not gone $$
+}
