@@ -87,5 +87,5 @@ writes() { [ "$(grep -c 'debug: file: pwrite' dst.log)" -ge "$1" ]; }
 refused() {
     local text=$1
     shift
-    refuses "$text" timeout 30 nbdkit -U - --filter="$APPLY" file dst.raw "$@" --run true
+    refuses "$text" timeout 60 nbdkit -U - --filter="$APPLY" file dst.raw "$@" --run true
 }

@@ -86,13 +86,13 @@ two_disks() {
     # The state of another machine: clients of that disk are refused, the other disk is served.
     sed 's/2000/2001/; s/vm-1/vm-2/' states/2000.state > states/2001.state
     two_disks delta-owed=states
-    must_fail timeout 20 nbdinfo --size "$(uri src 2001)"
+    must_fail timeout 60 nbdinfo --size "$(uri src 2001)"
     grep -q 'error: .*delta-owed=.*states/2001.state: .*vm-2.*remove it to start' src.log
     [ "$(map 2000)" = "0 4194304 0, 4194304 1048576 3, 5242880 65536 0, 5308416 3080192 3" ]
     stop src
     cp states/2000.state states/2001.state
     refuses "2001.state is the state of disk 2000" \
-        timeout 20 nbdkit -U - --filter="$DELTA" null delta-owed=states --run true
+        timeout 60 nbdkit -U - --filter="$DELTA" null delta-owed=states --run true
 }
 
 @test "the whole disk of a source that knows no changes is in the delta" {
@@ -155,26 +155,26 @@ PY
 @test "a state of another disk is refused" {
     state c1 "[]" vm-2
     view delta-owed=web1.state
-    must_fail timeout 20 nbdinfo --size "$(uri src)"
+    must_fail timeout 60 nbdinfo --size "$(uri src)"
     grep -q 'error: .*delta-owed=.*vm-2.*remove it to start' src.log
-    timeout 20 nbdinfo --size "$(uri src honest)"
+    timeout 60 nbdinfo --size "$(uri src honest)"
 }
 
 @test "a state with another checkpoint is refused" {
     state c9 "[]"
     view delta-owed=web1.state
-    must_fail timeout 20 nbdinfo --size "$(uri src)"
+    must_fail timeout 60 nbdinfo --size "$(uri src)"
     grep -q 'error: .*since.*"c1".*holds "c9"' src.log
 }
 
 @test "invalid parameters are refused" {
     refuses "delta-zeroes=none: must be zero or data" \
-        timeout 20 nbdkit -U - --filter="$DELTA" null delta-zeroes=none --run true
+        timeout 60 nbdkit -U - --filter="$DELTA" null delta-zeroes=none --run true
     echo '{' > web1.state
     refuses "web1.state is not a usable state file" \
-        timeout 20 nbdkit -U - --filter="$DELTA" null delta-owed=web1.state --run true
+        timeout 60 nbdkit -U - --filter="$DELTA" null delta-owed=web1.state --run true
     refuses "delta-nonsense" \
-        timeout 20 nbdkit -U - --filter="$DELTA" memory 1M delta-nonsense=1 --run true
+        timeout 60 nbdkit -U - --filter="$DELTA" memory 1M delta-nonsense=1 --run true
 }
 
 # The two commands of nbdkit-delta-filter(1), "Without the apply filter".
@@ -270,7 +270,7 @@ h.connect_uri(sys.argv[1])
 assert h.is_read_only()
 assert h.can_multi_conn()
 PY
-    must_fail timeout 20 nbdcopy before.raw "$(uri src)"
+    must_fail timeout 60 nbdcopy before.raw "$(uri src)"
     same before.raw disk.raw
 }
 

@@ -40,7 +40,7 @@ PY
     refuses "not followed unasked" try over.qcow2 read-only=on
     for how in backing=auto "backing=secret backing-format=raw"; do
         # shellcheck disable=SC2086
-        timeout 20 nbdkit -U - "$QCOW2" over.qcow2 $how --run 'timeout 20 nbdcopy "$uri" back'
+        timeout 60 nbdkit -U - "$QCOW2" over.qcow2 $how --run 'timeout 60 nbdcopy "$uri" back'
         same secret back
     done
     mkdir sub

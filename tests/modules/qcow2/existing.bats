@@ -73,7 +73,7 @@ load qcow2
 
 @test "a size= that differs from that of the image is refused: nothing is resized" {
     qemu-img create -q -f qcow2 image 1M
-    refuses "is not resized here" timeout 20 nbdkit -U - "$QCOW2" image size=2M --run true
+    refuses "is not resized here" timeout 60 nbdkit -U - "$QCOW2" image size=2M --run true
     [ "$(qemu-img info --output=json image | grep -c '"virtual-size": 1048576')" = 1 ]
 }
 
@@ -81,7 +81,7 @@ load qcow2
     qemu-img create -q -f qcow2 -o preallocation=metadata image.qcow2 4M
     qemu-io -c 'write -P 1 0 4M' -c 'write -z 1M 1M' image.qcow2 > /dev/null
     start q "$QCOW2" image.qcow2
-    timeout 20 nbdinfo --map "$(uri q)" | awk '{print $1, $2, $3}' > map
+    timeout 60 nbdinfo --map "$(uri q)" | awk '{print $1, $2, $3}' > map
     diff map - <<'MAP'
 0 1048576 0
 1048576 1048576 2

@@ -11,7 +11,7 @@ shell() {
 }
 copy() { timeout 120 nbdcopy "$@"; }
 # try ARGUMENTS...: the plugin, for a test of whether it starts.
-try() { timeout 20 nbdkit -U - "$QCOW2" "$@" --run true; }
+try() { timeout 60 nbdkit -U - "$QCOW2" "$@" --run true; }
 
 # sparse_file FILE: 24 MiB and a bit with data, holes, and zeroes that are data.
 sparse_file() {

@@ -82,7 +82,7 @@ load one-disk
     serve transport=nbd nbd-uri="$(uri far)" timeout=1 retries=0
     nbdcopy "$(uri src)" out.img
     kill -STOP "$(cat far.pid)"
-    refuses "" timeout 30 qemu-io -r -f raw -c 'read 0 64k' "$(uri src)"
+    refuses "" timeout 60 qemu-io -r -f raw -c 'read 0 64k' "$(uri src)"
     grep -q 'error: transport nbd: .*timed out' src.log
     kill -CONT "$(cat far.pid)"
     rm out.img

@@ -72,7 +72,7 @@ load vsphere
     vc
     start src "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" disk=2000 retries=0
     control vc 'fault?where=flat&kind=stall&seconds=2&count=1'
-    refuses "" timeout 30 qemu-io -r -f raw -c 'read 0 512' "$(uri src)"
+    refuses "" timeout 60 qemu-io -r -f raw -c 'read 0 512' "$(uri src)"
     nbdcopy "$(uri src)" out.img
     same one.img out.img
 }
