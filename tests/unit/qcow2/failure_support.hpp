@@ -26,9 +26,7 @@ inline Bytes read_only(const std::string &path) {
   settings.path = path;
   settings.follow_backing = true;
   auto layer = open_read_only(settings);
-  Bytes disk(layer->size());
-  layer->read(disk, 0);
-  return disk;
+  return read_part(*layer, 0, layer->size());
 }
 
 }  // namespace qcow2::test

@@ -38,9 +38,7 @@ struct FlushedDisk {
     std::string copy = directory.file("crash.qcow2");
     std::filesystem::copy_file(path, copy, std::filesystem::copy_options::overwrite_existing);
     auto after = reopen(copy);
-    std::byte first[1];
-    after->read(first, n * cluster);
-    return std::to_integer<int>(first[0]);
+    return std::to_integer<int>(read_part(*after, n * cluster, 1)[0]);
   }
 
   Directory directory;

@@ -29,9 +29,7 @@ TEST_CASE("an image left dirty is rebuilt from its tables, with nothing flushed 
     });
     auto again = reopen(file, log);
     CHECK((said.find("not closed cleanly") != std::string::npos) == (file == copy));
-    Bytes read(data.size());
-    again->read(read, 12345);
-    CHECK((read == data));
+    CHECK((read_part(*again, 12345, data.size()) == data));
     again->write(data, 0);
     again->finalise();
     again.reset();
@@ -43,10 +41,10 @@ TEST_CASE("the refcount table moves when the file outgrows it") {
   Directory directory;
   std::string path = directory.file("a.qcow2");
   // Clusters of 512 bytes: a table of one cluster describes 8 MiB.
-  auto image = create(path, 4 << 20, 512);
-  Bytes data = random_bytes(4 << 20, 3);
+  auto image = create(path, 2 << 20, 512);
+  Bytes data = random_bytes(2 << 20, 3);
   for (int round = 0; round < 6; ++round) {
-    image->zero(0, 4 << 20);
+    image->zero(0, 2 << 20);
     image->write(data, 0);
   }
   image->finalise();
