@@ -200,3 +200,28 @@ TEST_CASE("closing an image may fail and be tried again, also when its refcount 
     CHECK((read_only(path) == data));
   }
 }
+
+TEST_CASE("the space of a write that failed is given back") {
+  std::optional<Compression> compression;
+  SECTION("as it is") {}
+  SECTION("compressed") {
+    compression = Compression{CompressionType::zstd, 1};
+  }
+  Directory directory;
+  Breaker breaker;
+  Settings settings;
+  settings.observer = &breaker;
+  settings.compression = compression;
+  auto image = create(directory.file("a"), 16 << 20, 65536, "", "", settings);
+  std::vector<extents::Range> failed, punched;
+  breaker.fails = [&](const FileChange &c) {
+    if (c.kind == FileChange::Kind::punch) punched.push_back({c.offset, c.length});
+    if (c.kind != FileChange::Kind::write || c.bytes.size() < 65536) return 0;
+    failed.push_back({c.offset, c.bytes.size()});
+    return ENOSPC;
+  };
+  // Noise, which is stored as it is.
+  CHECK(error_of([&] { image->write(random_bytes(3 * 65536, 1), 65536); }) == ENOSPC);
+  REQUIRE(failed.size() == 1);
+  CHECK(punched == failed);
+}

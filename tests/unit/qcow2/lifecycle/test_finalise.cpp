@@ -157,3 +157,26 @@ TEST_CASE("references are counted in a file with more clusters than are counted 
   CHECK(check(path) == 0);
   CHECK((read_all(*reopen(path)) == model));
 }
+
+TEST_CASE("a COPIED bit that is missing is set when the image is closed") {
+  Directory directory;
+  std::string path = directory.file("a");
+  auto image = create(path, 64 << 20, 65536);
+  image->write(random_bytes(1 << 20, 1), 0);
+  image->finalise();
+  image.reset();
+  Settings settings;
+  settings.path = path;
+  uint64_t table = host_offset(open_read_only(settings)->map.l1().value(0));
+  Bytes file = load_file(path);
+  file[table] &= ~std::byte{0x80};
+  file[table + 8] &= ~std::byte{0x80};
+  write_file(path, file);
+  CHECK(check(path) == 2);
+  image = reopen(path);
+  image->write(random_bytes(10, 2), 48 << 20);  // in the same table, far from there
+  image->finalise();
+  image.reset();
+  CHECK(check(path) == 0);
+  CHECK((load_file(path)[table] & std::byte{0x80}) != std::byte{0});
+}
