@@ -13,31 +13,6 @@
 using namespace qcow2;
 using namespace qcow2::test;
 
-namespace {
-
-// Makes changes of the file fail.
-class Breaker : public FileObserver {
- public:
-  std::function<int(const FileChange &)> fails = [](const FileChange &) { return 0; };
-  uint64_t begin(FileChange change) override {
-    if (int error = fails(change); error != 0) util::fail_os(error, "broken on purpose");
-    return 0;
-  }
-  void done(uint64_t) override {}
-};
-
-template <typename Body>
-int error_of(Body &&body) {
-  try {
-    body();
-  } catch (const util::Error &e) {
-    return e.errnum();
-  }
-  return 0;
-}
-
-}  // namespace
-
 TEST_CASE("without space a write fails, and succeeds when there is some") {
   Directory directory;
   std::string path = directory.file("a.qcow2");
@@ -199,29 +174,4 @@ TEST_CASE("closing an image may fail and be tried again, also when its refcount 
     CHECK(check(path) == 0);
     CHECK((read_only(path) == data));
   }
-}
-
-TEST_CASE("the space of a write that failed is given back") {
-  std::optional<Compression> compression;
-  SECTION("as it is") {}
-  SECTION("compressed") {
-    compression = Compression{CompressionType::zstd, 1};
-  }
-  Directory directory;
-  Breaker breaker;
-  Settings settings;
-  settings.observer = &breaker;
-  settings.compression = compression;
-  auto image = create(directory.file("a"), 16 << 20, 65536, "", "", settings);
-  std::vector<extents::Range> failed, punched;
-  breaker.fails = [&](const FileChange &c) {
-    if (c.kind == FileChange::Kind::punch) punched.push_back({c.offset, c.length});
-    if (c.kind != FileChange::Kind::write || c.bytes.size() < 65536) return 0;
-    failed.push_back({c.offset, c.bytes.size()});
-    return ENOSPC;
-  };
-  // Noise, which is stored as it is.
-  CHECK(error_of([&] { image->write(random_bytes(3 * 65536, 1), 65536); }) == ENOSPC);
-  REQUIRE(failed.size() == 1);
-  CHECK(punched == failed);
 }

@@ -67,6 +67,18 @@ class NoFallocate : public FileObserver {
   void done(uint64_t) override {}
 };
 
+// Holds a thread that writes data of ones.
+class HoldsData : public FileObserver {
+ public:
+  uint64_t begin(FileChange change) override {
+    bool of_data = change.kind == FileChange::Kind::write && !change.bytes.empty() &&
+                   change.bytes[0] == std::byte{1};
+    if (of_data) SyncPoint::reach("test.data_of_cluster");
+    return 0;
+  }
+  void done(uint64_t) override {}
+};
+
 }  // namespace
 
 TEST_CASE("a change of a slice that another thread is listing is flushed") {
@@ -199,16 +211,7 @@ TEST_CASE("a table that is flushed before it has all of its space does not lie b
 
 TEST_CASE(
     "two threads that write different parts of a new cluster: the second waits for the first") {
-  class HoldsData : public FileObserver {
-   public:
-    uint64_t begin(FileChange change) override {
-      bool of_data = change.kind == FileChange::Kind::write && !change.bytes.empty() &&
-                     change.bytes[0] == std::byte{1};
-      if (of_data) SyncPoint::reach("test.data_of_cluster");
-      return 0;
-    }
-    void done(uint64_t) override {}
-  } file_system;
+  HoldsData file_system;
   FlushedDisk disk(&file_system);
   SyncPoint::Hold hold("test.data_of_cluster");
   auto write = [&](uint64_t at, int value) {
@@ -227,4 +230,21 @@ TEST_CASE(
   auto part = read_part(*disk.image, 5 * cluster, 1100);
   CHECK(std::count(part.begin(), part.end(), std::byte{1}) == 100);
   CHECK(std::count(part.begin(), part.end(), std::byte{2}) == 100);
+}
+
+TEST_CASE("zeroes wait for a write to the same cluster that is under way") {
+  HoldsData file_system;
+  FlushedDisk disk(&file_system);
+  SyncPoint::Hold hold("test.data_of_cluster");
+  std::jthread one([&] { disk.write(5, 1); });
+  hold.wait();
+  std::atomic<bool> done = false;
+  std::jthread two([&] {
+    disk.image->zero(5 * cluster, cluster);
+    done = true;
+  });
+  release_after(hold, done);
+  one.join();
+  two.join();
+  CHECK(read_part(*disk.image, 5 * cluster, cluster) == std::vector<std::byte>(cluster));
 }

@@ -180,3 +180,32 @@ TEST_CASE("a COPIED bit that is missing is set when the image is closed") {
   CHECK(check(path) == 0);
   CHECK((load_file(path)[table] & std::byte{0x80}) != std::byte{0});
 }
+
+TEST_CASE("what is cut off at the end of the file is allocated again") {
+  Directory directory;
+  std::string path = directory.file("a");
+  auto image = create(path, 8 << 20, 65536);
+  for (int round = 0; round < 5; ++round) {
+    image->write(random_bytes(4 << 20, 1), 0);
+    image->finalise();
+    image->zero(0, 4 << 20);
+    image->finalise();
+  }
+  CHECK(std::filesystem::file_size(path) < 1 << 20);
+  image.reset();
+  CHECK(check(path) == 0);
+}
+
+TEST_CASE("tables with holes between their entries are read whole when the image is closed") {
+  Directory directory;
+  std::string path = directory.file("a");
+  auto image = create(path, 512 << 20, 65536);
+  for (uint64_t n : {100u, 2600u, 5100u, 8000u}) image->write(random_bytes(100, n), n * 65536);
+  image->finalise();
+  image.reset();
+  CHECK(check(path) == 0);
+  image = reopen(path);
+  for (uint64_t n : {100u, 2600u, 5100u, 8000u}) {
+    CHECK((read_part(*image, n * 65536, 100) == random_bytes(100, n)));
+  }
+}
