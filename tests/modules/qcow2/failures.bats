@@ -73,6 +73,40 @@ PY
     done
 }
 
+@test "kill -9 right after a flush, or a write, zero or trim with FUA: it is in the image" {
+    for last in flush write zero trim; do
+        start "q$last" "$QCOW2" "$last.qcow2" size=4M
+        /usr/bin/python3 - "$(uri "q$last")" "$(cat "q$last.pid")" $last <<'PY'
+import nbd, os, signal, sys
+h = nbd.NBD()
+h.connect_uri(sys.argv[1])
+h.pwrite(b"a" * (1 << 20), 0)
+h.flush()
+fua = nbd.CMD_FLAG_FUA
+last = sys.argv[3]
+if last == "flush":
+    h.pwrite(b"b" * 100000, 2 << 20)
+    h.flush()
+elif last == "write":
+    h.pwrite(b"b" * 100000, 2 << 20, fua)
+elif last == "zero":
+    h.zero(100000, 0, fua)
+else:
+    h.trim(131072, 0, fua)
+os.kill(int(sys.argv[2]), signal.SIGKILL)
+PY
+        until_true 10 gone "$(cat "q$last.pid")"
+        start "r$last" "$QCOW2" "$last.qcow2" create=never
+        case $last in
+            flush | write) shell "r$last" -c 'assert h.pread(100000, 2 << 20) == b"b" * 100000' ;;
+            zero) shell "r$last" -c 'assert h.pread(100001, 0) == bytes(100000) + b"a"' ;;
+            trim) shell "r$last" -c 'assert h.pread(131073, 0) == bytes(131072) + b"a"' ;;
+        esac
+        stop "r$last"
+        sound "$last.qcow2"
+    done
+}
+
 @test "a full disk is an error for the client, and the image stays sound" {
     random_file disk 8M
     # A limit of the file's length stands for the disk: 4 MiB.

@@ -30,6 +30,7 @@ struct SmallRequest {
   uint16_t type;
   uint64_t offset;
   uint32_t count;
+  int slot;  // that serves the connection
 };
 
 class SmallServer {
@@ -54,7 +55,7 @@ class SmallServer {
     REQUIRE(::bind(listener_.get(), reinterpret_cast<sockaddr *>(&address), sizeof address) == 0);
     REQUIRE(::listen(listener_.get(), 16) == 0);
     for (int i = 0; i < slots; ++i) {
-      threads_.emplace_back([this](const std::stop_token &stop) { serve(stop); });
+      threads_.emplace_back([this, i](const std::stop_token &stop) { serve(stop, i); });
     }
   }
   ~SmallServer() {
@@ -75,11 +76,11 @@ class SmallServer {
 
   std::string path() const { return directory_ + "/s"; }
 
-  void serve(const std::stop_token &stop) {
+  void serve(const std::stop_token &stop, int slot) {
     while (!stop.stop_requested()) {
       util::Fd client(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
       if (!client) return;
-      if (handshake(client, stop)) transmission(client, stop);
+      if (handshake(client, stop)) transmission(client, stop, slot);
     }
   }
 
@@ -175,7 +176,7 @@ class SmallServer {
     }
   }
 
-  void transmission(const util::Fd &fd, const std::stop_token &stop) {
+  void transmission(const util::Fd &fd, const std::stop_token &stop, int slot) {
     for (;;) {
       struct __attribute__((packed)) {
         uint32_t magic;
@@ -185,7 +186,8 @@ class SmallServer {
       } header;
       static_assert(sizeof header == 28);
       if (!read(fd, &header, sizeof header, stop)) return;
-      SmallRequest request{be16toh(header.type), be64toh(header.offset), be32toh(header.count)};
+      SmallRequest request{be16toh(header.type), be64toh(header.offset), be32toh(header.count),
+                           slot};
       if (request.type == 2) {
         ++polite_ends_;
         return;

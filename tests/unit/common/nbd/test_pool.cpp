@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <chrono>
+#include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "common/nbd/pool.hpp"
+#include "common/util/error.hpp"
 #include "tests/unit/common/nbd/small_server.hpp"
 
 using namespace std::chrono_literals;
@@ -83,4 +87,49 @@ TEST_CASE("a pool to a server that does not exist is an error at once") {
   nbd::Options options;
   options.uri = "nbd+unix:///?socket=/nonexistent/socket";
   CHECK_THROWS_WITH(nbd::Pool(options, 4), Catch::Contains("/nonexistent/socket"));
+}
+
+TEST_CASE("a server that tells nothing of its map is an error, and is not asked for ever") {
+  CHECK_THROWS_AS(map_of([](const SmallRequest &) {
+                    return std::vector<std::pair<uint32_t, uint32_t>>{{0, 0}};
+                  }),
+                  util::Error);
+}
+
+TEST_CASE("requests go to the connection with the fewest under way") {
+  std::atomic<int> busy = -1, other = -1;
+  std::optional<SmallServer> server;
+  server.emplace(
+      [&](const SmallRequest &request) {
+        (request.offset == 0 ? busy : other) = request.slot;
+        return request.offset == 0 ? Reply::never : Reply::ok;
+      },
+      2);
+  nbd::Options o;
+  o.uri = server->uri();
+  o.connect_timeout = o.request_timeout = 30s;
+  nbd::Pool pool(o, 2);
+  std::vector<std::byte> a(512), b(512);
+  std::jthread waits([&] { CHECK_THROWS_AS(pool.pread(a, 0), util::Error); });
+  while (busy == -1) std::this_thread::yield();
+  for (int i = 0; i < 3; ++i) {
+    pool.pread(b, 4096);
+    CHECK(other != busy);
+  }
+  server.reset();  // ends the one that waits
+}
+
+TEST_CASE("a pool of which one connection is lost is dead") {
+  SmallServer server(
+      [](const SmallRequest &request) { return request.offset == 0 ? Reply::hang_up : Reply::ok; },
+      2);
+  nbd::Options o;
+  o.uri = server.uri();
+  nbd::Pool pool(o, 2);
+  REQUIRE(pool.connections() == 2);
+  std::vector<std::byte> buffer(512);
+  pool.pread(buffer, 4096);
+  CHECK_FALSE(pool.dead());
+  CHECK_THROWS_AS(pool.pread(buffer, 0), util::Error);
+  CHECK(pool.dead());
 }
