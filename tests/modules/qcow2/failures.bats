@@ -35,18 +35,18 @@ import nbd, os, random, signal, sys
 h = nbd.NBD()
 h.connect_uri(sys.argv[1])
 r = random.Random(5)
-model = bytearray(32 << 20)
-for i in range(300):
+model = bytearray(8 << 20)
+for i in range(100):
     at, n = r.randrange(len(model) - 200000), r.randrange(1, 200000)
     data = bytes(n) if i % 5 == 0 else r.randbytes(n)
     model[at:at + n] = data
-    fua = i >= 290
+    fua = i >= 90
     if i % 7 == 0:
         h.zero(n, at, nbd.CMD_FLAG_FUA if fua else 0)
         model[at:at + n] = bytes(n)
     else:
         h.pwrite(data, at, nbd.CMD_FLAG_FUA if fua else 0)
-    if i == 289:
+    if i == 89:
         h.flush()
 open("model", "wb").write(model)
 # What is not flushed goes elsewhere, many requests in flight when the server dies.
@@ -68,8 +68,8 @@ PY
         stop "r$cluster"
         sound "$cluster.qcow2"
         qemu-img convert -O raw repaired.qcow2 back2
-        cmp -n $((32 << 20)) model back
-        cmp -n $((32 << 20)) model back2
+        cmp -n $((8 << 20)) model back
+        cmp -n $((8 << 20)) model back2
     done
 }
 
