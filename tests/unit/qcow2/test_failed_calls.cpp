@@ -171,6 +171,7 @@ TEST_CASE("closing an image may fail and be tried again, also when its refcount 
     CHECK(failed == (which < 3));
     image->finalise();
     image.reset();
+    CHECK((load_file(path)[Header::features_at + 7] & std::byte{dirty_bit}) == std::byte{0});
     CHECK(check(path) == 0);
     CHECK((read_only(path) == data));
   }
