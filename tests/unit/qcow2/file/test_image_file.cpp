@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "common/util/error.hpp"
 #include "plugins/qcow2/file/image_file.hpp"
 #include "tests/unit/bytes.hpp"
 #include "tests/unit/directory.hpp"
@@ -49,6 +50,14 @@ TEST_CASE("space is reserved around what is there, which is kept, with and witho
     CHECK(std::equal(content.begin(), content.end(), bytes.begin() + 1000));
     CHECK(std::count(bytes.begin(), bytes.end(), std::byte{0}) == 300000 - 100);
   }
+}
+
+TEST_CASE("an error of a reservation is told") {
+  OneFile one;
+  one.file.write(testing::random_bytes(4096, 1), 0);
+  ImageFile read_only(util::open_file(one.path, O_RDONLY), one.path);
+  CHECK_THROWS_AS(read_only.reserve(0, 4096), util::Error);
+  CHECK_NOTHROW(read_only.reserve_if_possible(0, 4096));
 }
 
 TEST_CASE("the next data of a file begins behind its hole and ends before the next one") {
