@@ -57,3 +57,16 @@ PY
         refuses "must be a plain file" try b.qcow2 backing=auto
     done
 }
+
+# nbdkit gives a thread the same buffer for each of its requests.
+@test "a read after a read of data shows none of it: zeroes, holes, and what is beyond a shorter backing file" {
+    random_file base.raw 1000000
+    nbdkit -U - "$QCOW2" base.qcow2 backing=base.raw backing-format=raw size=1M --run true
+    for format in raw qcow2; do
+        start "$format" -t 1 "$QCOW2" "over-$format.qcow2" "backing=base.$format" "backing-format=$format" size=4M
+        shell "$format" -c 'd = b"x" * (1 << 20)' -c 'h.pwrite(d, 2 << 20)' -c 'h.zero(65536, 2 << 20)' \
+            -c 'for at in (1 << 20, 3 << 20, 1000000): assert h.pread(1 << 20, (2 << 20) + 65536)[:900000] == d[:900000]; assert h.pread(48576, at) == bytes(48576), at' \
+            -c 'assert h.pread(65536, 2 << 20) == bytes(65536)'
+        stop "$format"
+    done
+}

@@ -2,7 +2,8 @@
 load qcow2
 
 @test "an image of qemu-img is opened, read and written" {
-    sparse_file disk
+    small_file disk
+    random_file part 1M 9
     for options in cluster_size=4k cluster_size=2M preallocation=metadata lazy_refcounts=on \
         cluster_size=512,refcount_bits=1 cluster_size=512,refcount_bits=64 refcount_bits=2 refcount_bits=4 \
         refcount_bits=8 refcount_bits=32; do
@@ -10,14 +11,13 @@ load qcow2
         start q "$QCOW2" image.qcow2
         copy "$(uri q)" back
         same disk back
-        random_file part 3M 9
         shell q -c 'h.pwrite(open("part", "rb").read(), 777)'
         stop q
         dd if=part of=back bs=777 seek=1 conv=notrunc status=none
         sound image.qcow2
         qemu-img compare -f raw -F qcow2 back image.qcow2
         # QEMU continues with it.
-        qemu-io -c 'write -P 7 1M 5M' image.qcow2 > /dev/null
+        qemu-io -c 'write -P 7 1M 1M' image.qcow2 > /dev/null
         sound image.qcow2
     done
 }
@@ -131,7 +131,7 @@ MAP
 }
 
 @test "read-only=on changes nothing, and reads what cannot be written" {
-    sparse_file disk
+    small_file disk
     for options in compat=0.10 refcount_bits=1 lazy_refcounts=on; do
         qemu-img convert -O qcow2 -o "$options" disk image.qcow2
         qemu-img snapshot -c one image.qcow2 || [ $options = refcount_bits=1 ]

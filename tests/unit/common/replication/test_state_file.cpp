@@ -129,3 +129,20 @@ TEST_CASE(
   state.source = state.vm = "";
   CHECK_NOTHROW(check(full));
 }
+
+TEST_CASE("a state in which any of the required fields is missing is refused") {
+  State state;
+  state.checkpoint = "c";
+  state.size = 4096;
+  const std::string whole = replication::format(state);
+  CHECK_NOTHROW(replication::parse_state(whole, "state"));
+  for (const char *field :
+       {"nbdkit-replicate", "checkpoint", "source", "vm", "disk", "size", "owed"}) {
+    std::string text = whole;
+    size_t at = text.find('"' + std::string(field) + '"');
+    REQUIRE(at != std::string::npos);
+    text[at + 1] = '_';
+    INFO(text);
+    CHECK_THROWS_AS(replication::parse_state(text, "state"), util::Error);
+  }
+}
