@@ -5,6 +5,7 @@
 #include <cstring>
 #include <utility>
 
+#include "common/durability/sync_point.hpp"
 #include "filters/coalesce/plan/merge_gaps.hpp"
 
 namespace coalesce {
@@ -98,6 +99,7 @@ void Engine::count_hit(const Lookup &lookup) {
 // Waits until the chunk has been fetched. False if it is gone.
 bool Engine::copy(const ChunkMap::Part &part, std::span<std::byte> to) {
   Chunk &chunk = *part.chunk;
+  REPLICATE_SYNC_POINT("coalesce.copy");
   {
     util::MutexLock lock(read_ahead_.mutex);
     Chunk::State state;
@@ -160,6 +162,7 @@ std::vector<extents::Extent> Engine::merged_extents(LowerConnection &connection,
 }
 
 void Engine::invalidate(extents::Range range) {
+  REPLICATE_SYNC_POINT("coalesce.invalidate");
   util::MutexLock lock(read_ahead_.mutex);
   read_ahead_.extents().forget();
   read_ahead_.cache().invalidate(range);
