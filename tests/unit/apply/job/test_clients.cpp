@@ -118,29 +118,6 @@ TEST_CASE("a source that is gone at the end is an error that says how much is ow
   CHECK(s.owed() == Ranges{{20, 6}, {60, 4}});
 }
 
-TEST_CASE("what a failed flush may have lost is owed") {
-  JobSetup s;
-  s.start();
-  auto client = s.join();
-  s.copy(*client, {0, size});
-  s.destination.fail_flush = true;
-  CHECK_THROWS(client->finish());
-  CHECK(s.owed() == Ranges{{5, 21}, {30, 11}, {60, 4}});
-}
-
-TEST_CASE("requests with FUA are passed on with FUA, or followed by a flush") {
-  for (bool native : {true, false}) {
-    JobSetup s;
-    s.destination.fua = native;
-    s.start();
-    auto client = s.join();
-    client->write(s.disk.bytes, 0, true);
-    CHECK(s.destination.durable == s.disk.bytes);
-    client->zero({30, 11}, {.fua = true});
-    CHECK(s.destination.durable == s.disk.bytes);
-  }
-}
-
 TEST_CASE(
     "requests of no length do nothing, and requests beyond the end of the source are dropped") {
   JobSetup s(size + 10);
