@@ -221,3 +221,20 @@ open("base.raw", "wb").write(old)'
     [ "$(grep -c "warning: apply-from=nbds+unix:.*the server is not verified (tls-verify-peer=false): it may be anybody" dst.log)" = 1 ]
     refused "cannot be verified" apply-from="$from" apply-state="$PWD/web1.state"
 }
+
+@test "a source with large blocks is read in whole ones" {
+    source_server --filter=blocksize-policy blocksize-minimum=4096 blocksize-preferred=64K blocksize-maximum=1M \
+        blocksize-error-policy=error
+    destination_server
+    # The client leaves out zeroes that begin and end within a block, in the middle of data.
+    python '
+skipped = (6300 * K + 512, 6310 * K - 512)
+for begin, end in (0, skipped[0]), (skipped[1], len(disk)):
+    for at in range(begin, end, K * K):
+        h.pwrite(disk[at:min(at + K * K, end)], at)
+'
+    until_true 20 owes_nothing
+    stop dst
+    same disk.raw dst.raw
+    must_fail grep 'error: ' src.log
+}

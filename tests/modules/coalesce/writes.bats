@@ -59,6 +59,30 @@ assert reader.pread(64 * K, M + 64 * K) == disk[M + 64 * K:M + 128 * K]
 PY
 }
 
+@test "zeroes and trims are seen by what is read after them" {
+    for change in zero trim; do
+        start server --filter="$COALESCE" --filter=log --filter=delay memory 4M rdelay=2ms coalesce-chunk=1M \
+            logfile="$PWD/requests"
+        /usr/bin/python3 - "$(uri server)" $change <<'PY'
+import nbd, re, sys, time
+h = nbd.NBD(); h.connect_uri(sys.argv[1])
+K, M = 1 << 10, 1 << 20
+for at in range(0, 4 * M, M): h.pwrite(b"x" * M, at)
+for at in range(0, M, 64 * K):
+    assert h.pread(64 * K, at) == b"x" * 64 * K
+# The next chunk has been read ahead.
+deadline = time.monotonic() + 60
+while not re.search(r"(?s)Read id=(\d+) offset=0x100000 .*\.\.\.Read id=\1 ", open("requests").read()):
+    assert time.monotonic() < deadline
+    time.sleep(0.01)
+getattr(h, sys.argv[2])(64 * K, M)
+assert h.pread(64 * K, M) == bytes(64 * K)
+assert h.pread(64 * K, M + 64 * K) == b"x" * 64 * K
+PY
+        stop server
+    done
+}
+
 # What each connection reads after a write has been answered, by whichever, is what was written.
 @test "random reads and writes by two connections agree with a model" {
     start server --filter="$COALESCE" --filter=delay memory 32M rdelay=1ms coalesce-chunk=256K coalesce-memory=2M

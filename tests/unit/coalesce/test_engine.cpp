@@ -146,6 +146,33 @@ TEST_CASE("a chunk whose fetch fails, or that a write overtakes, is not copied f
   }
 }
 
+TEST_CASE("a reader waits for a chunk that is being fetched") {
+  EngineFixture fixture(4 * M, 0us, {.gap = 0, .chunk = M, .workers = 0});
+  Gate gate;
+  fixture.disk.before_read = [&](Range range) {
+    if (range.length > 64 * K) gate.pass();  // the chunk
+  };
+  REQUIRE(fixture.reads_correctly(0, 64 * K));
+  std::atomic<int> right = 0;
+  auto reader = [&](uint64_t at) {
+    return std::jthread([&, at] { right += fixture.reads_correctly(at, 64 * K) ? 1 : 0; });
+  };
+  auto first = reader(64 * K);
+  gate.wait_until_held();
+  durability::SyncPoint::Hold hold("coalesce.copy");
+  auto second = reader(128 * K);
+  hold.wait();
+  hold.release();
+  // It waits; or it has not, and is wrong.
+  while (fixture.counters.waits == 0) std::this_thread::yield();
+  gate.open();
+  first = {};
+  second = {};
+  CHECK(right == 2);
+  CHECK(fixture.counters.waits == 1);
+  CHECK(fixture.disk.reads == 2);
+}
+
 TEST_CASE("a write is seen by every read that begins after it") {
   for (unsigned workers : {0u, 4u}) {
     EngineFixture fixture(8 * M, 300us, {.gap = 0, .chunk = M, .workers = workers});

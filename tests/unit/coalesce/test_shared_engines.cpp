@@ -6,6 +6,7 @@
 #include <future>
 #include <memory>
 #include <thread>
+#include <vector>
 
 #include "common/durability/sync_point.hpp"
 #include "filters/coalesce/shared_engines.hpp"
@@ -84,4 +85,47 @@ TEST_CASE("an engine that ends keeps no other connection waiting") {
   leaver.join();
   CHECK(ended);
   CHECK(engines.budget().used() == 0);
+}
+
+TEST_CASE("the memory is divided among the exports that are open") {
+  FakeDisk disk(4 * M, std::chrono::microseconds(0));
+  FakeConnection connection(disk);
+  SharedEngines engines(4 * M);
+  auto prefetching = [&](MemoryBudget &budget, Counters &counters) {
+    Settings s{.size = 4 * M, .chunk = M, .workers = 1, .priority = {{0, 4 * M}}};
+    return std::make_unique<Engine>(s, budget, counters, util::Log());
+  };
+  // The other one has been closed: all of it.
+  Engine &x = engines.join("x", 4 * M, true, prefetching);
+  engines.leave(engines.join("y", 100, true, engine_of(100)));
+  x.attach(connection);
+  CHECK(disk.wait_for_reads(4));
+  x.detach(connection);  // and what is being fetched has arrived
+  CHECK(engines.budget().used() == 4 * M);
+  Engine &y = engines.join("y", 100, true, engine_of(100));
+  CHECK(engines.budget().used() == 2 * M);
+  engines.leave(y);
+  engines.leave(x);
+  CHECK(engines.budget().used() == 0);
+}
+
+TEST_CASE("a write is told to every engine of the export, and to no other") {
+  FakeDisk disk(M, std::chrono::microseconds(0));
+  FakeConnection connection(disk);
+  SharedEngines engines(8 * M);
+  auto prefetching = [&](MemoryBudget &budget, Counters &counters) {
+    Settings s{.size = M, .chunk = M, .workers = 1, .priority = {{0, M}}};
+    return std::make_unique<Engine>(s, budget, counters, util::Log());
+  };
+  std::vector<Engine *> list;
+  for (const char *name : {"x", "x", "y"}) {
+    list.push_back(&engines.join(name, M, false, prefetching));
+    list.back()->attach(connection);
+    CHECK(disk.wait_for_reads(list.size()));
+    list.back()->detach(connection);
+  }
+  CHECK(engines.budget().used() == 3 * M);
+  engines.invalidate("x", {5, 1});
+  CHECK(engines.budget().used() == M);
+  for (Engine *engine : list) engines.leave(*engine);
 }

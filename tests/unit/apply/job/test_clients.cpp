@@ -4,6 +4,7 @@
 #include <random>
 #include <thread>
 
+#include "common/durability/sync_point.hpp"
 #include "tests/unit/apply/job/job_setup.hpp"
 
 using namespace apply;
@@ -75,6 +76,30 @@ TEST_CASE("the delta is completed after the last of several clients") {
   s.copy(*second, {60, 4});
   second->finish();
   CHECK(s.complete());
+}
+
+TEST_CASE("a completion stops for a client that waits, and what it left is done after that one") {
+  JobSetup s;
+  s.start();
+  auto first = s.join();
+  s.copy(*first, {5, 15});
+  first->flush();
+  std::unique_ptr<JobClient> second;
+  std::jthread joining;
+  bool began = false;
+  s.destination.check = [&] {  // when the completion makes its first change
+    if (std::exchange(began, true)) return;
+    durability::SyncPoint::Hold waits("apply.gate_waits");
+    joining = std::jthread([&] { second = s.join(); });
+    waits.wait();
+  };
+  CHECK_NOTHROW(first->finish());
+  joining.join();
+  REQUIRE(second);
+  CHECK(s.owed() == Ranges{{20, 6}, {60, 4}});
+  CHECK_THROWS_WITH(second->finish(),
+                    Catch::Contains("offset 60"));  // although it has sent nothing
+  CHECK(s.owed() == Ranges{{60, 4}});
 }
 
 TEST_CASE("a client that sends nothing changes nothing, unless all that is missing is zero") {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <filesystem>
+#include <thread>
 
+#include "common/durability/sync_point.hpp"
 #include "filters/apply/state/state_writer.hpp"
 #include "tests/unit/apply/fakes.hpp"
 
@@ -84,6 +86,23 @@ TEST_CASE("claims() is true for what the file says is not owed") {
   s.writer.save();
   CHECK_FALSE(s.writer.claims({0, 10}));
   CHECK(s.writer.claims({10, 1}));
+  CHECK(s.saved() == Ranges{{0, 10}, {50, 50}});
+}
+
+TEST_CASE("what the old file claims is claimed until the new one is in its place") {
+  Setup s;
+  s.writer.begin();
+  s.make_durable({0, 50});
+  s.writer.save();
+  s.coverage.end(s.coverage.begin({0, 10}, Effect::clears), s.scope, true);
+  durability::SyncPoint::Hold written("replace_file.before_rename");
+  std::jthread saving([&] { s.writer.save(); });
+  written.wait();
+  CHECK(s.writer.claims({0, 10}));
+  CHECK(s.writer.claims({10, 40}));
+  written.release();
+  saving.join();
+  CHECK_FALSE(s.writer.claims({0, 10}));
   CHECK(s.saved() == Ranges{{0, 10}, {50, 50}});
 }
 
