@@ -42,7 +42,7 @@ DeltaMap outside(uint64_t blocks) {
 
 }  // namespace
 
-TEST_CASE("with 100 percent every byte outside the delta is compared, and no other") {
+TEST_CASE("with 100 percent every byte outside the delta is compared, and no other", "[single]") {
   DeltaMap map;
   map.append(100 * K + 5, extents::hole | extents::zero);
   map.append(500 * K, extents::data);
