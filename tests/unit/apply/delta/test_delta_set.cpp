@@ -21,7 +21,8 @@ std::vector<Area> areas(const DeltaMap &map, Range range) {
 
 }  // namespace
 
-TEST_CASE("a random delta map and random sets over it agree with a byte-by-byte model", "[single]") {
+TEST_CASE("a random delta map and random sets over it agree with a byte-by-byte model",
+          "[single]") {
   for (unsigned seed = 0; seed < 12; ++seed) {
     std::mt19937_64 random(seed);
     // For odd seeds the areas are far apart, so that the map has several pages.

@@ -106,6 +106,25 @@ TEST_CASE("what the old file claims is claimed until the new one is in its place
   CHECK(s.saved() == Ranges{{0, 10}, {50, 50}});
 }
 
+TEST_CASE("what is lost after it was confirmed is owed, although the file has not said so") {
+  Setup s;
+  StateWriter writer(
+      s.path, {"c2", "vsphere", "vm", 1, 100, {}}, s.map, s.coverage, {}, [&] { return s.now; },
+      [] {});
+  writer.begin();
+  s.make_durable({0, 50});
+  s.take_folder_away();
+  CHECK_THROWS_AS(writer.save(), util::Error);  // the source has confirmed it
+  s.bring_folder_back();
+  writer.lose({0, 10});
+  s.coverage.end(s.coverage.begin({0, 10}, Effect::clears), s.scope, true);
+  s.make_durable({0, 10});
+  writer.save_lost();
+  CHECK(s.saved() == Ranges{{0, 10}, {50, 50}});
+  writer.save();
+  CHECK(s.saved() == Ranges{{50, 50}});
+}
+
 TEST_CASE("begin() fails if the state cannot be saved; later failures leave the file unchanged") {
   Setup s;
   s.take_folder_away();
