@@ -104,6 +104,7 @@ bool Engine::copy(const ChunkMap::Part &part, std::span<std::byte> to) {
     util::MutexLock lock(read_ahead_.mutex);
     Chunk::State state;
     while ((state = read_ahead_.cache().state(chunk)) == Chunk::State::in_flight) {
+      REPLICATE_SYNC_POINT("coalesce.copy_waits");
       chunk.finished.wait(lock);
     }
     if (state == Chunk::State::gone) return false;

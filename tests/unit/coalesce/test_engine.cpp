@@ -159,12 +159,14 @@ TEST_CASE("a reader waits for a chunk that is being fetched") {
   };
   auto first = reader(64 * K);
   gate.wait_until_held();
-  durability::SyncPoint::Hold hold("coalesce.copy");
-  auto second = reader(128 * K);
-  hold.wait();
-  hold.release();
-  // It waits; or it has not, and is wrong.
-  while (fixture.counters.waits == 0) std::this_thread::yield();
+  durability::SyncPoint::Hold waits("coalesce.copy_waits");
+  std::atomic<bool> done = false;
+  std::jthread second([&] {
+    right += fixture.reads_correctly(128 * K, 64 * K) ? 1 : 0;
+    done = true;
+  });
+  while (!waits.reached() && !done) std::this_thread::yield();
+  waits.release();
   gate.open();
   first = {};
   second = {};

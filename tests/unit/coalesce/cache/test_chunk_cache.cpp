@@ -54,6 +54,22 @@ TEST_CASE("an export has no more chunks than its share of the memory") {
   CHECK(s.counters.wasted_bytes == M);
 }
 
+TEST_CASE("chunks of a stale stream make room for those of another") {
+  Setup s;
+  s.cache.set_share(2 * M);
+  for (uint64_t at : {uint64_t{0}, M}) s.cache.finish(s.add(at), true);
+  Stream *other = nullptr;
+  auto read_on = [&](uint64_t from, uint64_t to) {
+    for (uint64_t i = from; i < to; ++i) {
+      other = s.streams.observe({32 * M + i, 1}, false, [](auto, auto) { return ~uint64_t{0}; });
+    }
+    return s.cache.add(*other, {40 * M, M}, std::array{extents::Extent{40 * M, M, extents::data}});
+  };
+  CHECK_FALSE(read_on(0, 100));
+  CHECK(read_on(100, 300));
+  CHECK(s.counters.wasted_bytes == M);  // no more than is needed
+}
+
 TEST_CASE("a chunk is gone after a write to it, whether it is ready or in flight") {
   Setup s;
   auto ready = s.add(0), in_flight = s.add(M), other = s.add(2 * M);
