@@ -206,29 +206,37 @@ open("base.raw", "wb").write(base)'
     [ "$(qemu-img map --output=json overlay.qcow2 | jq '[.[] | select(.depth == 0) | .length] | add')" = 3145728 ]
 }
 
-# One answer for the whole request, however few extents the layer below tells at a time.
+# One answer for the whole request, however few extents the layer below tells at a time. An answer that has taken a
+# second is sent as it is, so on a busy machine there is one more for each second.
 @test "100 000 areas: each request of the client has one answer" {
     truncate -s 12500M big.raw
     awk 'BEGIN { for (i = 0; i < 100000; i++) printf "%.0f 65536\n%.0f 65536 hole\n", i * 131072, i * 131072 + 65536 }' > honest
     start src --filter="$DELTA" --filter=extentlist file big.raw extentlist=honest
     cat > ask.py <<'PY'
-import nbd, sys
+import nbd, sys, time
 h = nbd.NBD()
 h.add_meta_context("base:allocation")
 h.connect_uri(sys.argv[1])
 size, at, asked, found = h.get_size(), 0, 0, []
+most = -(-size // int(sys.argv[2]))
+begin = time.monotonic()
 def extent(context, offset, entries, error):
     global at
     found.extend(entries[1::2])
     at = offset + sum(entries[0::2])
     return 0
 while at < size:
-    h.block_status(min(1 << 30, size - at), at, extent)
+    h.block_status(min(int(sys.argv[2]), size - at), at, extent)
     asked += 1
-print(asked, len(found), found == [0, 3] * (len(found) // 2))
+seconds = int(time.monotonic() - begin)
+assert most <= asked <= most + seconds, (most, asked, seconds)
+if asked == most:
+    assert len(found) == int(sys.argv[4]), len(found)
+    assert found == [0, int(sys.argv[3])] * (len(found) // 2)
+print("answers:", asked, "of", most)
 PY
-    [ "$(/usr/bin/python3 ask.py "$(uri src)")" = "13 200000 True" ]
-    [ "$(/usr/bin/python3 ask.py "$(uri src honest)" | cut -d' ' -f1,2)" = "13 200000" ]
+    /usr/bin/python3 ask.py "$(uri src)" $((1 << 30)) 3 200000
+    /usr/bin/python3 ask.py "$(uri src honest)" $((1 << 30)) 1 200000
     stop src
     # A plugin that tells one extent at a time.
     cat > one.sh <<'SH'
@@ -242,9 +250,8 @@ esac
 SH
     chmod +x one.sh
     start src --filter="$DELTA" sh one.sh
-    sed -i 's/1 << 30/32 << 20/' ask.py
-    [ "$(/usr/bin/python3 ask.py "$(uri src)")" = "2 64 True" ]
-    [ "$(/usr/bin/python3 ask.py "$(uri src honest)" | cut -d' ' -f1,2)" = "2 64" ]
+    /usr/bin/python3 ask.py "$(uri src)" $((32 << 20)) 3 64
+    /usr/bin/python3 ask.py "$(uri src honest)" $((32 << 20)) 1 64
 }
 
 @test "one extent is told when only one is asked for" {

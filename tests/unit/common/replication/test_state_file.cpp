@@ -40,7 +40,7 @@ TEST_CASE("other members of a state are ignored, and its members may be in any o
   CHECK(replication::parse_state(replication::format(state), "f").destination == state.destination);
 }
 
-TEST_CASE("a state with a million owed ranges is saved and loaded") {
+TEST_CASE("a state with a million owed ranges is saved and loaded", "[single]") {
   testing::Directory directory;
   std::string path = directory.file("web1.state");
   constexpr uint64_t count = 1'000'000;
