@@ -34,3 +34,10 @@ fails() {
     [ "$(grep -c 'nbdkit: error: [^w]' <<< "$output")" = 1 ]
     clean
 }
+
+# early ARGUMENTS...: starts nbdkit in the background, and does not wait until it is ready. Its log is in
+# early.log, its process id in early.pid.
+early() {
+    nbdkit -fv -U early.sock "$VSPHERE" "${SERVER[@]}" "$@" > early.log 2>&1 3>&- &
+    echo $! > early.pid
+}

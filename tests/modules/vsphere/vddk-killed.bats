@@ -89,3 +89,44 @@ Exit" ]
     clean
     orderly
 }
+
+# ended_soon: SIGTERM to the start that is stuck is heeded within 2 s (and what the machine's load adds).
+ended_soon() {
+    kill -TERM "$(cat early.pid)"
+    until_true 6 gone "$(cat early.pid)" || { cat early.log; return 1; }
+    until_true 6 gone "$(helper)"
+    clean
+}
+
+@test "SIGTERM while VDDK is stuck at the start: heeded at once, and the snapshot is removed" {
+    local call
+    vc
+    standin
+    for call in InitEx PrepareForAccess ConnectEx ReadAsync QueryAllocatedBlocks; do
+        rm -f standin/faults/*
+        wrong $call 0 1 hang
+        early "${VDDK[@]}"
+        until_true 20 grep -q "fault $call hang" standin/log
+        ended_soon
+        grep -q 'nbdkit: error: told to end by .* before it was ready' early.log
+        : > standin/log
+    done
+    # The start is over, and the helper is about to end: nbdkit ends as it does when it serves.
+    rm -f standin/faults/*
+    wrong Close 0 1 hang
+    early "${VDDK[@]}"
+    until_true 20 grep -q "fault Close hang" standin/log
+    ended_soon
+}
+
+@test "VDDK does not close the disk: it is killed within end-timeout=, and the snapshot is removed" {
+    vc
+    standin
+    serve "${VDDK[@]}" end-timeout=1.5
+    nbdinfo "$(uri src)" > /dev/null
+    nbdcopy "$(uri src)" null:
+    wrong Close 0 1 hang
+    stop src
+    grep -q 'did not close the disk within 500 ms and is killed' src.log
+    clean
+}
