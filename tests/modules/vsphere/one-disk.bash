@@ -4,8 +4,7 @@
 # vsphere.
 
 prepare() {
-    random_file one.img 16M 1
-    fallocate -p -o 4M -l 6M one.img
+    made_once one.img random_file_with_holes 16M 1 4M 6M
     echo s3cret > pass
 }
 

@@ -67,3 +67,13 @@ left_out() {
     fails 'web1 is a template' "${SERVER[@]}" "$TRUST" "$VM"
     [ "$(of "v['taken']")" = 0 ]
 }
+
+@test "a chain of files without a snapshot: what to do is said before a snapshot is taken" {
+    vc
+    control vc 'consolidation?needed=1&chain=1'
+    fails 'is a chain of files, which cannot be read over HTTPS: its disks need consolidation (in vSphere: Snapshots, Consolidate)' \
+        "${SERVER[@]}" "$TRUST" "$VM" disk=2000
+    control vc 'consolidation?needed=0&chain=1'
+    fails 'it is a linked clone, or its disks need consolidation' "${SERVER[@]}" "$TRUST" "$VM" disk=2000
+    [ "$(of "v['taken']")" = 0 ]
+}

@@ -12,7 +12,8 @@ from simulator.api.values import leaf, tag
 def retrieve_properties_ex(call):
     objects = collect(call.inventory, children(call.arguments, "specSet"))
     limit = text(child(call.arguments, "options"), "maxObjects", "")
-    return _page(call, objects, int(limit) if limit.isdecimal() and int(limit) > 0 else 1000)
+    most = call.service.most_objects
+    return _page(call, objects, min(int(limit), most) if limit.isdecimal() and int(limit) > 0 else most)
 
 
 @method("PropertyCollector", "ContinueRetrievePropertiesEx")
