@@ -73,3 +73,14 @@ load vsphere
     once -- 'nbdcopy "$uri" out.img'
     same two.img out.img
 }
+
+@test "what the user may not see is an error, not a property that is not set" {
+    vc
+    control vc 'fault?where=RetrievePropertiesEx&kind=missing'
+    fails 'lacks a privilege' "${SERVER[@]}" "$TRUST" vm=moref=vm-42 disk=2001
+    [ "$(of "v['taken']")" = 0 ]
+    # Also if the session has expired, which is not a fault of the call then.
+    control vc 'fault?where=RetrievePropertiesEx&kind=missing&key=NotAuthenticated'
+    VM=vm=moref=vm-42 once disk=2001 -- 'nbdcopy "$uri" out.img'
+    same two.img out.img
+}

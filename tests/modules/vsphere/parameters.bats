@@ -52,3 +52,10 @@ load vsphere
     TRUST=insecure=yes
     once disk=2001 -- 'nbdinfo --size "$uri"'
 }
+
+@test "a proxy of the environment is not used: whole disks would go through it" {
+    vc
+    https_proxy=http://127.0.0.1:1 HTTPS_PROXY=http://127.0.0.1:1 all_proxy=http://127.0.0.1:1 \
+        once disk=2001 -- 'nbdcopy "$uri" out.img'
+    same two.img out.img
+}

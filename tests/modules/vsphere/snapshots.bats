@@ -103,3 +103,13 @@ load vsphere
     [ "$(of "v['taken']")" = 1 ]
     clean
 }
+
+@test "somebody takes another snapshot while the disks are read: it stays" {
+    vc
+    serve disk=2001
+    soap_login vc > login.xml
+    soap_snapshot vc vm-42 > theirs
+    stop src
+    [ "$(of "[one['moref'] for one in v['snapshots']]")" = "['$(cat theirs)']" ]
+    soap_remove vc "$(cat theirs)"
+}

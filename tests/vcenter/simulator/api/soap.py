@@ -30,6 +30,7 @@ class Call:
         self.method = local(element)
         self.session = session
         self.new_session = None  # opened by Login
+        self.missing = None  # the fault with which a property collector tells nothing
         this = child(element, "_this")
         self.this_moref = (this.text or "") if this is not None else ""
         self.this_kind = this.get("type", "") if this is not None else ""
@@ -47,6 +48,8 @@ class Call:
             return "<a/>" * (int(injected.seconds) << 18)
         if injected and injected.kind == "stall":
             self.service.closing.wait(injected.seconds)
+        elif injected and injected.kind == "missing":
+            self.missing = injected.key or "NoPermission"
         elif injected:
             raise injected.fault()
         if self.session is None and not self._allowed_without_session():

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The property collector's methods, with pages."""
 
+import re
+
 from simulator.api.elements import child, children, text
 from simulator.api.faults import invalid_argument
 from simulator.api.methods.registry import method
@@ -31,7 +33,16 @@ def _page(call, objects, limit):
     if len(objects) > limit:
         token = call.inventory.new_moref("token")
         call.service.retrievals[token] = (objects[limit:], limit)
+    if call.missing:
+        objects = [_unseen(one, call.missing) for one in objects]
     return tag("returnval", (leaf("token", token) if token else "") + "".join(objects[:limit]))
+
+
+def _unseen(one, kind):
+    """An object whose properties are in a missingSet, with this fault."""
+    fault = tag("fault", tag("fault", leaf("privilegeId", "System.Read"), xsi=kind) + leaf("localizedMessage", ""))
+    return re.sub("<propSet><name>(.*?)</name>.*?</propSet>",
+                  lambda found: tag("missingSet", leaf("path", found[1]) + fault), one, flags=re.DOTALL)
 
 
 @method("PropertyCollector", "RetrieveProperties")
