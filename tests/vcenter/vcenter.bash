@@ -24,7 +24,7 @@ answered_or_gone() { [ -e "$1.json" ] || gone "$(cat "$1.pid")"; }
 vcenter_fact() {
     local facts
     facts=$(< "$1.json")
-    [[ $facts =~ \"$2\":\ \"([^\"]*)\" ]] || return 1
+    [[ $facts =~ \"$2\":\ *\"([^\"]*)\" ]] || return 1
     echo "${BASH_REMATCH[1]}"
 }
 

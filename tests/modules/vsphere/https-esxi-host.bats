@@ -131,7 +131,7 @@ asked_of_host() { of "s['host_requests']"; }
     black_hole
     vc --host-name "127.0.0.1:$(cat hole.port)"
     local begin=$SECONDS
-    serve disk=2000 timeout=2
+    serve disk=2000 timeout=1
     [ $((SECONDS - begin)) -lt 15 ]
     through 'does not answer'
 }

@@ -10,13 +10,13 @@ load https
     black_hole
     local begin=$SECONDS
     refuses 'does not answer' timeout 60 nbdkit -U - "$VSPHERE" server="127.0.0.1:$(cat hole.port)" \
-        user=u password=p insecure=yes vm=web1 timeout=2 retry-delay=0.05 --run true
+        user=u password=p insecure=yes vm=web1 timeout=1 retry-delay=0.05 --run true
     [ $((SECONDS - begin)) -lt 15 ]
 }
 
 @test "a read that stalls is retried, then fails with the offset, the file and the server" {
     vc
-    serve disk=2000 timeout=2 retries=1
+    serve disk=2000 timeout=1 retries=1
     control vc 'fault?where=flat&kind=stall&seconds=20&count=1'
     timeout 60 qemu-io -r -f raw -c 'read 0 64k' "$(uri src)"
     grep -q 'does not answer.*retry 1 of 1' src.log

@@ -69,15 +69,6 @@ load vsphere
     same one.img out.img
 }
 
-@test "a read from a server that hangs fails after the timeout and the retries" {
-    vc
-    start src "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" disk=2000 retries=0
-    control vc 'fault?where=flat&kind=stall&seconds=2&count=1'
-    refuses "" timeout 30 qemu-io -r -f raw -c 'read 0 512' "$(uri src)"
-    nbdcopy "$(uri src)" out.img
-    same one.img out.img
-}
-
 @test "no more HTTPS connections than allowed, and they are kept" {
     vc --delay-ms 20
     serve disk=2000 connections=2

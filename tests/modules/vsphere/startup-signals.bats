@@ -17,6 +17,7 @@ told_to_end() {
     echo $pid > early.pid
     until_true 30 grep -q "$text" early.log || { cat early.log; return 1; }
     kill "-$signal" $pid
+    control vc 'pace?task-ms=20'
     until_true 20 gone $pid || { cat early.log; return 1; }
     wait $pid || status=$?
     cat early.log
@@ -41,11 +42,12 @@ told_to_end() {
 }
 
 @test "SIGTERM while the snapshot is created: it is waited for and removed" {
-    vc --task-ms 3000
+    vc --task-ms 1800
     # The first requests are about the machine, the fourth is about the task.
     control vc 'fault?where=RetrievePropertiesEx&kind=503&after=3'
     told_to_end TERM 'RetrievePropertiesEx.*status 503; retry 1 of 3 in 60000 ms' retry-delay=60
     [ "$(of "v['taken']")" = 1 ]
+    control vc 'pace?task-ms=6000'
     told_to_end TERM 'creating a snapshot of vm-42: [0-9]* %'
     [ "$(of "v['taken']")" = 2 ]
 }

@@ -95,6 +95,7 @@ nothing_left() {
 # After each test no snapshot of this plugin may be left.
 teardown() {
     local pid_file status=0
+    stop src # first: the servers that it reads from wait for their clients
     for pid_file in "$BATS_TEST_TMPDIR"/*.pid; do
         if [ -e "$pid_file" ] && [ "$pid_file" != "$BATS_TEST_TMPDIR/vc.pid" ]; then
             stop "$(basename "$pid_file" .pid)"

@@ -217,4 +217,5 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def _reply(self, status, body, media_type="text/plain", headers=(), note=""):
         self._start(status, media_type, len(body), headers, note)
         if self.command != "HEAD":
-            self.wfile.write(body)
+            for piece in body.pieces() if hasattr(body, "pieces") else (body,):
+                self.wfile.write(piece)
