@@ -82,16 +82,16 @@ asked_of_host() { of "s['host_requests']"; }
     for kind in 401:refuses 403:'does not let this user' 404:'has no file' 503:'status 503' \
         ignore-range:'ignores Range'; do
         control vc "fault?where=host&kind=${kind%%:*}&count=3"
-        serve disk=2000
+        serve disk=2001
         control vc nofault
         grep -Eq 'https through 127.0.0.1:[0-9]+, 4 connections' src.log
         through "${kind#*:}"
     done
     control vc 'fault?where=AcquireGenericServiceTicket&kind=NoPermission'
-    serve disk=2000
+    serve disk=2001
     through 'lacks a privilege'
     control vc 'fault?where=AcquireGenericServiceTicket&kind=NotSupported'
-    serve disk=2000
+    serve disk=2001
     through 'NotSupported'
 }
 
@@ -104,11 +104,11 @@ asked_of_host() { of "s['host_requests']"; }
     control vc "tickets?thumbprint=$wrong"
     local asked
     asked=$(asked_of_host)
-    serve disk=2000
+    serve disk=2001
     through "the certificate of 127.0.0.1:[0-9]* has the thumbprint $right, not $wrong"
     [ "$(asked_of_host)" = "$asked" ]
     control vc "tickets?thumbprint=$right"
-    serve disk=2000
+    serve disk=2001
     grep -q 'directly from' src.log
 }
 
@@ -131,7 +131,7 @@ asked_of_host() { of "s['host_requests']"; }
     black_hole
     vc --host-name "127.0.0.1:$(cat hole.port)"
     local begin=$SECONDS
-    serve disk=2000 timeout=1
+    serve disk=2001 timeout=1
     [ $((SECONDS - begin)) -lt 15 ]
     through 'does not answer'
 }

@@ -16,7 +16,7 @@ load https
 
 @test "a read that stalls is retried, then fails with the offset, the file and the server" {
     vc
-    serve disk=2000 timeout=1 retries=1
+    serve disk=2000 timeout=2 retries=1
     control vc 'fault?where=flat&kind=stall&seconds=20&count=1'
     timeout 60 qemu-io -r -f raw -c 'read 0 64k' "$(uri src)"
     grep -q 'does not answer.*retry 1 of 1' src.log
