@@ -13,6 +13,7 @@ load vddk
     echo '100000 2 4' > standin/cost # 10 MiB: five seconds
     serve "${VDDK[@]}"
     read_in_background
+    rm standin/cost # the next helper is quick
     kill -KILL "$(helper)"
     wait $COPY
     same one.img out.img
