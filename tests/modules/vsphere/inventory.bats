@@ -33,13 +33,13 @@ load vsphere
     VM=vm=last once -- 'nbdcopy "$uri" out.img'
     same two.img out.img
     [ "$(of "s['soap']['ContinueRetrievePropertiesEx']")" = 2 ]
+    fails 'there is no such virtual machine' "${SERVER[@]}" "$TRUST" vm=none
     # The session expires between two pages: it begins anew.
     control vc 'fault?where=ContinueRetrievePropertiesEx&kind=NotAuthenticated&after=1'
     VM=vm=last once -- 'nbdinfo --size "$uri"'
     [ "$(of "s['faults']")" = 0 ]
     control vc 'answers?objects=1'
     VM=vm=other7 once -- 'nbdinfo --size "$uri"'
-    VM=vm=none fails 'there is no such virtual machine' "${SERVER[@]}" "$TRUST" vm=none
 }
 
 @test "a disk whose size is not a multiple of KiB, nor of 64 KiB" {

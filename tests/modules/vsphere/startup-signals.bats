@@ -10,8 +10,8 @@ load vsphere
 told_to_end() {
     local signal=$1 text=$2 pid status=0
     shift 2
-    # A shell makes background processes ignore SIGINT.
-    env --default-signal=INT nbdkit -fv -U early.sock "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" \
+    # A shell makes background processes ignore SIGINT, and nohup SIGHUP.
+    env --default-signal=INT,HUP nbdkit -fv -U early.sock "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" \
         disk=2000 "$@" > early.log 2>&1 3>&- &
     pid=$!
     echo $pid > early.pid
