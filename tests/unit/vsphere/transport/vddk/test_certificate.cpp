@@ -25,12 +25,10 @@ TEST_CASE("an interruption ends the wait for a certificate that does not come") 
 
   vsphere::Endpoint endpoint;
   endpoint.host = "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
-  endpoint.connect_timeout = 60s;
+  endpoint.connect_timeout = 5s;
   int calls = 0;
   endpoint.interrupt = [&calls] {
     if (++calls == 3) util::fail(EINTR, "told to end");
   };
-  const auto begin = std::chrono::steady_clock::now();
   CHECK_THROWS_WITH(vsphere::vddk::certificate_sha1(endpoint), "told to end");
-  CHECK(std::chrono::steady_clock::now() - begin < 30s);
 }
