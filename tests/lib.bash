@@ -62,11 +62,13 @@ stop() {
     until_true 60 gone "$pid" || kill -KILL "$pid"
     rm -f "$1.pid" "$1.ready"
 }
-# gone PID: the process has ended, whether or not somebody has waited for it.
+# gone PID: the process has ended, with all of its threads, whether or not somebody has waited for it. (A
+# zombie that still has threads has its files open: proc(5), stat, num_threads.)
 gone() {
-    local stat
+    local stat fields
     { read -r stat < "/proc/$1/stat"; } 2> /dev/null || return 0
-    [[ ${stat##*)} == ' Z '* ]]
+    read -ra fields <<< "${stat##*)}"
+    [[ ${fields[0]} == [ZX] && ${fields[17]} -le 1 ]]
 }
 
 # uri NAME [EXPORT]: of a server started with start.
