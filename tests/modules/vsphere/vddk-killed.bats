@@ -10,8 +10,8 @@ load vddk
 @test "the helper is killed during a copy, which succeeds with the next one" {
     vc
     standin
-    echo '100000 2 4' > standin/cost # 10 MiB: five seconds
     serve "${VDDK[@]}"
+    echo '2000000 2 1' > standin/cost # two seconds for each request: it does not end before it is killed
     read_in_background
     rm standin/cost # the next helper is quick
     kill -KILL "$(helper)"
