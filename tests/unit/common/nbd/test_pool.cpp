@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <cerrno>
 #include <chrono>
 #include <optional>
 #include <string>
@@ -81,6 +82,35 @@ TEST_CASE("a server that cannot tell of its map: all of it is data") {
   auto map = map_of(nullptr);
   REQUIRE(map.size() == 1);
   CHECK(map[0] == extents::Extent{0, 1u << 20, extents::data});
+}
+
+TEST_CASE("an interruption ends a connection that is not made, and a read that is not answered") {
+  nbd::Options options;
+  options.connect_timeout = options.request_timeout = 60s;
+  int calls = 0;
+  options.interrupt = [&calls] {
+    if (++calls == 3) throw util::Error(EINTR, "interrupted");
+  };
+  const auto begin = std::chrono::steady_clock::now();
+  {
+    SmallServer full([](const SmallRequest &) { return Reply::ok; }, 0);
+    options.uri = full.uri();
+    CHECK_THROWS_WITH(nbd::Pool(options, 1), "interrupted");
+  }
+  SmallServer one_slot([](const SmallRequest &) { return Reply::ok; }, 1);
+  options.uri = one_slot.uri();
+  calls = 0;
+  CHECK_THROWS_WITH(nbd::Pool(options, 2), "interrupted");  // by the second one
+
+  SmallServer silent([](const SmallRequest &) { return Reply::never; });
+  options.uri = silent.uri();
+  calls = -1000;
+  nbd::Pool pool(options, 1);
+  calls = 0;
+  std::vector<std::byte> buffer(512);
+  CHECK_THROWS_WITH(pool.pread(buffer, 0), "interrupted");
+  CHECK(std::chrono::steady_clock::now() - begin < 30s);
+  CHECK(pool.dead());
 }
 
 TEST_CASE("a pool to a server that does not exist is an error at once") {
