@@ -50,7 +50,7 @@ load qcow2
 no_locks() {
     mkdir -p synced
     LD_PRELOAD=$BUILD/tests/system/durability/storage_faults.so STORAGE_OF=$PWD STORAGE_SYNCED=$PWD/synced \
-        STORAGE_NO_LOCKS=1 timeout 20 "$@"
+        STORAGE_NO_LOCKS=1 timeout 60 "$@"
 }
 
 @test "where the file system has no locks the message says how to do without" {
