@@ -98,6 +98,13 @@ struct DestinationData {
   bool verified ABSL_GUARDED_BY(mutex) = false;     // or nothing is to be verified
   bool last_try ABSL_GUARDED_BY(mutex) = false;  // detached, and still to be tried while draining
   bool unsaved ABSL_GUARDED_BY(mutex) = false;   // the state file owes more than necessary
+  // What clients have changed since the last save. It stays in the file, which would otherwise be
+  // written again and again for a region that is written all the time.
+  DirtyMap recent ABSL_GUARDED_BY(mutex);
+  // What is not owed is equal, as an earlier run has left it or a spot check has found it. Else the
+  // destination is new, and clients may still be making it equal.
+  bool relied_on ABSL_GUARDED_BY(mutex) = false;
+  bool spot_check_due ABSL_GUARDED_BY(mutex) = false;  // spot_check.hpp
   // Events that made dirty what the state file may not owe, and how many of them it knows of.
   uint64_t losses ABSL_GUARDED_BY(mutex) = 0;
   uint64_t losses_saved ABSL_GUARDED_BY(mutex) = 0;

@@ -33,8 +33,10 @@ Destination::~Destination() {
 
 void Destination::open(uint64_t primary_size, const std::string &export_name) {
   DestinationData &d = data_;
+  const bool known = d.owed_file.found() || d.settings.new_owes_all;
   auto owed = d.owed_file.open(primary_size, export_name);
   DestinationLock lock(d);
+  d.relied_on = d.relied_on || known;
   if (d.ledger.size() != primary_size) {
     if (!d.ledger.durable()) {
       util::fail(EINVAL, "{}: the primary had {} bytes, and now has {}: restart nbdkit", name(),

@@ -140,6 +140,7 @@ void OwedFile::claim_regions(const DirtyMap &regions) {
   more.add(regions);
   if (more.blocks() == before && written_) return;
   write(more);
+  exact_ = true;
   util::MutexLock lock(mutex_);
   claimed_ = std::move(more);
 }
@@ -167,14 +168,17 @@ void OwedFile::reset(const AtRisk &at_risk, Grain grain) {
     util::MutexLock lock(mutex_);
     owed = at_risk();
     if (grain == Grain::region) owed = regions_of(owed);
+    if (exact_ && owed == claimed_) return;
     claimed_.keep_only(owed);
   }
   write(owed);
+  exact_ = true;
   util::MutexLock lock(mutex_);
   claimed_ = std::move(owed);
 }
 
 void OwedFile::write(const DirtyMap &owed) {
+  exact_ = false;
   replication::save_state(path_, state_, [&](const auto &add) {
     owed.for_each([&](Range range) {
       range = extents::intersect(range, {0, state_.size});

@@ -90,6 +90,36 @@ TEST_CASE("a range that is claimed already is not written again") {
   CHECK(content(file).owed == std::vector<Range>{{0, 16 * M}});
 }
 
+TEST_CASE("a reset to what the file owes already does not write it again") {
+  Directory d;
+  OwedFile file(d.path(), "dr");
+  file.open(100 * M, "");
+  file.claim({0, 1});
+  std::filesystem::remove(file.path());
+  DirtyMap map;
+  map.add({5 * M, 1});
+  CHECK(file.reset_to_regions([&] { return map; }).empty());
+  CHECK(!std::filesystem::exists(file.path()));
+  file.reset_to_blocks([&] { return map; });
+  CHECK(content(file).owed == std::vector<Range>{{5 * M, B}});
+}
+
+TEST_CASE("after a reset that failed the next one writes the file, though it owes no less") {
+  Directory d;
+  OwedFile file(d.path(), "dr");
+  file.open(100 * M, "");
+  file.claim({0, 1});
+  file.claim({50 * M, 1});
+  DirtyMap map;
+  map.add({0, 1});
+  const std::string away = d.path() + "-away";
+  std::filesystem::rename(d.path(), away);
+  CHECK(!file.reset_to_regions([&] { return map; }).empty());
+  std::filesystem::rename(away, d.path());
+  CHECK(file.reset_to_regions([&] { return map; }).empty());
+  CHECK(content(file).owed == std::vector<Range>{{0, 16 * M}});
+}
+
 TEST_CASE("a checkpoint in the file is preserved") {
   Directory d;
   replication::State state;
