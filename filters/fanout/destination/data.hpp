@@ -55,6 +55,10 @@ struct DestinationData {
 
   // Logs a line about the destination as soon as the lock is released.
   void note(util::Level level, std::string text) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+  // The same about `reason`: if the log has that already, for those who want to know all (info).
+  void note_reason(util::Level level, std::string text) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+  // Whatever begins with the name: without it.
+  std::string without_name(std::string text) const;
   // "N bytes are owed".
   std::string owed_text() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
   // A destination converges once it owes no more blocks than this: few enough that a client may
@@ -83,8 +87,9 @@ struct DestinationData {
   std::vector<std::shared_ptr<DestinationConnection>> dropped ABSL_GUARDED_BY(mutex);
   std::optional<nbd::Info> info ABSL_GUARDED_BY(mutex);  // of the last server that was connected
   std::string reason ABSL_GUARDED_BY(mutex);             // of the last failure
-  int errnum ABSL_GUARDED_BY(mutex) = 0;                 // of the last failure, for clients
-  std::atomic<bool> failed = false;                      // state is failed: clients get an error
+  std::string said ABSL_GUARDED_BY(mutex);  // the reason that the log has since it was connected
+  int errnum ABSL_GUARDED_BY(mutex) = 0;    // of the last failure, for clients
+  std::atomic<bool> failed = false;         // state is failed: clients get an error
 
   bool open ABSL_GUARDED_BY(mutex) = false;      // between open() and close()
   bool stopping ABSL_GUARDED_BY(mutex) = false;  // close() has begun

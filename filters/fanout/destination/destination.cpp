@@ -147,6 +147,11 @@ void Destination::set_info(const nbd::Info &info) {
   data_.info = info;
 }
 
+void Destination::is_absent(const util::Error &error) {
+  DestinationLock lock(data_);
+  data_.said = data_.without_name(error.what());
+}
+
 std::unique_ptr<PendingChange> Destination::begin_change(const Change &change) {
   auto pending = std::make_unique<PendingChange>(data_, change);
   pending->begin();
