@@ -40,7 +40,8 @@ bool step_draining(DestinationData &d) ABSL_EXCLUSIVE_LOCKS_REQUIRED(d.mutex) {
   if (!d.ledger.durable()) return false;
   if (!d.relied_on) {
     d.relied_on = true;
-    d.spot_check_due = d.modified && d.settings.spot_check;
+    // fanout-verify=100 finds, and copies, whatever differs.
+    d.spot_check_due = d.modified && d.settings.spot_check && d.settings.verify < 1;
     return true;
   }
   if (!d.verified && d.environment.primary.any()) {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "common/durability/replace_file.hpp"
+#include "common/durability/sync_point.hpp"
 #include "common/util/error.hpp"
 #include "common/util/file_lock.hpp"
 #include "common/util/percent.hpp"
@@ -171,6 +172,7 @@ void OwedFile::reset(const AtRisk &at_risk, Grain grain) {
     if (exact_ && owed == claimed_) return;
     claimed_.keep_only(owed);
   }
+  REPLICATE_SYNC_POINT("fanout.reset_not_written");
   write(owed);
   exact_ = true;
   util::MutexLock lock(mutex_);

@@ -87,6 +87,7 @@ struct Rig {
     broadcaster.emplace(list);
     for (const auto &d : list) d->start();
     reader = readers.add([this](std::span<std::byte> buffer, uint64_t offset) {
+      if (unreadable) throw std::runtime_error("unreadable");
       std::lock_guard guard(primary_lock);
       std::memcpy(buffer.data(), primary.data() + offset, buffer.size());
     });
@@ -141,6 +142,7 @@ struct Rig {
   const uint64_t size;
   std::mutex primary_lock, log_lock;
   std::vector<std::byte> primary;
+  std::atomic<bool> unreadable = false;  // the primary
   std::string log, loud_log;
   PrimaryReaders readers;
   ActiveSlots slots;

@@ -175,3 +175,23 @@ TEST_CASE("a destination that cannot be reached is said once, and at the end wit
         "error: a: cannot connect: refused; 65536 bytes are owed; not saved, because "
         "fanout-state is not set: the destination needs a full copy\n");
 }
+
+TEST_CASE("a primary that cannot be read: what is owed stays owed, and is copied when it can be") {
+  Rig rig(1, 4 * M, 100, [](DestinationSettings &s, size_t) {
+    s.policy.retries = 10'000;
+    s.spot_check = false;
+  });
+  rig.unreadable = true;
+  rig.servers[0]->target.content.assign(4 * M, byte(1));
+  rig.open();
+  rig.servers[0]->target.errnum = EIO;
+  rig.write(0, M, byte(7));
+  rig.servers[0]->target.errnum = 0;
+  Rig::until([&] { return rig.said().find("cannot read the primary") != std::string::npos; });
+  CHECK(rig.state_of(0).find(" 1048576 bytes behind") != std::string::npos);
+  CHECK(rig.servers[0]->target.content[0] == byte(1));
+  rig.unreadable = false;
+  Rig::until([&] { return rig.is(0, "live"); });
+  CHECK(std::equal(rig.primary.begin(), rig.primary.begin() + M,
+                   rig.servers[0]->target.content.begin()));
+}

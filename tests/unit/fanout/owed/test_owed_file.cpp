@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <unistd.h>
 
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <optional>
+#include <thread>
 
 #include "common/durability/replace_file.hpp"
+#include "common/durability/sync_point.hpp"
 #include "common/replication/state_file.hpp"
 #include "common/util/error.hpp"
 #include "filters/fanout/owed/owed_file.hpp"
@@ -119,6 +122,29 @@ TEST_CASE("after a reset that failed the next one writes the file, though it owe
   CHECK(file.reset_to_regions([&] { return map; }).empty());
   CHECK(content(file).owed == std::vector<Range>{{0, 16 * M}});
 }
+
+#ifdef REPLICATE_SYNC_POINTS
+TEST_CASE("a claim of what is about to be taken off the file waits, and is in it") {
+  Directory d;
+  OwedFile file(d.path(), "dr");
+  file.open(100 * M, "");
+  file.claim({0, 1});
+  durability::SyncPoint::Hold hold("fanout.reset_not_written");
+  std::jthread resets([&] { file.reset_to_regions([] { return DirtyMap(); }); });
+  hold.wait();
+  std::atomic<bool> claimed = false;
+  std::jthread claims([&] {
+    file.claim({0, 1});
+    claimed = true;
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  CHECK(!claimed);  // a failure of this check is real; that it holds cannot depend on the sleep
+  hold.release();
+  claims.join();
+  resets.join();
+  CHECK(content(file).owed == std::vector<Range>{{0, 16 * M}});
+}
+#endif
 
 TEST_CASE("a checkpoint in the file is preserved") {
   Directory d;
