@@ -76,7 +76,8 @@ bool Parameters::set_for_one(const std::string &key, const std::string &value) {
   } else if (key == "fanout-timeout") {
     settings.request_timeout = parse_time(key, value);
   } else if (key == "fanout-verify") {
-    settings.verify = util::parse_percent(key, value);
+    settings.spot_check = value != "off" && value != "0";
+    settings.verify = settings.spot_check ? util::parse_percent(key, value) : 0;
   } else {
     return false;
   }

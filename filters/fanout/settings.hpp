@@ -26,6 +26,7 @@ struct DestinationSettings {
   unsigned connections = 4;   // where the server offers multi-conn
   uint64_t rate = 0;          // bytes a second; 0: no limit
   bool new_owes_all = false;  // without a state file; else it is taken to be equal
+  bool spot_check = true;     // a few blocks are compared before it is relied on
   double verify = 0;          // the share of the blocks that are read back at the end
   std::chrono::milliseconds connect_timeout{10'000};
   std::chrono::milliseconds request_timeout{60'000};  // for each request

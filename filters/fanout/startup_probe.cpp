@@ -49,6 +49,7 @@ void probe_all(const Settings &settings, const DestinationList &destinations,
       destinations[i]->set_info(probe(one));
     } catch (const util::Error &e) {
       if (!one.policy.detach || !may_come_later(e.errnum())) throw;
+      destinations[i]->is_absent(e);
       log.warning("{}: trying again when a client comes", e.what());
     }
   });

@@ -33,9 +33,11 @@ void check_fits(const DestinationData &d, const nbd::Info &info)
 
 void on_connected(DestinationData &d, std::unique_ptr<Target> target)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(d.mutex) {
+  d.said.clear();
   d.info = target->info();
   d.connection = std::make_shared<DestinationConnection>(d.settings, std::move(target), d.counters);
   d.state.connected_now(Clock::now(), !d.ledger.settled());
+  d.spot_check_due = d.relied_on && d.settings.spot_check;
   d.save_due = Clock::now() + std::chrono::seconds(1);
   const nbd::Info &info = *d.info;
   auto can = [](bool yes) { return yes ? "can" : "cannot"; };
@@ -47,6 +49,23 @@ void on_connected(DestinationData &d, std::unique_ptr<Target> target)
   if (!info.can_flush) {
     d.note(util::Level::warning,
            "the server does not support flush: the filter cannot know when data is durable there");
+  }
+}
+
+// It is there, but cannot be used; a retry would find the same.
+bool is_final(const util::Error &error, bool connected) {
+  return connected || error.errnum() == EROFS;
+}
+
+void connect_failed(DestinationData &d, const util::Error &error, bool final)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(d.mutex) {
+  d.reason = d.without_name(error.what());
+  d.errnum = EIO;  // an errno of connect(2) would mean something else to an NBD client
+  if (final) {
+    d.info.reset();  // clients need not keep to what it can do
+    d.state.refused(Clock::now());
+  } else {
+    d.state.connect_failed(Clock::now());
   }
 }
 
@@ -74,20 +93,19 @@ void connect_first(DestinationData &d) {
     DestinationLock lock(d);
     if (!d.has_slot) return;
   }
+  std::unique_ptr<Target> target;
   try {
-    auto target = d.environment.connect(d.settings);
+    target = d.environment.connect(d.settings);
     DestinationLock lock(d);
     check_fits(d, target->info());
     on_connected(d, std::move(target));
   } catch (const util::Error &e) {
+    if (!d.settings.policy.detach) throw;
     DestinationLock lock(d);
-    if (!d.settings.policy.detach || e.errnum() == EINVAL) throw;
-    d.note(util::Level::warning, std::string(e.what()) + ": continuing without it");
     ++d.counters.retries;
-    d.reason = e.what();
-    d.errnum = EIO;
-    d.state.connect_failed(Clock::now());
-    check_given_up(d);
+    connect_failed(d, e, is_final(e, target != nullptr));
+    if (!check_given_up(d))
+      d.note_reason(util::Level::warning, d.reason + ": continuing without it");
   }
 }
 
@@ -114,17 +132,7 @@ void connect_again(DestinationData &d) {
       error = e;
     }
   }
-  // Each line begins with the name already.
-  std::string text = error->what();
-  if (text.starts_with(d.name() + ": ")) text.erase(0, d.name().size() + 2);
-  d.reason = text;
-  d.errnum = EIO;  // an errno of connect(2) would mean something else to an NBD client
-  const auto now = Clock::now();
-  if (target || error->errnum() == EROFS) {
-    d.state.refused(now);
-  } else {
-    d.state.connect_failed(now);
-  }
+  connect_failed(d, *error, is_final(*error, target != nullptr));
   const bool given_up = check_given_up(d);
   if (!given_up) d.note(util::Level::info, d.reason);
   DestinationUnlock unlock(d);

@@ -35,6 +35,16 @@ void DestinationData::note(util::Level level, std::string text) const {
   notes.emplace_back(level, settings.name + ": " + std::move(text));
 }
 
+void DestinationData::note_reason(util::Level level, std::string text) {
+  note(reason == said ? util::Level::info : level, std::move(text));
+  said = reason;
+}
+
+std::string DestinationData::without_name(std::string text) const {
+  if (text.starts_with(name() + ": ")) text.erase(0, name().size() + 2);
+  return text;
+}
+
 std::string DestinationData::owed_text() const {
   return fmt::format("{} bytes are owed", ledger.owed_bytes());
 }

@@ -55,6 +55,10 @@ struct DestinationData {
 
   // Logs a line about the destination as soon as the lock is released.
   void note(util::Level level, std::string text) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+  // The same about `reason`: if the log has that already, for those who want to know all (info).
+  void note_reason(util::Level level, std::string text) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+  // Whatever begins with the name: without it.
+  std::string without_name(std::string text) const;
   // "N bytes are owed".
   std::string owed_text() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
   // A destination converges once it owes no more blocks than this: few enough that a client may
@@ -83,8 +87,9 @@ struct DestinationData {
   std::vector<std::shared_ptr<DestinationConnection>> dropped ABSL_GUARDED_BY(mutex);
   std::optional<nbd::Info> info ABSL_GUARDED_BY(mutex);  // of the last server that was connected
   std::string reason ABSL_GUARDED_BY(mutex);             // of the last failure
-  int errnum ABSL_GUARDED_BY(mutex) = 0;                 // of the last failure, for clients
-  std::atomic<bool> failed = false;                      // state is failed: clients get an error
+  std::string said ABSL_GUARDED_BY(mutex);  // the reason that the log has since it was connected
+  int errnum ABSL_GUARDED_BY(mutex) = 0;    // of the last failure, for clients
+  std::atomic<bool> failed = false;         // state is failed: clients get an error
 
   bool open ABSL_GUARDED_BY(mutex) = false;      // between open() and close()
   bool stopping ABSL_GUARDED_BY(mutex) = false;  // close() has begun
@@ -98,6 +103,13 @@ struct DestinationData {
   bool verified ABSL_GUARDED_BY(mutex) = false;     // or nothing is to be verified
   bool last_try ABSL_GUARDED_BY(mutex) = false;  // detached, and still to be tried while draining
   bool unsaved ABSL_GUARDED_BY(mutex) = false;   // the state file owes more than necessary
+  // What clients have changed since the last save. It stays in the file, which would otherwise be
+  // written again and again for a region that is written all the time.
+  DirtyMap recent ABSL_GUARDED_BY(mutex);
+  // What is not owed is equal, as an earlier run has left it or a spot check has found it. Else the
+  // destination is new, and clients may still be making it equal.
+  bool relied_on ABSL_GUARDED_BY(mutex) = false;
+  bool spot_check_due ABSL_GUARDED_BY(mutex) = false;  // spot_check.hpp
   // Events that made dirty what the state file may not owe, and how many of them it knows of.
   uint64_t losses ABSL_GUARDED_BY(mutex) = 0;
   uint64_t losses_saved ABSL_GUARDED_BY(mutex) = 0;

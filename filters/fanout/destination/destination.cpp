@@ -33,8 +33,10 @@ Destination::~Destination() {
 
 void Destination::open(uint64_t primary_size, const std::string &export_name) {
   DestinationData &d = data_;
+  const bool known = d.owed_file.found() || d.settings.new_owes_all;
   auto owed = d.owed_file.open(primary_size, export_name);
   DestinationLock lock(d);
+  d.relied_on = d.relied_on || known;
   if (d.ledger.size() != primary_size) {
     if (!d.ledger.durable()) {
       util::fail(EINVAL, "{}: the primary had {} bytes, and now has {}: restart nbdkit", name(),
@@ -143,6 +145,11 @@ std::optional<nbd::Info> Destination::info() const {
 void Destination::set_info(const nbd::Info &info) {
   DestinationLock lock(data_);
   data_.info = info;
+}
+
+void Destination::is_absent(const util::Error &error) {
+  DestinationLock lock(data_);
+  data_.said = data_.without_name(error.what());
 }
 
 std::unique_ptr<PendingChange> Destination::begin_change(const Change &change) {

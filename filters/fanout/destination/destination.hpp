@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "common/util/error.hpp"
 #include "filters/fanout/destination/data.hpp"
 #include "filters/fanout/destination/requests.hpp"
 
@@ -51,6 +52,7 @@ class Destination {
   // What the server offers, when it was last connected; nothing if it never was.
   std::optional<nbd::Info> info() const;
   void set_info(const nbd::Info &info);
+  void is_absent(const util::Error &error);  // it could not be connected, and the log says so
 
   // For requests.
   std::unique_ptr<PendingChange> begin_change(const Change &change);

@@ -52,11 +52,12 @@ bool check_given_up(DestinationData &d) {
     return true;
   }
   const bool retried = d.state.due() != DestinationData::Clock::time_point::max();
-  d.note(util::Level::error,
-         fmt::format("{}: detached, the other destinations continue; {}{}", d.reason, d.owed_text(),
-                     retried ? fmt::format(", trying again every {:g} s",
-                                           seconds_of(d.settings.policy.retry_max))
-                             : ""));
+  d.note_reason(
+      util::Level::error,
+      fmt::format("{}: detached, the other destinations continue; {}{}", d.reason, d.owed_text(),
+                  retried ? fmt::format(", trying again every {:g} s",
+                                        seconds_of(d.settings.policy.retry_max))
+                          : ""));
   return true;
 }
 

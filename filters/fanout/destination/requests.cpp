@@ -44,13 +44,11 @@ void PendingChange::begin() {
                         d_.ledger.may_go_direct(range);
     id_ = d_.ledger.begin(range, direct ? Ledger::Route::direct : Ledger::Route::deferred);
     begun_ = true;
-    if (direct) {
-      connection_ = d_.connection;
-    } else {
-      d_.unsaved = true;
-    }
+    if (direct) connection_ = d_.connection;
+    if (!direct || d_.owed_file.used()) d_.unsaved = true;
+    if (d_.owed_file.used()) d_.recent.add(d_.ledger.clip(range));
   }
-  if (!connection_) d_.owed_file.claim(range);
+  d_.owed_file.claim(range);
 }
 
 void PendingChange::send() {

@@ -13,6 +13,7 @@
 #include "filters/fanout/destination/copy_pass.hpp"
 #include "filters/fanout/destination/failures.hpp"
 #include "filters/fanout/destination/saving.hpp"
+#include "filters/fanout/destination/spot_check.hpp"
 #include "filters/fanout/destination/verification.hpp"
 
 namespace fanout {
@@ -37,6 +38,12 @@ bool step_draining(DestinationData &d) ABSL_EXCLUSIVE_LOCKS_REQUIRED(d.mutex) {
     return true;
   }
   if (!d.ledger.durable()) return false;
+  if (!d.relied_on) {
+    d.relied_on = true;
+    // fanout-verify=100 finds, and copies, whatever differs.
+    d.spot_check_due = d.modified && d.settings.spot_check && d.settings.verify < 1;
+    return true;
+  }
   if (!d.verified && d.environment.primary.any()) {
     verify(d);
     return true;
@@ -48,6 +55,10 @@ bool step_draining(DestinationData &d) ABSL_EXCLUSIVE_LOCKS_REQUIRED(d.mutex) {
 }
 
 bool step_connected(DestinationData &d) ABSL_EXCLUSIVE_LOCKS_REQUIRED(d.mutex) {
+  if (d.spot_check_due && d.environment.primary.any()) {
+    spot_check(d);
+    return true;
+  }
   const bool behind = d.state.state() == State::behind;
   if (behind && !d.async() && d.ledger.dirty_blocks() <= d.converging_limit()) {
     d.converging = true;
@@ -103,7 +114,11 @@ void run_destination(DestinationData &d) {
     if (save_at_risk_if_due(d)) continue;
     if (!step(d) && !d.stopping) {
       d.write_buffers.free_spare();
-      lock.wait_until(next_wakeup(d));
+      if (d.notes.empty()) {
+        lock.wait_until(next_wakeup(d));
+      } else {
+        DestinationUnlock unlock(d);  // logs them
+      }
     }
     if (!d.dropped.empty()) {
       auto dropped = std::exchange(d.dropped, {});

@@ -42,14 +42,17 @@ bool flush(DestinationData &d) {
 void save(DestinationData &d) {
   d.save_due = Clock::now() + save_interval;
   if (!d.ledger.flushed() && !flush(d)) return;
-  if (d.state.state() == State::live || d.ledger.durable()) d.unsaved = false;
+  const DirtyMap recent = std::exchange(d.recent, {});
+  if (recent.empty() && d.ledger.at_risk().empty()) d.unsaved = false;
   std::string error;
   bool owes = true;  // the file as it is
   {
     DestinationUnlock unlock(d);
-    auto needed = [&d] {
+    auto needed = [&d, &recent] {
       util::MutexLock lock(d.mutex);
-      return d.state.state() == State::live ? d.ledger.missing() : d.ledger.at_risk();
+      DirtyMap map = d.ledger.at_risk();
+      map.add(recent);
+      return map;
     };
     error = d.owed_file.reset_to_regions(needed);
     if (!error.empty()) owes = d.owed_file.owes(needed());

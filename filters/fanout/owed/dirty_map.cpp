@@ -67,6 +67,9 @@ bool DirtyMap::empty() const {
 uint64_t DirtyMap::blocks() const {
   return roaring_bitmap_get_cardinality(get(bitmap_));
 }
+bool DirtyMap::operator==(const DirtyMap &other) const {
+  return roaring_bitmap_equals(get(bitmap_), get(other.bitmap_));
+}
 
 void DirtyMap::add(Range range) {
   Blocks b(range);

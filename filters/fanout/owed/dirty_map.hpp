@@ -29,6 +29,7 @@ class DirtyMap {
 
   bool empty() const;
   uint64_t blocks() const;
+  bool operator==(const DirtyMap &other) const;
 
   void add(Range range);
   void add(const DirtyMap &other);

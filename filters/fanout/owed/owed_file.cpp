@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "common/durability/replace_file.hpp"
+#include "common/durability/sync_point.hpp"
 #include "common/util/error.hpp"
 #include "common/util/file_lock.hpp"
 #include "common/util/percent.hpp"
@@ -140,6 +141,7 @@ void OwedFile::claim_regions(const DirtyMap &regions) {
   more.add(regions);
   if (more.blocks() == before && written_) return;
   write(more);
+  exact_ = true;
   util::MutexLock lock(mutex_);
   claimed_ = std::move(more);
 }
@@ -167,14 +169,18 @@ void OwedFile::reset(const AtRisk &at_risk, Grain grain) {
     util::MutexLock lock(mutex_);
     owed = at_risk();
     if (grain == Grain::region) owed = regions_of(owed);
+    if (exact_ && owed == claimed_) return;
     claimed_.keep_only(owed);
   }
+  REPLICATE_SYNC_POINT("fanout.reset_not_written");
   write(owed);
+  exact_ = true;
   util::MutexLock lock(mutex_);
   claimed_ = std::move(owed);
 }
 
 void OwedFile::write(const DirtyMap &owed) {
+  exact_ = false;
   replication::save_state(path_, state_, [&](const auto &add) {
     owed.for_each([&](Range range) {
       range = extents::intersect(range, {0, state_.size});

@@ -2,16 +2,14 @@
 //
 // The state file of a destination: which ranges it owes. The format is replication::State.
 //
-// The file may owe more than is missing. It owes every range that is dirty, being copied or
-// deferred before the client's request is answered. It does not owe what was sent directly,
-// acknowledged and not flushed, until a loss makes that dirty (save_at_risk()); a client's flush is
-// answered after that, and fails if the file cannot be written. So after a flush that succeeded
-// everything before it is durable at the destination or owed by the file, also if nbdkit and the
-// destination's server are killed.
+// The file may owe more than is missing. It owes every range that is dirty, being copied, or in a
+// client's request that is under way or not flushed: at every moment, also if nbdkit and the
+// destination's server are killed, the destination differs from the primary only in what the file
+// owes. (A destination that was taken for equal, and is not, is a loss: save_at_risk().)
 //
 // A save for each block would be slow. So the file claims whole regions (a 256th of the disk, at
-// least 16 MiB) before the first block of one becomes dirty, and is reset to what is at risk from
-// time to time.
+// least 16 MiB) before the first request to one begins, and is reset from time to time to what is
+// at risk and what has been written since the last time.
 #pragma once
 
 #include <functional>
@@ -84,8 +82,9 @@ class OwedFile {
   // Lock order: saving_, mutex_, what `at_risk` takes.
   mutable util::Mutex saving_ ABSL_ACQUIRED_BEFORE(mutex_);  // held while the file is written
   bool written_ ABSL_GUARDED_BY(saving_) = false;
-  mutable util::Mutex mutex_;                 // held for no I/O
-  DirtyMap claimed_ ABSL_GUARDED_BY(mutex_);  // what both the old and the new file owe
+  bool exact_ ABSL_GUARDED_BY(saving_) = false;  // the file owes what claimed_ says, and no more
+  mutable util::Mutex mutex_;                    // held for no I/O
+  DirtyMap claimed_ ABSL_GUARDED_BY(mutex_);     // what both the old and the new file owe
 };
 
 }  // namespace fanout

@@ -100,12 +100,12 @@ void DestinationConnection::flush(DestinationBatch &batch) {
 }
 
 void DestinationConnection::read(DestinationBatch &batch, std::span<std::byte> buffer,
-                                 uint64_t offset) {
+                                 uint64_t offset, Limit limit) {
   while (!buffer.empty()) {
     auto part = buffer.first(std::min<size_t>(buffer.size(), largest_payload()));
     DestinationRequest &request = add(batch, nbd::Operation::read, {offset, part.size()});
     request.into = part.data();
-    submit(request);
+    submit(request, limit);
     buffer = buffer.subspan(part.size());
     offset += part.size();
   }
@@ -124,9 +124,9 @@ DestinationRequest &DestinationConnection::add(DestinationBatch &batch, nbd::Ope
   return request;
 }
 
-void DestinationConnection::submit(DestinationRequest &request) {
-  const bool payload =
-      request.operation == nbd::Operation::write || request.operation == nbd::Operation::read;
+void DestinationConnection::submit(DestinationRequest &request, Limit limit) {
+  const bool payload = limit == Limit::rate && (request.operation == nbd::Operation::write ||
+                                                request.operation == nbd::Operation::read);
   request.batch_.begin();
   limiter_.acquire(request, payload ? request.count : 0);
 }

@@ -23,6 +23,9 @@ namespace fanout {
 // Whether an errno of a request says that the connection is lost.
 bool is_connection_lost(int errnum);
 
+// Whether a read counts for fanout-rate.
+enum class Limit { rate, none };
+
 class DestinationConnection {
  public:
   // `counters` must outlive it.
@@ -36,7 +39,8 @@ class DestinationConnection {
   void zero(DestinationBatch &batch, extents::Range range, uint32_t flags, bool fua);
   // Sends nothing if the server cannot flush.
   void flush(DestinationBatch &batch);
-  void read(DestinationBatch &batch, std::span<std::byte> buffer, uint64_t offset);
+  void read(DestinationBatch &batch, std::span<std::byte> buffer, uint64_t offset,
+            Limit limit = Limit::rate);
 
   // What waits for the limiter, and everything that is sent later, fails with ECANCELED.
   void cancel_waiting();
@@ -48,7 +52,7 @@ class DestinationConnection {
  private:
   friend class DestinationRequest;
   DestinationRequest &add(DestinationBatch &batch, nbd::Operation purpose, extents::Range range);
-  void submit(DestinationRequest &request);
+  void submit(DestinationRequest &request, Limit limit = Limit::rate);
   // Of a request: the limiter lets it start; the limiter is closed; the server has answered.
   void start(DestinationRequest &request);
   void reject(DestinationRequest &request);

@@ -97,17 +97,36 @@ open("model.raw", "wb").write(model)
     start b --filter=log --filter=fua memory 1M logfile="$PWD/b.requests"
     fanout f --filter=log memory 1M logfile="$PWD/f.requests" \
         fanout-dest="$(uri a)" fanout-dest="$(uri b)"
-    python '
+    # A primary without FUA, too.
+    fanout g --filter=log --filter=fua memory 1M logfile="$PWD/g.requests" fanout-dest="$(uri a)"
+    cat > changes.py <<'PY'
+import nbd, sys
 h = nbd.NBD(); h.connect_uri(sys.argv[1])
 h.flush()
 h.flush()
 h.pwrite(b"z" * 512, 0, nbd.CMD_FLAG_FUA)
-' "$(uri f)"
-    for server in f a b; do stop $server; done
-    [ "$(grep -c ' Flush id=' a.requests)" -eq 2 ]
-    grep ' Write id=' a.requests | grep -q 'fua=1'
-    [ "$(grep -c ' Flush id=' b.requests)" -eq 3 ]
-    [ "$(grep -c ' Flush id=' f.requests)" -ge 2 ]
+h.zero(512, 512, nbd.CMD_FLAG_FUA | nbd.CMD_FLAG_NO_HOLE)
+h.trim(512, 1024, nbd.CMD_FLAG_FUA)
+h.pwrite(b"z" * 512, 2048)
+h.zero(512, 2048, nbd.CMD_FLAG_NO_HOLE)
+h.zero(512, 4096)
+PY
+    /usr/bin/python3 changes.py "$(uri f)"
+    for server in f b; do stop $server; done
+    for log in f.requests a.requests; do
+        [ "$(grep -c ' Flush id=' $log)" -ge 2 ]
+        [ "$(grep ' Write id=' $log | grep -c 'fua=1')" -eq 1 ]
+        [ "$(grep ' Write id=' $log | grep -c 'fua=0')" -eq 1 ]
+        [ "$(grep ' Zero id=' $log | grep -c 'fua=1')" -eq 2 ]
+    done
+    # NO_HOLE stays: trim=0; the trim, and the last zero, may make holes.
+    [ "$(grep ' Zero id=' a.requests | grep -c 'trim=0')" -eq 2 ]
+    [ "$(grep ' Zero id=' a.requests | grep -c 'trim=1')" -eq 2 ]
+    [ "$(grep -c ' Flush id=' b.requests)" -eq 6 ]  # one at the end, for what had no FUA
+    /usr/bin/python3 changes.py "$(uri g)"
+    stop g
+    stop a
+    [ "$(grep -c ' Flush id=' g.requests)" -eq 5 ]
 }
 
 @test "a destination's minimum block size is advertised and enforced" {

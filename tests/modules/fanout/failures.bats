@@ -21,6 +21,7 @@ load fanout
     [ "$status" -ne 0 ]
     [ "$status" -lt 124 ]
     grep -q 'error: victim: cannot .*: the connection was lost: this destination is no longer' f.log
+    until_true 20 said 'victim: [0-9]* bytes written and'  # it has no client any more
     # nbdkit still runs, and the next client gets the error at once.
     run write_once "$(uri f)"
     [ "$status" -ne 0 ]

@@ -69,9 +69,11 @@ struct Rig {
                         ++server->connections;
                         return std::make_unique<FakeServer::Connection>(*server);
                       },
-                      util::Log([this](util::Level, const std::string &text) {
+                      util::Log([this](util::Level level, const std::string &text) {
                         std::lock_guard guard(log_lock);
                         log += text + "\n";
+                        if (level == util::Level::error) loud_log += "error: " + text + "\n";
+                        if (level == util::Level::warning) loud_log += "warning: " + text + "\n";
                       }),
                       [] {}}));
     }
@@ -85,6 +87,7 @@ struct Rig {
     broadcaster.emplace(list);
     for (const auto &d : list) d->start();
     reader = readers.add([this](std::span<std::byte> buffer, uint64_t offset) {
+      if (unreadable) throw std::runtime_error("unreadable");
       std::lock_guard guard(primary_lock);
       std::memcpy(buffer.data(), primary.data() + offset, buffer.size());
     });
@@ -126,6 +129,11 @@ struct Rig {
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
   }
+  // Errors and warnings.
+  std::string loud() {
+    std::lock_guard guard(log_lock);
+    return loud_log;
+  }
   std::string said() {
     std::lock_guard guard(log_lock);
     return log;
@@ -134,7 +142,8 @@ struct Rig {
   const uint64_t size;
   std::mutex primary_lock, log_lock;
   std::vector<std::byte> primary;
-  std::string log;
+  std::atomic<bool> unreadable = false;  // the primary
+  std::string log, loud_log;
   PrimaryReaders readers;
   ActiveSlots slots;
   std::vector<std::unique_ptr<FakeServer>> servers;

@@ -30,8 +30,6 @@ ALL = {
 NOT_YET = {
     "image-older-midway": "the image is not looked for again, by its name, when the run ends",
     "image-other-midway": "the image is not looked for again, by its name, when the run ends",
-    "dr-older": "an older DR disk is taken for the one that the state of fanout is about",
-    "dr-emptied": "an empty DR disk is taken for the one that the state of fanout is about",
 }
 
 

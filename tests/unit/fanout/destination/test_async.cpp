@@ -29,7 +29,9 @@ TEST_CASE("async: no request waits; it is copied in large requests, zeroes as ze
   }
   CHECK(zeroed >= 3 * M);
   CHECK(requests <= 60);
-  CHECK(target.calls().back().kind == 'f');
+  auto calls = target.calls();
+  std::erase_if(calls, [](const Call &c) { return c.kind == 'r'; });  // by the spot check
+  CHECK(calls.back().kind == 'f');
 }
 
 TEST_CASE("async: writes that are kept in memory are not read from the primary") {

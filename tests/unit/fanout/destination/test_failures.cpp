@@ -132,3 +132,66 @@ TEST_CASE("a server error makes the range owed, and it is retried") {
   Rig::until([&] { return few.is(0, "failed"); });
   CHECK(few.servers[0]->connections == 1);
 }
+
+TEST_CASE("on-error=detach: a destination that is too small is named, and the others continue") {
+  Rig rig(2, 4 * M, 100, [](DestinationSettings &s, size_t) {
+    s.policy.detach = true;
+    s.policy.retry_max = std::chrono::minutes(10);
+  });
+  rig.servers[1]->target.information.size = M;
+  rig.servers[1]->target.information.minimum_block = 4096;
+  rig.list[1]->set_info(rig.servers[1]->target.information);  // as the probe at the start does
+  rig.open();
+  rig.write(3, 4 * M - 3, byte(1));  // need not fit its blocks
+  rig.drain();
+  rig.close();
+  CHECK(rig.equal(0));
+  CHECK(rig.servers[1]->connections == 1);
+  CHECK_THAT(
+      rig.said(),
+      Catch::Contains("b: the export has 1048576 bytes, less than the primary's 4194304: make "
+                      "it at least as large: detached, the other destinations continue"));
+}
+
+TEST_CASE("on-error=fail: a destination that is too small refuses the client") {
+  Rig rig(2, 4 * M);
+  rig.servers[1]->target.information.size = M;
+  CHECK_THROWS_WITH(rig.open(), Catch::StartsWith("b: the export has 1048576 bytes"));
+}
+
+TEST_CASE("a destination that cannot be reached is said once, and at the end with what it owes") {
+  Rig rig(1, 4 * M, 100, [](DestinationSettings &s, size_t) {
+    s.policy.detach = true;
+    s.policy.retries = 1;
+  });
+  rig.servers[0]->refuses = true;
+  rig.list[0]->is_absent(util::Error(ECONNREFUSED, "a: cannot connect: refused"));
+  rig.open();
+  rig.write(0, B, byte(1));
+  Rig::until([&] { return rig.is(0, "detached"); });
+  rig.drain();
+  rig.close();
+  CHECK(rig.loud() ==
+        "error: a: cannot connect: refused; 65536 bytes are owed; not saved, because "
+        "fanout-state is not set: the destination needs a full copy\n");
+}
+
+TEST_CASE("a primary that cannot be read: what is owed stays owed, and is copied when it can be") {
+  Rig rig(1, 4 * M, 100, [](DestinationSettings &s, size_t) {
+    s.policy.retries = 10'000;
+    s.spot_check = false;
+  });
+  rig.unreadable = true;
+  rig.servers[0]->target.content.assign(4 * M, byte(1));
+  rig.open();
+  rig.servers[0]->target.errnum = EIO;
+  rig.write(0, M, byte(7));
+  rig.servers[0]->target.errnum = 0;
+  Rig::until([&] { return rig.said().find("cannot read the primary") != std::string::npos; });
+  CHECK(rig.state_of(0).find(" 1048576 bytes behind") != std::string::npos);
+  CHECK(rig.servers[0]->target.content[0] == byte(1));
+  rig.unreadable = false;
+  Rig::until([&] { return rig.is(0, "live"); });
+  CHECK(std::equal(rig.primary.begin(), rig.primary.begin() + M,
+                   rig.servers[0]->target.content.begin()));
+}

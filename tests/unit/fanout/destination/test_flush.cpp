@@ -49,6 +49,16 @@ int errnum_of_flush(Broadcaster &broadcaster, std::string *what = nullptr) {
   }
 }
 
+// Leaves the state of a destination a that was equal to its primary.
+void copied_once(const Directory &d) {
+  Rig rig(1, 64 * M, 100, {}, d.path());
+  rig.open();
+  rig.write(0, B, byte(9));
+  rig.drain();
+  rig.close();
+  REQUIRE(state_in(d, "a").owed.empty());
+}
+
 }  // namespace
 
 TEST_CASE("flush: a destination that is behind is flushed if it has anything unflushed") {
@@ -93,20 +103,35 @@ TEST_CASE("flush: no async destination is waited for; its file owes what it has 
   rig.servers[0]->target.answer_all();
 }
 
-#ifdef REPLICATE_SYNC_POINTS
-TEST_CASE("flush: waits until the file says what a lost destination had not flushed") {
+TEST_CASE("flush: before a destination is lost the file owes what it has not flushed") {
   Directory d;
-  Rig rig(1, 64 * M, 100, never_again, d.path());
+  Rig rig(2, 64 * M, 100, never_again, d.path());
   Broadcaster &broadcaster = rig.open();
   rig.write(0, B, byte(1));
+  CHECK(owes(d, "b", 0));
+  const std::string away = d.path() + "-away";
+  std::filesystem::rename(d.path(), away);
+  rig.servers[1]->kill();
+  CHECK(errnum_of_flush(broadcaster) == 0);
+  CHECK_THROWS_AS(rig.write(32 * M, B, byte(2)), util::Error);  // nothing could owe it
+  std::filesystem::rename(away, d.path());
+  CHECK(owes(d, "b", 0));
+  CHECK(!owes(d, "b", 32 * M));
+}
+
+#ifdef REPLICATE_SYNC_POINTS
+TEST_CASE("flush: waits until the file owes a destination that is not the copy that it should be") {
+  Directory d;
+  copied_once(d);
+  Rig rig(1, 64 * M, 100, {}, d.path());
+  rig.primary.assign(rig.size, byte(1));
   durability::SyncPoint::Hold hold("fanout.loss_not_saved");
-  rig.servers[0]->kill();
-  std::jthread writer([&] { rig.write(32 * M, B, byte(2)); });
+  Broadcaster &broadcaster = rig.open();
   hold.wait();
   std::atomic<bool> primary = false, over = false, right = false;
   std::jthread client([&] {
     broadcaster.flush([&] { primary = true; });
-    right = owes(d, "a", 0);
+    right = owes(d, "a", 0) && owes(d, "a", 63 * M);
     over = true;
   });
   while (!primary) std::this_thread::yield();
@@ -118,40 +143,44 @@ TEST_CASE("flush: waits until the file says what a lost destination had not flus
 }
 #endif
 
-TEST_CASE("flush: fails if the file cannot say what a lost destination had not flushed") {
+TEST_CASE("flush: fails if the file cannot say that a destination is not the copy it should be") {
   Directory d;
-  Rig rig(2, 64 * M, 100, never_again, d.path());
+  copied_once(d);
+  Rig rig(1, 64 * M, 100, {}, d.path());
+  rig.primary.assign(rig.size, byte(1));
+  auto &target = rig.servers[0]->target;
+  target.at_once = false;
   Broadcaster &broadcaster = rig.open();
-  rig.write(0, B, byte(1));
-  rig.servers[1]->kill();
   const std::string away = d.path() + "-away";
   std::filesystem::rename(d.path(), away);
+  target.answer_until([&] { return rig.said().find("not the copy") != std::string::npos; });
   std::string what;
   CHECK(errnum_of_flush(broadcaster, &what) == ENOENT);
-  CHECK_THAT(what, Catch::StartsWith("b: ") && Catch::Contains(d.path() + "/b.json") &&
+  CHECK_THAT(what, Catch::StartsWith("a: ") && Catch::Contains(d.path() + "/a.json") &&
                        Catch::Contains("No such file"));
   CHECK(errnum_of_flush(broadcaster) == ENOENT);  // as long as it is so
-  std::filesystem::rename(away, d.path());
-  CHECK(errnum_of_flush(broadcaster) == 0);
-  CHECK(owes(d, "b", 0));
-  CHECK(!owes(d, "a", 0));
-}
 
-TEST_CASE(
-    "flush: succeeds again when a destination has everything, though the file cannot be written") {
-  Directory d;
-  Rig rig(1, 64 * M, 100, {}, d.path());
-  Broadcaster &broadcaster = rig.open();
-  rig.write(0, B, byte(1));
-  const std::string away = d.path() + "-away";
-  std::filesystem::rename(d.path(), away);
-  rig.servers[0]->refuses = true;
-  rig.servers[0]->kill();
-  CHECK(errnum_of_flush(broadcaster) == ENOENT);
-  rig.servers[0]->refuses = false;
-  Rig::until([&] { return rig.is(0, "live"); });
-  CHECK(errnum_of_flush(broadcaster) == 0);
-  std::filesystem::rename(away, d.path());
+  SECTION("until the file can be written") {
+    std::filesystem::rename(away, d.path());
+    CHECK(errnum_of_flush(broadcaster) == 0);
+    CHECK(owes(d, "a", 0));
+    target.release();
+  }
+  SECTION("until the destination has everything") {
+    target.release();
+    Rig::until([&] { return rig.is(0, "live"); });
+    CHECK(errnum_of_flush(broadcaster) == 0);
+    std::filesystem::rename(away, d.path());
+  }
+  SECTION("no message says that a file owes what it does not") {
+    rig.servers[0]->refuses = true;
+    rig.servers[0]->kill();
+    target.release();
+    rig.close();
+    CHECK_THAT(rig.said(), !Catch::Contains("owes them") && !Catch::Contains("owes more") &&
+                               Catch::Contains("does not owe all of them"));
+    std::filesystem::rename(away, d.path());
+  }
 }
 
 TEST_CASE("FUA: a write fails if it has reached neither the destination nor the file") {
@@ -165,20 +194,4 @@ TEST_CASE("FUA: a write fails if it has reached neither the destination nor the 
   std::filesystem::rename(away, d.path());
   rig.write(0, B, byte(1), true);
   CHECK(owes(d, "a", 0));
-  CHECK(!owes(d, "b", 0));  // it has it: the failure of the other one is not its own
-}
-
-TEST_CASE("the end: no message says that a file owes what it does not") {
-  Directory d;
-  Rig rig(1, 64 * M, 100, never_again, d.path());
-  Broadcaster &broadcaster = rig.open();
-  rig.write(0, B, byte(1));
-  const std::string away = d.path() + "-away";
-  std::filesystem::rename(d.path(), away);
-  rig.servers[0]->kill();
-  CHECK(errnum_of_flush(broadcaster) == ENOENT);
-  rig.close();
-  CHECK_THAT(rig.said(), !Catch::Contains("owes them") && !Catch::Contains("owes more") &&
-                             Catch::Contains("does not owe all of them"));
-  std::filesystem::rename(away, d.path());
 }

@@ -248,3 +248,17 @@ TEST_CASE("random order of requests and copies: the destination ends up equal", 
     REQUIRE(primary == destination);
   }
 }
+
+TEST_CASE("at_risk(): also what is under way, and what has arrived and is not flushed") {
+  Ledger ledger(1u << 20);
+  auto direct = ledger.begin({0, 1}, Ledger::Route::direct);
+  CHECK(ledger.missing().empty());
+  CHECK(ledger.at_risk().contains({0, 1}));
+  ledger.end(direct, true, false);
+  CHECK(ledger.missing().empty());
+  CHECK(ledger.at_risk().contains({0, 1}));
+  auto flush = ledger.begin_flush();
+  CHECK(ledger.at_risk().contains({0, 1}));
+  ledger.end_flush(flush, true);
+  CHECK(ledger.at_risk().empty());
+}

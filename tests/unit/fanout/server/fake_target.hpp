@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstring>
 #include <deque>
+#include <thread>
 #include <vector>
 
 #include "common/util/mutex.hpp"
@@ -49,18 +51,33 @@ class FakeTarget : public fanout::Target {
     answer(command, errnum);
   }
 
-  // Answers one by one what it has been sent so far; returns how many there were.
-  size_t answer_all(int with_errnum = 0) {
+  // Answers one by one what it has been sent so far, or of that the requests of one kind; returns
+  // how many there were.
+  size_t answer_all(int with_errnum = 0, char of_kind = 0) {
     for (size_t n = 0;; ++n) {
       nbd::Command *next = nullptr;
       {
         util::MutexLock lock(mutex_);
-        if (held_.empty()) return n;
-        next = held_.front();
-        held_.pop_front();
+        auto it = std::ranges::find_if(
+            held_, [&](nbd::Command *c) { return of_kind == 0 || kind(*c) == of_kind; });
+        if (it == held_.end()) return n;
+        next = *it;
+        held_.erase(it);
       }
       answer(*next, with_errnum);
     }
+  }
+  // What is not answered at once is answered as it comes, until `condition` holds.
+  template <typename F>
+  void answer_until(F &&condition) {
+    while (!condition()) {
+      if (answer_all() == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+  // From now on everything is answered at once.
+  void release() {
+    at_once = true;
+    answer_all();
   }
   size_t held() {
     util::MutexLock lock(mutex_);

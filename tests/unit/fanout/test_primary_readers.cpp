@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <stdexcept>
+#include <thread>
+
+#include "filters/fanout/primary_readers.hpp"
+
+using namespace fanout;
+
+TEST_CASE("primary readers: a connection that leaves waits for the reads through it") {
+  PrimaryReaders readers;
+  std::atomic<bool> reading = false, go_on = false, gone = false, alive = true;
+  auto id = readers.add([&](std::span<std::byte>, uint64_t) {
+    reading = true;
+    while (!go_on) std::this_thread::yield();
+    alive = !gone;
+  });
+  std::jthread reader([&] { readers.read({}, 0); });
+  while (!reading) std::this_thread::yield();
+  std::jthread leaver([&] {
+    readers.remove(id);
+    gone = true;
+  });
+  while (readers.any()) std::this_thread::yield();  // it is leaving
+  CHECK(!readers.read({}, 0));
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  CHECK(!gone);  // a failure of this check is real; that it holds cannot depend on the sleep
+  go_on = true;
+  reader.join();
+  leaver.join();
+  CHECK(alive);
+}
+
+TEST_CASE("primary readers: a read that throws is over") {
+  PrimaryReaders readers;
+  auto id = readers.add([](std::span<std::byte>, uint64_t) { throw std::runtime_error("no"); });
+  CHECK_THROWS_AS(readers.read({}, 0), std::runtime_error);
+  readers.remove(id);  // does not wait for ever
+  CHECK(!readers.any());
+}
