@@ -28,8 +28,6 @@ ALL = {
 
 # Left out by default, as the product does not survive them yet: name -> why. SOAK_FAULTS=NAME,... asks for them.
 NOT_YET = {
-    "image-older-midway": "the image is not looked for again, by its name, when the run ends",
-    "image-other-midway": "the image is not looked for again, by its name, when the run ends",
     "dr-older": "an older DR disk is taken for the one that the state of fanout is about",
     "dr-emptied": "an empty DR disk is taken for the one that the state of fanout is about",
 }
