@@ -21,6 +21,7 @@ from nbdkit_replicate.plan.commands import client_command, uri_of  # noqa: E402
 from nbdkit_replicate.programs.process import Process  # noqa: E402
 from nbdkit_replicate.programs.source import DiskFacts, SourceDescription  # noqa: E402
 from nbdkit_replicate.run.interruption import Interruption  # noqa: E402
+from nbdkit_replicate.run.machine import MachineRun  # noqa: E402
 from nbdkit_replicate.run.result import Result, behind, check_copy  # noqa: E402
 from nbdkit_replicate.run.written_file import WrittenFile, distrust_wrong_image  # noqa: E402
 
@@ -237,6 +238,28 @@ class Commands(InDirectory):
         with self.assertRaisesRegex(WrongUse, "put {disk}"):
             check_replication(parse(["--state", "d/", "--from", "file", "dir=x", "--to", "qcow2", "compress=zstd",
                                      "a.qcow2", "apply-destination={disk}"]).replication)
+
+
+class AtOnce(InDirectory):
+    def test_no_more_disks_than_that_at_the_same_time(self):
+        running, most = set(), []
+
+        class Disk:
+            async def run(self):
+                running.add(self)
+                most.append(len(running))
+                for _ in range(10):
+                    await asyncio.sleep(0)
+                running.remove(self)
+                return Result.DONE
+
+        for at_once in 1, 3:
+            most.clear()
+            words = ["--at-once", str(at_once), "--state", "d/", "--from", "file", "dir=x", "--to", "qcow2", "{disk}"]
+            machine = MachineRun(parse(words).replication, None, None)
+            results = asyncio.run(machine._run_all([Disk() for _ in range(7)]))
+            self.assertEqual(results, [Result.DONE] * 7)
+            self.assertEqual(max(most), at_once)
 
 
 class Signals(unittest.TestCase):
