@@ -13,6 +13,8 @@ bool ImageIdentity::is_or_lies_over(std::string_view other) const {
 std::string format(const ImageIdentity &identity) {
   nlohmann::ordered_json line = {
       {"nbdkit-replicate-image", 1}, {"image", identity.uuid}, {"below", identity.below}};
+  if (identity.complete) line["complete"] = *identity.complete;
+  if (!identity.checkpoint.empty()) line["checkpoint"] = identity.checkpoint;
   return line.dump(-1, ' ', /*ensure_ascii=*/true, nlohmann::json::error_handler_t::replace);
 }
 
@@ -23,11 +25,18 @@ std::optional<ImageIdentity> parse_image_identity(std::string_view text) {
   }
   auto image = line.find("image");
   if (image == line.end() || !image->is_string()) return std::nullopt;
-  ImageIdentity identity{image->get<std::string>(), {}};
+  ImageIdentity identity{.uuid = image->get<std::string>(), .below = {}};
   if (auto below = line.find("below"); below != line.end() && below->is_array()) {
     for (const auto &uuid : *below) {
       if (uuid.is_string()) identity.below.push_back(uuid.get<std::string>());
     }
+  }
+  if (auto complete = line.find("complete"); complete != line.end() && complete->is_boolean()) {
+    identity.complete = complete->get<bool>();
+  }
+  if (auto checkpoint = line.find("checkpoint");
+      checkpoint != line.end() && checkpoint->is_string()) {
+    identity.checkpoint = checkpoint->get<std::string>();
   }
   return identity;
 }

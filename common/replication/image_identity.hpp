@@ -15,6 +15,10 @@ struct ImageIdentity {
   std::string uuid;                // of the image, as text: 8-4-4-4-12 hexadecimal digits
   std::vector<std::string> below;  // UUIDs of its backing chain, the nearest first, as far as known
 
+  // Whether it is a complete copy, and of which checkpoint. Nothing: nobody has said.
+  std::optional<bool> complete = {};
+  std::string checkpoint = {};  // empty if it is not complete, or has none
+
   // The image is that one, or lies over it.
   bool is_or_lies_over(std::string_view other) const;
 };

@@ -2,11 +2,13 @@
 #include "plugins/qcow2/image.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "common/durability/sync_point.hpp"
+#include "common/util/error.hpp"
 #include "plugins/qcow2/lifecycle/finalise.hpp"
 #include "plugins/qcow2/tables/table_check.hpp"
 
@@ -34,7 +36,7 @@ class Change {
 // writes out what the packer has before it syncs the file.
 Image::Image(ImageFile opened, const Header &header, std::unique_ptr<Disk> backing,
              const Settings &settings, util::Log log, std::unique_ptr<ImageName> name)
-    : log_(std::move(log)), name_(std::move(name)) {
+    : log_(std::move(log)), tracked_(settings.is_tracked()), name_(std::move(name)) {
   const Geometry geometry(header);
   auto owned = std::make_unique<ImageFile>(std::move(opened));
   ImageFile &file = *owned;
@@ -51,8 +53,9 @@ Image::Image(ImageFile opened, const Header &header, std::unique_ptr<Disk> backi
   }
   layer_ = std::make_unique<Layer>(std::move(owned), header, std::move(backing),
                                    settings.l2_cache_bytes, &used, packer_.get());
-  tables_ = std::make_unique<TableWriter>(file, header, layer_->map, *allocator_, packer_.get(),
-                                          name_.get());
+  mark_ = std::make_unique<CompletenessMark>(file, header, name_.get(), settings.is_tracked());
+  tables_ =
+      std::make_unique<TableWriter>(file, header, layer_->map, *allocator_, packer_.get(), *mark_);
   if (on_disk) allocator_->reserve_ahead();
   if (tables_->is_dirty()) {
     log_.warning("{} was not closed cleanly: rebuilding its refcounts", file.path());
@@ -118,6 +121,17 @@ void Image::flush() {
 void Image::make_durable() {
   if (compressed_) compressed_->complete_all();
   tables_->flush();
+  if (tracked_) check_named();
+}
+
+void Image::check_named() const {
+  const util::Fd &fd = layer_->file.fd();
+  std::string path = layer_->file.path();
+  if (name_) path = name_->is_final() ? name_->file() : partial_name(name_->file());
+  if (is_named(fd, path)) return;
+  // Another thread may just have made it partial.
+  if (name_ && !name_->is_final() && is_named(fd, partial_name(name_->file()))) return;
+  util::fail(ESTALE, "{} is no longer the file that is written: it was moved or replaced", path);
 }
 
 void Image::read(std::span<std::byte> buffer, uint64_t offset) const {

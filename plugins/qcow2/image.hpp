@@ -18,6 +18,7 @@
 #include "plugins/qcow2/file/image_name.hpp"
 #include "plugins/qcow2/settings.hpp"
 #include "plugins/qcow2/tables/cluster_allocator.hpp"
+#include "plugins/qcow2/tables/completeness_mark.hpp"
 #include "plugins/qcow2/tables/table_writer.hpp"
 #include "plugins/qcow2/write/compressed_writer.hpp"
 #include "plugins/qcow2/write/plain_writer.hpp"
@@ -40,6 +41,7 @@ class Image {
 
   std::vector<std::string> uuids() const { return layer_->uuids(); }  // see Disk
   ImageName *name() { return name_.get(); }                           // null without seal=
+  CompletenessMark &mark() { return *mark_; }
 
   // Ranges must be within size(). trim() leaves clusters unchanged that are only in part in the
   // range.
@@ -47,6 +49,8 @@ class Image {
   void write(std::span<const std::byte> data, uint64_t offset);
   void zero(uint64_t offset, uint64_t length);
   void trim(uint64_t offset, uint64_t length);
+  // With seal= or state=, ESTALE if the file is not there any more under its name: what is durable is of
+  // no use then.
   void flush();
   // As flush(), for one request with FUA: it does not count as a flush for is_flushed().
   void make_durable();
@@ -62,6 +66,9 @@ class Image {
   void attach() ABSL_LOCKS_EXCLUDED(mutex_);
   void detach() noexcept ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Throws util::Error ESTALE if the file does not have its name any more.
+  void check_named() const;
+
   // Makes the image clean on disk, see lifecycle/finalise.hpp. The next change marks it dirty
   // again. No request may be running.
   void finalise();
@@ -75,7 +82,9 @@ class Image {
   bool zero_without_data(extents::Range range);
 
   const util::Log log_;
+  const bool tracked_;  // somebody is to say that the image is complete
   const std::unique_ptr<ImageName> name_;
+  std::unique_ptr<CompletenessMark> mark_;
   // The layer owns the file that the others use as well.
   std::unique_ptr<ClusterAllocator> allocator_;
   std::unique_ptr<HostClusters> packed_store_;  // these two: null without compress=

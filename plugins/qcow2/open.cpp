@@ -15,6 +15,7 @@
 #include "plugins/qcow2/existing_image.hpp"
 #include "plugins/qcow2/file/image_lock.hpp"
 #include "plugins/qcow2/lifecycle/image_layout.hpp"
+#include "plugins/qcow2/lifecycle/unfinished_image.hpp"
 #include "plugins/qcow2/seal.hpp"
 #include "plugins/qcow2/tables/table_check.hpp"
 
@@ -108,6 +109,7 @@ std::unique_ptr<Image> create_new(const Settings &settings, bool replace, const 
   header.identity = new_identity(name ? name->file() : settings.path, backing.get());
   ImageFile file(create_file(settings.path, header, replace, settings.lock), settings.path,
                  settings.observer);
+  header = read_header(file);  // as it has been laid out
   auto image = std::make_unique<Image>(std::move(file), header, std::move(backing), settings, log,
                                        std::move(name));
   try {
@@ -123,6 +125,7 @@ std::unique_ptr<Image> create_new(const Settings &settings, bool replace, const 
 
 std::unique_ptr<Image> open_image(const Settings &settings, const util::Log &log) {
   Place place = place_of(settings);
+  if (settings.lock) remove_unfinished_images(place.settings.path);
   if (place.is_new) {
     return create_new(place.settings, place.replaces, log, std::move(place.name));
   }
@@ -138,19 +141,6 @@ std::unique_ptr<Layer> open_read_only(const Settings &settings) {
   auto backing = open_backing_of(settings, header);
   return std::make_unique<Layer>(std::make_unique<ImageFile>(std::move(file)), header,
                                  std::move(backing), settings.l2_cache_bytes);
-}
-
-void close_image(const Settings &settings, Image &image, const util::Log &log) {
-  image.finalise();
-  ImageName *name = image.name();
-  if (name == nullptr || name->is_final()) return;
-  if (auto reason = why_not_complete(settings, image)) {
-    log.warning("{} keeps its name: {}; the same command continues with it",
-                partial_name(name->file()), *reason);
-    return;
-  }
-  name->make_final(settings.create == Create::always || !settings.seal_state.empty());
-  log.info("{}: sealed", settings.path);
 }
 
 }  // namespace qcow2

@@ -18,8 +18,4 @@ std::unique_ptr<Image> open_image(const Settings &settings, const util::Log &log
 // The same for an image that is only read: nothing in it is changed or repaired.
 std::unique_ptr<Layer> open_read_only(const Settings &settings);
 
-// When nbdkit ends: finalises the image and, with seal=, gives it its name if it is complete (seal.hpp).
-// Throws util::Error.
-void close_image(const Settings &settings, Image &image, const util::Log &log);
-
 }  // namespace qcow2

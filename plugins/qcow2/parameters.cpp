@@ -27,6 +27,8 @@ bool Parameters::set(const std::string &key, const std::string &value) {
     settings.read_only = nbdkit::parse_bool(key, value);
   } else if (key == "seal") {
     set_seal(value);
+  } else if (key == "state") {
+    state_ = nbdkit::absolute_path(value);
   } else if (key == "lock") {
     settings.lock = nbdkit::parse_bool(key, value);
   } else if (key == "l2-cache") {
@@ -38,14 +40,14 @@ bool Parameters::set(const std::string &key, const std::string &value) {
 }
 
 void Parameters::set_seal(const std::string &value) {
-  settings.seal_state.clear();
+  settings.state.clear();
   if (!value.starts_with('@')) {
     settings.seal = nbdkit::parse_bool("seal", value);
     return;
   }
   if (value.size() == 1) util::fail(EINVAL, "seal=@: must be seal=on, seal=off or seal=@STATEFILE");
   settings.seal = true;
-  settings.seal_state = nbdkit::absolute_path(value.substr(1));
+  settings.state = nbdkit::absolute_path(value.substr(1));
 }
 
 bool Parameters::set_for_new_image(const std::string &key, const std::string &value) {
@@ -75,6 +77,13 @@ bool Parameters::set_for_new_image(const std::string &key, const std::string &va
 
 void Parameters::complete() {
   if (settings.path.empty()) util::fail(EINVAL, "file= is required: the image to write");
+  if (!state_.empty()) {
+    if (!settings.state.empty() && settings.state != state_) {
+      util::fail(EINVAL, "seal=@{} and state={} are not the same file: leave one of them out",
+                 settings.state, state_);
+    }
+    settings.state = state_;
+  }
   check_backing();
   complete_compression();
   if (settings.read_only) check_read_only();
@@ -125,9 +134,11 @@ void Parameters::check_read_only() const {
                "without it",
                name_of(settings.compression->type));
   }
-  if (settings.create == Create::always || settings.seal) {
+  if (settings.create == Create::always || settings.is_tracked()) {
     util::fail(EINVAL, "read-only=on cannot be used with {}",
-               settings.seal ? "seal=on or seal=@STATEFILE" : "create=always");
+               settings.seal           ? "seal=on or seal=@STATEFILE"
+               : settings.is_tracked() ? "state="
+                                       : "create=always");
   }
 }
 

@@ -28,6 +28,7 @@ struct Parameters {
       "seal=on|off|@STATEFILE     Name the image FILE.partial until it is complete: was flushed, "
       "or\n"
       "                           the state file of apply owes nothing (default: off).\n"
+      "state=<STATEFILE>          Mark the image as complete when this state owes nothing.\n"
       "lock=on|off                Lock the files as QEMU does (default: on).\n"
       "l2-cache=<SIZE>            Memory for L2 tables, 1M to 4G (default: 32M).";
 
@@ -46,6 +47,7 @@ struct Parameters {
   void complete_compression();
   void check_read_only() const;
 
+  std::string state_;    // of state=
   size_t compress_ = 0;  // none, zlib, zstd
   std::optional<unsigned> level_;
 };

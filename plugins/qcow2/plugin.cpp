@@ -11,6 +11,7 @@
 #include "common/replication/image_identity.hpp"
 #include "plugins/qcow2/open.hpp"
 #include "plugins/qcow2/parameters.hpp"
+#include "plugins/qcow2/seal.hpp"
 
 namespace qcow2 {
 
@@ -31,9 +32,16 @@ class Connection {
   // Empty: none.
   std::string export_description() {
     std::vector<std::string> uuids = image_ != nullptr ? image_->uuids() : layer_->uuids();
-    replication::ImageIdentity identity{uuids.front(), {uuids.begin() + 1, uuids.end()}};
+    replication::ImageIdentity identity{.uuid = uuids.front(),
+                                        .below = {uuids.begin() + 1, uuids.end()}};
     std::erase(identity.below, "");
-    return identity.uuid.empty() ? "" : replication::format(identity);
+    if (identity.uuid.empty()) return "";
+    auto own = image_ != nullptr ? image_->mark().identity() : layer_->identity();
+    if (own && own->state != Completeness::untold) {
+      identity.complete = own->state == Completeness::complete;
+      identity.checkpoint = own->checkpoint;
+    }
+    return replication::format(identity);
   }
   uint64_t get_size() { return image_ != nullptr ? image_->size() : layer_->size(); }
   bool can_write() { return image_ != nullptr; }

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// seal=: which of the names FILE and FILE.partial an image is opened or created under, and whether it
-// is complete when it is closed.
+// seal= and state=: which of the names FILE and FILE.partial an image is opened or created under, and
+// whether it is complete when it is closed.
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "plugins/qcow2/file/image_name.hpp"
@@ -24,9 +23,19 @@ struct Place {
 // Throws util::Error if create= and what there is do not go together.
 Place place_of(const Settings &settings);
 
-// Why an image that has been closed cleanly is not complete; nothing if it is. With seal=@STATE that is
-// for the state file to say: it must exist, owe nothing, and not be of another image. Throws nothing of
-// the state file: one that cannot be read is a reason.
-std::optional<std::string> why_not_complete(const Settings &settings, const Image &image);
+// Whether an image that has been closed cleanly is complete, with seal= or state=.
+struct Verdict {
+  std::string why_not;     // empty: it is
+  std::string checkpoint;  // of the source; empty if that is not known
+};
+
+// With a state file that is for it to say: it must exist, owe nothing, and not be of another image. Throws
+// nothing of the state file: one that cannot be read is a reason.
+Verdict verdict_of(const Settings &settings, const Image &image);
+
+// When nbdkit ends: finalises the image and, with seal= or state=, marks it as complete and gives it its
+// final name, if it is complete. Throws util::Error, such as ESTALE if the file does not have its name any
+// more.
+void close_image(const Settings &settings, Image &image, const util::Log &log);
 
 }  // namespace qcow2

@@ -28,14 +28,17 @@ struct Settings {
   bool follow_backing = false;  // backing=auto: names in headers may lead to any file
   Create create = Create::automatic;
   Preallocate preallocate = Preallocate::off;  // of a new image
-  bool seal = false;                           // the file is PATH.partial until it is complete,
-  std::string seal_state;                      // which this state file says; empty: a flush
+  bool seal = false;                           // the file is PATH.partial until it is complete
+  std::string state;  // the state file that says whether it is; empty: a flush with seal, else nobody
   bool read_only = false;
   bool lock = true;
   bool detect_zeroes = true;
   size_t l2_cache_bytes = 32u << 20;
   std::optional<Compression> compression;  // none: new clusters are stored uncompressed
   FileObserver *observer = nullptr;        // for tests: of the image file once it exists
+
+  // Whether it is known at the end if the image is complete.
+  bool is_tracked() const { return seal || !state.empty(); }
 };
 
 }  // namespace qcow2

@@ -3,7 +3,9 @@
 
 main        parses the arguments, checks the plan, and runs it or prints it
 arguments   the command line
-contract    everything that is known about the modules' files, names and parameters
+contract    everything that is known about the modules' names, parameters and messages
+images      the same for the files of the qcow2 plugin
+states      the same for state files
 tls         which NBD servers libnbd verifies
 plan/       what a run starts, as values; nothing in it starts a program
 programs/   the programs of a run: nbdkit and nbdcopy, and the questions that are asked of a source

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from . import PROGRAM
-from .contract import names_directory
 from .files import resolved
 from .messages import WrongUse
 from .plan.replication import Destination, Module, Replication
+from .states import names_directory
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the command knows about the modules: their files, names, parameters and messages to programs.
 
-All such knowledge is here and nowhere else in this package. The comment at each part names the manual page, or
-the C++ function, that it must agree with. A change there is a change here.
+All such knowledge is here, in images (files of the qcow2 plugin) and in states (state files), and nowhere else in
+this package. The comment at each part names the manual page, or the C++ function, that it must agree with. A change
+there is a change here.
 """
 import json
 import os
@@ -10,52 +11,9 @@ import re
 import urllib.parse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from .messages import Failure
 from .parameters import value
-
-# ---- State files: nbdkit-replicate-delta(7); common/replication/state_file.hpp ----
-
-
-@dataclass(frozen=True)
-class State:
-    """What a state file says: the target holds the source as of `checkpoint`, except for `owed` bytes."""
-
-    checkpoint: str
-    owed: int
-
-
-def read_state(path: str) -> State:
-    try:
-        state = _load_json(path)
-        return State(state["checkpoint"], sum(length for _, length in state["owed"]))
-    except (OSError, ValueError, KeyError, TypeError) as e:
-        raise Failure(f"cannot read {path}: {e}") from e
-
-
-def _load_json(path: str) -> Any:
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)
-
-
-# A directory of states, DIRECTORY/DISK.state: common/replication/state_directory.hpp.
-
-STATE_SUFFIX = ".state"
-
-
-def names_directory(path: str) -> bool:
-    return path.endswith("/") or os.path.isdir(path)
-
-
-def state_path(directory: str, disk: str) -> str:
-    return os.path.join(directory, disk + STATE_SUFFIX)
-
-
-def disks_with_state(directory: str) -> list[str]:
-    files = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
-    return [file.removesuffix(STATE_SUFFIX) for file in files if file.endswith(STATE_SUFFIX)]
-
 
 # ---- Sources: nbdkit-replicate-delta(7); common/replication/source_description.hpp ----
 
@@ -94,56 +52,6 @@ def source_parameters(plugin: str, parameters: Sequence[str], state: str) -> lis
     return [*parameters, *since, f"delta-owed={state}"]
 
 
-# ---- Images: nbdkit-qcow2-plugin(1), parameters file=, create=, seal= and size= ----
-
-
-def image_file(parameters: Sequence[str]) -> str | None:
-    """file=FILE, or the first parameter if it has no key."""
-    bare = parameters[0] if parameters and "=" not in parameters[0] else None
-    return value(parameters, "file") or bare
-
-
-def creates_image(plugin: str, parameters: Sequence[str]) -> bool:
-    """Whether the plugin creates an image, perhaps in place of one that exists."""
-    file = image_file(parameters)
-    if plugin != "qcow2" or file is None:
-        return False
-    exists = os.path.exists(file) or os.path.exists(file + ".partial")  # partial_name() in plugins/qcow2
-    return not exists or value(parameters, "create") == "always"
-
-
-def continues_image(parameters: Sequence[str]) -> bool:
-    """Whether the plugin, with seal=@STATE, goes on with what an interrupted run has begun, also with create=always."""
-    file = image_file(parameters)
-    return file is not None and _sealed(parameters) and os.path.exists(file + ".partial")
-
-
-def is_closed_cleanly(file: str) -> bool:
-    """False if the QCOW2 image FILE (FILE.partial, if that is there) has the dirty bit: the plugin could not write its
-    refcounts when it closed it, as on a full file system."""
-    partial = file + ".partial"
-    with open(partial if os.path.exists(partial) else file, "rb") as image:
-        header = image.read(80)
-    incompatible_features = int.from_bytes(header[72:80], "big")  # QCOW2 specification, "Header"
-    return incompatible_features & 1 == 0
-
-
-def image_size(size: int) -> int:
-    """The size of a new image for a disk of so many bytes: whole sectors."""
-    return (size + 511) // 512 * 512
-
-
-def image_parameters(plugin: str, parameters: Sequence[str], state: str) -> list[str]:
-    """With seal=on as seal=@STATE: the image gets its name only when the state owes nothing, whoever flushed."""
-    return [f"seal=@{state}" if plugin == "qcow2" and _sealed([p]) else p for p in parameters]
-
-
-def _sealed(parameters: Sequence[str]) -> bool:
-    return any(p.lower() in ("seal=on", "seal=yes", "seal=true", "seal=1") for p in parameters)
-
-
-BACKING = ("backing=", "backing-format=")
-
 # ---- Targets: nbdkit-apply-filter(1), nbdkit-fanout-filter(1) ----
 
 
@@ -178,7 +86,8 @@ def known_destinations(fanout_state: str) -> Iterator[tuple[str, str]]:
 
 def _destination_of(path: str) -> str:
     try:
-        name = _load_json(path)["destination"]
+        with open(path, encoding="utf-8") as text:
+            name = json.load(text)["destination"]
     except OSError as e:
         raise Failure(f"cannot read {path}: {e.strerror}") from e
     except (ValueError, KeyError, TypeError) as e:

@@ -1,11 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Lists of nbdkit's KEY=VALUE parameters."""
+import re
 from collections.abc import Iterable
 
 
 def value(parameters: Iterable[str], key: str) -> str | None:
-    """The value of the first KEY=VALUE, or None if there is none."""
-    return next((p.partition("=")[2] for p in parameters if p.startswith(key + "=")), None)
+    """The value of the last KEY=VALUE, which is the one that the modules take, or None if there is none."""
+    result = None
+    for parameter in parameters:
+        if parameter.startswith(key + "="):
+            result = parameter.partition("=")[2]
+    return result
+
+
+def bare(parameter: str) -> bool:
+    """Whether nbdkit takes it for the value of the plugin's magic key: is_config_key() in nbdkit's server."""
+    return not re.match(r"[A-Za-z][A-Za-z0-9_.-]*=", parameter)
 
 
 def has(parameters: Iterable[str], key: str) -> bool:

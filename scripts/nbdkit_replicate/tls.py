@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from .contract import plain_uri
 from .messages import WrongUse
-from .parameters import has, value
+from .parameters import bare, has, value
 
 _CA = "ca-cert.pem"
 _FALSE = ("0", "false", "f", "no", "n", "off")  # nbdkit_parse_bool
@@ -105,9 +105,9 @@ def _is_nbd(plugin: str) -> bool:
 
 
 def _uri(parameters: Sequence[str]) -> str | None:
-    """uri=URI, or the first parameter if it has no key."""
-    bare = parameters[0] if parameters and not re.match("[A-Za-z][A-Za-z0-9_.-]*=", parameters[0]) else None
-    return value(parameters, "uri") or bare
+    """uri=URI, or a parameter without a key."""
+    uris = [p.removeprefix("uri=") for p in parameters if p.startswith("uri=") or bare(p)]
+    return uris[-1] if uris else None
 
 
 def _default_certificates() -> list[str]:

@@ -13,6 +13,7 @@ Layer::Layer(std::unique_ptr<const ImageFile> the_file, const Header &header,
              std::unique_ptr<Disk> the_backing, size_t cache_bytes, AtomicBitmap *used,
              const Packer *packer)
     : file_(std::move(the_file)),
+      identity_(header.identity),
       file(*file_),
       geometry(header),
       backing(std::move(the_backing)),

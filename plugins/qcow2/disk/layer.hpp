@@ -28,6 +28,8 @@ class Layer : public Disk {
   void read(std::span<std::byte> buffer, uint64_t offset) const override;
   bool extents(extents::Range range, const ExtentSink &sink) const override;
   std::vector<std::string> uuids() const override { return uuids_; }
+  // As it was when the image was opened.
+  const std::optional<Identity> &identity() const { return identity_; }
 
   // The content of a cluster with this entry, which must not be a data entry. The range must lie
   // within the cluster.
@@ -46,6 +48,7 @@ class Layer : public Disk {
 
   const std::unique_ptr<const ImageFile> file_;
   std::vector<std::string> uuids_;
+  const std::optional<Identity> identity_;
 
  public:
   const ImageFile &file;

@@ -4,10 +4,15 @@
 #include <atomic>
 #include <string>
 
+#include "common/util/fd.hpp"
+
 namespace qcow2 {
 
 // The name of an image until it is complete: FILE.partial.
 std::string partial_name(const std::string &file);
+
+// Whether the open file is the one of that name. True if that cannot be told (as another user, with nbdkit -u).
+bool is_named(const util::Fd &file, const std::string &path);
 
 // With seal=: which of its two names an image has. The functions of one image are not called by two
 // threads at the same time, except for is_final().

@@ -71,6 +71,8 @@ struct Header {
   std::string backing_format;
   bool has_bitmaps = false;
   std::optional<Identity> identity;
+  uint64_t identity_at = 0;  // where its data is in the file, and how long; set by decode()
+  uint32_t identity_length = 0;
 
   uint64_t cluster_size() const { return uint64_t{1} << cluster_bits; }
   RefcountTable refcount_table() const { return {refcount_table_offset, refcount_table_clusters}; }

@@ -16,7 +16,7 @@ constexpr uint32_t end_of_extensions = 0;
 constexpr uint32_t backing_format_extension = 0xe2792aca;
 constexpr uint32_t bitmaps_extension = 0x23852875;
 
-uint64_t round_up8(uint64_t n) {
+size_t round_up8(size_t n) {
   return (n + 7) & ~uint64_t{7};
 }
 
@@ -55,10 +55,14 @@ void append_extensions(const Header &h, std::vector<std::byte> &out) {
   size_t at = Header::length;
   if (!h.backing_file.empty()) at = store_extension(out, at, backing_format_extension, format);
   if (h.identity) {
+    // The checkpoint comes when the image is complete; the label gives way to it.
     Identity identity = *h.identity;
     size_t room = (out.size() - needed) & ~size_t{7};
-    identity.label.resize(std::min({identity.label.size(), room, Identity::max_label}));
-    at = store_extension(out, at, Identity::extension, encode(identity));
+    size_t checkpoint = std::min(room, Identity::max_checkpoint);
+    size_t label = std::min({identity.label.size(), room - checkpoint, Identity::max_label});
+    identity.label.resize(label);
+    size_t length = Identity::least + std::min(round_up8(label + checkpoint), room);
+    at = store_extension(out, at, Identity::extension, encode(identity, length));
   }
   at += extension_head;  // of the end marker, which is zeroes
   if (h.backing_file.empty()) return;
@@ -83,7 +87,11 @@ void decode_extensions(std::span<const std::byte> start, size_t from, Header &h,
       h.backing_format.assign(reinterpret_cast<const char *>(&start[at]), length);
     }
     if (type == bitmaps_extension) h.has_bitmaps = true;
-    if (type == Identity::extension) h.identity = decode_identity(start.subspan(at, length));
+    if (type == Identity::extension) {
+      h.identity = decode_identity(start.subspan(at, length));
+      h.identity_at = at;
+      h.identity_length = length;
+    }
     at += std::min<uint64_t>(round_up8(length), start.size() - at);
   }
 }

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "plugins/qcow2/format/big_endian.hpp"
+
 namespace qcow2 {
 
 namespace {
@@ -16,11 +18,21 @@ bool has_dash_before(size_t byte) {
 
 }  // namespace
 
-std::vector<std::byte> encode(const Identity &identity) {
-  std::vector<std::byte> data(Identity::least + identity.label.size());
+std::vector<std::byte> encode(const Identity &identity, size_t length) {
+  std::vector<std::byte> data(length);
   std::copy(identity.uuid.begin(), identity.uuid.end(), data.begin());
   std::copy(identity.parent.begin(), identity.parent.end(), data.begin() + 16);
-  std::memcpy(data.data() + Identity::least, identity.label.data(), identity.label.size());
+  data[32] = std::byte(identity.state);
+  store_be<uint64_t>(&data[40], identity.completed);
+  size_t at = Identity::least;
+  auto store = [&](const std::string &text, size_t most, size_t length_at) {
+    size_t n = std::min({text.size(), most, length - at});
+    data[length_at] = std::byte(n);
+    std::memcpy(data.data() + at, text.data(), n);
+    at += n;
+  };
+  store(identity.label, Identity::max_label, 33);
+  store(identity.checkpoint, Identity::max_checkpoint, 34);
   return data;
 }
 
@@ -29,10 +41,16 @@ std::optional<Identity> decode_identity(std::span<const std::byte> data) {
   Identity identity;
   std::copy_n(data.begin(), 16, identity.uuid.begin());
   std::copy_n(data.begin() + 16, 16, identity.parent.begin());
-  data = data.subspan(Identity::least);
-  identity.label.assign(reinterpret_cast<const char *>(data.data()),
-                        std::min(data.size(), Identity::max_label));
-  if (identity.uuid == Uuid{}) return std::nullopt;
+  auto state = std::to_integer<uint8_t>(data[32]);
+  auto label = std::to_integer<size_t>(data[33]), checkpoint = std::to_integer<size_t>(data[34]);
+  bool possible = state <= uint8_t(Completeness::complete) &&
+                  label + checkpoint <= data.size() - Identity::least;
+  if (identity.uuid == Uuid{} || !possible) return std::nullopt;
+  identity.state = Completeness(state);
+  identity.completed = load_be<uint64_t>(&data[40]);
+  const char *text = reinterpret_cast<const char *>(data.data()) + Identity::least;
+  identity.label.assign(text, label);
+  identity.checkpoint.assign(text + label, checkpoint);
   return identity;
 }
 

@@ -8,11 +8,14 @@
 #include <cerrno>
 
 #include "common/durability/replace_file.hpp"
+#include "common/durability/sync_point.hpp"
 #include "common/util/error.hpp"
 #include "plugins/qcow2/file/image_file.hpp"
 #include "plugins/qcow2/file/image_lock.hpp"
+#include "plugins/qcow2/file/image_name.hpp"
 #include "plugins/qcow2/format/big_endian.hpp"
 #include "plugins/qcow2/format/geometry.hpp"
+#include "plugins/qcow2/lifecycle/unfinished_image.hpp"
 
 namespace qcow2 {
 
@@ -58,6 +61,26 @@ void write_tables(const ImageFile &file, const Header &header) {
   if (::fsync(file.fd().get()) < 0) util::fail_os(errno, "cannot sync {}", file.path());
 }
 
+// Locked, with lock. A process that removes what others have left (unfinished_image.hpp) may take it for such a
+// file before it is locked.
+ImageFile create_unfinished(const std::string &path, bool lock) {
+  constexpr int attempts = 100;
+  for (int i = 0; i < attempts; ++i) {
+    const std::string name = unfinished_name(path);
+    ImageFile file(util::open_file(name, O_RDWR | O_CREAT | O_EXCL, 0600), name);
+    if (!lock) return file;
+    REPLICATE_SYNC_POINT("qcow2.unfinished_image_not_locked");
+    try {
+      lock_image(file.fd(), name, Use::write);
+      if (is_named(file.fd(), name)) return file;
+    } catch (const util::Error &e) {
+      ::unlink(name.c_str());
+      if (e.errnum() != EBUSY) throw;
+    }
+  }
+  util::fail(EBUSY, "{} cannot be created: another process removes it again and again", path);
+}
+
 }  // namespace
 
 uint64_t initial_clusters(const Header &h) {
@@ -99,11 +122,9 @@ Uuid random_uuid() {
 }
 
 util::Fd create_file(const std::string &path, const Header &header, bool replace, bool lock) {
-  // A name that no process has left that was killed here.
-  std::string temporary = path + ".tmp-" + to_text(random_uuid());
-  ImageFile file(util::open_file(temporary, O_RDWR | O_CREAT | O_EXCL, 0600), temporary);
+  ImageFile file = create_unfinished(path, lock);
+  const std::string temporary = file.path();
   try {
-    if (lock) lock_image(file.fd(), temporary, Use::write);
     write_tables(file, header);
     durability::rename_file(temporary, path, replace);
   } catch (...) {

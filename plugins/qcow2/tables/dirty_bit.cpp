@@ -8,10 +8,11 @@
 
 namespace qcow2 {
 
-DirtyBit::DirtyBit(const ImageFile &file, const Header &header, DataSync &sync, ImageName *name)
+DirtyBit::DirtyBit(const ImageFile &file, const Header &header, DataSync &sync,
+                   CompletenessMark &mark)
     : file_(file),
       sync_(sync),
-      name_(name),
+      mark_(mark),
       state_((header.incompatible & dirty_bit) != 0 ? State::dirty : State::clean),
       header_(header) {}
 
@@ -25,7 +26,7 @@ void DirtyBit::set() {
     if (!state_.compare_exchange_strong(state, State::marking)) continue;
     State result = State::clean;
     try {
-      if (name_ != nullptr) name_->make_partial();
+      mark_.before_change();
       header_.incompatible |= dirty_bit;
       header_.autoclear = 0;  // nothing here keeps what those bits vouch for up to date
       write_features();

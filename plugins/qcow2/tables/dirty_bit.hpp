@@ -6,8 +6,8 @@
 
 #include "plugins/qcow2/file/data_sync.hpp"
 #include "plugins/qcow2/file/image_file.hpp"
-#include "plugins/qcow2/file/image_name.hpp"
 #include "plugins/qcow2/format/header.hpp"
+#include "plugins/qcow2/tables/completeness_mark.hpp"
 
 namespace qcow2 {
 
@@ -19,9 +19,9 @@ namespace qcow2 {
 // tables.
 class DirtyBit {
  public:
-  // header: as on disk. name: of the image, which is made partial before the bit is set; may be null.
-  // file, sync and name must outlive this.
-  DirtyBit(const ImageFile &file, const Header &header, DataSync &sync, ImageName *name);
+  // header: as on disk. mark: says no longer that the image is complete, before the bit is set. file, sync
+  // and mark must outlive this.
+  DirtyBit(const ImageFile &file, const Header &header, DataSync &sync, CompletenessMark &mark);
 
   bool is_set() const { return state_.load() == State::dirty; }
 
@@ -45,7 +45,7 @@ class DirtyBit {
 
   const ImageFile &file_;
   DataSync &sync_;
-  ImageName *const name_;
+  CompletenessMark &mark_;
   std::atomic<State> state_;
   Header header_;  // changed by the thread whose state is `marking`, and by clear()
 };

@@ -14,13 +14,13 @@ constexpr size_t batch_bytes = 4u << 20;
 }  // namespace
 
 TableWriter::TableWriter(const ImageFile &file, const Header &header, ClusterMap &map,
-                         ClusterAllocator &allocator, PendingData *pending, ImageName *name)
+                         ClusterAllocator &allocator, PendingData *pending, CompletenessMark &mark)
     : file_(file),
       geometry_(header),
       map_(map),
       allocator_(allocator),
       sync_(file, pending),
-      dirty_bit_(file, header, sync_, name),
+      dirty_bit_(file, header, sync_, mark),
       unlinked_(dirty_bit_.is_set()) {}
 
 Entries TableWriter::prepare(uint64_t cluster) {

@@ -37,9 +37,12 @@ namespace qcow2 {
 class TableWriter {
  public:
   // header: as on disk. pending: data that entries may point to before it is in the file; may be
-  // null. name: see DirtyBit. map, file, allocator, pending and name must outlive this.
+  // null. mark: see DirtyBit. map, file, allocator, pending and mark must outlive this.
   TableWriter(const ImageFile &file, const Header &header, ClusterMap &map,
-              ClusterAllocator &allocator, PendingData *pending, ImageName *name);
+              ClusterAllocator &allocator, PendingData *pending, CompletenessMark &mark);
+
+  // Before data is written in place, which changes no entry.
+  void before_change() { dirty_bit_.set(); }
 
   // Before a change of the guest cluster's L2 entry. Returns the slice with the entry when the
   // dirty bit is set, the entry has a table, and the file has space for the slice. Flushes first if

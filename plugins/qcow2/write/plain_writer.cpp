@@ -43,6 +43,7 @@ uint64_t PlainWriter::write_in_place(std::span<const std::byte> data, uint64_t o
     ++last;
   }
   uint64_t n = std::min(end, geometry.end_of(last)) - offset;
+  tables_.before_change();
   layer_.file.write(data.first(n), host_offset(first) + (offset - geometry.start_of(cluster)));
   return n;
 }

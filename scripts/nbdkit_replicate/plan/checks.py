@@ -4,8 +4,9 @@ import os
 from collections.abc import Iterator
 
 from ..contract import DISK, destination_name, is_of_one_disk, known_destinations, shows_password
+from ..images import other_state
 from ..messages import WrongUse
-from ..parameters import has
+from ..parameters import bare, has
 from ..tls import Peer, peer_of_plugin, peer_of_uri
 from .replication import DiskCopy, Replication
 
@@ -30,6 +31,7 @@ def warnings(replication: Replication) -> list[str]:
 
 def check_disk(disk: DiskCopy) -> None:
     _check_image(disk)
+    _check_own_state(disk)
     _check_left_out(disk)
 
 
@@ -67,6 +69,7 @@ def _check_names_of_several(replication: Replication) -> None:
     parameters = [*replication.target.parameters]
     options = [word for destination in replication.also for word in destination.parameters]
     own = [word for word in (*parameters, *options) if is_of_one_disk(word)]
+    own += [word for word in parameters if bare(word)]
     own += [destination.uri for destination in replication.also]
     for word in own:
         if DISK not in word:
@@ -83,6 +86,14 @@ def _check_image(disk: DiskCopy) -> None:
     if disk.has_state() and empty and not has(disk.target.parameters, "backing"):
         raise WrongUse(f"{disk.state} belongs to an earlier copy, but {disk.image} would be a new, empty image: "
                       f"add backing=FILE with the image of the last run, or remove {disk.state} for a full copy")
+
+
+def _check_own_state(disk: DiskCopy) -> None:
+    """Another state would say of the image that it is complete."""
+    other = other_state(disk.target.plugin, disk.target.parameters, disk.state)
+    if other is not None:
+        raise WrongUse(f"{other}: {disk.state} says whether the image is complete: leave {other.partition('=')[0]}= out, "
+                       "or give seal=on")
 
 
 def _check_left_out(disk: DiskCopy) -> None:

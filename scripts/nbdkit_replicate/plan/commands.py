@@ -3,15 +3,15 @@
 import urllib.parse
 from dataclasses import dataclass
 
-from ..contract import (BACKING, apply_parameters, destination_name, image_parameters, image_size, module,
-                        source_parameters)
+from ..contract import apply_parameters, destination_name, module, source_parameters
+from ..images import BACKING, image_parameters, image_size
 from ..parameters import add_default, has
 from ..tls import added_parameters
 from .replication import DiskCopy, Module, Replication
 
 
 def uri_of(socket: str, export: str = "") -> str:
-    return f"nbd+unix:///{urllib.parse.quote(export)}?socket={socket}"
+    return f"nbd+unix:///{urllib.parse.quote(export)}?socket={urllib.parse.quote(socket)}"
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..contract import DISK, continues_image, creates_image, disks_with_state, image_file, state_path
+from ..contract import DISK
 from ..files import resolved
+from ..images import continues_image, creates_image, image_file
 from ..parameters import value
+from ..states import disks_with_state, state_path
 
 
 @dataclass(frozen=True)

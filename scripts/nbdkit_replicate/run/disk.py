@@ -12,8 +12,10 @@ from ..plan.replication import DiskCopy
 from ..programs.client import Client, Route
 from ..programs.server import Server
 from ..programs.source import DiskFacts, ask_disk
+from ..states import require_full_copy
 from .context import RunContext
-from .result import Result, behind, check_image, check_state
+from .result import Result, behind, check_copy
+from .written_file import WrittenFile
 
 # What a disk may fail with while the others go on. All else is a bug.
 EXPECTED = (Failure, OSError, ValueError)
@@ -42,8 +44,7 @@ class DiskRun:
             facts = await ask_disk(self._context.source, self._disk.export)
         self._say(facts.summary())
         await self._copy(facts)
-        check_image(self._disk.target)
-        check_state(self._disk.state, facts)
+        say(check_copy(self._disk, facts))
         missing = behind(self._stats) if self._disk.also else ""
         if missing:
             self._say(missing)
@@ -58,13 +59,21 @@ class DiskRun:
         target = await Server.start("destination", command, self._context.directory, self._socket,
                                     self._context.target_password, self._prefix)
         with self._context.interruption.expendable(target):
+            written: WrittenFile | None = None
+            replaced = False
             try:
                 with self._context.interruption.scope():
                     await target.wait_ready()
+                written = WrittenFile.of(self._disk)
                 cause = await self._run_client(target)
             finally:
                 # It completes what nbdcopy has left out, for as long as that takes.
                 completed = await target.stop()
+                replaced = written is not None and written.is_replaced()
+                if replaced:
+                    require_full_copy(self._disk.state)
+        if replaced:
+            cause = f"{self._disk.image} was moved, removed or replaced during the run; the next one copies everything"
         if cause is None and not completed:
             cause = self._cause_at(target) or "the destination did not end in order"
         if cause is not None:

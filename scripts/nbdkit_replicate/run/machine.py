@@ -15,6 +15,7 @@ from .disk import DiskRun
 from .interruption import Interruption
 from .progress import Progress
 from .result import Result
+from .written_file import distrust_wrong_image
 
 
 class MachineRun:
@@ -29,6 +30,8 @@ class MachineRun:
         with self._interruption.handle_signals(), RunDirectory() as directory:
             if self._replication.several:
                 make_directory(self._replication.state)
+            for name in self._replication.known_disks():
+                distrust_wrong_image(self._replication.disk(name))
             return await self._with_source(directory)
 
     async def _with_source(self, directory: RunDirectory) -> Result:

@@ -3,10 +3,12 @@
 import enum
 from collections.abc import Collection
 
-from ..contract import image_file, is_closed_cleanly, owing_destinations, read_state
-from ..messages import RUN_AGAIN, Failure, mib, say
-from ..plan.replication import Module
+from ..contract import owing_destinations
+from ..images import check_complete, is_qcow2
+from ..messages import RUN_AGAIN, Failure, mib
+from ..plan.replication import DiskCopy
 from ..programs.source import DiskFacts
+from ..states import State, read_state
 
 
 class Result(enum.Enum):
@@ -21,21 +23,24 @@ class Result(enum.Enum):
         return next((r for r in (cls.INCOMPLETE, cls.BEHIND) if r in results), cls.DONE)
 
 
-def check_image(target: Module) -> None:
-    """Raises Failure if qcow2 could not close the image. nbdkit has no exit status for that."""
-    file = image_file(target.parameters)
-    if target.plugin == "qcow2" and file is not None and not is_closed_cleanly(file):
-        raise Failure(f"{file} was not closed cleanly, see above; {RUN_AGAIN}")
+def check_copy(disk: DiskCopy, facts: DiskFacts) -> str:
+    """Returns a message that the target is complete, or raises Failure with what is missing."""
+    state = read_state(disk.state)
+    _check_state(disk.state, state, facts)
+    if is_qcow2(disk.target.plugin):
+        # nbdkit's exit status does not say whether a plugin has closed what it has written.
+        try:
+            check_complete(disk.target.parameters, state)
+        except Failure as e:
+            raise Failure(f"the copy is not complete: {e}; {RUN_AGAIN}") from e
+    return f"{disk.state}: complete" + (f", as of {state.checkpoint}" if state.checkpoint else "")
 
 
-def check_state(path: str, facts: DiskFacts) -> None:
-    """Says that the target is complete, or raises Failure with what is missing."""
-    state = read_state(path)
+def _check_state(path: str, state: State, facts: DiskFacts) -> None:
     # If nothing has changed, nothing is sent, and the state may keep its earlier checkpoint.
     behind = facts.delta > 0 and state.checkpoint != facts.description.checkpoint
     if state.owed or behind:
         raise Failure(f"{path}: {mib(state.owed)} is still owed; {RUN_AGAIN}")
-    say(f"{path}: complete" + (f", as of {state.checkpoint}" if state.checkpoint else ""))
 
 
 def behind(fanout_stats: str) -> str:

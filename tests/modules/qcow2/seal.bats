@@ -136,3 +136,18 @@ again() {
     try mode.qcow2 size=1M
     [ "$(stat -c %a mode.qcow2)" = 600 ]
 }
+
+@test "state=: the export says whether the image is complete, also where it has no name to tell it by" {
+    full_source
+    command=(--filter="$APPLY" "$QCOW2" file=image.qcow2 size=16M state=state apply-from="$(uri src)" apply-state=state)
+    description() { timeout 20 nbdkit -U - "$QCOW2" image.qcow2 read-only=on --run 'nbdinfo --json "$uri"' | jq -r '.exports[0].description'; }
+    start d "${command[@]}"
+    shell d -c "$half" -c 'h.flush()'
+    stop d
+    [ "$(description | jq -c '[.complete, .checkpoint]')" = '[false,null]' ]
+    start_source
+    again
+    [ "$(description | jq -c '[.complete, .checkpoint]')" = '[true,"c1"]' ]
+    refuses "not the same file" try image.qcow2 seal=@state state=other
+    refuses "state=" try image.qcow2 read-only=on state=state
+}

@@ -25,7 +25,7 @@ sys.dont_write_bytecode = True  # keeps the source tree clean
 sys.path.insert(0, os.path.join(os.environ["SOURCE"], "tests/vcenter"))
 
 # pylint: disable=wrong-import-position
-from soak_parts.catalogue import NOT_YET, Choice  # noqa: E402
+from soak_parts.catalogue import Choice  # noqa: E402
 from soak_parts.site import Site  # noqa: E402
 from soak_parts.violation import Violation  # noqa: E402
 
@@ -86,8 +86,6 @@ def main():
     rounds, seed = int(sys.argv[1]), int(sys.argv[2])
     print(f"seed {seed}")
     choice = Choice(os.environ.get("SOAK_FAULTS", ""))
-    for name, reason in NOT_YET.items():
-        print(f"not yet: {name}: {reason}")
     for number in signal.SIGTERM, signal.SIGINT, signal.SIGHUP:
         signal.signal(number, lambda *_: sys.exit("interrupted"))
     soak(rounds, seed, choice)

@@ -195,3 +195,72 @@ killed_while_starting() {
     must_fail grep -q '^nbdkit: ' <<< "$output"
     [[ "${lines[-1]}" == *"the destination server did not start: "* ]]
 }
+
+# ends_badly SOCKET: in the PATH there is an nbdkit whose server on that socket does all its work, and exits with 1.
+ends_badly() {
+    local real
+    real=$(command -v nbdkit)
+    mkdir -p path
+    cat > path/nbdkit <<SH
+#!/bin/bash
+case " \$*" in *" -U "*"/$1 -P "*) ;; *) exec $real "\$@" ;; esac
+$real "\$@" &
+trap 'kill \$!' TERM
+wait \$!
+wait \$!
+exit 1
+SH
+    chmod +x path/nbdkit
+}
+
+@test "a server that ends badly after everything has been copied: the run has failed" {
+    local real=$PATH socket
+    random_file disk.img 1M
+    for socket in source.sock 0.sock; do
+        ends_badly "$socket"
+        PATH=$PWD/path:$real run replicate_now --from file disk.img --to qcow2 copy.qcow2
+        echo "$output"
+        [ "$status" = 1 ]
+        [[ "$output" == *"server ended with status 1"* ]]
+        [[ "${lines[-1]}" == *"the copy is not complete"*"run the same command again"* ]]
+        qemu-img compare -f raw -F qcow2 disk.img copy.qcow2
+    done
+}
+
+# swapped_midway FILE: nbdcopy, before it ends, puts an equal file under the name of the one that is written.
+swapped_midway() {
+    mkdir -p path
+    cat > path/nbdcopy <<SH
+#!/bin/sh
+$(command -v nbdcopy) "\$@" || exit
+cp $1 $1.new
+mv $1 $1.right
+mv $1.new $1
+SH
+    chmod +x path/nbdcopy
+}
+
+@test "the file of another plugin is replaced during the run: that has failed, and the next one copies everything" {
+    random_file disk.img 1M
+    truncate -s 1M copy.raw
+    swapped_midway copy.raw
+    PATH=$PWD/path:$PATH run replicate_now --from file disk.img --to file copy.raw
+    echo "$output"
+    [ "$status" = 1 ]
+    [[ "${lines[-1]}" == *"copy.raw was moved, removed or replaced"* ]]
+    [ "$(jq -c '[.checkpoint, .owed]' web1.state)" = '["",[[0,1048576]]]' ]
+    replicate_now --from file disk.img --to file copy.raw
+    same disk.img copy.raw
+}
+
+@test "the image is replaced after the last flush: it is not called complete, and the same command completes it" {
+    random_file disk.img 1M
+    swapped_midway copy.qcow2
+    PATH=$PWD/path:$PATH run replicate_now --from file disk.img --to qcow2 copy.qcow2
+    echo "$output"
+    [ "$status" = 1 ]
+    [[ "$output" == *"copy.qcow2 is no longer the file that is written"* ]]
+    [[ "${lines[-1]}" == *"not complete"*"run the same command again"* ]]
+    replicate_now --from file disk.img --to qcow2 copy.qcow2
+    qemu-img compare -f raw -F qcow2 disk.img copy.qcow2
+}

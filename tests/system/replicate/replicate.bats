@@ -240,6 +240,7 @@ JOB
     until_true 10 grep -q 'a second signal' run.log
     must_fail gone "$run"
     kill -TERM "$run"
+    until_true 60 gone "$run"  # what it is owed takes minutes
     local status=0
     wait "$run" || status=$?
     cat run.log

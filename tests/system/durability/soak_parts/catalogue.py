@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""All faults by name, and those that the product does not survive yet."""
+"""All faults by name."""
 
 from soak_parts import faults, swaps
 
@@ -26,18 +26,11 @@ ALL = {
     "dr-emptied": (lambda: swaps.DrSwapped(older=False), 1),
 }
 
-# Left out by default, as the product does not survive them yet: name -> why. SOAK_FAULTS=NAME,... asks for them.
-NOT_YET = {
-    "image-older-midway": "the image is not looked for again, by its name, when the run ends",
-    "image-other-midway": "the image is not looked for again, by its name, when the run ends",
-}
-
-
 class Choice:
-    """names: a list with commas, or "" for all that are not in NOT_YET."""
+    """names: a list with commas, or "" for all."""
 
     def __init__(self, names):
-        self._names = names.split(",") if names else [name for name in ALL if name not in NOT_YET]
+        self._names = names.split(",") if names else list(ALL)
         unknown = [name for name in self._names if name not in ALL]
         if unknown:
             raise SystemExit(f"SOAK_FAULTS: there is no {', '.join(unknown)}; there are {', '.join(ALL)}")

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <catch2/catch.hpp>
 
+#include <utility>
+
 #include "plugins/qcow2/format/big_endian.hpp"
 #include "plugins/qcow2/lifecycle/image_layout.hpp"
 #include "tests/unit/qcow2/support.hpp"
@@ -17,7 +19,7 @@ Header example(uint32_t cluster_bits, const std::string &backing) {
   lay_out(h);
   h.backing_file = backing;
   if (!backing.empty()) h.backing_format = "qcow2";
-  h.identity = Identity{random_uuid(), random_uuid(), "web1-mon.qcow2"};
+  h.identity = Identity{.uuid = random_uuid(), .parent = random_uuid(), .label = "web1-mon.qcow2"};
   return h;
 }
 
@@ -47,12 +49,16 @@ TEST_CASE("the identity is in the header, beside the name of a backing file") {
   }
 }
 
-TEST_CASE("the label gives way to a long backing name") {
-  // Header, format, identity without a label, end marker.
-  size_t room = 512 - 112 - 16 - 40 - 8;
-  Header h = example(9, std::string(room - 10, 'b'));
+TEST_CASE("the label, and then the room for the checkpoint, give way to a long backing name") {
+  // Header, format, identity without text, end marker.
+  size_t room = 512 - 112 - 16 - 56 - 8;
+  Header h = example(9, std::string(room - Identity::max_checkpoint - 10, 'b'));
   CHECK(again(h).identity->label == "web1-mon");
   CHECK(again(h).identity->uuid == h.identity->uuid);
+  CHECK(again(h).identity_length == Identity::least + 8 + Identity::max_checkpoint);
+  h.backing_file = std::string(room - 20, 'b');
+  CHECK(again(h).identity->label.empty());
+  CHECK(again(h).identity_length == Identity::least + 16);
   h.backing_file = std::string(room, 'b');
   CHECK(again(h).identity->label.empty());
   CHECK(again(h).backing_file == h.backing_file);
@@ -60,10 +66,32 @@ TEST_CASE("the label gives way to a long backing name") {
   CHECK_THROWS_WITH(encode(h), Catch::Contains("too long"));
 }
 
+TEST_CASE("what an image says of itself is cut to the room for it") {
+  Identity identity = *example(16, "").identity;
+  identity.state = Completeness::complete;
+  identity.checkpoint = "52 1d 02 c0/17";
+  identity.completed = 1764000000;
+  CHECK(decode_identity(encode(identity, Identity::least + 64)) == identity);
+  Identity cut = *decode_identity(encode(identity, Identity::least + 16));
+  CHECK(cut.checkpoint == "52");
+  CHECK(cut.label == identity.label);
+  identity.label = std::string(200, 'l');
+  identity.checkpoint = std::string(400, 'c');
+  cut = *decode_identity(encode(identity, 1000));
+  CHECK(cut.label.size() == Identity::max_label);
+  CHECK(cut.checkpoint == std::string(Identity::max_checkpoint, 'c'));
+  CHECK(encode(identity, Identity::least).size() == Identity::least);
+}
+
 TEST_CASE("what is not an identity is ignored") {
-  std::vector<std::byte> data = encode(*example(16, "").identity);
+  std::vector<std::byte> data = encode(*example(16, "").identity, Identity::least + 24);
   CHECK(decode_identity(data));
-  CHECK_FALSE(decode_identity(std::span(data).first(31)));
+  CHECK_FALSE(decode_identity(std::span(data).first(47)));
+  for (size_t at : {32u, 33u, 34u}) {
+    std::byte before = std::exchange(data[at], std::byte{25});
+    CHECK_FALSE(decode_identity(data));
+    data[at] = before;
+  }
   std::fill_n(data.begin(), 16, std::byte{0});
   CHECK_FALSE(decode_identity(data));
 }

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Images of the qcow2 plugin: nbdkit-qcow2-plugin(1), parameters and "Identity"."""
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from .messages import Failure
+from .parameters import add_default, bare, value
+from .states import State
+
+BACKING = ("backing=", "backing-format=")
+
+_ON = ("1", "true", "t", "yes", "y", "on")  # nbdkit_parse_bool
+
+
+def is_qcow2(plugin: str) -> bool:
+    return os.path.basename(plugin) in ("qcow2", "nbdkit-qcow2-plugin.so")
+
+
+def image_file(parameters: Sequence[str]) -> str | None:
+    """file=FILE, or a parameter without a key; the last one, as the plugin takes them."""
+    files = [p.removeprefix("file=") for p in parameters if p.startswith("file=") or bare(p)]
+    return files[-1] if files else None
+
+
+def is_sealed(parameters: Sequence[str]) -> bool:
+    seal = value(parameters, "seal") or ""
+    return seal.startswith("@") or seal.lower() in _ON
+
+
+def open_file_of(parameters: Sequence[str]) -> str | None:
+    """The file that the plugin opens if it is there: FILE, or FILE.partial with seal=. partial_name() in plugins/qcow2."""
+    file = image_file(parameters)
+    if file is None or not is_sealed(parameters):
+        return file
+    return file + ".partial" if os.path.exists(file + ".partial") else file
+
+
+def creates_image(plugin: str, parameters: Sequence[str]) -> bool:
+    """Whether the plugin creates an image, perhaps in place of one that exists."""
+    file = open_file_of(parameters)
+    if not is_qcow2(plugin) or file is None:
+        return False
+    return not os.path.exists(file) or value(parameters, "create") == "always"
+
+
+def continues_image(parameters: Sequence[str]) -> bool:
+    """Whether the plugin, with seal=, goes on with what an interrupted run has begun, also with create=always."""
+    file = image_file(parameters)
+    return file is not None and is_sealed(parameters) and os.path.exists(file + ".partial")
+
+
+def image_size(size: int) -> int:
+    """The size of a new image for a disk of so many bytes: whole sectors."""
+    return (size + 511) // 512 * 512
+
+
+def image_parameters(plugin: str, parameters: Sequence[str], state: str) -> list[str]:
+    """With the state that says when the image is complete; then it is marked as that, and has its name with seal=on."""
+    result = [*parameters]
+    if is_qcow2(plugin):
+        add_default(result, "state", state)
+    return result
+
+
+def other_state(plugin: str, parameters: Sequence[str], state: str) -> str | None:
+    """A parameter by which another state file would say when the image is complete; None if there is none."""
+    for parameter in parameters if is_qcow2(plugin) else ():
+        for prefix in ("seal=@", "state="):
+            path = parameter.removeprefix(prefix)
+            if path != parameter and os.path.realpath(path) != os.path.realpath(state):
+                return parameter
+    return None
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What an image says of itself: plugins/qcow2/format/identity.hpp."""
+
+    uuid: str
+    parent: str  # UUID of the backing file when the image was created; "" if none
+    complete: bool | None  # None: nobody has said
+    completed: int  # when, in seconds since 1970
+    checkpoint: bytes  # that it is complete of; cut to the room for it,
+    cut: bool  # perhaps
+    label: str
+
+    def is_of(self, checkpoint: str) -> bool:
+        wanted = checkpoint.encode()
+        return wanted.startswith(self.checkpoint) if self.cut else wanted == self.checkpoint
+
+
+@dataclass(frozen=True)
+class Image:
+    clean: bool  # False: it has the dirty bit, so it was not closed in order
+    mark: Mark | None  # None: it is an image of another program
+
+
+def read_image(path: str) -> Image:
+    """QCOW2 specification, "Header" and "Header extensions". Throws OSError, or Failure if it is no QCOW2 image."""
+    with open(path, "rb") as file:
+        start = file.read(1 << 16)  # extensions of ours lie before that, those of others seldom beyond
+    version = int.from_bytes(start[4:8], "big")
+    if start[:4] != b"QFI\xfb" or version not in (2, 3) or len(start) < 104:
+        raise Failure(f"{path} is not a QCOW2 image")
+    dirty = version == 3 and int.from_bytes(start[72:80], "big") & 1
+    header_length = int.from_bytes(start[100:104], "big") if version == 3 else 72
+    marks = (_mark(data) for kind, data in _extensions(start, header_length) if kind == _EXTENSION)
+    return Image(not dirty, next(marks, None))
+
+
+_EXTENSION = 0x4E425249
+_FIXED, _MOST = 48, 128  # bytes: before label and checkpoint; of a checkpoint
+
+
+def _extensions(start: bytes, at: int) -> Iterator[tuple[int, bytes]]:
+    while at + 8 <= len(start):
+        kind, length = int.from_bytes(start[at:at + 4], "big"), int.from_bytes(start[at + 4:at + 8], "big")
+        if kind == 0:
+            return
+        yield kind, start[at + 8:at + 8 + length]
+        at += 8 + (length + 7) // 8 * 8
+
+
+def _mark(data: bytes) -> Mark | None:
+    """None if the data is not that of a mark."""
+    if len(data) < _FIXED or not any(data[:16]):
+        return None
+    state, label, checkpoint = data[32:35]
+    room = len(data) - _FIXED - label
+    if state > 2 or checkpoint > room:
+        return None
+    text = data[_FIXED:]
+    return Mark(
+        uuid=str(uuid.UUID(bytes=data[:16])),
+        parent=str(uuid.UUID(bytes=data[16:32])) if any(data[16:32]) else "",
+        complete=(None, False, True)[state],
+        completed=int.from_bytes(data[40:48], "big"),
+        checkpoint=text[label:label + checkpoint],
+        cut=checkpoint == min(room, _MOST),
+        label=text[:label].decode(errors="replace"))
+
+
+def contradicts(mark: Mark, state: State) -> bool:
+    """Whether the image says that it is complete as of another checkpoint than the state's: then it is an earlier or
+    later copy of the image that the state is about, or the state is one of the image's past. (A state without a
+    checkpoint relies on nothing. What another image is, is for the apply filter to refuse.)"""
+    return (bool(mark.complete) and state.image == mark.uuid and state.checkpoint != ""
+            and not mark.is_of(state.checkpoint))
+
+
+def check_complete(parameters: Sequence[str], state: State) -> None:
+    """After the end of the plugin: raises Failure if the file is not an image that is complete, as the state says."""
+    file = image_file(parameters)
+    if file is None:
+        return
+    if is_sealed(parameters) and os.path.exists(file + ".partial"):
+        raise Failure(f"{file} is not complete and still called {file}.partial, see above")
+    try:
+        image = read_image(file)
+    except FileNotFoundError:
+        raise Failure(f"{file} is not there any more: it was moved or removed during the run; put it back if it has "
+                      "been moved") from None
+    if not image.clean:
+        raise Failure(f"{file} was not closed cleanly, see above")
+    mark = image.mark
+    if mark is None:
+        if state.image:
+            raise Failure(f"{file} {_SWAPPED}")
+        return
+    if state.image and mark.uuid != state.image:
+        raise Failure(f"{file} {_SWAPPED}")
+    if mark.complete and not mark.is_of(state.checkpoint):
+        raise Failure(f"{file} {_SWAPPED}")
+    if not mark.complete:
+        raise Failure(f"{file} is not marked as complete, see above")
+
+
+_SWAPPED = "is not the image that was written: it was replaced during the run; put the right one back if it still exists"

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""State files: nbdkit-replicate-delta(7); common/replication/state_file.hpp."""
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from .messages import Failure
+
+
+@dataclass(frozen=True)
+class State:
+    """The target holds the source as of `checkpoint`, except for `owed` bytes."""
+
+    checkpoint: str
+    owed: int
+    image: str = ""  # UUID of the image that is the target; "": not known
+
+
+def read_state(path: str) -> State:
+    state = _load(path)
+    try:
+        return State(state["checkpoint"], sum(length for _, length in state["owed"]), state.get("image", ""))
+    except (ValueError, KeyError, TypeError) as e:
+        raise Failure(f"cannot read {path}: {e}") from e
+
+
+def require_full_copy(path: str) -> None:
+    """Nothing that the state says of the target is relied on any more: the whole disk is owed. Does nothing while a
+    server uses the state: that one says what it comes to. Like StateWriter::require_full_copy() in filters/apply."""
+    path = os.path.realpath(path)
+    with contextlib.suppress(BlockingIOError), _locked(path + ".lock", os.O_RDWR | os.O_CREAT), \
+            _locked(path, os.O_RDONLY):
+        state = _load(path)
+        state |= {"checkpoint": "", "owed": [[0, state["size"]]]}
+        _replace(path, json.dumps(state, separators=(",", ":")) + "\n")
+
+
+# A directory of states, DIRECTORY/DISK.state: common/replication/state_directory.hpp.
+
+STATE_SUFFIX = ".state"
+
+
+def names_directory(path: str) -> bool:
+    return path.endswith("/") or os.path.isdir(path)
+
+
+def state_path(directory: str, disk: str) -> str:
+    return os.path.join(directory, disk + STATE_SUFFIX)
+
+
+def disks_with_state(directory: str) -> list[str]:
+    files = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
+    return [file.removesuffix(STATE_SUFFIX) for file in files if file.endswith(STATE_SUFFIX)]
+
+
+def _load(path: str) -> dict[str, Any]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            state = json.load(file)
+    except (OSError, ValueError) as e:
+        raise Failure(f"cannot read {path}: {e}") from e
+    if not isinstance(state, dict):
+        raise Failure(f"cannot read {path}: it is not a state")
+    return state
+
+
+@contextlib.contextmanager
+def _locked(path: str, flags: int) -> Iterator[None]:
+    """As common/util/file_lock.hpp does it. Raises BlockingIOError if another process holds the lock."""
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _replace(path: str, text: str) -> None:
+    """As common/durability/replace_file.hpp does it."""
+    new = f"{path}.tmp-{secrets.token_hex(8)}"
+    status = os.stat(path)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            os.fchmod(descriptor, status.st_mode & 0o7777)
+            with contextlib.suppress(PermissionError):
+                os.fchown(descriptor, status.st_uid, status.st_gid)
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+        os.rename(new, path)
+    except BaseException:
+        os.unlink(new)
+        raise
+    directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
