@@ -81,7 +81,7 @@ start_qemu() {
     rm -f "$name.sock"
     qemu-nbd --persistent --socket="$PWD/$name.sock" "$@" > "$name.log" 2>&1 3>&- &
     echo $! > "$name.pid"
-    until_true 30 listens "$name" || { cat "$name.log" >&2; return 1; }
+    until_true 60 listens "$name" || { cat "$name.log" >&2; return 1; }
 }
 
 # listens NAME: somebody accepts connections on NAME.sock, which exists a moment before that (proc(5),

@@ -50,7 +50,7 @@ def serve(*arguments):
         os.unlink("sock")
     log = open("log", "w")
     server = subprocess.Popen(["nbdkit", "-f", "-U", "sock", plugin, *arguments], stdout=log, stderr=log)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while True:
         try:
             h = nbd.NBD()
@@ -133,7 +133,7 @@ def check_repaired_by_plugin(all_pieces):
     verify(lambda at, n: bytes(content[at:at + n]), all_pieces, "after the plugin's repair")
     h.shutdown()
     server.send_signal(signal.SIGTERM)
-    server.wait(30)
+    server.wait(120)
     subprocess.run(["qemu-img", "check", "-q", "image"], check=True)
     # The next round continues with the content of the image.
     for p in all_pieces:

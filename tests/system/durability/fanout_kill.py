@@ -33,7 +33,7 @@ class Server:
         if os.path.exists(self.socket):
             os.unlink(self.socket)
         self.process = subprocess.Popen(self.command, stdout=self.log, stderr=self.log)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not os.path.exists(self.socket):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 sys.exit(f"{self.name} did not start")

@@ -35,7 +35,7 @@ class Server:
         self.process = subprocess.Popen(
             ["nbdkit", "-fv", "-U", f"{HERE}/{name}.sock", "-P", f"{HERE}/{name}.ready", *arguments],
             stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not os.path.exists(f"{name}.ready") or os.path.getsize(f"{name}.ready") == 0:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.end(KILL)

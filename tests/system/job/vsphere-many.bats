@@ -28,11 +28,11 @@ teardown() {
     return $status
 }
 
-@test "ten replications in a row: one whole, nine increments" {
+@test "five replications in a row: one whole, four increments" {
     vcenter --task-ms 20
     destinations
     local run image=() before
-    for run in 0 1 2 3 4 5 6 7 8 9; do
+    for run in 0 1 2 3 4; do
         if [ "$run" = 0 ]; then
             image=(0.qcow2 size="$SIZE")
         else
@@ -50,7 +50,7 @@ teardown() {
         [ "$(control state | jq .sessions)" = 0 ]
     done
     # Each is an increment, not a full copy.
-    for run in 1 5 9; do
+    for run in 1 2 3 4; do
         [ "$(qemu-img map --output=json -f qcow2 "$run.qcow2" |
             jq '[.[] | select(.depth == 0 and .data) | .length] | add')" -lt $((16 << 20)) ]
     done
