@@ -4,11 +4,17 @@
 #include "common/nbdkit/filter.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "common/util/error.hpp"
+#include "filters/delta/changes/load_changes.hpp"
+#include "filters/delta/changes/mapped_source.hpp"
 #include "filters/delta/export_name.hpp"
 #include "filters/delta/owed_states.hpp"
 #include "filters/delta/parameters.hpp"
@@ -37,12 +43,22 @@ class QueryLimit {
 
 class Connection {
  public:
-  Connection(const OwedStates &states, Zeroes zeroes, bool honest)
-      : states_(states), zeroes_(zeroes), honest_(honest) {}
+  // mapped: null if the layer below tells what has changed.
+  Connection(const OwedStates &states, MappedSource *mapped, Zeroes zeroes, bool honest)
+      : states_(states), mapped_(mapped), zeroes_(zeroes), honest_(honest) {}
 
   void prepare(nbdkit::Next next, bool) {
-    if (!honest_) owed_ = states_.of(next.export_description(), next.get_size());
+    description_ = next.export_description();
+    const uint64_t size = next.get_size();
+    if (mapped_ != nullptr) {
+      const auto shown = mapped_->describe(description_, size, states_.state_of(description_));
+      description_ = replication::format(shown);
+      if (shown.mode == "full") mapped_ = nullptr;
+    }
+    if (!honest_) owed_ = states_.of(description_, size);
   }
+
+  std::string export_description(nbdkit::Next) { return description_; }
 
   // nbdkit wants this question before extents are asked for. A layer below without extents is all
   // data.
@@ -69,22 +85,45 @@ class Connection {
     QueryLimit limit(one);
     while (at < end && limit.more(!sectors.empty())) {
       auto ask = static_cast<uint32_t>(std::min<uint64_t>(end - at, UINT32_MAX / sector * sector));
-      for (const auto &extent : next.extents(ask, at)) {
+      honest_extents(next, ask, at, [&](const extents::Extent &extent) {
         if (honest_) {
           sectors.feed(extent);
         } else {
           show(extent, *owed_, zeroes_, [&](const auto &shown) { sectors.feed(shown); });
         }
         at = extent.end();
-      }
+      });
     }
     if (at == size) sectors.end_of_disk();
   }
 
  private:
+  using Add = std::function<void(const extents::Extent &)>;
+
+  // The layer below is not asked for what has not changed.
+  void honest_extents(nbdkit::Next next, uint32_t count, uint64_t offset, const Add &add) {
+    const uint64_t end = offset + count;
+    if (mapped_ != nullptr) {
+      const uint64_t changed = mapped_->unchanged_until({offset, count});
+      if (changed > offset) add({offset, changed - offset, extents::hole});
+      offset = changed;
+    }
+    if (offset == end) return;
+    for (const auto &extent : next.extents(static_cast<uint32_t>(end - offset), offset)) {
+      if (mapped_ != nullptr) {
+        mapped_->honest(extent, add);
+      } else {
+        add(extent);
+      }
+    }
+  }
+
   const OwedStates &states_;
+  MappedSource
+      *mapped_;  // null: the layer below tells what has changed, or the whole disk is shown
   const Zeroes zeroes_;
   const bool honest_;
+  std::string description_;
   std::shared_ptr<const extents::RangeSet> owed_;  // empty for an honest export
 };
 
@@ -100,9 +139,14 @@ class Filter {
     return parameters_.set(key, value);
   }
 
+  void config_complete() { parameters_.complete(); }
+
   void get_ready(int) {
-    const std::string &path = parameters_.settings.owed_path;
-    if (!path.empty()) states_ = OwedStates::load(path);
+    const Settings &settings = parameters_.settings;
+    if (!settings.owed_path.empty()) states_ = OwedStates::load(settings.owed_path);
+    if (settings.map.value.empty()) return;
+    mapped_.emplace(load_changes(settings.map, {}, nbdkit::log()), settings.points,
+                    settings.map.origin(), nbdkit::log());
   }
 
   void list_exports(nbdkit::LowerExports &lower, bool, bool, nbdkit::ExportList &list) {
@@ -115,13 +159,21 @@ class Filter {
   std::unique_ptr<Connection> open(nbdkit::Opener &opener, bool readonly, const std::string &name,
                                    bool) {
     ExportName wanted = parse_export_name(name);
+    if (mapped_ && !wanted.lower.empty()) {
+      util::fail(ENOENT,
+                 "there is no export \"{}\": delta-map= is of one disk, the default export "
+                 "(nbdkit-exportname-filter(1) selects another)",
+                 wanted.lower);
+    }
     opener.next(readonly, wanted.lower);
-    return std::make_unique<Connection>(states_, parameters_.settings.zeroes, wanted.honest);
+    return std::make_unique<Connection>(states_, mapped_ ? &*mapped_ : nullptr,
+                                        parameters_.settings.zeroes, wanted.honest);
   }
 
  private:
   Parameters parameters_;
   OwedStates states_;
+  std::optional<MappedSource> mapped_;  // with delta-map=
 };
 
 }  // namespace

@@ -33,6 +33,10 @@ class OwedStates {
   // whole disk).
   std::shared_ptr<const extents::RangeSet> of(const std::string &description, uint64_t size) const;
 
+  // The state of a disk with this description, without what it owes; an empty one (without a checkpoint)
+  // if it does not exist yet; null if no state was asked for.
+  const replication::State *state_of(const std::string &description) const;
+
  private:
   struct DiskState {
     replication::State state;  // without its owed, which is in `owed`
@@ -42,6 +46,7 @@ class OwedStates {
   static DiskState disk_state(replication::State state, const std::string &path);
   const DiskState *find(const std::optional<replication::SourceDescription> &source) const;
 
+  bool named_ = false;                    // not default-constructed
   std::optional<DiskState> only_;         // of a file
   std::map<int64_t, DiskState> by_disk_;  // of a directory
 };
