@@ -5,6 +5,7 @@
 
 #include "common/nbd/uri.hpp"
 #include "common/nbdkit/params.hpp"
+#include "common/replication/state_directory.hpp"
 #include "common/util/error.hpp"
 #include "filters/delta/changes/context.hpp"
 
@@ -34,6 +35,8 @@ bool Parameters::set(const std::string &key, const std::string &value) {
     settings.points.since = not_empty(key, value);
   } else if (key == "delta-checkpoint") {
     settings.points.checkpoint = not_empty(key, value);
+  } else if (key == "delta-digests") {
+    settings.digests.path = nbdkit::absolute_path(not_empty(key, value));
   } else if (key == "delta-disk") {
     settings.points.disk_name = not_empty(key, value);
   } else if (key == "delta-on-reset") {
@@ -45,19 +48,31 @@ bool Parameters::set(const std::string &key, const std::string &value) {
 }
 
 void Parameters::complete() {
+  const bool mapped = !settings.map.value.empty(), digested = !settings.digests.path.empty();
   Points &points = settings.points;
-  if (settings.map.value.empty()) {
-    const bool given = !settings.map.context.empty() || !points.since.empty() ||
-                       !points.checkpoint.empty() || !points.disk_name.empty() ||
-                       points.fail_on_reset;
-    if (given) {
+  if (mapped && digested) util::fail(EINVAL, "delta-map= and delta-digests= exclude each other");
+  if (!mapped &&
+      (!settings.map.context.empty() || !points.since.empty() || !points.checkpoint.empty())) {
+    util::fail(EINVAL, "delta-map-context=, delta-since= and delta-checkpoint= need delta-map=");
+  }
+  if (!mapped && !digested && (!points.disk_name.empty() || points.fail_on_reset)) {
+    util::fail(EINVAL, "delta-disk= and delta-on-reset= need delta-map= or delta-digests=");
+  }
+  if (mapped) complete_points();
+  if (digested) {
+    if (settings.owed_path.empty() || replication::names_directory(settings.owed_path)) {
       util::fail(
           EINVAL,
-          "delta-map-context=, delta-since=, delta-checkpoint=, delta-disk= and delta-on-reset= "
-          "need delta-map=");
+          "delta-digests= needs delta-owed= with the state file of the destination: it tells which "
+          "digests are those of what the destination holds");
     }
-    return;
+    settings.digests.disk_name = points.disk_name;
+    settings.digests.fail_on_reset = points.fail_on_reset;
   }
+}
+
+void Parameters::complete_points() {
+  Points &points = settings.points;
   // libvirt calls the bitmap as the checkpoint that it begins at.
   if (points.since.empty()) points.since = bitmap_name(settings.map.context);
   if (points.since.empty()) {

@@ -20,6 +20,7 @@ struct Parameters {
       "delta-map-context=<NAME>   The map's metadata context: qemu:dirty-bitmap:NAME.\n"
       "delta-since=<NAME>         The checkpoint where the map begins.\n"
       "delta-checkpoint=<NAME>    The checkpoint that the disk shows.\n"
+      "delta-digests=<FILE>       Compare with the digests of the last run, kept here.\n"
       "delta-disk=<NAME>          Names the disk in the state.\n"
       "delta-on-reset=full|fail   If the destination holds another checkpoint\n"
       "                           (default: full).";
@@ -29,6 +30,9 @@ struct Parameters {
 
   // Called after the last set(). Throws util::Error EINVAL if one is missing, or two contradict each other.
   void complete();
+
+ private:
+  void complete_points();
 };
 
 }  // namespace delta

@@ -6,6 +6,7 @@
 #include "filters/delta/changes/load_changes.hpp"
 #include "filters/delta/changes/mapped_source.hpp"
 #include "filters/delta/delta_view.hpp"
+#include "filters/delta/digests/digested_source.hpp"
 
 namespace delta {
 
@@ -15,6 +16,7 @@ struct Settings {
   Zeroes zeroes = Zeroes::zero;
   MapLocation map;  // what tells what has changed; empty: the layer below
   Points points;
+  DigestSettings digests;  // path empty: none
 };
 
 }  // namespace delta

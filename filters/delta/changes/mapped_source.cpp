@@ -14,7 +14,7 @@ MappedSource::MappedSource(ChangeMap map, Points points, std::string origin, con
 replication::SourceDescription MappedSource::describe(const std::string &lower, uint64_t size,
                                                       const replication::State *state) {
   map_.check_size(size, origin_);
-  replication::SourceDescription shown{"map",         points_.disk_name, 0, size, "delta",
+  replication::SourceDescription shown{"delta",       points_.disk_name, 0, size, "delta",
                                        points_.since, points_.checkpoint};
   if (auto own = replication::parse_description(lower)) {
     if (own->mode == "delta") {
@@ -35,7 +35,10 @@ replication::SourceDescription MappedSource::describe(const std::string &lower, 
   if (fits) return shown;
   shown.mode = "full";
   shown.since.clear();
-  if (state->checkpoint.empty()) return shown;
+  if (state->checkpoint.empty()) {
+    full_ = true;
+    return shown;
+  }
   const std::string what = fmt::format(
       "{} tells what has changed since \"{}\", but the destination holds \"{}\" (delta-owed=)",
       origin_, points_.since, state->checkpoint);
@@ -44,21 +47,27 @@ replication::SourceDescription MappedSource::describe(const std::string &lower, 
                "{}: make a map that begins there, or remove the state to start with a full copy",
                what);
   }
-  if (!warned_.exchange(true)) log_.warning("{}: the whole disk is shown", what);
+  if (!full_.exchange(true)) log_.warning("{}: the whole disk is shown", what);
   return shown;
 }
 
-uint64_t MappedSource::unchanged_until(extents::Range range) const {
-  return map_.unchanged_until(range);
-}
-
-void MappedSource::honest(const extents::Extent &lower,
-                          const std::function<void(const extents::Extent &)> &add) const {
-  // A hole that is not known to be zero would mean "not changed".
-  const extents::Type changed = lower.type == extents::hole ? extents::data : lower.type;
-  map_.split(lower.range(), [&](const extents::Range &part, bool has_changed) {
-    add({part.offset, part.length, has_changed ? changed : extents::hole});
-  });
+void MappedSource::honest(SourceDisk &disk, extents::Range range, Clock::time_point,
+                          const Add &add) {
+  const bool full = full_;
+  const uint64_t changed = full ? range.offset : map_.unchanged_until(range);
+  if (changed > range.offset) add({range.offset, changed - range.offset, extents::hole});
+  if (changed == range.end()) return;
+  for (const extents::Extent &e : disk.extents({changed, range.end() - changed})) {
+    if (full) {
+      add(e);
+      continue;
+    }
+    // A hole that is not known to be zero would mean "not changed".
+    const extents::Type type = e.type == extents::hole ? extents::data : e.type;
+    map_.split(e.range(), [&](const extents::Range &part, bool has_changed) {
+      add({part.offset, part.length, has_changed ? type : extents::hole});
+    });
+  }
 }
 
 }  // namespace delta

@@ -5,7 +5,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <functional>
 #include <string>
 
 #include "common/extents/extent.hpp"
@@ -13,6 +12,7 @@
 #include "common/replication/state_file.hpp"
 #include "common/util/log.hpp"
 #include "filters/delta/changes/change_map.hpp"
+#include "filters/delta/changes/change_source.hpp"
 
 namespace delta {
 
@@ -26,34 +26,28 @@ struct Points {
       false;  // refuse a state of another checkpoint, instead of showing the whole disk
 };
 
-// Any thread may use it.
-class MappedSource {
+class MappedSource : public ChangeSource {
  public:
   // `origin` is "KEY=VALUE" of the parameter that named the map, for messages.
   MappedSource(ChangeMap map, Points points, std::string origin, const util::Log &log);
 
-  // What the export says it shows. lower: the description of the layer below; state: that of the destination,
-  // or null. Mode "delta" if the destination holds the checkpoint where the map begins, or was being
-  // brought from there to the present one; else "full", with a warning. Throws util::Error EINVAL if the map is
-  // of a disk of another size, if the layer below tells itself what has changed, or, with fail_on_reset,
-  // instead of "full".
+  // Mode "delta" if the destination holds the checkpoint where the map begins, or was being brought from
+  // there to the present one; else "full", with a warning. Throws util::Error EINVAL if the map is of a disk
+  // of another size, if the layer below tells itself what has changed, or, with fail_on_reset, instead of
+  // "full".
   replication::SourceDescription describe(const std::string &lower, uint64_t size,
-                                          const replication::State *state);
+                                          const replication::State *state) override;
 
-  // Up to where, within the range, nothing has changed; range.offset if its first byte has.
-  uint64_t unchanged_until(extents::Range range) const;
-
-  // Calls add for the honest extents of an extent of the layer below, in order: "hole" where nothing has
-  // changed.
-  void honest(const extents::Extent &lower,
-              const std::function<void(const extents::Extent &)> &add) const;
+  // The layer below is not asked for what has not changed.
+  void honest(SourceDisk &disk, extents::Range range, Clock::time_point until,
+              const Add &add) override;
 
  private:
   const ChangeMap map_;
   const Points points_;
   const std::string origin_;
   const util::Log log_;
-  std::atomic<bool> warned_ = false;  // of the whole disk being shown
+  std::atomic<bool> full_ = false;  // what describe() has said, and warned of
 };
 
 }  // namespace delta

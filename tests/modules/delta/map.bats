@@ -37,7 +37,7 @@ increment() {
 
 # holding CHECKPOINT FILE: the state FILE.state says that FILE holds it.
 holding() {
-    echo '{"nbdkit-replicate":1,"checkpoint":"'"$1"'","source":"map","vm":"web1","disk":0,"size":8388608,"owed":[]}' > "$2.state"
+    echo '{"nbdkit-replicate":1,"checkpoint":"'"$1"'","source":"delta","vm":"web1","disk":0,"size":8388608,"owed":[]}' > "$2.state"
 }
 
 @test "a list of offsets and lengths" {
@@ -124,7 +124,7 @@ holding() {
     holding c1 copy.raw
     source_with delta-map=list delta-since=c1 delta-disk=web2 delta-owed=copy.raw.state
     must_fail nbdinfo "$(uri src)"
-    grep 'that state is of map web1' src.log
+    grep 'that state is of delta web1' src.log
 }
 
 @test "a map of a disk of another size is refused" {
@@ -164,5 +164,5 @@ holding() {
 @test "another export than the default one is refused" {
     source_with delta-map=list delta-since=c1
     must_fail nbdinfo "$(uri src other)"
-    grep 'delta-map= is of one disk' src.log
+    grep 'delta-map= and delta-digests= are of one disk' src.log
 }

@@ -5,6 +5,7 @@
 
 #include "common/util/error.hpp"
 #include "filters/delta/changes/mapped_source.hpp"
+#include "tests/unit/delta/memory_disk.hpp"
 
 using delta::ChangeMap;
 using delta::MappedSource;
@@ -39,7 +40,7 @@ TEST_CASE("the map is shown if the destination holds the checkpoint where it beg
   auto shown = source.describe("free text", 4096, nullptr);
   CHECK(
       replication::format(shown) ==
-      R"({"nbdkit-replicate":1,"source":"map","vm":"web1","disk":0,"size":4096,"mode":"delta","since":"c1","checkpoint":"c2"})");
+      R"({"nbdkit-replicate":1,"source":"delta","vm":"web1","disk":0,"size":4096,"mode":"delta","since":"c1","checkpoint":"c2"})");
   const auto c1 = state_at("c1"), c2 = state_at("c2");
   CHECK(source.describe("", 4096, &c1).mode == "delta");
   CHECK(source.describe("", 4096, &c2).mode == "delta");  // that run was interrupted
@@ -55,8 +56,9 @@ TEST_CASE("the whole disk is shown to a destination that holds another checkpoin
   CHECK(first.since.empty());
   CHECK(first.checkpoint == "c2");
   CHECK(warnings.list.empty());
-  CHECK(source.describe("", 4096, &other).mode == "full");
-  CHECK(source.describe("", 4096, &other).mode == "full");
+  MappedSource stale(some_map(), {"c1", "c2", "", false}, "delta-map=f", warnings.log());
+  CHECK(stale.describe("", 4096, &other).mode == "full");
+  CHECK(stale.describe("", 4096, &other).mode == "full");
   REQUIRE(warnings.list.size() == 1);  // once, not for each connection
   CHECK_THAT(warnings.list[0], Catch::Contains("\"c1\"") && Catch::Contains("\"c0\""));
 
@@ -82,16 +84,25 @@ TEST_CASE(
 
 TEST_CASE("honest extents: a hole where nothing has changed, else as the layer below says") {
   MappedSource source(some_map(), {"c1", "c2", "", false}, "delta-map=f", {});
-  auto honest = [&](const Extent &lower) {
+  source.describe("", 4096, nullptr);
+  auto honest = [&](extents::Type lower, extents::Range range) {
+    delta::MemoryDisk disk(4096);
+    disk.map.set({0, 4096}, lower);
     std::vector<Extent> list;
-    source.honest(lower, [&](const Extent &e) { list.push_back(e); });
+    source.honest(disk, range, MappedSource::Clock::time_point::max(),
+                  [&](const Extent &e) { list.push_back(e); });
     return list;
   };
-  CHECK(honest({900, 200, extents::data}) ==
-        std::vector<Extent>{{900, 100, extents::hole}, {1000, 100, extents::data}});
-  CHECK(honest({1100, 100, extents::zero}) == std::vector<Extent>{{1100, 100, extents::zero}});
+  CHECK(honest(extents::data, {0, 4096}) == std::vector<Extent>{{0, 1000, extents::hole},
+                                                                {1000, 500, extents::data},
+                                                                {1500, 2596, extents::hole}});
+  CHECK(honest(extents::zero, {1100, 100}) == std::vector<Extent>{{1100, 100, extents::zero}});
   CHECK(
-      honest({1400, 200, extents::hole | extents::zero}) ==
+      honest(extents::hole | extents::zero, {1400, 200}) ==
       std::vector<Extent>{{1400, 100, extents::hole | extents::zero}, {1500, 100, extents::hole}});
-  CHECK(honest({1000, 10, extents::hole}) == std::vector<Extent>{{1000, 10, extents::data}});
+  CHECK(honest(extents::hole, {1000, 10}) == std::vector<Extent>{{1000, 10, extents::data}});
+
+  const auto nothing = state_at("");
+  source.describe("", 4096, &nothing);
+  CHECK(honest(extents::data, {0, 4096}) == std::vector<Extent>{{0, 4096, extents::data}});
 }
