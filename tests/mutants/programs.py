@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The test programs of a build directory, as meson knows them, and what the names in a list of faults mean.
+
+    unit:NAME, unit:NAME:PATTERN     a unit test, or those of its cases that Catch2's pattern means
+    NAME, NAME:REGEX                 another test of this name; of a bats file the cases that bats -f finds
+"""
+
+import dataclasses
+import fnmatch
+import json
+import os
+import re
+
+from faults import Wrong
+
+_CASE = re.compile(r'\bTEST_CASE\(\s*((?:"(?:[^"\\]|\\.)*"\s*)+)')
+_BATS_CASE = re.compile(r'^@test "(.*)" \{', re.M)
+
+
+@dataclasses.dataclass(frozen=True)
+class Test:
+    name: str  # as it is written in the list
+    command: tuple
+    environment: tuple
+    target: str  # the file that is to be built, of a unit test; otherwise empty: all modules
+
+
+class Programs:
+    """Of a directory that meson has set up."""
+
+    def __init__(self, build):
+        self._units, self._others, self._sources = {}, {}, {}
+        try:
+            for test in self._read(build, "intro-tests.json"):
+                suites = {suite.rpartition(":")[2] for suite in test["suite"]}
+                kind = self._units if "unit" in suites else self._others if suites & {"modules", "system"} else {}
+                kind[test["name"]] = test
+            for target in self._read(build, "intro-targets.json"):
+                self._sources[target["filename"][0]] = [
+                    source for part in target["target_sources"] for source in part.get("sources", ())]
+        except OSError as error:
+            raise Wrong(f"{error.filename}: {error.strerror}: meson setup {build} first") from error
+
+    @staticmethod
+    def _read(build, name):
+        with open(os.path.join(build, "meson-info", name), encoding="utf-8") as file:
+            return json.load(file)
+
+    def exactly(self, name):
+        """The Test that a fault names."""
+        unit = name.startswith("unit:")
+        program, _, pattern = name.removeprefix("unit:").partition(":")
+        known = self._units if unit else self._others
+        if program not in known:
+            raise Wrong(f"there is no {'unit ' if unit else ''}test {program}")
+        return self._test(name, known[program], unit, pattern)
+
+    def all_of(self, name):
+        """The Tests that scripts/test means by a name, unit tests first."""
+        found = [self._test(prefix + test, known[test], bool(prefix), "")
+                 for known, prefix in ((self._units, "unit:"), (self._others, ""))
+                 for test in known if test == name or test.startswith(name + "-")]
+        if not found:
+            raise Wrong(f"there is no test {name}")
+        return found
+
+    @staticmethod
+    def _test(name, test, unit, pattern):
+        command = list(test["cmd"])
+        if pattern:
+            command[-1:-1] = [] if unit else ["-f", pattern]
+            command += [pattern] if unit else []
+        return Test(name, tuple(command), tuple(sorted(test["env"].items())), command[0] if unit else "")
+
+    def unknown(self, known):
+        """Lines that say which tests of the faults do not exist, as far as the sources tell."""
+        wrong = []
+        for module, names in {fault.module: fault.more for fault in known}.items():
+            for name in names:
+                try:
+                    self.all_of(name)
+                except Wrong as error:
+                    wrong.append(f"tests/mutants/{module}.toml: {error}")
+        cases = {}
+        for fault in known:
+            for name in fault.tests:
+                try:
+                    test = self.exactly(name)
+                    pattern = name.removeprefix("unit:").partition(":")[2]
+                    source = test.target or test.command[-1]
+                    if source not in cases:
+                        cases[source] = self._cases(test)
+                    if pattern and not _any_case(cases[source], pattern, bool(test.target)):
+                        raise Wrong(f"no case of {name.removesuffix(':' + pattern)} is called {pattern}")
+                except (Wrong, OSError) as error:
+                    wrong.append(f"tests/mutants/{fault.module}.toml: {fault.id}: {error}")
+        return wrong
+
+    def _cases(self, test):
+        """The names of the cases in the sources of a test."""
+        names = []
+        for source in self._sources.get(test.target, ()) if test.target else [test.command[-1]]:
+            with open(source, encoding="utf-8") as file:
+                text = file.read()
+            if test.target:
+                names += [_unquoted("".join(re.findall(r'"((?:[^"\\]|\\.)*)"', case))) for case in _CASE.findall(text)]
+            else:
+                names += [_unquoted(case) for case in _BATS_CASE.findall(text)]
+        return names
+
+
+def _unquoted(text):
+    return re.sub(r"\\(.)", r"\1", text)
+
+
+def _any_case(names, pattern, unit):
+    """Whether Catch2, or bats -f, finds a case by this pattern."""
+    if not unit:
+        return any(re.search(pattern, name) for name in names)
+    if pattern[0] in "[~":
+        return True
+    for part in re.split(r"(?<!\\),", pattern.lower()):
+        wanted = re.sub(r"([\[?])", r"[\1]", _unquoted(part.strip().strip('"')))
+        if any(fnmatch.fnmatchcase(name.lower(), wanted) for name in names):
+            return True
+    return False
