@@ -50,7 +50,12 @@ std::shared_ptr<const extents::RangeSet> OwedStates::of(const std::string &descr
   const DiskState *found = find(source);
   if (found == nullptr) return std::make_shared<extents::RangeSet>(size);
   replication::check_belongs(found->state, source, size, "delta-owed=" + found->path);
-  return found->owed;
+  if (found->state.size == size) return found->owed;
+  // The disk has grown: the destination has nothing of what is new.
+  auto owed = std::make_shared<extents::RangeSet>(size);
+  for (const auto &range : found->owed->ranges()) owed->add(range);
+  owed->add({found->state.size, size - found->state.size});
+  return owed;
 }
 
 }  // namespace delta

@@ -27,7 +27,7 @@ class OwedStates {
   static OwedStates load(const std::string &path);
 
   // What is owed of a disk of `size` bytes whose export has this description; shared by all
-  // callers. Throws util::Error EINVAL if the state is that of another source, disk or size, as far
+  // callers. What a disk has grown by since the state was written is owed. Throws util::Error EINVAL if the state is that of another source, disk or size, as far
   // as the description says. With a directory, nothing is owed of a disk that has no state in it,
   // nor of one whose description does not name it (its source then knows no changes and shows the
   // whole disk).
