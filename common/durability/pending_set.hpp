@@ -88,12 +88,6 @@ class PendingSet {
     return true;
   }
 
-  // No flush is needed, or one that covers all is under way.
-  bool nothing_pending() const {
-    util::MutexLock lock(mutex_);
-    return pending_.empty();
-  }
-
  private:
   const Set empty_;
   mutable util::Mutex mutex_;

@@ -24,7 +24,8 @@ namespace {
 
 constexpr std::string_view unfinished = ".tmp-";
 
-// A file that is written beside the one that it is to replace, and removed unless it does.
+// A file that is written beside the one that it is to replace, and removed unless it does. Errors name the file
+// that is replaced: the name of this one is random, and of no use to anybody.
 class NewFile {
  public:
   explicit NewFile(const std::string &path) : path_(path) {
@@ -35,7 +36,9 @@ class NewFile {
         util::fail_os(errno, "getrandom");
       name_ = fmt::format("{}{}{:016x}", path, unfinished, random);
       int raw = ::open(name_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-      if (raw < 0 && errno != EEXIST) util::fail_os(errno, "cannot create {}", name_);
+      if (raw < 0 && errno != EEXIST) {
+        util::fail_os(errno, "cannot create a new file beside {}", path);
+      }
       fd_ = util::Fd(raw);
     }
     if (!fd_) util::fail(EEXIST, "cannot create a new file beside {}", path);
@@ -58,16 +61,16 @@ class NewFile {
     if (gathered_.size() >= enough) write_gathered();
   }
   void write_gathered() {
-    util::write_at(fd_, std::as_bytes(std::span(gathered_)), offset_, name_);
+    util::write_at(fd_, std::as_bytes(std::span(gathered_)), offset_, path_);
     offset_ += gathered_.size();
     gathered_.clear();
   }
   void sync() {
-    if (::fsync(fd_.get()) < 0) util::fail_os(errno, "cannot sync {}", name_);
+    if (::fsync(fd_.get()) < 0) util::fail_os(errno, "cannot sync {}", path_);
   }
   void take_its_place() {
     if (::rename(name_.c_str(), path_.c_str()) < 0) {
-      util::fail_os(errno, "cannot rename {} to {}", name_, path_);
+      util::fail_os(errno, "cannot replace {}", path_);
     }
     renamed_ = true;
   }

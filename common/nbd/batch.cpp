@@ -64,6 +64,14 @@ void Batch::end(int errnum, std::string what) {
   if (--pending_ == 0) idle_.notify_all();  // under the lock: the waiter may destroy the batch
 }
 
+bool Batch::wait_for(std::chrono::milliseconds time) {
+  const auto end = std::chrono::steady_clock::now() + time;
+  util::MutexLock lock(mutex_);
+  bool in_time = true;
+  while (pending_ > 0 && in_time) in_time = idle_.wait_until(lock, end);
+  return pending_ == 0;
+}
+
 int Batch::wait() {
   util::MutexLock lock(mutex_);
   while (pending_ > 0) idle_.wait(lock);

@@ -3,6 +3,7 @@
 // Several requests that are under way at the same time, waited for together.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <list>
@@ -52,6 +53,8 @@ class Batch {
 
   // Waits until none is under way. Returns the errno of the first that failed, 0 if none did.
   int wait();
+  // Waits at most so long; whether none is under way.
+  bool wait_for(std::chrono::milliseconds time);
   // After wait().
   const std::optional<Failure> &failure() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return failure_; }
 

@@ -31,7 +31,9 @@ class Connection::Impl {
           loop(stop);
         }) {}
 
-  ~Impl() {
+  ~Impl() { stop(); }
+
+  void stop() {
     thread_.request_stop();
     kick();
   }
@@ -167,6 +169,10 @@ bool Connection::dead() const {
 }
 size_t Connection::in_flight() const {
   return impl_->in_flight();
+}
+
+void Connection::give_up() {
+  impl_->stop();
 }
 
 void Connection::submit(Command &command) {

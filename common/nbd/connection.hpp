@@ -26,6 +26,9 @@ struct Options {
   std::chrono::milliseconds request_timeout{60'000};  // for each request
   std::string context;      // metadata context whose extents are asked for; empty: none
   bool background = false;  // gives way to others (util::give_way)
+  // Called several times a second while a connection is made, and while Pool::pread() waits, on the
+  // thread that waits. What it throws (util::Error EINTR) ends the wait and goes to the caller.
+  std::function<void()> interrupt = nullptr;
 };
 
 // What the server told in the handshake. Sizes in bytes.
@@ -55,6 +58,9 @@ class Connection {
   const std::string &name() const;
   bool dead() const;         // every further request will fail with ENOTCONN
   size_t in_flight() const;  // submitted and not completed
+
+  // Ends it: the requests under way and all later ones complete with ENOTCONN. From any thread.
+  void give_up();
 
   // From any thread, also from Command::completed(). Does not block. (To wait for requests, see Batch.)
   void submit(Command &command);

@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <string_view>
@@ -18,6 +19,8 @@ namespace nbd {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+constexpr int64_t wait_slice = 100;  // ms, between two calls of Options::interrupt
 
 [[noreturn]] void fail_connect(const std::string &name) {
   int errnum = nbd_get_errno();
@@ -103,7 +106,9 @@ Handle connect(const Options &options, const std::string &name) {
   while (nbd_aio_is_ready(h.get()) != 1) {
     auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
     if (left <= 0) fail_deadline(h.get(), options, name);
-    if (nbd_poll(h.get(), static_cast<int>(left)) < 0) fail_connect(name);
+    if (options.interrupt) options.interrupt();
+    const auto wait = options.interrupt ? std::min(left, wait_slice) : left;
+    if (nbd_poll(h.get(), static_cast<int>(wait)) < 0) fail_connect(name);
     if (nbd_aio_is_dead(h.get()) == 1 || nbd_aio_is_closed(h.get()) == 1) fail_connect(name);
   }
   keep_alive(nbd_aio_get_fd(h.get()));

@@ -10,7 +10,8 @@
 
 namespace nbd {
 
-Pool::Pool(const Options &options, unsigned connections, const util::Log &log) {
+Pool::Pool(const Options &options, unsigned connections, const util::Log &log)
+    : interrupt_(options.interrupt) {
   connections_.push_back(std::make_unique<Connection>(options));
   if (!info().verified) {
     log.warning("{}: the server is not verified (tls-verify-peer=false): it may be anybody",
@@ -21,6 +22,7 @@ Pool::Pool(const Options &options, unsigned connections, const util::Log &log) {
     try {
       connections_.push_back(std::make_unique<Connection>(options));
     } catch (const util::Error &e) {
+      if (e.errnum() == EINTR) throw;  // of Options::interrupt
       log.warning("{}; going on with {} of {} connections", e.what(), connections_.size(),
                   connections);
       return;
@@ -91,11 +93,26 @@ void Pool::read_map(const std::function<void(const extents::Extent &)> &add) {
   }
 }
 
+// The buffer is in use until the connection has ended, so an interruption ends it.
+void Pool::wait_for(Batch &batch, Connection &connection) const {
+  constexpr std::chrono::milliseconds slice{100};
+  while (interrupt_ && !batch.wait_for(slice)) {
+    try {
+      interrupt_();
+    } catch (...) {
+      connection.give_up();
+      throw;
+    }
+  }
+}
+
 void Pool::pread(std::span<std::byte> buffer, uint64_t offset) {
   while (!buffer.empty()) {
     auto piece = buffer.first(std::min<size_t>(buffer.size(), info().maximum_block));
     Batch batch;
-    batch.read(least_busy(), piece, offset);
+    Connection &connection = least_busy();
+    batch.read(connection, piece, offset);
+    wait_for(batch, connection);
     int errnum = batch.wait();
     if (errnum != 0) {
       util::fail_os(errnum, "{}: cannot read {} bytes at offset {}", name(), piece.size(), offset);

@@ -16,6 +16,8 @@
 
 namespace nbd {
 
+class Batch;
+
 // May be used from any thread.
 class Pool {
  public:
@@ -44,6 +46,9 @@ class Pool {
   void pread(std::span<std::byte> buffer, uint64_t offset);
 
  private:
+  void wait_for(Batch &batch, Connection &connection) const;
+
+  const std::function<void()> interrupt_;
   std::vector<std::unique_ptr<Connection>> connections_;
 };
 

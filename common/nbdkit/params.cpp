@@ -94,6 +94,8 @@ std::string read_password(const std::string &value) {
   CString owned(raw);
   std::string password(raw);
   explicit_bzero(raw, password.size());
+  const bool is_from_file = value.starts_with('+') || value.starts_with('-');
+  if (is_from_file && password.ends_with('\r')) password.pop_back();
   return password;
 }
 

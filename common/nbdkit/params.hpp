@@ -31,7 +31,8 @@ uint64_t parse_seconds(const std::string &key, const std::string &value, uint64_
 size_t parse_choice(const std::string &key, const std::string &value,
                     std::initializer_list<std::string_view> words);
 
-// As nbdkit_read_password: the password itself, or "-" (ask), "+FILE", "-FD".
+// As nbdkit_read_password: the password itself, or "-" (ask), "+FILE", "-FD". The line that is read may end in CR LF,
+// as files of Windows do.
 std::string read_password(const std::string &value);
 
 // An absolute path, for nbdkit changes its directory when it becomes a daemon.

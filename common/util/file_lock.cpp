@@ -21,7 +21,7 @@ bool lock(const Fd &fd, const std::string &path) {
   } while (result < 0 && errno == EINTR);
   if (result == 0) return true;
   if (errno == EWOULDBLOCK) return false;
-  fail_os(errno, "cannot lock {}", path);
+  fail_os(errno, "cannot lock {} (it has to lie on a file system that has locks)", path);
 }
 
 }  // namespace

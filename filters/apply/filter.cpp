@@ -106,7 +106,7 @@ class Filter {
   void get_ready(int thread_model) {
     Settings settings = parameters_.settings;
     settings.background = thread_model == NBDKIT_THREAD_MODEL_PARALLEL;
-    auto source = make_source(settings.source, settings.timeouts);
+    auto source = make_source(settings.source, settings.timeouts, nbdkit::log());
     job_ = std::make_unique<Job>(std::move(source), std::move(settings), nbdkit::log());
   }
 

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <utility>
 
+#include "common/durability/sync_point.hpp"
 #include "filters/coalesce/plan/merge_gaps.hpp"
 
 namespace coalesce {
@@ -98,10 +99,12 @@ void Engine::count_hit(const Lookup &lookup) {
 // Waits until the chunk has been fetched. False if it is gone.
 bool Engine::copy(const ChunkMap::Part &part, std::span<std::byte> to) {
   Chunk &chunk = *part.chunk;
+  REPLICATE_SYNC_POINT("coalesce.copy");
   {
     util::MutexLock lock(read_ahead_.mutex);
     Chunk::State state;
     while ((state = read_ahead_.cache().state(chunk)) == Chunk::State::in_flight) {
+      REPLICATE_SYNC_POINT("coalesce.copy_waits");
       chunk.finished.wait(lock);
     }
     if (state == Chunk::State::gone) return false;
@@ -160,6 +163,7 @@ std::vector<extents::Extent> Engine::merged_extents(LowerConnection &connection,
 }
 
 void Engine::invalidate(extents::Range range) {
+  REPLICATE_SYNC_POINT("coalesce.invalidate");
   util::MutexLock lock(read_ahead_.mutex);
   read_ahead_.extents().forget();
   read_ahead_.cache().invalidate(range);

@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "common/stats/stats_file.hpp"
 #include "filters/coalesce/next_connection.hpp"
@@ -35,11 +36,10 @@ class Connection {
 
   void prepare(nbdkit::Next next, bool) {
     connection_.emplace(next, next.can_extents());
-    uint64_t size = next.get_size();
-    bool shared = next.can_multi_conn();
-    engine_ = engines_.join(key_, size, shared, [&](MemoryBudget &budget, Counters &counters) {
-      return std::make_shared<Engine>(settings(next, shared), budget, counters, nbdkit::log(),
-                                      connect(shared));
+    const bool shared = next.can_multi_conn();
+    const Settings s = settings(next, shared);
+    engine_ = &engines_.join(key_, s.size, shared, [&](MemoryBudget &budget, Counters &counters) {
+      return std::make_unique<Engine>(s, budget, counters, nbdkit::log(), connect(shared));
     });
     engine_->attach(*connection_);
   }
@@ -101,7 +101,7 @@ class Connection {
   void leave() {
     if (!engine_) return;
     engine_->detach(*connection_);
-    engines_.leave(engine_);
+    engines_.leave(*std::exchange(engine_, nullptr));
   }
 
   const Parameters &parameters_;
@@ -112,7 +112,7 @@ class Connection {
   const std::string name_;  // of the export
   const std::string key_;   // of the engine in engines_
   std::optional<NextConnection> connection_;
-  std::shared_ptr<Engine> engine_;
+  Engine *engine_ = nullptr;  // of engines_
 };
 
 class Filter {

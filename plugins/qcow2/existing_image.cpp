@@ -9,6 +9,12 @@
 namespace qcow2 {
 
 void check_writable(const Header &h, const std::string &path) {
+  if ((h.incompatible & corrupt_bit) != 0) {
+    util::fail(EINVAL,
+               "{} is marked corrupt: run qemu-img check -r all on it, or give read-only=on to "
+               "read it",
+               path);
+  }
   if (h.version != 3) {
     util::fail(ENOTSUP,
                "{} is of version {}: run qemu-img amend -o compat=1.1 on it first, or give "

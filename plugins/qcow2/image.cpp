@@ -157,9 +157,12 @@ uint64_t Image::write_some(std::span<const std::byte> data, uint64_t offset) {
     zero_cluster(cluster);
     return layer_->geometry.end_of(cluster) - offset;
   }
+  auto part = data.first(std::min(data.size(), layer_->geometry.end_of(cluster) - offset));
   if (compressed_) {
-    data = data.first(std::min(data.size(), layer_->geometry.end_of(cluster) - offset));
-    if (compressed_->write(data, offset)) return data.size();
+    if (compressed_->write(part, offset)) return part.size();
+    data = part;
+  } else if (plain_->is_zero(part) && zero_without_data({offset, part.size()})) {
+    return part.size();
   }
   return plain_->write(data, offset);
 }
@@ -177,8 +180,8 @@ void Image::zero(uint64_t offset, uint64_t length) {
       stop = std::min(end, geometry.start_of(next));
     } else if (geometry.start_of(cluster) == offset && geometry.end_of(cluster) == stop) {
       zero_cluster(cluster);
-    } else {
-      zero_part(offset, stop - offset);
+    } else if (!zero_without_data({offset, stop - offset})) {
+      write(std::vector<std::byte>(stop - offset), offset);
     }
     offset = stop;
   }
@@ -230,10 +233,19 @@ void Image::zero_entry(uint64_t cluster) {
   }
 }
 
-void Image::zero_part(uint64_t offset, uint64_t length) {
-  if (layer_->reads_zero_here(layer_->map.entry(layer_->geometry.cluster_of(offset)))) return;
-  std::vector<std::byte> zeroes(length);
-  write(zeroes, offset);
+// Zeroes a part of one cluster, if all of the cluster reads as zeroes then: no data needs to be stored. Returns
+// whether it has.
+bool Image::zero_without_data(extents::Range range) {
+  const uint64_t cluster = layer_->geometry.cluster_of(range.offset);
+  const Entry entry = layer_->map.entry(cluster);
+  if (layer_->reads_zero_here(entry)) return true;
+  // With compress= another thread may be collecting the content of the cluster.
+  if (compressed_ || !is_unallocated(entry) || !layer_->rest_is_zero(range)) return false;
+  Entries entries = tables_->prepare(cluster);
+  if (!entries.replace_if(cluster, entry, zero_plain))
+    return false;  // changed or claimed meanwhile
+  tables_->changed(entries, entry);
+  return true;
 }
 
 }  // namespace qcow2

@@ -73,7 +73,7 @@ class Image {
   void zero_cluster(uint64_t cluster);
   void zero_entry(uint64_t cluster);
   void zero_partial_clusters(uint64_t offset, uint64_t length);
-  void zero_part(uint64_t offset, uint64_t length);
+  bool zero_without_data(extents::Range range);
 
   const util::Log log_;
   const std::unique_ptr<ImageName> name_;

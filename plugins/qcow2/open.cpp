@@ -33,7 +33,7 @@ void check_regular(const util::Fd &fd, const std::string &path) {
 }
 
 ChainRules chain_rules(const Settings &settings) {
-  return {settings.l2_cache_bytes, settings.follow_backing, settings.lock};
+  return {settings.l2_cache_bytes, settings.follow_backing, settings.lock, settings.read_only};
 }
 
 // The backing file of an image that exists, after check_settings().

@@ -59,6 +59,8 @@ bool Parameters::set(const std::string &key, const std::string &value) {
     std::chrono::seconds timeout(nbdkit::parse_unsigned(key, value, 1, 600));
     s.endpoint.stall_timeout = timeout;
     s.endpoint.connect_timeout = std::min(Endpoint{}.connect_timeout, timeout);
+  } else if (key == "end-timeout") {
+    s.end_timeout = std::chrono::milliseconds(nbdkit::parse_seconds(key, value, 1'000, 600'000));
   } else if (key == "retries") {
     s.retry.retries = nbdkit::parse_unsigned(key, value, 0, 10);
   } else if (key == "retry-delay") {

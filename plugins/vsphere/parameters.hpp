@@ -38,6 +38,7 @@ struct Parameters {
       "nbd-uri=<URI>              nbd: NBD server that has the disk.\n"
       "connections=<N>            Connections that read data, 1 to 8 (default: 4).\n"
       "timeout=<SECONDS>          Limit for a request without progress (default: 60).\n"
+      "end-timeout=<SECONDS>      Limit for the end, without answers (default: 60).\n"
       "retries=<N>                Retries after a failure, 0 to 10 (default: 3).\n"
       "retry-delay=<SECONDS>      Before the first retry, then doubled (default: 1).";
 

@@ -3,6 +3,7 @@
 // What the plugin's parameters come to.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -42,6 +43,11 @@ struct Settings {
   std::string nbd_uri;  // transport=nbd
   unsigned connections = 4;
   RetryPolicy retry;
+  // How long the end may take if the server or VDDK does not answer. First the disks are closed, then the
+  // snapshot is removed.
+  std::chrono::milliseconds end_timeout{60'000};
+  std::chrono::milliseconds time_to_close() const { return end_timeout / 3; }
+  std::chrono::milliseconds time_to_remove() const { return end_timeout - time_to_close(); }
   std::shared_ptr<Counters> counters = std::make_shared<Counters>();
 };
 

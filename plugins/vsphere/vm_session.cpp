@@ -7,15 +7,14 @@
 #include <utility>
 
 #include "common/durability/sync_point.hpp"
+#include "plugins/vsphere/snapshot/blocked_signals.hpp"
 
 namespace vsphere {
 
 namespace {
 
 constexpr std::chrono::seconds watch_interval{5};
-// Of each call: of the watch, and after a signal has ended the start.
-constexpr std::chrono::seconds watch_deadline{10};
-constexpr std::chrono::seconds cleanup_deadline{15};
+constexpr std::chrono::seconds watch_deadline{10};  // of each call
 
 }  // namespace
 
@@ -69,7 +68,23 @@ const Disk &VmSession::disk(const std::string &name) const {
 
 void VmSession::disconnect() {
   client_.disconnect();
-  for (const auto &disk : disks_) disk.reader->disconnect();
+  close_disks();
+}
+
+// At the same time: a helper of VDDK that hangs takes as long as it is given.
+void VmSession::close_disks() noexcept {
+  std::vector<std::thread> others;
+  for (size_t i = 1; i < disks_.size(); ++i) {
+    DiskReader &reader = *disks_[i].reader;
+    try {
+      const BlockedSignals blocked;
+      others.emplace_back([&reader] { reader.disconnect(); });
+    } catch (const std::exception &) {  // no memory for a thread
+      reader.disconnect();
+    }
+  }
+  if (!disks_.empty()) disks_.front().reader->disconnect();
+  for (auto &thread : others) thread.join();
 }
 
 void VmSession::read(const Disk &disk, std::span<std::byte> buffer, uint64_t offset) {
@@ -107,12 +122,27 @@ void VmSession::suspect() {
   watch_->check();
 }
 
+// What remains if the snapshot is not removed.
+std::string VmSession::left_behind() const {
+  const std::string &moref = snapshot_->ref().value;
+  return fmt::format(
+      "the snapshot{} of virtual machine {} could not be removed and is left behind{}: {}",
+      moref.empty() ? "" : fmt::format(" {} (\"{}\")", moref, snapshot_name_), snapshot_->vm_name(),
+      moref.empty() ? ", if the server has made it" : "",
+      journal_
+          ? fmt::format("its token is in {}, by which the next run with this since= removes it",
+                        journal_->path())
+          : "remove it in vSphere");
+}
+
 void VmSession::stop() noexcept {
   if (signals_) signals_->disregard();
   if (watch_) watch_->stop([&] { stopping_watch_ = true; });
   stopping_watch_ = false;
-  client_.reset_limits();
-  if (signals_ && signals_->received()) client_.set_limits(cleanup_deadline, 1);
+  // Half, so that a call can be repeated; more often only if nobody waits for the end.
+  client_.set_limits(settings_.time_to_remove() / 2,
+                     signals_ && signals_->received() ? 1 : settings_.retry.retries);
+  client_.set_patience(settings_.time_to_remove());
   auto attempt = [&](const char *what, auto &&step) {
     try {
       step();
@@ -126,14 +156,17 @@ void VmSession::stop() noexcept {
     log_.info("vm={}: {}", settings_.vm, summary);
   }
   // Before the snapshot is removed: the last calls of a transport refer to it.
-  for (const auto &disk : disks_) disk.reader->disconnect();
+  close_disks();
   if (snapshot_) {
-    attempt(journal_ ? "the snapshot could not be removed (the next run removes it)"
-                     : "the snapshot could not be removed: remove it in vSphere",
-            [&] { snapshot_->remove(); });
+    const std::string left = left_behind();
+    attempt(left.c_str(), [&] { snapshot_->remove(); });
     snapshot_.reset();
   }
-  attempt("could not log out", [&] { client_.logout(transport_->session()); });
+  if (client_.out_of_patience()) {
+    log_.info("the server is not told to end the session, which expires");
+  } else {
+    attempt("could not log out", [&] { client_.logout(transport_->session()); });
+  }
   disconnect();
   lock_.reset();
   journal_.reset();

@@ -63,7 +63,9 @@ class VmSession {
   // Closes all connections, before a fork. They are made again when they are needed.
   void disconnect();
 
-  // Removes the snapshot and logs out. Errors are logged. May be called again.
+  // Removes the snapshot and logs out, within Settings::end_timeout if the server does not answer (a removal
+  // that is under way is waited for as long as the server tells of it). Errors are logged. May be called
+  // again.
   void stop() noexcept;
 
   // After start(), any thread may call these.
@@ -81,6 +83,8 @@ class VmSession {
 
  private:
   void prepare();
+  void close_disks() noexcept;
+  std::string left_behind() const;
   Journal *journal() { return journal_ ? &*journal_ : nullptr; }
   void turn_tracking_on(VmInfo &vm);
   std::vector<DiskInfo> create_snapshot(const VmInfo &vm, const std::vector<DiskInfo> &chosen);

@@ -112,6 +112,12 @@ def creates_image(plugin: str, parameters: Sequence[str]) -> bool:
     return not exists or value(parameters, "create") == "always"
 
 
+def continues_image(parameters: Sequence[str]) -> bool:
+    """Whether the plugin, with seal=@STATE, goes on with what an interrupted run has begun, also with create=always."""
+    file = image_file(parameters)
+    return file is not None and _sealed(parameters) and os.path.exists(file + ".partial")
+
+
 def is_closed_cleanly(file: str) -> bool:
     """False if the QCOW2 image FILE (FILE.partial, if that is there) has the dirty bit: the plugin could not write its
     refcounts when it closed it, as on a full file system."""
@@ -129,8 +135,11 @@ def image_size(size: int) -> int:
 
 def image_parameters(plugin: str, parameters: Sequence[str], state: str) -> list[str]:
     """With seal=on as seal=@STATE: the image gets its name only when the state owes nothing, whoever flushed."""
-    on = ("seal=on", "seal=yes", "seal=true", "seal=1")
-    return [f"seal=@{state}" if plugin == "qcow2" and p.lower() in on else p for p in parameters]
+    return [f"seal=@{state}" if plugin == "qcow2" and _sealed([p]) else p for p in parameters]
+
+
+def _sealed(parameters: Sequence[str]) -> bool:
+    return any(p.lower() in ("seal=on", "seal=yes", "seal=true", "seal=1") for p in parameters)
 
 
 BACKING = ("backing=", "backing-format=")
@@ -164,10 +173,19 @@ def known_destinations(fanout_state: str) -> Iterator[tuple[str, str]]:
     for file in sorted(os.listdir(fanout_state)):
         path = os.path.join(fanout_state, file)
         if file.endswith(".json"):
-            try:
-                yield path, _load_json(path)["destination"]
-            except (ValueError, KeyError, TypeError) as e:
-                raise Failure(f"cannot read {path}: {e}") from e
+            yield path, _destination_of(path)
+
+
+def _destination_of(path: str) -> str:
+    try:
+        name = _load_json(path)["destination"]
+    except OSError as e:
+        raise Failure(f"cannot read {path}: {e.strerror}") from e
+    except (ValueError, KeyError, TypeError) as e:
+        why = str(e) if isinstance(e, ValueError) else "it names no destination"
+        raise Failure(f"{path} is not a usable state file ({why}): remove it, and the whole disk is copied to its "
+                      "destination") from e
+    return str(name)
 
 
 def owing_destinations(fanout_stats: str) -> Iterator[tuple[str, int]]:

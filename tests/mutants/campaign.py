@@ -105,7 +105,7 @@ class Campaign:
                 seconds = None if self._options.again else self._results.get(key)
                 if seconds is None:
                     outcome = running.run(test, stopped=self._stopped.is_set)
-                    if outcome.failure or not outcome.passed:
+                    if outcome.failure or test.tap and not outcome.passed:
                         print(outcome.output.decode(errors="replace"), flush=True)
                         raise Wrong(f"without any fault {test.name} fails: {outcome.failure or 'it runs no case'}")
                     seconds = outcome.seconds
@@ -143,7 +143,7 @@ class Campaign:
             limit = _HANG_FACTOR * self._baseline(test) + _HANG_SECONDS
             outcome = running.run(test, fault.id, limit, keep and os.path.join(keep, str(number)), self._stopped.is_set)
             if outcome.failure:
-                program = ":".join(test.name.split(":")[:2 if test.target else 1])
+                program = ":".join(test.name.split(":")[: 2 if test.name.startswith("unit:") else 1])
                 by = "" if number < len(fault.tests) else ", not by its own tests"
                 answer = ("caught", f"by {program} {outcome.failure}{by}  {time.monotonic() - begin:.1f} s")
                 break

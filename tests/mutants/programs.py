@@ -2,6 +2,7 @@
 """The test programs of a build directory, as meson knows them, and what the names in a list of faults mean.
 
     unit:NAME, unit:NAME:PATTERN     a unit test, or those of its cases that Catch2's pattern means
+                                     (of Python's unittest: that -k means)
     NAME, NAME:REGEX                 another test of this name; of a bats file the cases that bats -f finds
 """
 
@@ -23,6 +24,7 @@ class Test:
     command: tuple
     environment: tuple
     target: str  # the file that is to be built, of a unit test; otherwise empty: all modules
+    tap: bool = True  # whether it prints TAP
 
 
 class Programs:
@@ -67,10 +69,16 @@ class Programs:
     @staticmethod
     def _test(name, test, unit, pattern):
         command = list(test["cmd"])
-        if pattern:
-            command[-1:-1] = [] if unit else ["-f", pattern]
-            command += [pattern] if unit else []
-        return Test(name, tuple(command), tuple(sorted(test["env"].items())), command[0] if unit else "")
+        python = "unittest" in command
+        if pattern and python:
+            command += ["-k", pattern]
+        elif pattern and unit:
+            # To Catch2 a comma means "or".
+            command += [pattern if pattern[0] in "[~" else re.sub(r"(?<!\\),", r"\\,", pattern)]
+        elif pattern:
+            command[-1:-1] = ["-f", pattern]
+        target = command[0] if unit and not python else ""
+        return Test(name, tuple(command), tuple(sorted(test["env"].items())), target, test["protocol"] == "tap")
 
     def unknown(self, known):
         """Lines that say which tests of the faults do not exist, as far as the sources tell."""
@@ -86,6 +94,8 @@ class Programs:
             for name in fault.tests:
                 try:
                     test = self.exactly(name)
+                    if not test.tap:
+                        continue
                     pattern = name.removeprefix("unit:").partition(":")[2]
                     source = test.target or test.command[-1]
                     if source not in cases:
@@ -119,8 +129,5 @@ def _any_case(names, pattern, unit):
         return any(re.search(pattern, name) for name in names)
     if pattern[0] in "[~":
         return True
-    for part in re.split(r"(?<!\\),", pattern.lower()):
-        wanted = re.sub(r"([\[?])", r"[\1]", _unquoted(part.strip().strip('"')))
-        if any(fnmatch.fnmatchcase(name.lower(), wanted) for name in names):
-            return True
-    return False
+    wanted = re.sub(r"([\[?])", r"[\1]", _unquoted(pattern.lower()))
+    return any(fnmatch.fnmatchcase(name.lower(), wanted) for name in names)

@@ -108,8 +108,8 @@ replicate() {
         shift
     done
     shift
-    source_server && target_server "${target[@]}" && copy "$@"
-    local status=$?
+    local status=0
+    source_server && target_server "${target[@]}" && copy "$@" || status=$?
     stop target
     stop source
     return $status

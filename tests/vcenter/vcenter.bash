@@ -22,8 +22,10 @@ answered_or_gone() { [ -e "$1.json" ] || gone "$(cat "$1.pid")"; }
 
 # vcenter_fact NAME host|cafile|thumbprint|thumbprint_sha256
 vcenter_fact() {
-    /usr/bin/python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])' \
-        "$1.json" "$2"
+    local facts
+    facts=$(< "$1.json")
+    [[ $facts =~ \"$2\":\ *\"([^\"]*)\" ]] || return 1
+    echo "${BASH_REMATCH[1]}"
 }
 
 # vcenter NAME PATH CURL-OPTIONS...: curl of https://HOST/PATH, with verification of its certificate.

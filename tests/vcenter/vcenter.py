@@ -50,20 +50,27 @@ vm=MOREF and disk=KEY may be omitted if there is only one. Numbers may be 0x...
           datastore=0|1                (sharingMultiWriter), and whether the backing names its
                                        datastore (default 1)
   bus     vm= sharing=physicalSharing  of the SCSI controller
-  consolidation vm= needed=0|1         runtime.consolidationNeeded, until ConsolidateVMDisks_Task
+  consolidation vm= needed=0|1         runtime.consolidationNeeded, until ConsolidateVMDisks_Task;
+          chain=0|1                    disks that are chains of files without a snapshot
   expire                               all sessions and tickets end
-  tickets once=0|1                     whether a ticket is valid for one request only
+  tickets once=0|1 thumbprint=         whether a ticket is valid for one request only; the thumbprint that
+                                       comes with it, in place of the host's own
+  answers objects=N                    a property collector's answer has N objects at most
+  pace    task-ms=N                    as --task-ms, also for tasks that run
   state                                VMs, snapshots, disks; sessions and logins; calls of each SOAP
                                        method; for /folder the requests answered with bytes, the
                                        bytes, and the maximum of requests at the same time
+  evaluate of=EXPRESSION vm=vm-42      a Python expression of the state s, and of that VM's part of it, v;
+                                       the answer is its text
   fault   where= kind= [count=1] [after=0] [task=1] [key=] [message=] [seconds=30]
           After AFTER more calls, COUNT calls fail. where=METHOD: kind is the xsi:type of
           the fault (NotAuthenticated, SystemError, TaskInProgress, InvalidArgument with key=PROPERTY,
           FileFault with the faultMessage key= and message= ...); task=1: the method succeeds, its task
           fails; kind=503: that HTTP status and no SOAP; kind=stall: the method is called after seconds=;
+          kind=missing: a property collector tells that nothing may be seen, with the fault key=;
           kind=huge: the answer is so many MiB (seconds=) of empty elements. where=folder, or flat for
           -flat.vmdk only, or host for the ESXi host: kind is 401, 403, 404, 500, 503, reset (half, then a
-          TCP reset), short (half, then the end), stall (no answer for seconds=, then the end),
+          TCP reset), short (half, then the end), shorter (a whole body of half the range), stall (no answer for seconds=, then the end),
           ignore-range (200 and everything).
   nofault                              removes all faults that were injected
 """

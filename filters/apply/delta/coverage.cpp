@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "filters/apply/delta/coverage.hpp"
 
-#include <utility>
-
 namespace apply {
 
 using extents::Range;
@@ -18,12 +16,12 @@ bool overlap(const Range &a, const Range &b) {
 
 Coverage::Scope Coverage::open() {
   MutexLock lock(mutex_);
-  return scopes_.emplace(scopes_.end(), map_);
+  return scopes_.emplace(scopes_.end(), DeltaSet(map_));
 }
 
 void Coverage::close(Scope scope) {
   MutexLock lock(mutex_);
-  bool lost = !scope->empty();
+  bool lost = !scope->durable();
   scopes_.erase(scope);
   if (lost) recompute_arrived();
 }
@@ -70,20 +68,22 @@ void Coverage::mark_zeroed(Range range, Scope scope) {
 
 Coverage::Flush Coverage::begin_flush(Scope scope) {
   MutexLock lock(mutex_);
-  return flushing_.insert(flushing_.end(), std::exchange(*scope, DeltaSet(map_)));
+  return {scope, scope->begin_flush()};
 }
 
 void Coverage::end_flush(Flush flush, bool succeeded) {
   MutexLock lock(mutex_);
-  if (succeeded) make_durable(*flush);
-  bool lost = !succeeded && !flush->empty();
-  flushing_.erase(flush);
-  if (lost) recompute_arrived();
+  const DeltaSet covered = flush.scope->end_flush(flush.flush, true);  // none of it is pending
+  if (succeeded) {
+    make_durable(covered);
+  } else if (!covered.empty()) {
+    recompute_arrived();
+  }
 }
 
 bool Coverage::pending(Scope scope) const {
   MutexLock lock(mutex_);
-  return !scope->empty();
+  return !scope->durable();
 }
 
 std::vector<Range> Coverage::owed() const {
@@ -130,14 +130,12 @@ void Coverage::make_missing(Range range) {
   if (durable_.bytes() != before) ++changes_;
   arrived_.subtract(range);
   zeroed_.subtract(range);
-  for (DeltaSet &pending : scopes_) pending.subtract(range);
-  for (DeltaSet &pending : flushing_) pending.subtract(range);
+  for (Pending &scope : scopes_) scope.subtract(range);
 }
 
 void Coverage::recompute_arrived() {
   arrived_ = durable_;
-  for (const DeltaSet &pending : scopes_) arrived_.add(pending);
-  for (const DeltaSet &pending : flushing_) arrived_.add(pending);
+  for (const Pending &scope : scopes_) arrived_.add(scope.at_risk());
 }
 
 }  // namespace apply

@@ -15,6 +15,7 @@
 #include <list>
 #include <vector>
 
+#include "common/durability/pending_set.hpp"
 #include "common/extents/extent.hpp"
 #include "common/util/mutex.hpp"
 #include "filters/apply/delta/delta_map.hpp"
@@ -39,15 +40,20 @@ class Coverage {
  public:
   // The three are opaque to the caller. A scope is what one flush covers: one connection, or all of
   // them where the layer below can multi-conn.
-  using Scope = std::list<DeltaSet>::iterator;
-  using Flush = std::list<DeltaSet>::iterator;
+  using Pending = durability::PendingSet<DeltaSet>;
+  using Scope = std::list<Pending>::iterator;
+  struct Flush {
+    Scope scope;
+    Pending::Flush flush;
+  };
   using Op = std::list<Operation>::iterator;
 
   // The map must outlive it.
   explicit Coverage(const DeltaMap &map) : map_(map), durable_(map), arrived_(map), zeroed_(map) {}
 
   Scope open() ABSL_LOCKS_EXCLUDED(mutex_);
-  void close(Scope scope) ABSL_LOCKS_EXCLUDED(mutex_);  // what is pending in it is missing
+  // What is pending in it is missing. Not while it is flushed.
+  void close(Scope scope) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Before a request for a range in the delta is sent to the layer below. One that clears makes its
   // bytes missing at once, except where mark_zeroed() was called. Requests that overlap, of which
@@ -65,6 +71,7 @@ class Coverage {
   // it ends, or missing if it failed.
   Flush begin_flush(Scope scope) ABSL_LOCKS_EXCLUDED(mutex_);
   void end_flush(Flush flush, bool succeeded) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Anything in the scope, also if a flush of another connection is under way.
   bool pending(Scope scope) const ABSL_LOCKS_EXCLUDED(mutex_);
 
   // What is owed is the delta without its durable bytes.
@@ -87,14 +94,13 @@ class Coverage {
   void recompute_arrived() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // after a loss
 
   const DeltaMap &map_;
-  mutable util::Mutex mutex_;  // held for no I/O; no other lock is taken while it is held
+  mutable util::Mutex mutex_;  // held for no I/O; the locks of scopes_ are taken while it is held
   DeltaSet durable_ ABSL_GUARDED_BY(mutex_);
   uint64_t changes_ ABSL_GUARDED_BY(mutex_) = 0;  // how often durable_ has changed
   DeltaSet arrived_ ABSL_GUARDED_BY(mutex_);      // durable, or pending in any scope
   // Zero at the source and, unless missing, at the destination.
   DeltaSet zeroed_ ABSL_GUARDED_BY(mutex_);
-  std::list<DeltaSet> scopes_ ABSL_GUARDED_BY(mutex_);       // pending, no flush has begun
-  std::list<DeltaSet> flushing_ ABSL_GUARDED_BY(mutex_);     // pending, a flush is under way
+  std::list<Pending> scopes_ ABSL_GUARDED_BY(mutex_);
   std::list<Operation> operations_ ABSL_GUARDED_BY(mutex_);  // under way
 };
 

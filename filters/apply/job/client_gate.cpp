@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "filters/apply/job/client_gate.hpp"
 
+#include "common/durability/sync_point.hpp"
+
 namespace apply {
 
 using util::MutexLock;
@@ -8,7 +10,10 @@ using util::MutexLock;
 void ClientGate::enter() {
   MutexLock lock(mutex_);
   ++waiting_;
-  while (closed_) reopened_.wait(lock);
+  while (closed_) {
+    REPLICATE_SYNC_POINT("apply.gate_waits");
+    reopened_.wait(lock);
+  }
   --waiting_;
   ++clients_;
 }

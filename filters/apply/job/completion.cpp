@@ -8,15 +8,15 @@
 
 namespace apply {
 
-void Completion::run(bool clients_sent) {
+void Completion::run(bool clients_sent, std::exception_ptr failure) {
   context_.failure.check();
   ZeroFiller filler(*context_.source, context_.view, stop_);
-  if (!clients_sent && !only_zeroes_missing(filler)) return;
+  if (!failure && !clients_sent && !only_zeroes_missing(filler)) return;
 
   context_.state.begin();
   ZeroFiller::Result result{ZeroFiller::End::interrupted};
-  std::exception_ptr failure;
   try {
+    if (failure) std::rethrow_exception(failure);
     result = filler.fill(missing(), [&](extents::Range range) {
       destination_.zero(range, {.fua = false, .may_trim = true, .fast = false});
       context_.coverage.mark_zeroed(range, scope_);
@@ -25,10 +25,29 @@ void Completion::run(bool clients_sent) {
     failure = std::current_exception();  // what was zeroed before is made durable first
   }
   if (context_.coverage.pending(scope_)) context_.flush(destination_, scope_);
-  context_.state.save();
+  save(failure);
   if (failure) rethrow(failure);
   report(result, clients_sent);
   if (result.end == ZeroFiller::End::finished) verify_rest();
+}
+
+void Completion::save(const std::exception_ptr &failure) const {
+  try {
+    context_.state.save();
+  } catch (...) {
+    log(failure);  // else it would not be known
+    throw;
+  }
+}
+
+void Completion::log(const std::exception_ptr &failure) const {
+  if (!failure) return;
+  try {
+    std::rethrow_exception(failure);
+  } catch (const util::Error &e) {
+    context_.log.error("{}", e.what());
+  } catch (...) {  // the layer below has said why
+  }
 }
 
 // A client that has sent nothing may be a tool that only looks, such as nbdinfo: nothing is to be

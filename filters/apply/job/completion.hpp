@@ -24,11 +24,14 @@ class Completion {
   // `clients_sent`: whether clients have sent requests since the last completion. If they have,
   // throws util::Error if something stays owed or could not be compared. If not, does nothing
   // unless all that is missing is zero. Stops early, without an error, if a new client waits.
-  void run(bool clients_sent);
+  // `failure`: of the last client's flush; then the state is saved, and it is thrown.
+  void run(bool clients_sent, std::exception_ptr failure = {});
 
  private:
   bool only_zeroes_missing(ZeroFiller &filler) const;
   ZeroFiller::Missing missing() const;
+  void save(const std::exception_ptr &failure) const;
+  void log(const std::exception_ptr &failure) const;
   void report(const ZeroFiller::Result &result, bool clients_sent) const;
   void verify_rest() const;
   [[noreturn]] void rethrow(const std::exception_ptr &failure) const;  // with owed_text()

@@ -30,8 +30,9 @@ class JobClient::Request {
       context.state.save_lost();
     } catch (const util::Error &e) {
       context.log.error(
-          "{}: {} bytes at offset {} are not there, and the state file that says they are cannot "
-          "be replaced: remove apply-state={}, if it still exists, to start with a full copy",
+          "{}: {} bytes at offset {} are not there, and apply-state={}, which may say that they "
+          "are, cannot be saved: flushes fail until it can be; if that does not happen before "
+          "nbdkit ends, remove it, if it still exists, to start with a full copy",
           e.what(), range_.length, range_.offset, context.settings.state_path);
     }
   }
@@ -138,7 +139,7 @@ void JobClient::finish() {
       ClientGate &gate;
       ~Reopen() { gate.reopen(); }
     } reopen{context_.gate};
-    Completion(context_, destination_, scope_).run(context_.clients_sent.exchange(false));
+    Completion(context_, destination_, scope_).run(context_.clients_sent.exchange(false), failure);
   }
   context_.stats.write_anyway();
   if (failure) std::rethrow_exception(failure);

@@ -32,14 +32,14 @@ class NbdBytes : public DiskBytes {
 
 }  // namespace
 
-NbdSource::NbdSource(std::string uri, const Timeouts &timeouts)
-    : uri_(std::move(uri)), timeouts_(timeouts) {}
+NbdSource::NbdSource(std::string uri, const Timeouts &timeouts, util::Log log)
+    : uri_(std::move(uri)), timeouts_(timeouts), log_(std::move(log)) {}
 
 DeltaView NbdSource::load() {
   // nbdkit sends a map in pieces of 8 bytes; with several connections several of its threads do so.
   constexpr unsigned connections = 4;
   ReconnectingPool pool(
-      uri_, timeouts_, [](const nbd::Info &) {}, connections);
+      uri_, timeouts_, [](const nbd::Info &) {}, connections, log_);
   DeltaView view;
   pool.with([&](nbd::Pool &p) {
     view = {{}, p.info().description};

@@ -31,14 +31,15 @@ bool is_lost(const util::Error &e) {
 }  // namespace
 
 ReconnectingPool::ReconnectingPool(std::string uri, Timeouts timeouts, Check check,
-                                   unsigned connections)
+                                   unsigned connections, util::Log log)
     : options_(options_for(std::move(uri), timeouts)),
       pause_(timeouts.pause),
       check_(std::move(check)),
-      connections_(connections) {}
+      connections_(connections),
+      log_(std::move(log)) {}
 
 void ReconnectingPool::connect() {
-  pool_ = std::make_unique<nbd::Pool>(options_, connections_);
+  pool_ = std::make_unique<nbd::Pool>(options_, connections_, log_);
 }
 
 const nbd::Info &ReconnectingPool::info() {

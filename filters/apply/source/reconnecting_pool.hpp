@@ -9,6 +9,7 @@
 #include <string>
 
 #include "common/nbd/pool.hpp"
+#include "common/util/log.hpp"
 
 namespace apply {
 
@@ -23,11 +24,12 @@ struct Timeouts {
 class ReconnectingPool {
  public:
   // `check` is called with what the server tells, after each connecting. It throws util::Error if
-  // that is not what was expected, which is not tried again.
+  // that is not what was expected, which is not tried again. `log` is told of what nbd::Pool warns of, at
+  // each connecting.
   using Check = std::function<void(const nbd::Info &)>;
   ReconnectingPool(
       std::string uri, Timeouts timeouts, Check check = [](const nbd::Info &) {},
-      unsigned connections = 1);
+      unsigned connections = 1, util::Log log = {});
 
   // Connects unless connected. Throws util::Error after the second try.
   const nbd::Info &info();
@@ -43,6 +45,7 @@ class ReconnectingPool {
   const std::chrono::milliseconds pause_;
   const Check check_;
   const unsigned connections_;
+  const util::Log log_;
   std::unique_ptr<nbd::Pool> pool_;  // empty: not connected
 };
 

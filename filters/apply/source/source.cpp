@@ -10,8 +10,9 @@ bool is_uri(const std::string &value) {
   return value.find("://") != std::string::npos;
 }
 
-std::unique_ptr<Source> make_source(const std::string &value, const Timeouts &timeouts) {
-  if (is_uri(value)) return std::make_unique<NbdSource>(value, timeouts);
+std::unique_ptr<Source> make_source(const std::string &value, const Timeouts &timeouts,
+                                    const util::Log &log) {
+  if (is_uri(value)) return std::make_unique<NbdSource>(value, timeouts, log);
   return std::make_unique<MapFileSource>(value);
 }
 

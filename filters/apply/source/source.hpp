@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "common/util/log.hpp"
 #include "filters/apply/disk/disk_bytes.hpp"
 #include "filters/apply/source/delta_view.hpp"
 #include "filters/apply/source/reconnecting_pool.hpp"
@@ -34,7 +35,8 @@ class Source {
 };
 
 // From the value of apply-from=. Connects to nothing yet.
-std::unique_ptr<Source> make_source(const std::string &value, const Timeouts &timeouts = {});
+std::unique_ptr<Source> make_source(const std::string &value, const Timeouts &timeouts = {},
+                                    const util::Log &log = {});
 
 // Whether a value of apply-from= is a URI: it has "://" in it. Any other is the name of a file.
 bool is_uri(const std::string &value);

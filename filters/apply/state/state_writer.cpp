@@ -85,16 +85,43 @@ void StateWriter::confirm() {
 
 void StateWriter::save() {
   confirm();
-  save_lost();
+  try {
+    save_now();
+  } catch (const util::Error &e) {
+    util::fail(e.errnum(), "{}", unsaved(e));
+  }
 }
 
-void StateWriter::save_lost() {
+void StateWriter::save_now() {
   MutexLock lock(file_mutex_);
   write();
   begun_ = true;
 }
 
+// The file may be the old one or, if only the directory could not be synced, the new one.
+std::string StateWriter::unsaved(const util::Error &why) const {
+  return fmt::format("{}: apply-state={} cannot be saved: {}", why.what(), path_,
+                     untrue_ ? "it may say that bytes are there that are not; unless it is saved "
+                               "later, remove it to start with a full copy"
+                             : "what was copied since it was last saved may count as not copied; "
+                               "run the same command again when it can be saved");
+}
+
+void StateWriter::save_lost() {
+  MutexLock lock(file_mutex_);
+  untrue_ = true;
+  write();
+  begun_ = true;
+}
+
 void StateWriter::save_if_due() {
+  if (untrue_) {
+    try {
+      return save_lost();
+    } catch (const util::Error &e) {
+      util::fail(e.errnum(), "{}", unsaved(e));
+    }
+  }
   if (!begun_ || clock_() < due_.load() || saving_if_due_.exchange(true)) return;
   struct End {
     std::atomic<bool> &saving;
@@ -102,11 +129,9 @@ void StateWriter::save_if_due() {
   } end{saving_if_due_};
   confirm();
   try {
-    save_lost();
+    save_now();
   } catch (const util::Error &e) {
-    log_.warning(
-        "{}: the state file is not replaced, so the next run may copy more than is missing",
-        e.what());
+    log_.warning("{}", unsaved(e));
   }
 }
 
@@ -125,6 +150,7 @@ void StateWriter::write_full_copy() {
   state.owed = {{0, map_.size()}};
   replication::save_state(path_, state);
   saved_ = Version{};
+  untrue_ = false;
   MutexLock lock(claims_mutex_);
   claimed_ = DeltaSet(map_);
 }
@@ -159,6 +185,7 @@ void StateWriter::write() {
   }
   MutexLock lock(claims_mutex_);
   claimed_ = std::move(there);
+  untrue_ = false;
 }
 
 }  // namespace apply

@@ -14,6 +14,7 @@
 
 #include "common/extents/extent.hpp"
 #include "common/replication/state_file.hpp"
+#include "common/util/error.hpp"
 #include "common/util/log.hpp"
 #include "common/util/mutex.hpp"
 #include "filters/apply/delta/coverage.hpp"
@@ -57,12 +58,14 @@ class StateWriter {
   // `confirm` throws; the file is then not reduced.
   void save() ABSL_LOCKS_EXCLUDED(file_mutex_, claims_mutex_);
 
-  // The same without asking: it leaves out only what was confirmed earlier, and is still durable.
+  // The same without asking: it leaves out only what was confirmed earlier, and is still durable. For a
+  // file that claims what is missing; if it cannot be saved, the next save_if_due() tries again.
   void save_lost() ABSL_LOCKS_EXCLUDED(file_mutex_, claims_mutex_);
 
   // After a flush: saves at most once a second, and spends at most a twentieth of the time on it.
   // Does nothing before begin(), or while another thread is in it. That the file cannot be saved is a
-  // warning only: it then owes more than is missing. Throws what `confirm` throws.
+  // warning only: it then owes more than is missing. But after a save_lost() that has failed it saves at
+  // once, and throws util::Error if that fails too. Throws what `confirm` throws.
   void save_if_due() ABSL_LOCKS_EXCLUDED(file_mutex_, claims_mutex_);
 
   // The destination does not hold what the state says. From now on every save writes that nothing
@@ -72,6 +75,8 @@ class StateWriter {
 
  private:
   void confirm() ABSL_LOCKS_EXCLUDED(file_mutex_, claims_mutex_);
+  void save_now() ABSL_LOCKS_EXCLUDED(file_mutex_, claims_mutex_);
+  std::string unsaved(const util::Error &why) const;
   void write() ABSL_EXCLUSIVE_LOCKS_REQUIRED(file_mutex_);
   void write_full_copy() ABSL_EXCLUSIVE_LOCKS_REQUIRED(file_mutex_);
 
@@ -84,6 +89,7 @@ class StateWriter {
 
   std::atomic<bool> begun_ = false;
   std::atomic<bool> saving_if_due_ = false;
+  std::atomic<bool> untrue_ = false;  // the file claims what is missing; changed under file_mutex_
   std::atomic<std::chrono::steady_clock::time_point> due_{};
 
   // Lock order: file_mutex_, claims_mutex_, Coverage's own.

@@ -5,6 +5,8 @@
 #include <system_error>
 #include <utility>
 
+#include "common/durability/sync_point.hpp"
+
 namespace coalesce {
 
 Workers::Workers(const Settings &settings, ReadAhead &read_ahead, Fetcher &fetcher, util::Log log,
@@ -37,7 +39,10 @@ void Workers::attach(LowerConnection &connection) {
 void Workers::detach(LowerConnection &connection) noexcept {
   util::MutexLock lock(read_ahead_.mutex);
   connections_.retire(connection);
-  while (connections_.in_use(connection)) released_.wait(lock);
+  while (connections_.in_use(connection)) {
+    REPLICATE_SYNC_POINT("coalesce.detach_waits");
+    released_.wait(lock);
+  }
   connections_.remove(connection);
 }
 

@@ -7,6 +7,7 @@
 #include <exception>
 #include <utility>
 
+#include "common/durability/sync_point.hpp"
 #include "plugins/qcow2/format/compressed_entry.hpp"
 #include "plugins/qcow2/format/geometry.hpp"
 
@@ -39,6 +40,7 @@ Entry Packer::add(std::span<const std::byte> data) {
   if (next != nullptr) ++next->copying;
   auto here = data.first(std::min(data.size(), chunk.size - place.at));
   lock.unlock();
+  REPLICATE_SYNC_POINT("qcow2.packing");
   std::memcpy(chunk.bytes.data() + place.at, here.data(), here.size());
   if (next != nullptr) {
     std::memcpy(next->bytes.data(), data.data() + here.size(), data.size() - here.size());

@@ -44,6 +44,10 @@ class Chain {
       util::fail(ENOTSUP, "backing file {}: the format must be raw or qcow2, not {}", path, format);
     }
     Header header = read_header(file);
+    if (!rules_.corrupt && (header.incompatible & corrupt_bit) != 0) {
+      util::fail(EINVAL, "backing file {} is marked corrupt: run qemu-img check -r all on it",
+                 path);
+    }
     // Each file gets half as much cache as the one above it.
     size_t cache_bytes = cache_bytes_ /= 2;
     std::unique_ptr<Disk> below = open_named(path, header);

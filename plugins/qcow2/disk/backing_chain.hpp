@@ -28,6 +28,7 @@ struct ChainRules {
   size_t cache_bytes;    // memory for the L2 tables of all files of the chain together
   bool follow_anywhere;  // a header may name any file, not only one in the directory of the image
   bool lock;
+  bool corrupt;  // files that are marked corrupt are read too; not below an image that is written
 };
 
 // Opens `path`, the backing file of `image`, and the files below it, read-only, and locked as QEMU

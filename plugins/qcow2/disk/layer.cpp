@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/util/zero.hpp"
 #include "plugins/qcow2/tables/table_check.hpp"
 
 namespace qcow2 {
@@ -71,6 +72,17 @@ void Layer::read_entry(Entry entry, std::span<std::byte> buffer, uint64_t offset
   } else {
     std::fill(buffer.begin(), buffer.end(), std::byte{0});
   }
+}
+
+bool Layer::rest_is_zero(extents::Range range) const {
+  const uint64_t cluster = geometry.cluster_of(range.offset);
+  auto is_zero = [&](uint64_t from, uint64_t to) {
+    std::vector<std::byte> bytes(to - from);
+    backing->read(bytes, from);
+    return util::is_zero(bytes);
+  };
+  return is_zero(geometry.start_of(cluster), range.offset) &&
+         is_zero(range.end(), std::min(geometry.end_of(cluster), size()));
 }
 
 bool Layer::extents(extents::Range range, const ExtentSink &sink) const {

@@ -38,6 +38,9 @@ class Layer : public Disk {
     return reads_zero(entry) || (is_unallocated(entry) && !backing);
   }
 
+  // Whether the backing file reads as zeroes in the cluster of the range, outside the range.
+  bool rest_is_zero(extents::Range range) const;
+
  private:
   uint64_t end_of_run(uint64_t cluster, Entry entry, uint64_t end, Entries &entries) const;
 

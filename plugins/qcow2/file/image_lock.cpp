@@ -25,17 +25,24 @@ struct flock byte_lock(short type, off_t byte) {
   return lock;
 }
 
+// On NFS without a lock daemon, and some FUSE and cluster file systems, the file system has no locks.
+[[noreturn]] void fail_to_lock(const std::string &path) {
+  util::fail_os(errno,
+                "cannot lock {} (where the file system has no locks, lock=off does without them: "
+                "no other program "
+                "may use the image then)",
+                path);
+}
+
 void take(const util::Fd &fd, const std::string &path, off_t byte) {
   struct flock lock = byte_lock(F_RDLCK, byte);
-  if (::fcntl(fd.get(), F_OFD_SETLK, &lock) < 0) util::fail_os(errno, "cannot lock {}", path);
+  if (::fcntl(fd.get(), F_OFD_SETLK, &lock) < 0) fail_to_lock(path);
 }
 
 bool taken_by_another(const util::Fd &fd, const std::string &path, off_t byte) {
   struct flock lock = byte_lock(F_WRLCK, byte);
   // F_OFD_GETLK takes no lock, so the descriptor may be open for reading only.
-  if (::fcntl(fd.get(), F_OFD_GETLK, &lock) < 0) {
-    util::fail_os(errno, "cannot query the locks of {}", path);
-  }
+  if (::fcntl(fd.get(), F_OFD_GETLK, &lock) < 0) fail_to_lock(path);
   return lock.l_type != F_UNLCK;
 }
 

@@ -15,9 +15,6 @@ namespace qcow2 {
 namespace {
 
 void check_features(const Header &h, const std::string &path) {
-  if ((h.incompatible & corrupt_bit) != 0) {
-    util::fail(EINVAL, "{} is marked corrupt: run qemu-img check -r all on it", path);
-  }
   if ((h.incompatible & data_file_bit) != 0) {
     util::fail(ENOTSUP, "{} keeps its data in an external data file, which is not supported", path);
   }

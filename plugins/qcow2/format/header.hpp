@@ -86,7 +86,8 @@ std::vector<std::byte> encode(const Header &header);
 
 // Decodes the first cluster of a file (or the whole file if it is shorter) and checks every field
 // against QEMU's limits and the size of the file. `path` is for messages. Throws util::Error:
-// EINVAL if the header is damaged, ENOTSUP if the image needs a feature that is not supported.
+// EINVAL if the header is damaged, ENOTSUP if the image needs a feature that is not supported. An image that is
+// marked corrupt is none of these: it may be read.
 Header decode(std::span<const std::byte> start, uint64_t file_size, const std::string &path);
 
 // The three feature words, as stored at Header::features_at.

@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "common/util/error.hpp"
-#include "common/util/zero.hpp"
 
 namespace qcow2 {
 

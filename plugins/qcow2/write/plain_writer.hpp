@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "common/util/zero.hpp"
 #include "plugins/qcow2/disk/layer.hpp"
 #include "plugins/qcow2/tables/claims.hpp"
 #include "plugins/qcow2/tables/cluster_allocator.hpp"
@@ -32,6 +33,10 @@ class PlainWriter {
   // util::Error.
   uint64_t write(std::span<const std::byte> data, uint64_t offset);
 
+  // Whether the data is zeroes that need not be stored as data.
+  bool is_zero(std::span<const std::byte> data) const {
+    return detect_zeroes_ && util::is_zero(data);
+  }
   // Whether the data has the whole guest cluster and that is to become a zero cluster.
   bool is_zero_cluster(std::span<const std::byte> data, uint64_t offset, uint64_t cluster) const;
 

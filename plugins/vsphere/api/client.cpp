@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <memory>
 #include <utility>
 
 namespace vsphere {
@@ -27,9 +28,11 @@ Client::Client(const Endpoint &endpoint, const Credentials &credentials, const R
       given_policy_(policy),
       policy_(policy),
       deadline_(call_deadline),
-      log_(log) {}
+      log_(log) {
+  policy_.sleep = [this](std::chrono::milliseconds time) { pause(time); };
+}
 
-void Client::set_limits(std::chrono::seconds deadline, unsigned retries) {
+void Client::set_limits(std::chrono::milliseconds deadline, unsigned retries) {
   deadline_ = deadline;
   policy_.retries = std::min(given_policy_.retries, retries);
 }
@@ -86,6 +89,31 @@ void Client::logout(const std::string &other_session) {
   }
 }
 
+// The pause before a call is repeated.
+void Client::pause(std::chrono::milliseconds time) {
+  if (patience_) {
+    time = std::clamp(time, std::chrono::milliseconds(0), *patience_);
+    *patience_ -= time;
+  }
+  given_policy_.sleep(time);
+}
+
+HttpResponse Client::send(HttpRequest &request) {
+  using clock = std::chrono::steady_clock;
+  request.timeout = deadline_;
+  if (!patience_) return http_->send(request);
+  if (out_of_patience()) {
+    util::fail(ETIMEDOUT, "{} has not answered in the time that is left to end", endpoint_.host);
+  }
+  request.timeout = std::min(deadline_, *patience_);
+  const auto begin = clock::now();
+  auto spend = [&](Client *self) {
+    *self->patience_ -= std::chrono::ceil<std::chrono::milliseconds>(clock::now() - begin);
+  };
+  const std::unique_ptr<Client, decltype(spend)> at_end(this, spend);  // also if send() throws
+  return http_->send(request);
+}
+
 soap::Reply Client::post(std::string_view method, const Ref &self, std::string_view arguments) {
   if (!http_) http_.emplace(endpoint_);
   Secret body(soap::envelope(method, self, arguments));
@@ -94,14 +122,13 @@ soap::Reply Client::post(std::string_view method, const Ref &self, std::string_v
   request.headers = {"Content-Type: text/xml; charset=utf-8", soap_action, "Expect:"};
   if (!session_.empty()) request.headers.push_back("Cookie: " + session_);
   request.post = body.get();
-  request.timeout = deadline_;
   const soap::Limits limits = soap::limits_of(method);
   request.max_body = limits.bytes;
 
   std::string what = fmt::format("{} at {}", method, endpoint_.host);
   HttpResponse response;
   try {
-    response = http_->send(request);
+    response = send(request);
   } catch (const TransportError &e) {
     // If the server has never been reached, server= is more likely wrong than the server down.
     bool retryable = e.retryable() && (e.connected() || answered_);

@@ -36,6 +36,8 @@ class Client {
   // The credentials must outlive it.
   Client(const Endpoint &endpoint, const Credentials &credentials, const RetryPolicy &policy,
          const util::Log &log);
+  Client(const Client &) = delete;
+  Client &operator=(const Client &) = delete;
 
   void login();
   // Continues a session that was begun elsewhere; logs in if it is empty.
@@ -58,8 +60,13 @@ class Client {
 
   // How long each call may take, and how often one is repeated after a broken connection at most. At first
   // five minutes, as QueryChangedDiskAreas can take minutes for a large disk, and as the policy says.
-  void set_limits(std::chrono::seconds deadline, unsigned retries);
+  void set_limits(std::chrono::milliseconds deadline, unsigned retries);
   void reset_limits();
+
+  // From now on all calls together wait at most so long for answers, with the pauses before they are
+  // repeated. After that every call throws util::Error ETIMEDOUT at once.
+  void set_patience(std::chrono::milliseconds time) { patience_ = time; }
+  bool out_of_patience() const { return patience_ && patience_->count() <= 0; }
 
   // Calls a method of the object `self`; `arguments` are XML elements. Retries as the policy says, and
   // logs in again if the session has expired. An answer that is larger than answers to this method are is
@@ -85,12 +92,15 @@ class Client {
   void retrieve_content();
   void authenticate();
   soap::Reply post(std::string_view method, const Ref &self, std::string_view arguments);
+  HttpResponse send(HttpRequest &request);
+  void pause(std::chrono::milliseconds time);
 
   const Endpoint endpoint_;
   const Credentials &credentials_;
   const RetryPolicy given_policy_;
-  RetryPolicy policy_;  // the same with the retries of set_limits()
-  std::chrono::seconds deadline_;
+  RetryPolicy policy_;  // the same with the retries of set_limits(), and pause()
+  std::chrono::milliseconds deadline_;
+  std::optional<std::chrono::milliseconds> patience_;  // what is left of it; none: without end
   const util::Log log_;
   std::optional<HttpConnection> http_;  // made by the first call
   std::string session_;

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "common/util/error.hpp"
+#include "plugins/vsphere/api/entity_name.hpp"
 #include "plugins/vsphere/api/fault_error.hpp"
 #include "plugins/vsphere/api/properties.hpp"
 
@@ -61,10 +62,11 @@ std::string inventory_path(Client &client, const Ref &object) {
   return path_of(ancestors(client, object), 0);
 }
 
+// As the inventory has it, or decoded.
 Ref find_by_name(Client &client, const std::string &name) {
   std::vector<Ref> found;
   for (const auto &vm : virtual_machines(client)) {
-    if (vm.name == name) found.push_back(vm.ref);
+    if (vm.name == name || decode_entity_name(vm.name) == name) found.push_back(vm.ref);
   }
   if (found.size() < 2) return found.empty() ? Ref{} : found.front();
   std::string list;
@@ -99,14 +101,17 @@ Ref find_by_uuid(Client &client, const std::string &uuid) {
 Ref find_vm(Client &client, const std::string &wanted) {
   constexpr std::string_view moref = "moref=";
   constexpr std::string_view uuid = "uuid=";
+  const bool is_path = wanted.find('/') != std::string::npos;
   Ref found;
   if (wanted.starts_with(moref)) {
     return {"VirtualMachine", wanted.substr(moref.size())};  // describe_vm checks that it exists
   }
   if (wanted.starts_with(uuid)) {
     found = find_by_uuid(client, wanted.substr(uuid.size()));
-  } else if (wanted.find('/') != std::string::npos) {
+  } else if (is_path) {
     found = find_by_inventory_path(client, wanted);
+    if (found.empty())
+      found = find_by_name(client, wanted);  // of a machine that has a '/' in its name
     if (!found.empty() && found.type != "VirtualMachine") {
       util::fail(EINVAL, "vm={}: that is a {}, not a virtual machine", wanted, found.type);
     }
@@ -116,8 +121,8 @@ Ref find_vm(Client &client, const std::string &wanted) {
   if (found.empty()) {
     util::fail(ENOENT,
                "vm={}: there is no such virtual machine, or this user may not see it; an inventory "
-               "path looks like /Datacenter/vm/Folder/Name",
-               wanted);
+               "path looks like /Datacenter/vm/Folder/Name{}",
+               wanted, is_path ? ", with %2f, %25 and %5c for '/', '%' and '\\' in a name" : "");
   }
   return found;
 }

@@ -11,7 +11,10 @@ namespace vsphere {
 ServiceTickets::ServiceTickets(const Endpoint &endpoint, const Credentials &credentials,
                                const RetryPolicy &policy, SharedSession &shared,
                                const util::Log &log)
-    : client_(endpoint, credentials, policy, log), shared_(shared) {}
+    : client_(endpoint, credentials, policy, log), shared_(shared) {
+  // A read waits for these calls.
+  client_.set_limits(endpoint.stall_timeout, policy.retries);
+}
 
 void ServiceTickets::begin_call() {
   util::MutexLock lock(mutex_);

@@ -89,7 +89,7 @@ class HttpConnection::Impl {
     set(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);  // one request at a time
     set(CURLOPT_BUFFERSIZE, 512L << 10);               // at most so many bytes a callback
     set(CURLOPT_CONNECTTIMEOUT, static_cast<long>(endpoint_.connect_timeout.count()));
-    set(CURLOPT_TIMEOUT, static_cast<long>(request.timeout.count()));
+    set(CURLOPT_TIMEOUT_MS, static_cast<long>(request.timeout.count()));
     if (request.timeout.count() == 0) {
       set(CURLOPT_LOW_SPEED_LIMIT, stalled_below);
       set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(endpoint_.stall_timeout.count()));

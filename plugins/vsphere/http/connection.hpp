@@ -38,7 +38,7 @@ struct HttpRequest {
   std::vector<std::string> headers;      // "Name: value"
   const Credentials *basic = nullptr;    // for Basic authentication, if set
   std::optional<std::string_view> post;  // a POST with this body; nothing: a GET
-  std::chrono::seconds timeout{0};       // of the whole request; 0: only the stall timeout applies
+  std::chrono::milliseconds timeout{0};  // of the whole request; 0: only the stall timeout applies
 
   // GET only: a range of into.size() bytes from `offset` on is asked for. The body of a 206 answer is
   // written to `into`, which must outlive the request. Empty: no range.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "plugins/vsphere/snapshot/abort_cleanup.hpp"
 
-#include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 #include <utility>
 
 #include "common/util/error.hpp"
+#include "common/util/readable.hpp"
 #include "plugins/vsphere/snapshot/blocked_signals.hpp"
 
 namespace vsphere {
@@ -29,8 +29,8 @@ void notify(int fd) {
 // Several threads may abort at the same time: done_fd stays readable, so all of them see the end.
 extern "C" void on_abort(int) {
   notify(aborting_fd);
-  pollfd done = {done_fd, POLLIN, 0};
-  while (::poll(&done, 1, deadline_ms) < 0 && errno == EINTR) continue;
+  util::readable_by(done_fd,
+                    std::chrono::steady_clock::now() + std::chrono::milliseconds(deadline_ms));
   ::sigaction(SIGABRT, &former, nullptr);
   ::raise(SIGABRT);  // delivered when this handler returns
 }

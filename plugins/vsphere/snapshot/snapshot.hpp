@@ -34,6 +34,7 @@ class Snapshot {
   void remove();
 
   const Ref &ref() const { return ref_; }
+  const std::string &vm_name() const { return vm_.name; }
 
  private:
   Client &client_;

@@ -13,11 +13,13 @@ namespace vsphere {
 
 namespace {
 
-nbd::Options options_for(const std::string &uri, std::chrono::seconds timeout) {
+nbd::Options options_for(const std::string &uri, std::chrono::seconds timeout,
+                         const std::function<void()> &interrupt) {
   nbd::Options options;
   options.uri = uri;
   options.name = nbd::name_of_uri(uri);
   options.request_timeout = timeout;
+  options.interrupt = interrupt;
   options.connect_timeout = std::min<std::chrono::milliseconds>(options.connect_timeout, timeout);
   return options;
 }
@@ -50,6 +52,7 @@ class NbdDisk : public DiskReader {
     } catch (const TransportError &) {
       throw;
     } catch (const util::Error &e) {
+      if (e.errnum() == EINTR) throw;  // told to end
       throw TransportError(e.errnum(), fmt::format("transport nbd: {}", e.what()),
                            is_temporary(e.errnum()), /*connected=*/true);
     }
@@ -82,9 +85,12 @@ class NbdDisk : public DiskReader {
 }  // namespace
 
 NbdTransport::NbdTransport(const std::string &uri, unsigned connections,
-                           std::chrono::seconds timeout, const RetryPolicy &policy,
-                           const util::Log &log)
-    : options_(options_for(uri, timeout)), connections_(connections), policy_(policy), log_(log) {}
+                           std::chrono::seconds timeout, const std::function<void()> &interrupt,
+                           const RetryPolicy &policy, const util::Log &log)
+    : options_(options_for(uri, timeout, interrupt)),
+      connections_(connections),
+      policy_(policy),
+      log_(log) {}
 
 std::unique_ptr<DiskReader> NbdTransport::open(const DiskPlace &place) {
   if (place.info.capacity < sector_size) util::fail(EIO, "disk {} has no sector", place.info.key);

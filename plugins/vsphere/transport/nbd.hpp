@@ -5,6 +5,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -16,9 +17,10 @@ namespace vsphere {
 
 class NbdTransport : public Transport {
  public:
-  // `timeout` is for one request.
+  // `timeout` is for one request. What `interrupt` throws (util::Error EINTR) ends a wait.
   NbdTransport(const std::string &uri, unsigned connections, std::chrono::seconds timeout,
-               const RetryPolicy &policy, const util::Log &log);
+               const std::function<void()> &interrupt, const RetryPolicy &policy,
+               const util::Log &log);
 
   // Connects, compares the size with the capacity, and reads the last sector. Does not retry: a
   // server that was never reached is more likely a wrong nbd-uri= than a temporary failure.

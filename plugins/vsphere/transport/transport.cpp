@@ -58,7 +58,8 @@ std::unique_ptr<Transport> make_transport(const Settings &settings, const util::
   switch (chosen_kind(settings)) {
     case TransportKind::nbd:
       return std::make_unique<NbdTransport>(settings.nbd_uri, settings.connections,
-                                            settings.endpoint.stall_timeout, settings.retry, log);
+                                            settings.endpoint.stall_timeout,
+                                            settings.endpoint.interrupt, settings.retry, log);
     case TransportKind::vddk:
       return make_vddk(settings, log);
     case TransportKind::https:

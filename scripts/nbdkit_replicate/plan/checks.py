@@ -79,7 +79,8 @@ def _check_names_of_several(replication: Replication) -> None:
 
 def _check_image(disk: DiskCopy) -> None:
     """A new image without backing= would hold an increment and nothing that it is an increment of."""
-    if disk.has_state() and disk.creates_image() and not has(disk.target.parameters, "backing"):
+    empty = disk.creates_image() and not disk.continues_image()
+    if disk.has_state() and empty and not has(disk.target.parameters, "backing"):
         raise WrongUse(f"{disk.state} belongs to an earlier copy, but {disk.image} would be a new, empty image: "
                       f"add backing=FILE with the image of the last run, or remove {disk.state} for a full copy")
 

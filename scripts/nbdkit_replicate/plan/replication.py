@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..contract import DISK, creates_image, disks_with_state, image_file, state_path
+from ..contract import DISK, continues_image, creates_image, disks_with_state, image_file, state_path
 from ..files import resolved
 from ..parameters import value
 
@@ -95,6 +95,9 @@ class DiskCopy:
 
     def creates_image(self) -> bool:
         return creates_image(self.target.plugin, self.target.parameters)
+
+    def continues_image(self) -> bool:
+        return continues_image(self.target.parameters)
 
     def lacks_backing(self) -> bool:
         """Whether this disk has been added after the others: there is no image of an earlier run for backing=."""

@@ -22,6 +22,9 @@ _NBDKIT = re.compile(r"nbdkit: (?:\S+: )?(error|debug): (.*)")
 # What nbdkit says of a client that has gone in the middle of a request. Why it has gone is said by others.
 _CLIENT_GONE = re.compile(r"(read|write) [a-z ]+: NBD_CMD_\w+: .*|read request: .*")
 
+# What a program reports and goes on after: warnings, and fanout-on-error=detach of nbdkit-fanout-filter(1).
+_GOES_ON = re.compile(r"warning: |.*: detached, the other destinations continue")
+
 
 class Errors:
     """Errors are shown with the name of the program. Debug messages of nbdkit -v are shown as they are."""
@@ -51,16 +54,19 @@ class Errors:
             os.close(writing)
 
     def cause(self) -> str:
-        """An error that the program has reported of late; "" if none. What else it has reported is shown."""
+        """An error that the program has reported of late; "" if none. What else it has reported is shown. What the
+        program has gone on after is named only if there is nothing else."""
         self._read()
-        if self._held:
-            cause = self._held.pop(0)
+        recent = self._latest is not None and time.monotonic() - self._latest[0] < RECENT
+        fatal = (i for i, (_, text) in enumerate(self._held) if not _GOES_ON.match(text))
+        place = next(fatal, 0 if self._held and not recent else None)
+        if place is not None:
+            cause = self._held.pop(place)
             self._show(everything=True)
             self._latest = cause
             return cause[1]
-        if self._latest is not None and time.monotonic() - self._latest[0] < RECENT:
-            return self._latest[1]
-        return ""
+        self._show(everything=True)
+        return self._latest[1] if recent and self._latest is not None else ""
 
     def close(self) -> None:
         """The program has ended. Shows all that it has written."""
@@ -105,11 +111,13 @@ class Errors:
         if not known:
             self._held.append((now, text))
             asyncio.get_running_loop().call_later(HOLD, self._show)
-        elif not self._held:
+        elif not _GOES_ON.match(text):
             self._latest = (now, text)
 
     def _show(self, everything: bool = False) -> None:
         until = time.monotonic() - HOLD
         while self._shown and self._held and (everything or self._held[0][0] <= until):
-            self._latest = self._held.pop(0)
-            say(f"{self._name}: {self._latest[1]}")
+            error = self._held.pop(0)
+            if self._latest is None or not _GOES_ON.match(error[1]):
+                self._latest = error
+            say(f"{self._name}: {error[1]}")

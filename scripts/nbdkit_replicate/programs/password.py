@@ -13,7 +13,7 @@ def ask_password(parameters: Sequence[str]) -> str | None:
     """None if no parameter asks for one."""
     if ASK_PASSWORD not in parameters:
         return None
-    return getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    return getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
 
 
 @contextlib.contextmanager

@@ -81,11 +81,21 @@ slow_source() {
     start src --filter="$DELTA" --filter=delay --filter=exportname --filter=extentlist file disk.raw \
         extentlist=honest exportname-list=keep exportdesc=fixed:"$(description c1 c2)" rdelay=400ms
 }
+# held_source: while the file `hold` exists, what clients read from 6144K to 7168K is not answered. (What the filter
+# reads there at the end is: it reads 1 MiB at once.)
+held_source() {
+    touch hold
+    start src --filter="$DELTA" --filter=exportname --filter=extentlist eval \
+        extentlist=honest exportname-list=keep exportdesc=fixed:"$(description c1 c2)" \
+        get_size="echo 16M" thread_model="echo parallel" \
+        pread="while [ \$4 -ge 6291456 -a \$4 -lt 7340032 -a \$3 -lt 1048576 -a -e $PWD/hold ]; do sleep 0.01; done
+            dd if=$PWD/disk.raw skip=\$4 count=\$3 iflag=skip_bytes,count_bytes bs=64K status=none"
+}
 writes() { [ "$(grep -c 'debug: file: pwrite' dst.log)" -ge "$1" ]; }
 
 # refused TEXT PARAMETERS...: the server does not start, and the log says why.
 refused() {
     local text=$1
     shift
-    refuses "$text" timeout 30 nbdkit -U - --filter="$APPLY" file dst.raw "$@" --run true
+    refuses "$text" timeout 60 nbdkit -U - --filter="$APPLY" file dst.raw "$@" --run true
 }

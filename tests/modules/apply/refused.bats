@@ -13,7 +13,7 @@ load apply
     echo '[{"offset":0}]' > map.json
     refused "apply-from=$PWD/map.json is not a map" apply-from=map.json apply-state=web1.state
     refused "apply-state=/nonexistent/web1.state" apply-from=map.json apply-state=/nonexistent/web1.state
-    refuses "apply-nonsense" timeout 30 nbdkit -U - --filter="$APPLY" memory 1M apply-from=map.json \
+    refuses "apply-nonsense" timeout 60 nbdkit -U - --filter="$APPLY" memory 1M apply-from=map.json \
         apply-state=web1.state apply-nonsense=1 --run true
 }
 
@@ -34,7 +34,7 @@ load apply
     refused "delta-owed= and this state file" "${args[@]}"
     same base.raw dst.raw
     state c1 vm-1 16777216 "[524288,4096]"
-    timeout 30 nbdkit -U - --filter="$APPLY" file dst.raw "${args[@]}" --run true
+    timeout 60 nbdkit -U - --filter="$APPLY" file dst.raw "${args[@]}" --run true
 }
 
 @test "honest extents are refused" {
@@ -47,7 +47,7 @@ load apply
     source_server
     truncate -s 16776704 dst.raw
     start dst --filter="$APPLY" file dst.raw apply-from="$(uri src)" apply-state=web1.state
-    must_fail timeout 20 nbdcopy "$(uri src)" "$(uri dst)"
+    must_fail timeout 60 nbdcopy "$(uri src)" "$(uri dst)"
     said dst "error: .*destination has 16776704 bytes.* has 16777216"
     [ ! -e web1.state ]
     [ "$(tr -d '\0' < dst.raw | wc -c)" -eq 0 ]
@@ -57,10 +57,10 @@ load apply
     source_server
     destination_server
     refused "another server is using this state file" apply-from="$(uri src)" apply-state=web1.state
-    must_fail timeout 20 nbdinfo --size "$(uri dst other)"
+    must_fail timeout 60 nbdinfo --size "$(uri dst other)"
     said dst 'there is no export "other"'
     stop dst
-    timeout 30 nbdkit -U - --filter="$APPLY" file dst.raw apply-from="$(uri src)" \
+    timeout 60 nbdkit -U - --filter="$APPLY" file dst.raw apply-from="$(uri src)" \
         apply-state=web1.state --run true
 }
 
@@ -112,7 +112,7 @@ load apply
     start src --filter="$DELTA" --filter=exportname --filter=extentlist file disk.raw extentlist=honest \
         exportname-list=keep exportdesc=fixed:"$next" delta-owed=web1.state
     start dst --filter="$APPLY" file dst.raw apply-from="$(uri src)" apply-state="$PWD/web1.state"
-    must_fail timeout 20 nbdcopy "$(uri src)" "$(uri dst)"
+    must_fail timeout 60 nbdcopy "$(uri src)" "$(uri dst)"
     stop dst
     grep -qF "has 20971520: nothing was changed; make the destination at least 20971520 bytes long (qemu-img resize, truncate)" dst.log
     same before.state web1.state
@@ -121,7 +121,7 @@ load apply
     truncate -s 20M dst.raw
     start dst --filter="$APPLY" --filter=log file dst.raw logfile=requests apply-from="$(uri src)" \
         apply-state="$PWD/web1.state" apply-verify=off
-    timeout 20 nbdcopy "$(uri src)" "$(uri dst)"
+    timeout 60 nbdcopy "$(uri src)" "$(uri dst)"
     stop dst
     same disk.raw dst.raw
     jq -e '.size == 20971520 and .checkpoint == "c3" and .owed == []' web1.state
@@ -146,11 +146,11 @@ image_server() {
     cp dst.raw before.raw
     # Another image, and one that does not say which it is.
     image_server sunday ''
-    must_fail timeout 20 nbdcopy "$(uri src)" "$(uri dst)"
+    must_fail timeout 60 nbdcopy "$(uri src)" "$(uri dst)"
     stop dst
     said dst "error: apply-state=.*is of the image monday, but the destination is the image sunday"
     start dst --filter="$APPLY" file dst.raw apply-from="$(uri src)" apply-state="$PWD/web1.state"
-    must_fail timeout 20 nbdcopy "$(uri src)" "$(uri dst)"
+    must_fail timeout 60 nbdcopy "$(uri src)" "$(uri dst)"
     stop dst
     said dst "error: apply-state=.*does not say which image it is.*apply-image=any"
     same before.raw dst.raw
@@ -187,5 +187,5 @@ image_server() {
     refused 'apply-destination=: must be a name' "${args[@]}" apply-destination=
     # The next destination is another file with the same name.
     cp dst.raw tomorrow.raw
-    timeout 30 nbdkit -U - --filter="$APPLY" file tomorrow.raw "${args[@]}" apply-destination=web1-dr --run true
+    timeout 60 nbdkit -U - --filter="$APPLY" file tomorrow.raw "${args[@]}" apply-destination=web1-dr --run true
 }

@@ -55,7 +55,7 @@ assert len(h.pread(512, 0)) == 512
 '
     full_copy_owed
     # No further client is let in.
-    must_fail timeout 20 nbdinfo --size "$(uri dst)"
+    must_fail timeout 60 nbdinfo --size "$(uri dst)"
     stop dst
     same base.raw dst.raw
 }

@@ -157,7 +157,7 @@ for i in range(2):
     h.connect_uri(sys.argv[1])
     assert not h.can_multi_conn()
     clients.append(h)
-step = 64 * 1024
+step = 512 * 1024  # zeroes are written in pieces of 256K
 for at in range(0, len(disk), step):
     h = clients[at // step % 2]
     block = disk[at:at + step]

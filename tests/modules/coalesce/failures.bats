@@ -10,7 +10,7 @@ asked() { grep -c 'coalesce: pread' server.log || true; }
 @test "errors of the layer below reach the client, and end with their cause" {
     start server -r --filter="$COALESCE" --filter=error --filter=delay file disk rdelay=1ms \
         error-pread-rate=10%
-    timeout 120 /usr/bin/python3 - "$(uri server)" <<'PY'
+    /usr/bin/python3 - "$(uri server)" <<'PY'
 import nbd, sys
 h = nbd.NBD(); h.connect_uri(sys.argv[1])
 disk = open("disk", "rb").read()
@@ -39,12 +39,12 @@ PY
 @test "after clients have died the next one is served, and the server ends" {
     # One thread a connection: with more, nbdkit 1.32 itself may abort when a client goes while another
     # thread is about to answer it ("raw_send_socket: Assertion").
-    start server -r -t 1 --filter="$COALESCE" --filter=delay file disk rdelay=500ms
+    start server -r -t 1 --filter="$COALESCE" --filter=delay file disk rdelay=200ms
     for n in 1 2 3; do
         seen=$(asked)
         nbdcopy "$(uri server)" null: 3>&- &
         client=$!
-        until_true 10 eval '[ "$(asked)" -gt "$seen" ]'
+        until_true 60 eval '[ "$(asked)" -gt "$seen" ]'
         kill -KILL $client
         wait $client || true
     done
@@ -52,17 +52,17 @@ PY
     same disk out
     pid=$(cat server.pid)
     kill -TERM "$pid"
-    until_true 5 gone "$pid"
+    until_true 30 gone "$pid"
 }
 
 @test "a server that is told to stop during a copy stops" {
     start server -r --filter="$COALESCE" --filter=delay file disk rdelay=100ms
     nbdcopy --synchronous "$(uri server)" null: 3>&- &
     client=$!
-    until_true 10 grep -q 'coalesce: pread' server.log
+    until_true 60 grep -q 'coalesce: pread' server.log
     pid=$(cat server.pid)
     kill -TERM "$pid"
-    until_true 5 gone "$pid"
+    until_true 30 gone "$pid"
     wait $client || true
     must_fail grep -qi 'assert' server.log
 }

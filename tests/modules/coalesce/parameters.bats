@@ -37,7 +37,7 @@ PY
 }
 
 @test "invalid parameters are refused" {
-    try() { timeout 20 nbdkit -U - --filter="$COALESCE" null "$@" --run true; }
+    try() { timeout 60 nbdkit -U - --filter="$COALESCE" null "$@" --run true; }
     refuses "coalesce-chunk=1K" try coalesce-chunk=1K
     refuses "64K and 32M" try coalesce-chunk=64M
     refuses "coalesce-workers=0" try coalesce-workers=0

@@ -86,13 +86,13 @@ two_disks() {
     # The state of another machine: clients of that disk are refused, the other disk is served.
     sed 's/2000/2001/; s/vm-1/vm-2/' states/2000.state > states/2001.state
     two_disks delta-owed=states
-    must_fail timeout 20 nbdinfo --size "$(uri src 2001)"
+    must_fail timeout 60 nbdinfo --size "$(uri src 2001)"
     grep -q 'error: .*delta-owed=.*states/2001.state: .*vm-2.*remove it to start' src.log
     [ "$(map 2000)" = "0 4194304 0, 4194304 1048576 3, 5242880 65536 0, 5308416 3080192 3" ]
     stop src
     cp states/2000.state states/2001.state
     refuses "2001.state is the state of disk 2000" \
-        timeout 20 nbdkit -U - --filter="$DELTA" null delta-owed=states --run true
+        timeout 60 nbdkit -U - --filter="$DELTA" null delta-owed=states --run true
 }
 
 @test "the whole disk of a source that knows no changes is in the delta" {
@@ -155,26 +155,26 @@ PY
 @test "a state of another disk is refused" {
     state c1 "[]" vm-2
     view delta-owed=web1.state
-    must_fail timeout 20 nbdinfo --size "$(uri src)"
+    must_fail timeout 60 nbdinfo --size "$(uri src)"
     grep -q 'error: .*delta-owed=.*vm-2.*remove it to start' src.log
-    timeout 20 nbdinfo --size "$(uri src honest)"
+    timeout 60 nbdinfo --size "$(uri src honest)"
 }
 
 @test "a state with another checkpoint is refused" {
     state c9 "[]"
     view delta-owed=web1.state
-    must_fail timeout 20 nbdinfo --size "$(uri src)"
+    must_fail timeout 60 nbdinfo --size "$(uri src)"
     grep -q 'error: .*since.*"c1".*holds "c9"' src.log
 }
 
 @test "invalid parameters are refused" {
     refuses "delta-zeroes=none: must be zero or data" \
-        timeout 20 nbdkit -U - --filter="$DELTA" null delta-zeroes=none --run true
+        timeout 60 nbdkit -U - --filter="$DELTA" null delta-zeroes=none --run true
     echo '{' > web1.state
     refuses "web1.state is not a usable state file" \
-        timeout 20 nbdkit -U - --filter="$DELTA" null delta-owed=web1.state --run true
+        timeout 60 nbdkit -U - --filter="$DELTA" null delta-owed=web1.state --run true
     refuses "delta-nonsense" \
-        timeout 20 nbdkit -U - --filter="$DELTA" memory 1M delta-nonsense=1 --run true
+        timeout 60 nbdkit -U - --filter="$DELTA" memory 1M delta-nonsense=1 --run true
 }
 
 # The two commands of nbdkit-delta-filter(1), "Without the apply filter".
@@ -206,29 +206,37 @@ open("base.raw", "wb").write(base)'
     [ "$(qemu-img map --output=json overlay.qcow2 | jq '[.[] | select(.depth == 0) | .length] | add')" = 3145728 ]
 }
 
-# One answer for the whole request, however few extents the layer below tells at a time.
+# One answer for the whole request, however few extents the layer below tells at a time. An answer that has taken a
+# second is sent as it is, so on a busy machine there is one more for each second.
 @test "100 000 areas: each request of the client has one answer" {
     truncate -s 12500M big.raw
     awk 'BEGIN { for (i = 0; i < 100000; i++) printf "%.0f 65536\n%.0f 65536 hole\n", i * 131072, i * 131072 + 65536 }' > honest
     start src --filter="$DELTA" --filter=extentlist file big.raw extentlist=honest
     cat > ask.py <<'PY'
-import nbd, sys
+import nbd, sys, time
 h = nbd.NBD()
 h.add_meta_context("base:allocation")
 h.connect_uri(sys.argv[1])
 size, at, asked, found = h.get_size(), 0, 0, []
+most = -(-size // int(sys.argv[2]))
+begin = time.monotonic()
 def extent(context, offset, entries, error):
     global at
     found.extend(entries[1::2])
     at = offset + sum(entries[0::2])
     return 0
 while at < size:
-    h.block_status(min(1 << 30, size - at), at, extent)
+    h.block_status(min(int(sys.argv[2]), size - at), at, extent)
     asked += 1
-print(asked, len(found), found == [0, 3] * (len(found) // 2))
+seconds = int(time.monotonic() - begin)
+assert most <= asked <= most + seconds, (most, asked, seconds)
+if asked == most:
+    assert len(found) == int(sys.argv[4]), len(found)
+    assert found == [0, int(sys.argv[3])] * (len(found) // 2)
+print("answers:", asked, "of", most)
 PY
-    [ "$(/usr/bin/python3 ask.py "$(uri src)")" = "13 200000 True" ]
-    [ "$(/usr/bin/python3 ask.py "$(uri src honest)" | cut -d' ' -f1,2)" = "13 200000" ]
+    /usr/bin/python3 ask.py "$(uri src)" $((1 << 30)) 3 200000
+    /usr/bin/python3 ask.py "$(uri src honest)" $((1 << 30)) 1 200000
     stop src
     # A plugin that tells one extent at a time.
     cat > one.sh <<'SH'
@@ -242,9 +250,8 @@ esac
 SH
     chmod +x one.sh
     start src --filter="$DELTA" sh one.sh
-    sed -i 's/1 << 30/32 << 20/' ask.py
-    [ "$(/usr/bin/python3 ask.py "$(uri src)")" = "2 64 True" ]
-    [ "$(/usr/bin/python3 ask.py "$(uri src honest)" | cut -d' ' -f1,2)" = "2 64" ]
+    /usr/bin/python3 ask.py "$(uri src)" $((32 << 20)) 3 64
+    /usr/bin/python3 ask.py "$(uri src honest)" $((32 << 20)) 1 64
 }
 
 @test "one extent is told when only one is asked for" {
@@ -270,7 +277,7 @@ h.connect_uri(sys.argv[1])
 assert h.is_read_only()
 assert h.can_multi_conn()
 PY
-    must_fail timeout 20 nbdcopy before.raw "$(uri src)"
+    must_fail timeout 60 nbdcopy before.raw "$(uri src)"
     same before.raw disk.raw
 }
 

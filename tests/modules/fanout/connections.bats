@@ -9,33 +9,33 @@ load fanout
     nbdkit -U "$PWD/d.sock" -P d.pid --filter="$FANOUT" memory 1M \
         fanout-dest='nbd+unix:///?socket=a.sock'
     until_true 10 [ -s d.pid ]
-    timeout 20 qemu-io -f raw -c 'write -P 7 0 64k' "$(uri d | sed 's,nbd+unix:///?socket=,nbd:unix:,')"
-    timeout 20 nbdcopy "$(uri a)" a.out
+    timeout 60 qemu-io -f raw -c 'write -P 7 0 64k' "$(uri d | sed 's,nbd+unix:///?socket=,nbd:unix:,')"
+    timeout 60 nbdcopy "$(uri a)" a.out
     [ "$(od -An -tu1 -N1 a.out | tr -d ' ')" = 7 ]
 }
 
 @test "fanout-concurrency limits the requests in flight of each destination" {
-    # Each write takes 100 ms: 32 writes take at least 800 ms if 4 are in flight, and much less if 32 are.
-    start slow -t 64 --filter=delay memory 8M delay-write=100ms
+    # Each write takes 100 ms, long enough for others to come meanwhile.
+    start slow -t 64 --filter=log --filter=delay memory 8M delay-write=100ms logfile="$PWD/slow.requests"
     start fast -t 64 --filter=log --filter=delay memory 8M delay-write=10ms logfile="$PWD/fast.requests"
     fanout f -t 64 memory 8M fanout-connections=1 fanout-dest="$(uri slow)" fanout-concurrency=4 \
         fanout-dest="$(uri fast)" fanout-concurrency=1
     python '
-import time
 h = nbd.NBD(); h.connect_uri(sys.argv[1])
 b = nbd.Buffer.from_bytearray(bytearray(b"y" * 4096))
-begin = time.monotonic()
 for i in range(32): h.aio_pwrite(b, i * 4096)
 while h.aio_in_flight() > 0: h.poll(-1)
-took = time.monotonic() - begin
-print(took)
-assert 0.8 <= took < 2.4
 ' "$(uri f)"
     stop f
     stop fast
-    # The log has a line at the start and at the end of a request: at most one is in flight.
+    stop slow
+    # The log has a line at the start and at the end of a request.
+    in_flight() { awk '/ Write id=/ { if (++open > most) most = open } /\.\.\.Write id=/ { --open } END { print +most }' "$1"; }
     [ "$(grep -c ' Write id=' fast.requests)" -eq 32 ]
-    awk '/ Write id=/ { if (++open > 1) exit 1 } /\.\.\.Write id=/ { --open }' fast.requests
+    [ "$(in_flight fast.requests)" -eq 1 ]
+    [ "$(grep -c ' Write id=' slow.requests)" -eq 32 ]
+    [ "$(in_flight slow.requests)" -le 4 ]
+    [ "$(in_flight slow.requests)" -ge 2 ]
 }
 
 @test "a server that sends no greeting: fanout-connect-timeout" {
@@ -49,10 +49,8 @@ while True: keep.append(s.accept())
 ' 3>&- &
     echo $! > hole.pid
     until_true 10 listens hole
-    SECONDS=0
     fails_to_start 'hole: connected, but the server sent no greeting within 0.5 s' \
         fanout-dest="$(uri hole)" fanout-name=hole fanout-connect-timeout=0.5
-    [ "$SECONDS" -lt 10 ]
 }
 
 @test "a qemu-nbd without a free client slot is an error that names the cause" {
@@ -64,10 +62,8 @@ import nbd, sys
 h = nbd.NBD(); h.connect_uri(sys.argv[1]); open("held", "w").close(); open("hold").read()
 ' "$(uri q)" 3>&- &
     until_true 20 [ -e held ]
-    SECONDS=0
     fails_to_start 'no free client slot (qemu-nbd serves one client at a time unless started with --shared=N' \
         fanout-dest="$(uri q)" fanout-connect-timeout=1
-    [ "$SECONDS" -lt 15 ]
     echo > hold
     # The slot is free again, for the probe and for the connection after it.
     fanout f memory 1M fanout-dest="$(uri q)"

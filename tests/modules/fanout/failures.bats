@@ -110,9 +110,9 @@ try:
 finally:
     took = time.monotonic() - begin
     os.kill(int(open("a.pid").read()), signal.SIGCONT)
-    assert 0.9 < took < 10, took
+    assert took > 0.9, took
 ' "$(uri f)"
-    [ "$status" -ne 0 ]
+    [ "$status" -eq 1 ]   # and not 124: it ended by itself
     [[ "$output" != *AssertionError* ]]
     grep -q 'error: a: cannot write 512 bytes at offset 0: no answer within 1 s (fanout-timeout)' f.log
 }

@@ -50,7 +50,7 @@ load fanout
 @test "a read-only primary is refused" {
     start a memory 1M
     fanout f -r memory 1M fanout-dest="$(uri a)"
-    run timeout 20 nbdinfo "$(uri f)"
+    run timeout 60 nbdinfo "$(uri f)"
     [ "$status" -ne 0 ]
     grep -q 'error: fanout: the primary is read-only' f.log
 }

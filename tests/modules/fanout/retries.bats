@@ -89,14 +89,14 @@ try:
 except nbd.Error as e:
     assert e.errno == "EIO", e
 took = time.monotonic() - begin
-assert n > 5 and 0.25 < took < 10, (n, took)
+assert n > 5 and took > 0.25, (n, took)
 assert h.pread(1, 65536) == b"b"
 ' "$(uri f)"
     grep -q 'error: victim: cannot connect: .*: this destination is no longer a copy' f.log
     until_true 10 grep -q 'error: victim: .* 131072 bytes are owed; not saved' f.log
     stop victim
     restart victim victim.raw
-    timeout 20 nbdcopy base.raw "$(uri f)"
+    timeout 60 nbdcopy base.raw "$(uri f)"
     stop f
     same base.raw victim.raw
 }
@@ -125,9 +125,8 @@ assert h.pread(1, 65536) == b"b"
         fanout-dest="$(uri a)" fanout-name=a fanout-dest="$(uri hole)" fanout-name=hole
     # The kernel accepts connections for it, but it never answers.
     kill -STOP "$(cat hole.pid)"
-    SECONDS=0
+    # For each request, that would be more than a minute.
     timeout 60 nbdcopy --flush base.raw "$(uri f)"
-    [ "$SECONDS" -lt 20 ]
     same base.raw a.raw
     stop f
     kill -CONT "$(cat hole.pid)"

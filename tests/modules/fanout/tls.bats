@@ -24,7 +24,7 @@ load fanout
     fails_to_start "nbd+unix:///?socket=$PWD/a.sock: cannot connect:" fanout-dest="$(uri a)"
     fanout f memory 1M fanout-dest="$tls=keys.psk"
     write_once "$(uri f)"
-    timeout 20 nbdcopy "$tls=$PWD/keys.psk" a.out
+    timeout 60 nbdcopy "$tls=$PWD/keys.psk" a.out
     [ "$(head -c 65536 a.out | tr -d x | wc -c)" -eq 0 ]
     grep "nbds+unix:///?socket=$PWD/a.sock: 65536 bytes written" f.log
 }

@@ -70,15 +70,6 @@ broken() {
     done
 }
 
-@test "no test asserts only the last of several conditions" {
-    cd "$SOURCE"
-    # A && B in the middle of a bats test does not fail when A is false.
-    run grep -rnE '^ +(\[\[? .* \]\]?|(grep|cmp|test|jq|qemu-img|same|sound|gone|listens|must_fail|refuses) .*) && ' \
-        tests --include='*.bats'
-    echo "$output"
-    [ -z "$(echo "$output" | grep -vE '\|\||; do|; then|if |until |while |&& (continue|break|return)')" ]
-}
-
 # parameters_in_help plugin|filter NAME MODULE-ARGUMENTS...
 parameters_in_help() {
     nbdkit "${@:3}" --help | sed -n "/^$1: $2 /,/^\$/p" | grep -oE '^\[?[a-z0-9-]+=' | tr -d '[=' | sort -u

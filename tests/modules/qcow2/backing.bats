@@ -40,7 +40,7 @@ PY
     refuses "not followed unasked" try over.qcow2 read-only=on
     for how in backing=auto "backing=secret backing-format=raw"; do
         # shellcheck disable=SC2086
-        timeout 20 nbdkit -U - "$QCOW2" over.qcow2 $how --run 'timeout 20 nbdcopy "$uri" back'
+        timeout 60 nbdkit -U - "$QCOW2" over.qcow2 $how --run 'timeout 60 nbdcopy "$uri" back'
         same secret back
     done
     mkdir sub
@@ -55,5 +55,18 @@ PY
         qemu-img create -q -f qcow2 b.qcow2 1M
         qemu-img rebase -u -F raw -b "$name" b.qcow2
         refuses "must be a plain file" try b.qcow2 backing=auto
+    done
+}
+
+# nbdkit gives a thread the same buffer for each of its requests.
+@test "a read after a read of data shows none of it: zeroes, holes, and what is beyond a shorter backing file" {
+    random_file base.raw 1000000
+    nbdkit -U - "$QCOW2" base.qcow2 backing=base.raw backing-format=raw size=1M --run true
+    for format in raw qcow2; do
+        start "$format" -t 1 "$QCOW2" "over-$format.qcow2" "backing=base.$format" "backing-format=$format" size=4M
+        shell "$format" -c 'd = b"x" * (1 << 20)' -c 'h.pwrite(d, 2 << 20)' -c 'h.zero(65536, 2 << 20)' \
+            -c 'for at in (1 << 20, 3 << 20, 1000000): assert h.pread(1 << 20, (2 << 20) + 65536)[:900000] == d[:900000]; assert h.pread(48576, at) == bytes(48576), at' \
+            -c 'assert h.pread(65536, 2 << 20) == bytes(65536)'
+        stop "$format"
     done
 }

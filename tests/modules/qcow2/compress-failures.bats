@@ -10,13 +10,13 @@ h = nbd.NBD()
 h.connect_uri(sys.argv[1])
 r = random.Random(5)
 small = bytes(97 + b % 16 for b in range(256))
-model = bytearray(32 << 20)
-for i in range(300):
+model = bytearray(8 << 20)
+for i in range(100):
     at, n = r.randrange(len(model) - 200000), r.randrange(1, 200000)
     data = r.randbytes(n).translate(small)
     model[at:at + n] = data
-    h.pwrite(data, at, nbd.CMD_FLAG_FUA if i >= 290 else 0)
-    if i == 289:
+    h.pwrite(data, at, nbd.CMD_FLAG_FUA if i >= 90 else 0)
+    if i == 89:
         h.flush()
 open("model", "wb").write(model)
 # What is not flushed goes elsewhere, many requests in flight when the server dies.
@@ -39,8 +39,8 @@ PY
         stop "r$type"
         sound "$type.qcow2"
         qemu-img convert -O raw repaired.qcow2 back2
-        cmp -n $((32 << 20)) model back
-        cmp -n $((32 << 20)) model back2
+        cmp -n $((8 << 20)) model back
+        cmp -n $((8 << 20)) model back2
     done
 }
 

@@ -2,7 +2,7 @@
 load qcow2
 
 @test "compressed images of qemu-img are read, also below an overlay" {
-    text_file disk 20M
+    text_file disk 6M
     for options in cluster_size=512 cluster_size=4k compression_type=zstd \
         cluster_size=2M,compression_type=zstd compat=0.10; do
         qemu-img convert -c -O qcow2 -o "$options" disk base.qcow2
@@ -17,7 +17,7 @@ load qcow2
 }
 
 @test "an image with compressed clusters is written to, and stays sound" {
-    text_file disk 20M
+    text_file disk 6M
     for options in cluster_size=512 cluster_size=64k,compression_type=zstd cluster_size=2M; do
         cp disk model
         qemu-img convert -c -O qcow2 -o "$options" disk image.qcow2
@@ -28,7 +28,7 @@ h = nbd.NBD()
 h.connect_uri(sys.argv[1])
 r = random.Random(3)
 with open("model", "r+b") as model:
-    for i in range(200):
+    for i in range(100):
         n = r.choice([1, 511, 4096, 70000, 200000])
         at = r.randrange(h.get_size() - n)
         data = bytes(n) if i % 4 == 0 else r.randbytes(n)

@@ -2,7 +2,8 @@
 load qcow2
 
 @test "an image of qemu-img is opened, read and written" {
-    sparse_file disk
+    small_file disk
+    random_file part 1M 9
     for options in cluster_size=4k cluster_size=2M preallocation=metadata lazy_refcounts=on \
         cluster_size=512,refcount_bits=1 cluster_size=512,refcount_bits=64 refcount_bits=2 refcount_bits=4 \
         refcount_bits=8 refcount_bits=32; do
@@ -10,14 +11,13 @@ load qcow2
         start q "$QCOW2" image.qcow2
         copy "$(uri q)" back
         same disk back
-        random_file part 3M 9
         shell q -c 'h.pwrite(open("part", "rb").read(), 777)'
         stop q
         dd if=part of=back bs=777 seek=1 conv=notrunc status=none
         sound image.qcow2
         qemu-img compare -f raw -F qcow2 back image.qcow2
         # QEMU continues with it.
-        qemu-io -c 'write -P 7 1M 5M' image.qcow2 > /dev/null
+        qemu-io -c 'write -P 7 1M 1M' image.qcow2 > /dev/null
         sound image.qcow2
     done
 }
@@ -74,10 +74,10 @@ load qcow2
 @test "a smaller size= than that of the image is refused, a larger one enlarges it" {
     qemu-img create -q -f qcow2 image 1M
     qemu-io -c 'write -P 7 0 1M' image > /dev/null
-    refuses "is not made smaller" timeout 20 nbdkit -U - "$QCOW2" image size=512K --run true
-    refuses "read-only=on" timeout 20 nbdkit -U - "$QCOW2" image size=2M read-only=on --run true
+    refuses "is not made smaller" timeout 60 nbdkit -U - "$QCOW2" image size=512K --run true
+    refuses "read-only=on" timeout 60 nbdkit -U - "$QCOW2" image size=2M read-only=on --run true
     [ "$(qemu-img info --output=json image | jq '."virtual-size"')" = 1048576 ]
-    timeout 20 nbdkit -U - "$QCOW2" image size=2M --run 'nbdinfo --size "$uri"' | grep -x 2097152
+    timeout 60 nbdkit -U - "$QCOW2" image size=2M --run 'nbdinfo --size "$uri"' | grep -x 2097152
     sound image
     [ "$(qemu-img info --output=json image | jq '."virtual-size"')" = 2097152 ]
     qemu-io -c 'read -P 7 0 1M' -c 'read -P 0 1M 1M' image | grep -c 'read 1048576/1048576' | grep -x 2
@@ -87,7 +87,7 @@ load qcow2
     qemu-img create -q -f qcow2 -o preallocation=metadata image.qcow2 4M
     qemu-io -c 'write -P 1 0 4M' -c 'write -z 1M 1M' image.qcow2 > /dev/null
     start q "$QCOW2" image.qcow2
-    timeout 20 nbdinfo --map "$(uri q)" | awk '{print $1, $2, $3}' > map
+    timeout 60 nbdinfo --map "$(uri q)" | awk '{print $1, $2, $3}' > map
     diff map - <<'MAP'
 0 1048576 0
 1048576 1048576 2
@@ -137,7 +137,7 @@ MAP
 }
 
 @test "read-only=on changes nothing, and reads what cannot be written" {
-    sparse_file disk
+    small_file disk
     for options in compat=0.10 refcount_bits=1 lazy_refcounts=on; do
         qemu-img convert -O qcow2 -o "$options" disk image.qcow2
         qemu-img snapshot -c one image.qcow2 || [ $options = refcount_bits=1 ]
@@ -164,4 +164,36 @@ MAP
     refuses "create=always" try image.qcow2 read-only=on create=always
     refuses "seal=on" try image.qcow2 read-only=on seal=on
     refuses "cannot open" try nothing.qcow2 read-only=on
+}
+
+# mark_corrupt IMAGE: sets the bit that QEMU sets when it finds an error in the tables.
+mark_corrupt() {
+    /usr/bin/python3 - "$1" <<'PY'
+import sys
+with open(sys.argv[1], "r+b") as image:
+    image.seek(79)
+    bits = image.read(1)[0]
+    image.seek(79)
+    image.write(bytes([bits | 2]))
+PY
+}
+
+@test "an image that is marked corrupt is read with read-only=on, and never written over" {
+    sparse_file disk
+    qemu-img convert -O qcow2 disk image.qcow2
+    qemu-img create -q -f qcow2 -b image.qcow2 -F qcow2 over.qcow2
+    mark_corrupt image.qcow2
+    sha256sum image.qcow2 > before
+    refuses "image.qcow2 is marked corrupt: run qemu-img check -r all on it, or give read-only=on" try image.qcow2
+    refuses "/image.qcow2 is marked corrupt" try new.qcow2 backing=image.qcow2 backing-format=qcow2
+    must_fail test -e new.qcow2
+    refuses "image.qcow2 is marked corrupt" try over.qcow2 backing=image.qcow2 backing-format=qcow2
+    for image in image.qcow2 over.qcow2; do
+        start r "$QCOW2" $image read-only=on backing=auto
+        copy "$(uri r)" back
+        stop r
+        same disk back
+        rm back
+    done
+    sha256sum -c before
 }

@@ -11,7 +11,7 @@ shell() {
 }
 copy() { timeout 120 nbdcopy "$@"; }
 # try ARGUMENTS...: the plugin, for a test of whether it starts.
-try() { timeout 20 nbdkit -U - "$QCOW2" "$@" --run true; }
+try() { timeout 60 nbdkit -U - "$QCOW2" "$@" --run true; }
 
 # sparse_file FILE: 24 MiB and a bit with data, holes, and zeroes that are data.
 sparse_file() {
@@ -22,7 +22,16 @@ sparse_file() {
     dd if=/dev/zero of="$1" bs=1M seek=22 count=1 conv=notrunc status=none
 }
 
-# text_file FILE SIZE [SEED]: compresses to about half, with ranges of noise and holes.
+# small_file FILE: the same in 5 MiB and a bit.
+small_file() {
+    random_file part 2M
+    truncate -s 5121K "$1"
+    dd if=part of="$1" bs=64k seek=3 conv=notrunc status=none
+    dd if=part of="$1" bs=1000 seek=3200 conv=notrunc status=none
+    dd if=/dev/zero of="$1" bs=1M seek=4 count=1 conv=notrunc status=none
+}
+
+# text_file FILE SIZE [SEED]: compresses to about half, with ranges of noise and holes; its end is neither.
 text_file() {
     /usr/bin/python3 - "$1" "$(numfmt --from=iec "$2")" "${3:-1}" <<'PY'
 import random, sys
@@ -40,5 +49,7 @@ with open(name, "wb") as f:
         else:
             f.write(r.randbytes(n).translate(small))
     f.truncate(size)
+    f.seek(size - 3000)
+    f.write(r.randbytes(3000).translate(small))
 PY
 }

@@ -65,7 +65,7 @@ PY
     dd if=part of=base.raw bs=1M seek=1 conv=notrunc status=none
     start q "$QCOW2" over.qcow2 backing=base.raw backing-format=raw size=10M
     shell q -c 'h.pwrite(b"a" * 65536, 4*1048576)' -c 'h.zero(524288, 1048576)'
-    timeout 20 nbdinfo --map "$(uri q)" | awk '{print $1, $2, $3}' > map
+    timeout 60 nbdinfo --map "$(uri q)" | awk '{print $1, $2, $3}' > map
     cat map
     diff map - <<'MAP'
 0 1572864 3
@@ -91,7 +91,7 @@ MAP
     [ "$(stat -c %s metadata.qcow2)" -gt 41000000 ]
     [ "$(du -k falloc.qcow2 | cut -f1)" -gt 40000 ]
     nbdkit -U - "$QCOW2" metadata.qcow2 --run 'nbdinfo --map "$uri"' | grep -q '^ *0 *41943040 *0 '
-    refuses "cannot be used with backing=" timeout 20 nbdkit -U - "$QCOW2" new.qcow2 backing=off.qcow2 \
+    refuses "cannot be used with backing=" timeout 60 nbdkit -U - "$QCOW2" new.qcow2 backing=off.qcow2 \
         backing-format=qcow2 preallocate=falloc --run true
 }
 
@@ -144,7 +144,7 @@ PY
 }
 
 @test "wrong parameters are refused, and the message says what is allowed" {
-    try() { timeout 20 nbdkit -U - "$QCOW2" image.qcow2 "$@" --run true; }
+    try() { timeout 60 nbdkit -U - "$QCOW2" image.qcow2 "$@" --run true; }
     refuses "cluster-size=1000" try size=1M cluster-size=1000
     refuses "between 512 and 2M" try size=1M cluster-size=4M
     refuses "cluster-size=3000: must be a power of two" try size=1M cluster-size=3000

@@ -107,3 +107,29 @@ under_way() { [ "$(of "s['folder']['requests']")" -gt 3 ]; }
     stop src
     clean
 }
+
+@test "a vCenter that does not answer the end: end-timeout= ends it, and says what is left; the next run removes it" {
+    vc
+    serve disk=2000 since=@state end-timeout=2
+    local moref
+    moref=$(of "v['snapshots'][0]['moref']")
+    control vc 'fault?where=RemoveSnapshot_Task&kind=stall&seconds=100&count=9'
+    stop src
+    grep -q "error: the snapshot $moref (\"nbdkit-replicate on .*\") of virtual machine web1 could not be removed and is left behind: its token is in $PWD/state.snapshot, by which the next run" src.log
+    grep -q '[0-9a-f]\{32\}' state.snapshot
+    [ "$(of "len(v['snapshots'])")" = 1 ]
+    control vc nofault
+    serve disk=2000 since=@state
+    grep -q "removing the snapshot $moref that an earlier run left" src.log
+    # Nothing is answered at all, and there is no journal.
+    stop src
+    no_snapshot
+    serve disk=2000 end-timeout=2
+    kill -STOP "$(cat vc.pid)"
+    stop src
+    kill -CONT "$(cat vc.pid)"
+    grep -q 'left behind: remove it in vSphere: .*' src.log
+    grep -q 'the server is not told to end the session' src.log
+    soap_login vc > login.xml
+    soap_remove vc "$(of "v['snapshots'][0]['moref']")"
+}

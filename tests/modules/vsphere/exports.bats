@@ -34,7 +34,7 @@ load vsphere
     same two.img two.out
     nbdcopy "$(uri src)" one.out
     same one.img one.out
-    refuses "" timeout 30 nbdinfo "$(uri src 2002)"
+    refuses "" timeout 60 nbdinfo "$(uri src 2002)"
     grep -q 'no export "2002": the first one is "2000"' src.log
 }
 

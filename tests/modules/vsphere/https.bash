@@ -2,10 +2,10 @@
 #
 # Functions for the tests of transport=https. To be loaded after vsphere.
 
-# through REASON: a copy reads through vCenter, and the log says why.
+# through REASON: a copy of disk 2001 reads through vCenter, and the log says why.
 through() {
     nbdcopy "$(uri src)" out.img
-    same one.img out.img
+    same two.img out.img
     grep -q "is read through 127.0.0.1:[0-9]*.*$1\|$1.* it is read through 127.0.0.1" src.log
     rm out.img
     stop src

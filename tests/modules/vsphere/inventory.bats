@@ -22,6 +22,36 @@ load vsphere
     same two3.img out.img
 }
 
+@test "a large inventory: the property collector answers in pages" {
+    local all=() i
+    truncate -s 64K empty.img
+    for i in 1 2 3 4 5 6 7; do
+        all+=(--vm "/DC0/vm/other$i=vm-5$i" --disk 2000=empty.img)
+    done
+    vc_with "${all[@]}" --vm /DC0/vm/last=vm-99 --disk 2000=two.img
+    control vc 'answers?objects=3'
+    VM=vm=last once -- 'nbdcopy "$uri" out.img'
+    same two.img out.img
+    [ "$(of "s['soap']['ContinueRetrievePropertiesEx']")" = 2 ]
+    fails 'there is no such virtual machine' "${SERVER[@]}" "$TRUST" vm=none
+    # The session expires between two pages: it begins anew.
+    control vc 'fault?where=ContinueRetrievePropertiesEx&kind=NotAuthenticated&after=1'
+    VM=vm=last once -- 'nbdinfo --size "$uri"'
+    [ "$(of "s['faults']")" = 0 ]
+    control vc 'answers?objects=1'
+    VM=vm=other7 once -- 'nbdinfo --size "$uri"'
+}
+
+@test "a disk whose size is not a multiple of KiB, nor of 64 KiB" {
+    random_file two.img 1M 5
+    head -c 1536 two.img > odd
+    cat odd >> two.img
+    vc_with --vm /DC0/vm/web1=vm-42 --disk 2000=two.img
+    VM=vm=web1 once -- 'nbdinfo --size "$uri"; nbdcopy "$uri" out.img' > size
+    [ "$(cat size)" = $(((1 << 20) + 1536)) ]
+    same two.img out.img
+}
+
 @test "nested folders, and names with every character that a path, a URL or XML reserves" {
     local name='/My & <Folder>/DC "1"+é/vm/a b/c%2fd/deep/web #1; ?x=y & 100%25'
     start_vcenter vc --vm "$name=vm-42" --disk 2000=two.img --datastore 'store (1) + &é' --task-ms 20
@@ -41,5 +71,16 @@ load vsphere
     TRUST=cafile=$(vcenter_fact vc cafile)
     VM=vm=moref=vm-42
     once -- 'nbdcopy "$uri" out.img'
+    same two.img out.img
+}
+
+@test "what the user may not see is an error, not a property that is not set" {
+    vc
+    control vc 'fault?where=RetrievePropertiesEx&kind=missing'
+    fails 'lacks a privilege' "${SERVER[@]}" "$TRUST" vm=moref=vm-42 disk=2001
+    [ "$(of "v['taken']")" = 0 ]
+    # Also if the session has expired, which is not a fault of the call then.
+    control vc 'fault?where=RetrievePropertiesEx&kind=missing&key=NotAuthenticated'
+    VM=vm=moref=vm-42 once disk=2001 -- 'nbdcopy "$uri" out.img'
     same two.img out.img
 }

@@ -14,18 +14,15 @@ prepare() {
 # peak NAME: the peak memory of a server, in KiB.
 peak() { awk '/^VmHWM:/ {print $2}' "/proc/$(cat "$1.pid")/status"; }
 
-@test "a delta of a million areas takes little memory and time, at any offset" {
+@test "a delta of a million areas takes little memory, at any offset" {
     vc --page 256M
     once disk=2000 -- 'nbdinfo --json "$uri"' | /usr/bin/python3 -c '
 import json, sys
 print(json.loads(json.load(sys.stdin)["exports"][0]["description"])["checkpoint"])' > id
     control vc 'touch?disk=2000&count=1000000'
-    local begin=$SECONDS
     serve disk=2000 since="$(cat id)"
     grep -q 'changed 65536000000, 2000000 extents' src.log
-    echo "loaded in $((SECONDS - begin)) s, $(peak src) KiB at most"
-    # The simulator takes most of the time.
-    [ $((SECONDS - begin)) -lt 60 ]
+    echo "$(peak src) KiB at most"
     [ "$(peak src)" -lt $((96 * 1024)) ]
     /usr/bin/python3 - "$(uri src)" <<'PY'
 import nbd, random, sys, time

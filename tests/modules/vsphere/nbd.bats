@@ -82,10 +82,42 @@ load one-disk
     serve transport=nbd nbd-uri="$(uri far)" timeout=1 retries=0
     nbdcopy "$(uri src)" out.img
     kill -STOP "$(cat far.pid)"
-    refuses "" timeout 30 qemu-io -r -f raw -c 'read 0 64k' "$(uri src)"
+    refuses "" timeout 60 qemu-io -r -f raw -c 'read 0 64k' "$(uri src)"
     grep -q 'error: transport nbd: .*timed out' src.log
     kill -CONT "$(cat far.pid)"
     rm out.img
     nbdcopy "$(uri src)" out.img
     same one.img out.img
+    stop src # first: nbdkit waits for its clients
+}
+
+# told_to_end: the start is stuck. SIGTERM is heeded within 2 s (and what the machine's load adds).
+told_to_end() {
+    kill -TERM "$(cat early.pid)"
+    until_true 6 gone "$(cat early.pid)" || { cat early.log; return 1; }
+    grep -q 'nbdkit: error: told to end by .* before it was ready' early.log
+    clean
+}
+
+@test "SIGTERM while the NBD server does not answer the start: heeded at once, and the snapshot is removed" {
+    vc
+    # It accepts connections, and sends nothing.
+    /usr/bin/python3 -c '
+import signal, socket, sys
+hole = socket.socket(socket.AF_UNIX)
+hole.bind(sys.argv[1])
+hole.listen()
+signal.pause()' "$PWD/far.sock" 3>&- &
+    echo $! > hole.pid
+    until_true 20 listens far
+    early transport=nbd nbd-uri="$(uri far)"
+    until_true 20 eval '[ "$(of "len(v[\"snapshots\"])")" = 1 ]'
+    told_to_end
+    stop hole
+
+    # It does not answer the first read.
+    start far --filter=delay file one.img rdelay=60
+    early transport=nbd nbd-uri="$(uri far)"
+    until_true 20 grep -q 'delay: pread' far.log
+    told_to_end
 }

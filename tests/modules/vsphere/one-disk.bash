@@ -4,8 +4,7 @@
 # vsphere.
 
 prepare() {
-    random_file one.img 16M 1
-    fallocate -p -o 4M -l 6M one.img
+    made_once one.img random_file_with_holes 16M 1 4M 6M
     echo s3cret > pass
 }
 
@@ -33,4 +32,11 @@ fails() {
     refuses "$text" timeout 60 nbdkit -U - "$VSPHERE" "${SERVER[@]}" "$@" --run true
     [ "$(grep -c 'nbdkit: error: [^w]' <<< "$output")" = 1 ]
     clean
+}
+
+# early ARGUMENTS...: starts nbdkit in the background, and does not wait until it is ready. Its log is in
+# early.log, its process id in early.pid.
+early() {
+    nbdkit -fv -U early.sock "$VSPHERE" "${SERVER[@]}" "$@" > early.log 2>&1 3>&- &
+    echo $! > early.pid
 }

@@ -39,8 +39,23 @@ load vsphere
     logins=$(of "s['logins']")
     fails "has the thumbprint $(vcenter_fact vc thumbprint), not AA:" "${SERVER[@]}" "$VM" \
         thumbprint=AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA
+    # Every byte counts, the first and the last.
+    local kind right wrong
+    for kind in thumbprint thumbprint_sha256; do
+        right=$(vcenter_fact vc $kind)
+        for wrong in "${right%?}$(tr 0-9A-F 1-9A-F0 <<< "${right: -1}")" "$(tr 0-9A-F 1-9A-F0 <<< "${right:0:1}")${right:1}"; do
+            fails "has the thumbprint $right, not $wrong: it is another" "${SERVER[@]}" "$VM" thumbprint="$wrong"
+        done
+    done
     fails 'thumbprint=12:34: must be' "${SERVER[@]}" "$VM" thumbprint=12:34
     [ "$(of "s['logins']")" = "$logins" ]
     TRUST=insecure=yes
     once disk=2001 -- 'nbdinfo --size "$uri"'
+}
+
+@test "a proxy of the environment is not used: whole disks would go through it" {
+    vc
+    https_proxy=http://127.0.0.1:1 HTTPS_PROXY=http://127.0.0.1:1 all_proxy=http://127.0.0.1:1 \
+        once disk=2001 -- 'nbdcopy "$uri" out.img'
+    same two.img out.img
 }

@@ -29,10 +29,15 @@ load vsphere
     done
 }
 
-# left_out REASON: disk 2001 is refused with that reason, and left out if no disk= is given.
-left_out() {
+# refused REASON: disk 2001 is refused with that reason.
+refused() {
     fails "disk 2001 (\"Hard disk 2\") of virtual machine web1 cannot be read: $1" \
         "${SERVER[@]}" "$TRUST" "$VM" disk=2001
+}
+
+# left_out REASON: and left out if no disk= is given.
+left_out() {
+    refused "$1"
     once -- 'nbdinfo --list "$uri"' > exports 2> warning
     [ "$(grep -c '^export=' exports)" = 1 ]
     grep -q "warning: disk 2001 .* is left out: $1" warning
@@ -41,17 +46,17 @@ left_out() {
 
 @test "independent, raw and shared disks are refused, and left out where all are served" {
     vc
-    for mode in independent_persistent independent_nonpersistent; do
-        control vc "mode?disk=2001&mode=$mode"
-        left_out 'it is an independent disk'
-    done
+    control vc 'mode?disk=2001&mode=independent_nonpersistent'
+    refused 'it is an independent disk'
+    control vc 'mode?disk=2001&mode=independent_persistent'
+    left_out 'it is an independent disk'
     control vc 'mode?disk=2001&mode=persistent'
     control vc 'backing?disk=2001&rdm=physicalMode'
-    left_out 'it is a raw device mapping in physical mode'
+    refused 'it is a raw device mapping in physical mode'
     control vc 'backing?disk=2001&rdm=virtualMode'
-    left_out 'it is a raw device mapping: its data is not in a file'
+    refused 'it is a raw device mapping: its data is not in a file'
     control vc 'backing?disk=2001&sharing=sharingMultiWriter'
-    left_out 'it is shared with other virtual machines (multi-writer)'
+    refused 'it is shared with other virtual machines (multi-writer)'
     control vc 'backing?disk=2001&sharing=sharingNone'
     for sharing in physicalSharing virtualSharing; do
         control vc "bus?sharing=$sharing"
@@ -65,5 +70,15 @@ left_out() {
     vc
     control vc 'template?on=1'
     fails 'web1 is a template' "${SERVER[@]}" "$TRUST" "$VM"
+    [ "$(of "v['taken']")" = 0 ]
+}
+
+@test "a chain of files without a snapshot: what to do is said before a snapshot is taken" {
+    vc
+    control vc 'consolidation?needed=1&chain=1'
+    fails 'is a chain of files, which cannot be read over HTTPS: its disks need consolidation (in vSphere: Snapshots, Consolidate)' \
+        "${SERVER[@]}" "$TRUST" "$VM" disk=2000
+    control vc 'consolidation?needed=0&chain=1'
+    fails 'it is a linked clone, or its disks need consolidation' "${SERVER[@]}" "$TRUST" "$VM" disk=2000
     [ "$(of "v['taken']")" = 0 ]
 }

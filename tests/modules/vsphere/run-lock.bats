@@ -43,3 +43,16 @@ one_of_several() {
     [ "$(of "v['taken']")" = "$served" ]
     clean
 }
+
+@test "one vCenter under two names is one vCenter" {
+    vc
+    serve disk=2001
+    local host
+    host=$(vcenter_fact vc host)
+    refuses 'is being read by another nbdkit on this computer' timeout 60 nbdkit -U - "$VSPHERE" "${SERVER[@]}" \
+        server="localhost:${host#*:}" thumbprint="$(vcenter_fact vc thumbprint)" "$VM" disk=2001 --run true
+    nbdcopy "$(uri src)" out.img
+    same two.img out.img
+    stop src
+    clean
+}

@@ -12,6 +12,9 @@ load vddk
     standin
     expect thumbprint AA:BB
     fails 'VixDiskLib_Open: Unknown error (error 1): VDDK reports this for a wrong thumbprint=' "${VDDK[@]}"
+    fails 'if the host is of a version that this VDDK does not support' "${VDDK[@]}"
+    wrong ConnectEx 0 1 error 1
+    fails 'VixDiskLib_ConnectEx: Unknown error (error 1): VDDK reports this if the server is of a version that this VDDK does not support' "${VDDK[@]}"
     expect password other
     timeout 60 nbdkit -U - "$VSPHERE" "${SERVER[@]}" "${VDDK[@]}" --run true > refused.log 2>&1 || true
     grep -q 'VixDiskLib_ConnectEx: Cannot authenticate the user or password (error 35): check user= and password=' refused.log

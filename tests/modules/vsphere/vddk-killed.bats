@@ -10,9 +10,10 @@ load vddk
 @test "the helper is killed during a copy, which succeeds with the next one" {
     vc
     standin
-    echo '100000 2 4' > standin/cost # 10 MiB: five seconds
     serve "${VDDK[@]}"
+    echo '2000000 2 1' > standin/cost # two seconds for each request: it does not end before it is killed
     read_in_background
+    rm standin/cost # the next helper is quick
     kill -KILL "$(helper)"
     wait $COPY
     same one.img out.img
@@ -88,4 +89,45 @@ Exit" ]
     wait $COPY || true
     clean
     orderly
+}
+
+# ended_soon: SIGTERM to the start that is stuck is heeded within 2 s (and what the machine's load adds).
+ended_soon() {
+    kill -TERM "$(cat early.pid)"
+    until_true 6 gone "$(cat early.pid)" || { cat early.log; return 1; }
+    until_true 6 gone "$(helper)"
+    clean
+}
+
+@test "SIGTERM while VDDK is stuck at the start: heeded at once, and the snapshot is removed" {
+    local call
+    vc
+    standin
+    for call in InitEx PrepareForAccess ConnectEx ReadAsync QueryAllocatedBlocks; do
+        rm -f standin/faults/*
+        wrong $call 0 1 hang
+        early "${VDDK[@]}"
+        until_true 20 grep -q "fault $call hang" standin/log
+        ended_soon
+        grep -q 'nbdkit: error: told to end by .* before it was ready' early.log
+        : > standin/log
+    done
+    # The start is over, and the helper is about to end: nbdkit ends as it does when it serves.
+    rm -f standin/faults/*
+    wrong Close 0 1 hang
+    early "${VDDK[@]}"
+    until_true 20 grep -q "fault Close hang" standin/log
+    ended_soon
+}
+
+@test "VDDK does not close the disk: it is killed within end-timeout=, and the snapshot is removed" {
+    vc
+    standin
+    serve "${VDDK[@]}" end-timeout=1.5
+    nbdinfo "$(uri src)" > /dev/null
+    nbdcopy "$(uri src)" null:
+    wrong Close 0 1 hang
+    stop src
+    grep -q 'did not close the disk within 500 ms and is killed' src.log
+    clean
 }

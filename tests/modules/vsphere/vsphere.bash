@@ -5,11 +5,28 @@
 
 # The files of two disks: one.img has data, holes and data again; two.img is small.
 prepare() {
-    random_file one.img 32M 1
-    fallocate -p -o 4M -l 12M one.img
-    fallocate -p -o 20M -l 8M one.img
-    random_file two.img 1M 2
+    made_once one.img random_file_with_holes 32M 1 4M 12M 20M 8M
+    made_once two.img random_file_with_holes 1M 2
     echo s3cret > pass
+}
+
+# made_once FILE COMMAND...: FILE is a copy of what the command FILE ARGUMENTS made for the first test of the
+# file.
+made_once() {
+    local all=$BATS_FILE_TMPDIR/$1
+    [ -e "$all" ] || "$2" "$all" "${@:3}"
+    cp --reflink=auto --sparse=always "$all" "$1"
+}
+
+# random_file_with_holes FILE SIZE SEED [OFFSET LENGTH]...
+random_file_with_holes() {
+    local file=$1
+    random_file "$file" "$2" "$3"
+    shift 3
+    while [ $# -gt 0 ]; do
+        fallocate -p -o "$1" -l "$2" "$file"
+        shift 2
+    done
 }
 
 # vc ARGUMENTS...: starts the simulator with a machine that has the disks of prepare.
@@ -38,12 +55,10 @@ once() {
 
 state() { control vc state; }
 # of EXPRESSION: prints a Python expression of the simulator's state s and the machine v.
-of() { state | /usr/bin/python3 -c "import json, sys; s = json.load(sys.stdin); v = s['vms']['vm-42']; print($1)"; }
-no_snapshot() { [ "$(of "len(v['snapshots'])")" = 0 ]; }
-clean() {
-    no_snapshot || return 1
-    [ "$(of "s['sessions']")" = 0 ]
-}
+of() { control vc evaluate --get --data-urlencode "of=$1"; }
+SNAPSHOTS="sum(len(vm['snapshots']) for vm in s['vms'].values())"
+no_snapshot() { [ "$(of "$SNAPSHOTS")" = 0 ]; }
+clean() { [ "$(of "($SNAPSHOTS, s['sessions'])")" = "(0, 0)" ]; }
 
 map() { nbdinfo --map "$1" | awk '{print $1, $2, $3}'; }
 
@@ -71,16 +86,16 @@ fails() {
 
 # nothing_left [NAME]: no machine of the simulator has a snapshot of this plugin.
 nothing_left() {
-    control "${1:-vc}" state | /usr/bin/python3 -c '
-import json, sys
-left = [(moref, one["name"]) for moref, vm in json.load(sys.stdin)["vms"].items()
-        for one in vm["snapshots"] if one["name"].startswith("nbdkit-replicate")]
-if left: sys.exit(f"left behind: {left}")'
+    local left
+    left=$(control "${1:-vc}" evaluate --get --data-urlencode "of=[(moref, one['name'])
+        for moref, vm in s['vms'].items() for one in vm['snapshots'] if one['name'].startswith('nbdkit-replicate')]")
+    [ "$left" = "[]" ] || { echo "left behind: $left" >&2; return 1; }
 }
 
 # After each test no snapshot of this plugin may be left.
 teardown() {
     local pid_file status=0
+    stop src # first: the servers that it reads from wait for their clients
     for pid_file in "$BATS_TEST_TMPDIR"/*.pid; do
         if [ -e "$pid_file" ] && [ "$pid_file" != "$BATS_TEST_TMPDIR/vc.pid" ]; then
             stop "$(basename "$pid_file" .pid)"

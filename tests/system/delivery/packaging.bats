@@ -41,7 +41,7 @@ filter() { echo "$ROOT$MODULES/filters/nbdkit-$1-filter.so"; }
 fits() {
     local relations
     relations=$(field Depends | tr ',' '\n' | sed -n 's/^ *nbdkit (\(.*\))$/\1/p')
-    [ "$(wc -l <<< "$relations")" = 2 ]
+    [ "$(wc -l <<< "$relations")" = 2 ] || return 1
     while read -r relation version; do
         dpkg --compare-versions "$1" "$relation" "$version" || return 1
     done <<< "$relations"

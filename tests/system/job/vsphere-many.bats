@@ -58,7 +58,7 @@ teardown() {
 
 # one_of_five N PARAMETERS...: one run of the replication of machine N. PARAMETERS: of qcow2.
 one_of_five() {
-    local n=$1
+    local n=$1 status=0
     shift
     start "source$n" --filter="$DELTA" --filter="$COALESCE" "$VSPHERE" server="$SERVER" \
         user=$USER_NAME password=+vc.pass cafile="$CA" vm="moref=vm-$n" disk=2000 \
@@ -66,8 +66,7 @@ one_of_five() {
         start "target$n" --filter="$APPLY" "$QCOW2" "$@" \
             apply-from="$(uri "source$n")" apply-state="$n.state" &&
         timeout 120 nbdcopy --flush "$(uri "source$n")" "$(uri "target$n")" &&
-        below_limit "source$n" "target$n" > "memory$n"
-    local status=$?
+        below_limit "source$n" "target$n" > "memory$n" || status=$?
     stop "target$n"
     stop "source$n"
     return $status

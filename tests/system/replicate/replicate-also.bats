@@ -109,3 +109,44 @@ copied_but_behind() {
     [[ "$output" == *"1 of 2 disks have a destination that is behind"* ]]
     [[ "$output" == *"1 of 2 disks are not complete"* ]]
 }
+
+@test "a file in the directory of what is owed that cannot be read is named, with what to do" {
+    from_file
+    truncate -s 6M dr.raw
+    start dr file dr.raw
+    run_it() { replicate_now "${FROM[@]}" "${TO[@]}" --also "$(uri dr)" fanout-name=dr; }
+    run_it
+    echo nonsense > copy.state.fanout/dr.json
+    refuses "copy.state.fanout/dr.json is not a usable state file (Expecting value" run_it
+    [[ "$output" == *"remove it, and the whole disk is copied to its destination" ]]
+    echo '{"owed":[]}' > copy.state.fanout/dr.json
+    refuses "copy.state.fanout/dr.json is not a usable state file (it names no destination)" run_it
+    rm copy.state.fanout/dr.json
+    mkdir copy.state.fanout/dr.json
+    refuses "cannot read copy.state.fanout/dr.json: Is a directory" run_it
+    rmdir copy.state.fanout/dr.json
+    truncate -s 0 dr.raw
+    truncate -s 6M dr.raw
+    run_it
+    same disk.img dr.raw
+}
+
+@test "what a destination is owed cannot be recorded: the run fails, and the cause is the last line" {
+    from_file
+    truncate -s 6M dr.raw
+    start dr file dr.raw
+    run_it() { replicate_now "${FROM[@]}" "${TO[@]}" --also "$(uri dr)" fanout-name=dr fanout-retries=0; }
+    run_it
+    stop dr
+    mkdir synced
+    touch full
+    # The directory is full, and the destination away.
+    STORAGE_OF=$PWD/copy.state.fanout STORAGE_FULL=$PWD/full STORAGE_SYNCED=$PWD/synced \
+        LD_PRELOAD=$BUILD/tests/system/durability/storage_faults.so refuses "the copy is not complete: " run_it
+    [[ "$(tail -1 <<< "$output")" == *"the copy is not complete: destination: "*"copy.state.fanout/dr.json"*"No space left on device"* ]]
+    rm full
+    start dr file dr.raw
+    run_it
+    same disk.img dr.raw
+    qemu-img compare -f raw -F qcow2 disk.img copy.qcow2
+}

@@ -134,7 +134,7 @@ JOB
     refuses "password=+FILE" replicate_now --from vsphere server=localhost user=u password=s3cret vm=x \
         --to qcow2 new.qcow2
     refuses "password=+FILE" replicate_now --dry-run --from vsphere password=s3cret --to qcow2 new.qcow2
-    refuses "--state" timeout 20 "$SOURCE/scripts/nbdkit-replicate" --from file disk.img --to qcow2 new.qcow2
+    refuses "--state" timeout 60 "$SOURCE/scripts/nbdkit-replicate" --from file disk.img --to qcow2 new.qcow2
     [ "$status" = 2 ]
     refuses "--threads" replicate_now --threads many --from file disk.img --to qcow2 new.qcow2
     [ "$status" = 2 ]

@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/extents/extent_map.hpp"
@@ -26,12 +27,14 @@ using testing::Directory;
 
 // What a test does to the source while the job has it.
 struct FakeDisk {
-  explicit FakeDisk(extents::ExtentMap view) : map(std::move(view)), bytes(map.size()) {}
+  explicit FakeDisk(extents::ExtentMap view) : FakeDisk(std::move(view), view.size()) {}
+  FakeDisk(extents::ExtentMap view, size_t length) : map(std::move(view)), bytes(length) {}
   extents::ExtentMap map;
-  Content bytes;
+  Content bytes;  // what is beyond its end is zero
   std::string description;
   bool gone = false;
   bool readable = true;
+  std::function<void()> on_honest;        // called once, when it is asked for the export honest
   int asked = 0;                          // how often it was asked whether it still shows this
   std::function<void()> confirm = [] {};  // called then
 };
@@ -47,6 +50,7 @@ class FakeSource : public Source {
     return std::make_unique<FakeBytes>(disk_);
   }
   std::unique_ptr<DiskBytes> honest(const DeltaView &) override {
+    if (auto called = std::exchange(disk_.on_honest, nullptr)) called();
     if (!disk_.readable) return nullptr;
     return std::make_unique<FakeBytes>(disk_);
   }
@@ -62,8 +66,11 @@ class FakeSource : public Source {
     void read(std::span<const DiskRead> reads) override {
       if (disk_.gone) util::fail(ECONNREFUSED, "the source is gone");
       for (const DiskRead &r : reads) {
-        std::copy_n(disk_.bytes.begin() + static_cast<ptrdiff_t>(r.offset), r.buffer.size(),
-                    r.buffer.begin());
+        size_t from = std::min<size_t>(r.offset, disk_.bytes.size());
+        size_t length = std::min(disk_.bytes.size() - from, r.buffer.size());
+        auto rest = std::copy_n(disk_.bytes.begin() + static_cast<ptrdiff_t>(from), length,
+                                r.buffer.begin());
+        std::fill(rest, r.buffer.end(), std::byte{0});
       }
     }
 
@@ -88,11 +95,15 @@ class FakeDestination : public DestinationDisk {
     change(range.offset, range.length, flags.fua, [](size_t) { return std::byte{0}; });
   }
   void flush() override {
-    std::lock_guard guard(lock);
+    std::unique_lock guard(lock);
     check();
     if (fail_flush) throw Broken{};
     durable = now;
+    ++flushes;
     check();
+    auto called = std::exchange(after_flush, nullptr);
+    guard.unlock();
+    if (called) called();
   }
   bool native_fua() const override { return fua; }
   bool flush_covers_all() const override { return covers_all; }
@@ -110,6 +121,9 @@ class FakeDestination : public DestinationDisk {
   bool fua = false;
   int fail_in = -1;  // requests until one fails with half of its work done; negative: none
   bool fail_flush = false;
+  int flushes = 0;  // that succeeded
+  std::function<void()>
+      after_flush;  // called once, when a flush has done its work and not yet answered
   bool fail_read = false;
   std::atomic<bool> covers_all = true;
   uint32_t block = 1;

@@ -3,8 +3,11 @@
 // A simulated disk that records the requests it gets.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
+#include <condition_variable>
 #include <cstring>
+#include <functional>
 #include <mutex>
 #include <shared_mutex>
 #include <stdexcept>
@@ -21,10 +24,17 @@ class FakeDisk {
  public:
   FakeDisk(uint64_t size, std::chrono::microseconds delay)
       : bytes(size), map(size), bad(size), delay_(delay) {
-    for (uint64_t i = 0; i < size; ++i) bytes[i] = std::byte(i * 7 + (i >> 8) * 31 + (i >> 16));
+    // A pattern of 64 KiB, and in each sector its number: filling in every byte takes long unoptimised.
+    std::vector<std::byte> pattern(1u << 16);
+    for (uint64_t i = 0; i < pattern.size(); ++i) pattern[i] = std::byte(i * 7 + (i >> 8) * 31);
+    for (uint64_t at = 0; at < size; at += pattern.size()) {
+      std::memcpy(&bytes[at], pattern.data(), std::min<uint64_t>(pattern.size(), size - at));
+    }
+    for (uint64_t at = 0; at + 512 <= size; at += 512) std::memcpy(&bytes[at], &at, sizeof at);
   }
 
   void read(std::span<std::byte> buffer, uint64_t offset) {
+    before_read({offset, buffer.size()});
     {
       std::lock_guard lock(mutex_);
       ++reads;
@@ -41,7 +51,9 @@ class FakeDisk {
     std::this_thread::sleep_for(delay_);
     std::lock_guard lock(mutex_);
     --at_once_;
-    if (bad.intersects({offset, buffer.size()})) throw std::runtime_error("bad sector");
+    if (!bad.intersects({offset, buffer.size()})) return;
+    std::memset(buffer.data(), 0xee, buffer.size());  // what a failed read leaves
+    throw std::runtime_error("bad sector");
   }
   void write(uint64_t offset, uint64_t length, std::byte value) {
     std::unique_lock lock(content_);
@@ -72,7 +84,8 @@ class FakeDisk {
 
   std::vector<std::byte> bytes;
   extents::ExtentMap map;
-  extents::RangeSet bad;  // reads that touch it fail
+  extents::RangeSet bad;                                          // reads that touch it fail
+  std::function<void(extents::Range)> before_read = [](auto) {};  // with no lock held
   bool extents_fail = false;
   uint64_t reads = 0, read_bytes = 0, longest = 0, queries = 0;
   unsigned most_at_once = 0;
@@ -83,6 +96,37 @@ class FakeDisk {
   std::shared_mutex content_;
   unsigned at_once_ = 0;
   const std::chrono::microseconds delay_;
+};
+
+// Holds the threads that come to it until it is opened.
+class Gate {
+ public:
+  void pass() {
+    std::unique_lock lock(mutex_);
+    ++held_;
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return open_; });
+    --held_;
+  }
+  void open() {
+    std::lock_guard lock(mutex_);
+    open_ = true;
+    changed_.notify_all();
+  }
+  void wait_until_held(unsigned threads = 1) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return held_ >= threads; });
+  }
+  unsigned held() {
+    std::lock_guard lock(mutex_);
+    return held_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  unsigned held_ = 0;  // threads
+  bool open_ = false;
 };
 
 class FakeConnection : public LowerConnection {

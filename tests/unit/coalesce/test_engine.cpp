@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "common/durability/sync_point.hpp"
 #include "tests/unit/coalesce/engine_fixture.hpp"
 
 using namespace coalesce;
@@ -107,6 +108,71 @@ TEST_CASE("an error reaches the requests for the bad bytes and no others") {
     fixture.disk.bad.subtract({0, 16 * M});
     CHECK(fixture.reads_correctly(5 * M + 64 * K, 64 * K));
   }
+}
+
+// A reader waits for the chunk that another one fetches, and that comes to nothing.
+TEST_CASE("a chunk whose fetch fails, or that a write overtakes, is not copied from") {
+  for (bool write : {false, true}) {
+    EngineFixture fixture(4 * M, 0us, {.gap = 0, .chunk = M, .workers = 0});
+    Gate gate;
+    fixture.disk.before_read = [&](Range range) {
+      if (range.length > 64 * K) gate.pass();  // the chunk
+    };
+    REQUIRE(fixture.reads_correctly(0, 64 * K));
+    std::atomic<int> right = 0;
+    auto reader = [&](uint64_t at) {
+      return std::jthread([&, at] { right += fixture.reads_correctly(at, 64 * K) ? 1 : 0; });
+    };
+    auto first = reader(64 * K);
+    gate.wait_until_held();
+    durability::SyncPoint::Hold hold("coalesce.copy");
+    auto second = reader(128 * K);
+    hold.wait();  // it has found the chunk
+    if (write) {
+      fixture.disk.write(128 * K, 4 * K, std::byte{1});
+      fixture.engine->invalidate({128 * K, 4 * K});
+      hold.release();
+      second.join();
+      gate.open();
+    } else {
+      fixture.disk.bad.add({M - 1, 1});  // of no request
+      gate.open();
+      first.join();
+      hold.release();
+    }
+    first = {};
+    second = {};
+    CHECK(right == 2);
+  }
+}
+
+TEST_CASE("a reader waits for a chunk that is being fetched") {
+  EngineFixture fixture(4 * M, 0us, {.gap = 0, .chunk = M, .workers = 0});
+  Gate gate;
+  fixture.disk.before_read = [&](Range range) {
+    if (range.length > 64 * K) gate.pass();  // the chunk
+  };
+  REQUIRE(fixture.reads_correctly(0, 64 * K));
+  std::atomic<int> right = 0;
+  auto reader = [&](uint64_t at) {
+    return std::jthread([&, at] { right += fixture.reads_correctly(at, 64 * K) ? 1 : 0; });
+  };
+  auto first = reader(64 * K);
+  gate.wait_until_held();
+  durability::SyncPoint::Hold waits("coalesce.copy_waits");
+  std::atomic<bool> done = false;
+  std::jthread second([&] {
+    right += fixture.reads_correctly(128 * K, 64 * K) ? 1 : 0;
+    done = true;
+  });
+  while (!waits.reached() && !done) std::this_thread::yield();
+  waits.release();
+  gate.open();
+  first = {};
+  second = {};
+  CHECK(right == 2);
+  CHECK(fixture.counters.waits == 1);
+  CHECK(fixture.disk.reads == 2);
 }
 
 TEST_CASE("a write is seen by every read that begins after it") {

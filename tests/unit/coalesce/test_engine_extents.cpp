@@ -31,6 +31,15 @@ TEST_CASE("extents are exact, and those known are not asked for again") {
   CHECK(fixture.disk.queries == 4);
 }
 
+TEST_CASE("extents of which a part is known are told once") {
+  EngineFixture fixture;
+  fixture.disk.map.set({M, M}, extents::hole);
+  fixture.engine->extents(fixture.connection, {0, 2 * M});
+  CHECK(fixture.engine->extents(fixture.connection, {512 * K, 3 * M}) ==
+        fixture.disk.map.slice({512 * K, 3 * M}));
+  CHECK(fixture.disk.queries == 2);
+}
+
 TEST_CASE("a request for one extent is answered with one, from the known ones") {
   EngineFixture fixture;
   fixture.disk.map.set({M, M}, extents::hole);

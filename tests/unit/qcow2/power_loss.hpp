@@ -36,28 +36,8 @@ class Recorder : public FileObserver {
     events_[id].done = now();
   }
 
-  // The file as it may be after a power failure at that time. What was done before a sync began
-  // that has ended by then is there. Of everything else each sector may be there or not.
-  std::vector<std::byte> after_power_loss(std::vector<std::byte> file, uint64_t time,
-                                          std::mt19937_64 &random) const {
-    uint64_t synced = 0;
-    for (const Event &e : events_) {
-      if (e.change.kind == FileChange::Kind::sync && e.done <= time) {
-        synced = std::max(synced, e.begin);
-      }
-    }
-    uint64_t mode = random() % 3;  // of what is not synced nothing is there, or all, or some
-    for (const Event &e : events_) {
-      if (e.begin > time) continue;
-      bool all = e.done < synced || mode == 1;
-      if (!all && mode == 0) continue;
-      if (!all && random() % 3 == 0) continue;
-      apply(e.change, all || random() % 2 == 0, file, random);
-    }
-    return file;
-  }
-
  private:
+  friend class PowerLoss;
   struct Event {
     FileChange change;
     uint64_t begin;
@@ -81,9 +61,10 @@ class Recorder : public FileObserver {
         grow(c.offset + c.length);
         break;
       case FileChange::Kind::punch:
-        for (uint64_t at = c.offset; at < std::min<uint64_t>(c.offset + c.length, file.size());
-             ++at)
-          file[at] = std::byte{0};
+        if (c.offset < file.size()) {
+          std::fill_n(&file[c.offset], std::min<uint64_t>(c.length, file.size() - c.offset),
+                      std::byte{0});
+        }
         break;
       case FileChange::Kind::set_length:
         file.resize(c.offset);
@@ -96,6 +77,44 @@ class Recorder : public FileObserver {
   std::atomic<uint64_t> clock_ = 0;
   std::mutex mutex_;  // protects events_
   std::vector<Event> events_;
+};
+
+// Power failures while a file was recorded. The recording must have ended.
+class PowerLoss {
+ public:
+  PowerLoss(const Recorder &recorder, std::vector<std::byte> file)
+      : events_(recorder.events_), durable_(std::move(file)) {}
+
+  // The file as it may be after a power failure at that time, which must not be before that of the last call. What was
+  // done before a sync began that has ended by then is there. Of everything else each sector may be there or not.
+  std::vector<std::byte> after(uint64_t time, std::mt19937_64 &random) {
+    uint64_t synced = 0;
+    for (const auto &e : events_) {
+      if (e.change.kind == FileChange::Kind::sync && e.done <= time) {
+        synced = std::max(synced, e.begin);
+      }
+    }
+    // What will be there at any later time, too.
+    for (; next_ < events_.size() && events_[next_].done < synced; ++next_) {
+      Recorder::apply(events_[next_].change, true, durable_, random);
+    }
+    std::vector<std::byte> file = durable_;
+    uint64_t mode = random() % 3;  // of what is not synced nothing is there, or all, or some
+    for (size_t i = next_; i < events_.size(); ++i) {
+      const auto &e = events_[i];
+      if (e.begin > time) break;
+      bool all = e.done < synced || mode == 1;
+      if (!all && mode == 0) continue;
+      if (!all && random() % 3 == 0) continue;
+      Recorder::apply(e.change, all || random() % 2 == 0, file, random);
+    }
+    return file;
+  }
+
+ private:
+  const std::vector<Recorder::Event> &events_;
+  std::vector<std::byte> durable_;
+  size_t next_ = 0;  // the first event that is not in durable_
 };
 
 }  // namespace qcow2::test

@@ -31,10 +31,22 @@ inline bool operator==(const std::vector<std::byte> &a, const std::vector<std::b
   return testing::equal(a, b);
 }
 
-inline std::vector<std::byte> read_all(const Image &image) {
-  std::vector<std::byte> bytes(image.size());
-  image.read(bytes, 0);
+// A buffer to read into, as a server has it: with what an earlier request has left there. What is not written to it is
+// seen.
+inline std::vector<std::byte> used_buffer(uint64_t length) {
+  return std::vector<std::byte>(length, std::byte{0xaa});
+}
+
+// disk: an Image or a Layer.
+template <typename Disk>
+std::vector<std::byte> read_part(const Disk &disk, uint64_t offset, uint64_t length) {
+  auto bytes = used_buffer(length);
+  disk.read(bytes, offset);
   return bytes;
+}
+
+inline std::vector<std::byte> read_all(const Image &image) {
+  return read_part(image, 0, image.size());
 }
 
 // The extents of the range. Adjacent ones of the same type are merged.

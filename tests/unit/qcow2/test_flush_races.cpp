@@ -38,9 +38,7 @@ struct FlushedDisk {
     std::string copy = directory.file("crash.qcow2");
     std::filesystem::copy_file(path, copy, std::filesystem::copy_options::overwrite_existing);
     auto after = reopen(copy);
-    std::byte first[1];
-    after->read(first, n * cluster);
-    return std::to_integer<int>(first[0]);
+    return std::to_integer<int>(read_part(*after, n * cluster, 1)[0]);
   }
 
   Directory directory;
@@ -64,6 +62,18 @@ class NoFallocate : public FileObserver {
     if (full && change.kind == FileChange::Kind::write && change.bytes[0] == std::byte{1}) {
       util::fail_os(ENOSPC, "full on purpose");
     }
+    return 0;
+  }
+  void done(uint64_t) override {}
+};
+
+// Holds a thread that writes data of ones.
+class HoldsData : public FileObserver {
+ public:
+  uint64_t begin(FileChange change) override {
+    bool of_data = change.kind == FileChange::Kind::write && !change.bytes.empty() &&
+                   change.bytes[0] == std::byte{1};
+    if (of_data) SyncPoint::reach("test.data_of_cluster");
     return 0;
   }
   void done(uint64_t) override {}
@@ -161,4 +171,80 @@ TEST_CASE("a flush during a write does not count as one after it") {
   CHECK_FALSE(disk.image->is_flushed());
   disk.image->flush();
   CHECK(disk.image->is_flushed());
+}
+
+TEST_CASE("a write during a flush does not count as flushed") {
+  FlushedDisk disk;
+  disk.write(1, 1);
+  SyncPoint::Hold hold("qcow2.flush_done");
+  std::jthread one([&] { disk.image->flush(); });
+  hold.wait();
+  disk.write(2, 2);
+  hold.release();
+  one.join();
+  CHECK_FALSE(disk.image->is_flushed());
+}
+
+// The L1 entry of a table is flushed by another thread while the table has no more than its first sector.
+TEST_CASE("a table that is flushed before it has all of its space does not lie beyond the file") {
+  class HoldsSpace : public FileObserver {
+   public:
+    std::atomic<bool> armed = false;
+    bool has_fallocate() const override { return false; }
+    uint64_t begin(FileChange change) override {
+      bool of_slice = change.kind == FileChange::Kind::reserve && change.length > 512;
+      if (of_slice && armed.exchange(false)) SyncPoint::reach("test.space_of_slice");
+      return 0;
+    }
+    void done(uint64_t) override {}
+  } file_system;
+  FlushedDisk disk(&file_system);
+  SyncPoint::Hold hold("test.space_of_slice");
+  file_system.armed = true;
+  // The second slice of a new table, so that its end is not that of what is reserved.
+  std::jthread one([&] { disk.write(clusters_of_table + 600, 1); });
+  hold.wait();
+  disk.image->flush();
+  CHECK(disk.in_the_file(0) == 9);  // it opens
+  hold.release();
+}
+
+TEST_CASE(
+    "two threads that write different parts of a new cluster: the second waits for the first") {
+  HoldsData file_system;
+  FlushedDisk disk(&file_system);
+  SyncPoint::Hold hold("test.data_of_cluster");
+  auto write = [&](uint64_t at, int value) {
+    disk.image->write(std::vector<std::byte>(100, std::byte(value)), 5 * cluster + at);
+  };
+  std::jthread one([&] { write(0, 1); });
+  hold.wait();
+  std::atomic<bool> done = false;
+  std::jthread two([&] {
+    write(1000, 2);
+    done = true;
+  });
+  release_after(hold, done);
+  one.join();
+  two.join();
+  auto part = read_part(*disk.image, 5 * cluster, 1100);
+  CHECK(std::count(part.begin(), part.end(), std::byte{1}) == 100);
+  CHECK(std::count(part.begin(), part.end(), std::byte{2}) == 100);
+}
+
+TEST_CASE("zeroes wait for a write to the same cluster that is under way") {
+  HoldsData file_system;
+  FlushedDisk disk(&file_system);
+  SyncPoint::Hold hold("test.data_of_cluster");
+  std::jthread one([&] { disk.write(5, 1); });
+  hold.wait();
+  std::atomic<bool> done = false;
+  std::jthread two([&] {
+    disk.image->zero(5 * cluster, cluster);
+    done = true;
+  });
+  release_after(hold, done);
+  one.join();
+  two.join();
+  CHECK(read_part(*disk.image, 5 * cluster, cluster) == std::vector<std::byte>(cluster));
 }

@@ -48,9 +48,7 @@ struct Sealed {
   // The first byte of a file of ours.
   int first(const std::string &path) {
     auto image = reopen(path);
-    std::byte b[1];
-    image->read(b, 0);
-    return std::to_integer<int>(b[0]);
+    return std::to_integer<int>(read_part(*image, 0, 1)[0]);
   }
   bool is_sealed() const { return exists(file) && !exists(partial); }
   bool is_partial() const { return !exists(file) && exists(partial); }

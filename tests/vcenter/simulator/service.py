@@ -23,6 +23,7 @@ class Service:
         self.tasks = Tasks(inventory, task_ms)
         self.closing = self.tasks.closing
         self.injected_faults = InjectedFaults()
+        self.most_objects = 1000  # in one answer of the property collector
         self.retrievals = {}  # token -> the rest, for ContinueRetrievePropertiesEx
         self.lock = threading.Lock()  # protects the counters and the log
         self.counts = collections.Counter()  # SOAP method -> calls

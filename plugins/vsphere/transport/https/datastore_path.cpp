@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "common/util/error.hpp"
+#include "plugins/vsphere/api/entity_name.hpp"
 
 namespace vsphere {
 
@@ -24,28 +25,13 @@ std::vector<size_t> possible_ends(const std::string &text) {
   return ends;
 }
 
-// Decodes ManagedEntity.name, which has '%', '/' and '\' as %25, %2f and %5c. Datastore paths may
-// have either form.
-std::string unescaped(std::string_view name) {
-  std::string out;
-  for (size_t at = 0; at < name.size();) {
-    std::string_view escape = name.substr(at, 3);
-    char c = escape == "%25"                      ? '%'
-             : escape == "%2f" || escape == "%2F" ? '/'
-             : escape == "%5c" || escape == "%5C" ? '\\'
-                                                  : '\0';
-    out += c == '\0' ? name[at] : c;
-    at += c == '\0' ? 1 : escape.size();
-  }
-  return out;
-}
-
-// Returns the end at which one of the names ends; the longest name wins.
+// Returns the end at which one of the names ends; the longest name wins. Datastore paths may have names as the
+// inventory has them, or decoded.
 size_t end_of_known(const std::string &text, const std::vector<size_t> &ends,
                     const std::vector<std::string> &names) {
   for (auto end = ends.rbegin(); end != ends.rend(); ++end) {
-    const std::string name = unescaped(text.substr(1, *end - 1));
-    auto fits = [&](const std::string &known) { return unescaped(known) == name; };
+    const std::string name = decode_entity_name(text.substr(1, *end - 1));
+    auto fits = [&](const std::string &known) { return decode_entity_name(known) == name; };
     if (std::any_of(names.begin(), names.end(), fits)) return *end;
   }
   std::string list;

@@ -34,6 +34,7 @@ std::shared_ptr<Worker> VddkDisk::start_worker() const {
     }
     return worker;
   } catch (const util::Error &e) {
+    if (e.errnum() == EINTR) throw;  // told to end
     throw TransportError(e.errnum(), fmt::format("transport vddk: {}", e.what()),
                          /*retryable=*/opened_, /*connected=*/opened_);
   }
@@ -77,6 +78,7 @@ std::optional<std::vector<extents::Range>> VddkDisk::allocated() {
     return with_retries(options_.retry, log_, "querying the allocated blocks of " + options_.name,
                         [&] { return query_allocated_blocks(*worker(), options_.capacity); });
   } catch (const util::Error &e) {
+    if (e.errnum() == EINTR) throw;  // told to end
     log_.info("VDDK cannot list the allocated blocks of {}: {}", options_.name, e.what());
     return std::nullopt;
   }

@@ -32,6 +32,8 @@ std::unique_ptr<DiskReader> VddkTransport::open(const DiskPlace &place) {
   options.name = place.info.file + " on " + settings_.endpoint.host;
   options.retry = settings_.retry;
   options.deadlines.request = settings_.endpoint.stall_timeout;
+  options.deadlines.stop = settings_.time_to_close();
+  if (settings_.endpoint.interrupt) options.deadlines.interrupt = settings_.endpoint.interrupt;
   auto disk = std::make_unique<VddkDisk>(std::move(options), log_);
   mode_ = disk->mode();
   std::array<std::byte, sector_size> last;

@@ -21,7 +21,8 @@ std::vector<Area> areas(const DeltaMap &map, Range range) {
 
 }  // namespace
 
-TEST_CASE("a random delta map and random sets over it agree with a byte-by-byte model") {
+TEST_CASE("a random delta map and random sets over it agree with a byte-by-byte model",
+          "[single]") {
   for (unsigned seed = 0; seed < 12; ++seed) {
     std::mt19937_64 random(seed);
     // For odd seeds the areas are far apart, so that the map has several pages.
@@ -71,7 +72,7 @@ TEST_CASE("a random delta map and random sets over it agree with a byte-by-byte 
   }
 }
 
-TEST_CASE("a set of 100 000 areas, added from one end to the other, is one range") {
+TEST_CASE("a set of 100 000 areas, added from one end to the other, is one range", "[single]") {
   constexpr uint64_t areas = 100'000, step = 65536;
   DeltaMap map;
   for (uint64_t i = 0; i < areas; ++i) {

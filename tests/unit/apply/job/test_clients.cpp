@@ -4,6 +4,7 @@
 #include <random>
 #include <thread>
 
+#include "common/durability/sync_point.hpp"
 #include "tests/unit/apply/job/job_setup.hpp"
 
 using namespace apply;
@@ -77,6 +78,30 @@ TEST_CASE("the delta is completed after the last of several clients") {
   CHECK(s.complete());
 }
 
+TEST_CASE("a completion stops for a client that waits, and what it left is done after that one") {
+  JobSetup s;
+  s.start();
+  auto first = s.join();
+  s.copy(*first, {5, 15});
+  first->flush();
+  std::unique_ptr<JobClient> second;
+  std::jthread joining;
+  bool began = false;
+  s.destination.check = [&] {  // when the completion makes its first change
+    if (std::exchange(began, true)) return;
+    durability::SyncPoint::Hold waits("apply.gate_waits");
+    joining = std::jthread([&] { second = s.join(); });
+    waits.wait();
+  };
+  CHECK_NOTHROW(first->finish());
+  joining.join();
+  REQUIRE(second);
+  CHECK(s.owed() == Ranges{{20, 6}, {60, 4}});
+  CHECK_THROWS_WITH(second->finish(),
+                    Catch::Contains("offset 60"));  // although it has sent nothing
+  CHECK(s.owed() == Ranges{{60, 4}});
+}
+
 TEST_CASE("a client that sends nothing changes nothing, unless all that is missing is zero") {
   JobSetup s;
   s.start();
@@ -116,29 +141,6 @@ TEST_CASE("a source that is gone at the end is an error that says how much is ow
   CHECK_THROWS_WITH(client->finish(),
                     Catch::Contains("the source is gone; 10 bytes are still owed"));
   CHECK(s.owed() == Ranges{{20, 6}, {60, 4}});
-}
-
-TEST_CASE("what a failed flush may have lost is owed") {
-  JobSetup s;
-  s.start();
-  auto client = s.join();
-  s.copy(*client, {0, size});
-  s.destination.fail_flush = true;
-  CHECK_THROWS(client->finish());
-  CHECK(s.owed() == Ranges{{5, 21}, {30, 11}, {60, 4}});
-}
-
-TEST_CASE("requests with FUA are passed on with FUA, or followed by a flush") {
-  for (bool native : {true, false}) {
-    JobSetup s;
-    s.destination.fua = native;
-    s.start();
-    auto client = s.join();
-    client->write(s.disk.bytes, 0, true);
-    CHECK(s.destination.durable == s.disk.bytes);
-    client->zero({30, 11}, {.fua = true});
-    CHECK(s.destination.durable == s.disk.bytes);
-  }
 }
 
 TEST_CASE(

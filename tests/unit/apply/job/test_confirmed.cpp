@@ -120,19 +120,20 @@ TEST_CASE("what is overwritten after it was confirmed is confirmed anew") {
 TEST_CASE("what is overwritten while the source is asked is not confirmed by that answer") {
   ConfirmSetup s;
   s.start();
-  auto client = s.join();
+  auto client = s.join(), other = s.join();
   s.copy(*client, {5, 21});
   ++s.ticks;
   {
     durability::SyncPoint::Hold hold("apply.confirmed");
     std::jthread asking([&] { client->flush(); });
     hold.wait();
-    client->zero({5, 5}, {});  // no lock is held meanwhile
-    s.copy(*client, {5, 5});
-    s.destination.flush();
+    other->zero({5, 5}, {});  // no lock is held meanwhile
+    s.copy(*other, {5, 5});
+    other->flush();  // durable, but not confirmed
     hold.release();
   }
   CHECK(s.owed() == Ranges{{5, 5}, {30, 11}, {60, 4}});
+  other->finish();
   s.copy(*client, {0, size});
   client->finish();
   CHECK(s.complete());

@@ -11,7 +11,7 @@ using Ranges = std::vector<Range>;
 
 // Clients send random requests, and the layer below fails at random. After every step the state
 // file is compared with what a crash would leave at the destination.
-TEST_CASE("the state owes at least what is missing, after each step of one thread") {
+TEST_CASE("the state owes at least what is missing, after each step of one thread", "[single]") {
   std::mt19937 random(GENERATE(1u, 2u, 3u, 4u, 5u, 6u));
   auto below = [&](uint64_t n) {
     return std::uniform_int_distribution<uint64_t>(0, n - 1)(random);

@@ -12,7 +12,7 @@ namespace {
 constexpr uint64_t M = 1u << 20;
 
 struct Setup {
-  FakeDisk disk{extents::ExtentMap(100 * M)};
+  FakeDisk disk{extents::ExtentMap(100 * M), 3 * M};
   FakeSource source{disk};
   Ranges zeroed;
   size_t stop_after = 1000000;
@@ -50,7 +50,6 @@ TEST_CASE("areas of kind zero are zeroed without the source, 32 MiB at a time") 
 
 TEST_CASE("data that is zero at the source is zeroed, up to the first that is not zero") {
   Setup s;
-  s.disk.bytes[60 * M + 17] = std::byte{1};
   std::vector<Area> missing = {
       {{0, 3}, Kind::data}, {{7, 20 * M}, Kind::data}, {{50 * M, M}, Kind::zero}};
   CHECK(s.filler.could_finish(of(missing)));
@@ -62,12 +61,13 @@ TEST_CASE("data that is zero at the source is zeroed, up to the first that is no
   CHECK(s.zeroed[2] == Range{7, M});
 
   s.zeroed.clear();
-  missing = {{{59 * M, 2 * M}, Kind::data}, {{90 * M, 1}, Kind::data}};
+  s.disk.bytes[2 * M + 17] = std::byte{1};
+  missing = {{{M, 2 * M}, Kind::data}, {{90 * M, 1}, Kind::data}};
   CHECK_FALSE(s.filler.could_finish(of(missing)));
   auto result = s.filler.fill(of(missing), s.zero);
   CHECK(result.end == End::left_early);
-  CHECK(result.offset == 60 * M);
-  CHECK(s.zeroed == Ranges{{59 * M, M}});
+  CHECK(result.offset == 2 * M);
+  CHECK(s.zeroed == Ranges{{M, M}});
 }
 
 TEST_CASE("a source that is a map alone, a source that is gone, and stop() end the completion") {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <filesystem>
+#include <thread>
 
+#include "common/durability/sync_point.hpp"
 #include "filters/apply/state/state_writer.hpp"
 #include "tests/unit/apply/fakes.hpp"
 
@@ -85,6 +87,42 @@ TEST_CASE("claims() is true for what the file says is not owed") {
   CHECK_FALSE(s.writer.claims({0, 10}));
   CHECK(s.writer.claims({10, 1}));
   CHECK(s.saved() == Ranges{{0, 10}, {50, 50}});
+}
+
+TEST_CASE("what the old file claims is claimed until the new one is in its place") {
+  Setup s;
+  s.writer.begin();
+  s.make_durable({0, 50});
+  s.writer.save();
+  s.coverage.end(s.coverage.begin({0, 10}, Effect::clears), s.scope, true);
+  durability::SyncPoint::Hold written("replace_file.before_rename");
+  std::jthread saving([&] { s.writer.save(); });
+  written.wait();
+  CHECK(s.writer.claims({0, 10}));
+  CHECK(s.writer.claims({10, 40}));
+  written.release();
+  saving.join();
+  CHECK_FALSE(s.writer.claims({0, 10}));
+  CHECK(s.saved() == Ranges{{0, 10}, {50, 50}});
+}
+
+TEST_CASE("what is lost after it was confirmed is owed, although the file has not said so") {
+  Setup s;
+  StateWriter writer(
+      s.path, {"c2", "vsphere", "vm", 1, 100, {}}, s.map, s.coverage, {}, [&] { return s.now; },
+      [] {});
+  writer.begin();
+  s.make_durable({0, 50});
+  s.take_folder_away();
+  CHECK_THROWS_AS(writer.save(), util::Error);  // the source has confirmed it
+  s.bring_folder_back();
+  writer.lose({0, 10});
+  s.coverage.end(s.coverage.begin({0, 10}, Effect::clears), s.scope, true);
+  s.make_durable({0, 10});
+  writer.save_lost();
+  CHECK(s.saved() == Ranges{{0, 10}, {50, 50}});
+  writer.save();
+  CHECK(s.saved() == Ranges{{50, 50}});
 }
 
 TEST_CASE("begin() fails if the state cannot be saved; later failures leave the file unchanged") {

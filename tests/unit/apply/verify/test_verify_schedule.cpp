@@ -29,9 +29,9 @@ TEST_CASE("a destination with a minimum block size is read in whole blocks") {
 TEST_CASE(
     "one client at a time has a background thread, which ends with it; the rest is compared "
     "later") {
-  FakeDisk disk{extents::ExtentMap(64 << 20, 3)};
+  FakeDisk disk{extents::ExtentMap(16 << 20, 3)};
   FakeSource fake(disk);
-  FakeDestination destination(Content(64 << 20));
+  FakeDestination destination(Content(16 << 20));
   DeltaView view{DeltaMap(disk.map), ""};
   std::atomic<int> differs = 0;
   VerifySchedule schedule(fake, view, 1, 1, VerifySchedule::Failures::errors,
@@ -48,6 +48,21 @@ TEST_CASE(
   CHECK(schedule.finished());
   CHECK(schedule.compared_bytes() == view.map.size());
   CHECK(differs == 0);
+  CHECK_FALSE(schedule.run_in_background(destination));
+}
+
+TEST_CASE("a difference is told once, and nothing is compared after it") {
+  FakeDisk disk{extents::ExtentMap(200 * K, 3)};
+  FakeSource fake(disk);
+  FakeDestination destination(Content(200 * K));
+  DeltaView view{DeltaMap(disk.map), ""};
+  int told = 0;
+  VerifySchedule schedule(fake, view, 1, 1, VerifySchedule::Failures::errors,
+                          [&](uint64_t) { ++told; }, {});
+  disk.bytes[0] = std::byte{1};
+  for (int i = 0; i < 3; ++i) schedule.advance(destination, [] { return false; });
+  CHECK(told == 1);
+  CHECK_FALSE(schedule.finished());
   CHECK_FALSE(schedule.run_in_background(destination));
 }
 

@@ -82,7 +82,7 @@ TEST_CASE("offsets of 2^62 are planned like small ones") {
         Ranges{{base - 100, 100}, {base, 100}, {base + 100 + (uint64_t{1} << 40), 10}});
 }
 
-TEST_CASE("each byte of data is in one piece, in order, within the limits") {
+TEST_CASE("each byte of data is in one piece, in order, within the limits", "[single]") {
   std::mt19937 random(1);
   for (int round = 0; round < 3000; ++round) {
     uint64_t base = round % 3 == 0 ? (uint64_t{1} << 40) : 0;

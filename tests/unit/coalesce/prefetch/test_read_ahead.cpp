@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <random>
+#include <stdexcept>
 
 #include "tests/unit/coalesce/engine_fixture.hpp"
 
@@ -76,6 +78,28 @@ TEST_CASE("nothing is read ahead without extents, and nothing fails") {
   fixture.disk.extents_fail = true;
   CHECK(fixture.reads_all_correctly({0, 4 * M}, 64 * K));
   CHECK(fixture.disk.read_bytes == 4 * M);
+}
+
+TEST_CASE("what could not be read ahead is not tried again ahead of the client") {
+  for (unsigned workers : {0u, 2u}) {
+    EngineFixture fixture(4 * M, 0us, {.gap = 0, .chunk = M, .workers = workers});
+    fixture.disk.bad.add({2 * M - 1000, 1});  // so that each read before it could claim the chunk
+    unsigned failed = 0, right = 0;
+    for (uint64_t at = 0; at < 4 * M; at += 64 * K) {
+      try {
+        right += fixture.reads_correctly(at, 64 * K) ? 1 : 0;
+      } catch (const std::runtime_error &) {
+        ++failed;
+      }
+    }
+    CHECK(failed == 1);
+    CHECK(right == 63);
+    auto chunks =
+        std::count_if(fixture.disk.list.begin(), fixture.disk.list.end(), [](const Range &r) {
+          return r.length > 64 * K && !extents::intersect(r, {2 * M - 1000, 1}).empty();
+        });
+    CHECK(chunks <= 1);
+  }
 }
 
 TEST_CASE("chunks of an abandoned stream make room for the next") {

@@ -57,3 +57,30 @@ TEST_CASE("many callers share few rounds, and each sees its own work covered") {
   }
   CHECK(missed == 0);
 }
+
+TEST_CASE("a round that fails does so for all who wait for it, and the next one may succeed") {
+  FlushRound rounds;
+  SyncPoint::Hold hold("test.round");
+  std::jthread first([&] { rounds.run([] { SyncPoint::reach("test.round"); }); });
+  hold.wait();
+  std::atomic<int> told = 0, begun = 0;
+  {
+    std::vector<std::jthread> threads;
+    for (int t = 0; t < 4; ++t) {
+      threads.emplace_back([&] {
+        ++begun;
+        try {
+          rounds.run([] { throw std::runtime_error("no"); });
+        } catch (const std::runtime_error &) {
+          ++told;
+        }
+      });
+    }
+    while (begun < 4) std::this_thread::yield();
+    // That all of them wait for one round makes the test sharper, and nothing depends on it.
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    hold.release();
+  }
+  CHECK(told == 4);
+  CHECK_NOTHROW(rounds.run([] {}));
+}

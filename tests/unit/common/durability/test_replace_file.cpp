@@ -13,6 +13,7 @@
 #include "common/util/error.hpp"
 #include "common/util/file.hpp"
 #include "tests/unit/directory.hpp"
+#include "tests/unit/durable_calls.hpp"
 
 namespace fs = std::filesystem;
 using durability::replace_file;
@@ -133,4 +134,40 @@ TEST_CASE("until the rename the old content is there") {
   hold.release();
   writer.join();
   CHECK(util::read_file(path) == "new");
+}
+
+TEST_CASE("a file is replaced in the order that a power failure demands") {
+  testing::Directory d;
+  std::string path = d.file("state");
+  using List = std::vector<std::string>;
+  {
+    testing::DurableCalls calls;
+    replace_file(path, "content");
+    CHECK(calls.list() == List{"sync state.tmp 7", "rename state.tmp state", "sync directory"});
+  }
+  // In parts, also more than are written at once.
+  testing::DurableCalls calls;
+  replace_file(path, [](const durability::Write &write) {
+    for (int i = 0; i < 10; ++i) write(std::string(100'000, 'x'));
+  });
+  CHECK(calls.list() == List{"sync state.tmp 1000000", "rename state.tmp state", "sync directory"});
+  CHECK(util::read_file(path, 2'000'000) == std::string(1'000'000, 'x'));
+}
+
+TEST_CASE("a file that may be lost is not synced, and yet replaced as a whole") {
+  testing::Directory d;
+  testing::DurableCalls calls;
+  durability::replace_file_unsynced(d.file("stats"), "content");
+  CHECK(calls.list() == std::vector<std::string>{"rename stats.tmp stats"});
+}
+
+TEST_CASE("a file has its new name durably") {
+  testing::Directory d;
+  std::string from = d.file("new"), to = d.file("old");
+  for (bool replace : {false, true}) {
+    std::ofstream(from) << "new";
+    testing::DurableCalls calls;
+    durability::rename_file(from, to, replace);
+    CHECK(calls.list() == std::vector<std::string>{"rename new old", "sync directory"});
+  }
 }

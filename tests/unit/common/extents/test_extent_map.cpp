@@ -64,9 +64,9 @@ TEST_CASE("for_each clips to the range and stops when its function returns false
   CHECK(calls == 2);
 }
 
-TEST_CASE("random operations on maps and sets agree with an array of bytes") {
+TEST_CASE("random operations on maps and sets agree with an array of bytes", "[single]") {
   constexpr uint64_t size = 300;
-  for (unsigned seed = 0; seed < 50; ++seed) {
+  for (unsigned seed = 0; seed < 25; ++seed) {
     std::mt19937 random(seed);
     auto below = [&](uint64_t n) { return random() % n; };
     ExtentMap map(size);

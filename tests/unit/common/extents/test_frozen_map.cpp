@@ -80,7 +80,7 @@ TEST_CASE("the alignment is that of all extents") {
   CHECK(FrozenMap().alignment() == uint64_t{1} << 63);
 }
 
-TEST_CASE("a frozen map agrees with the map that it was made from") {
+TEST_CASE("a frozen map agrees with the map that it was made from", "[single]") {
   for (unsigned seed = 0; seed < 12; ++seed) {
     std::mt19937_64 random(seed);
     // Places that are far apart for some seeds, so that there are several pages.

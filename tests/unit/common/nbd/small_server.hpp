@@ -18,16 +18,19 @@
 #include <cstring>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "common/util/fd.hpp"
 
-// NBD_CMD_READ 0, WRITE 1, DISC 2, FLUSH 3.
+// NBD_CMD_READ 0, WRITE 1, DISC 2, FLUSH 3, BLOCK_STATUS 7.
 struct SmallRequest {
   uint16_t type;
   uint64_t offset;
   uint32_t count;
+  int slot;  // that serves the connection
 };
 
 class SmallServer {
@@ -35,8 +38,14 @@ class SmallServer {
   enum class Reply { ok, never, hang_up };
   using Decide = std::function<Reply(const SmallRequest &)>;
 
-  explicit SmallServer(Decide decide, int slots = 1)
-      : decide_(std::move(decide)), listener_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  // The answer to a block-status request: lengths and flags (NBD_STATE_HOLE 1, NBD_STATE_ZERO 2), perhaps of a part only.
+  using Tell = std::function<std::vector<std::pair<uint32_t, uint32_t>>(const SmallRequest &)>;
+
+  // tell: for base:allocation, which the server does not know without it.
+  explicit SmallServer(Decide decide, int slots = 1, Tell tell = nullptr)
+      : decide_(std::move(decide)),
+        tell_(std::move(tell)),
+        listener_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     char directory[] = "/tmp/replicate-nbd-XXXXXX";
     REQUIRE(::mkdtemp(directory) != nullptr);
     directory_ = directory;
@@ -46,7 +55,7 @@ class SmallServer {
     REQUIRE(::bind(listener_.get(), reinterpret_cast<sockaddr *>(&address), sizeof address) == 0);
     REQUIRE(::listen(listener_.get(), 16) == 0);
     for (int i = 0; i < slots; ++i) {
-      threads_.emplace_back([this](const std::stop_token &stop) { serve(stop); });
+      threads_.emplace_back([this, i](const std::stop_token &stop) { serve(stop, i); });
     }
   }
   ~SmallServer() {
@@ -62,15 +71,16 @@ class SmallServer {
 
  private:
   static constexpr uint64_t size = 1u << 20;
+  static constexpr uint32_t context_id = 1;
   static constexpr uint16_t has_flags = 1, can_flush = 4, multi_conn = 256;
 
   std::string path() const { return directory_ + "/s"; }
 
-  void serve(const std::stop_token &stop) {
+  void serve(const std::stop_token &stop, int slot) {
     while (!stop.stop_requested()) {
       util::Fd client(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
       if (!client) return;
-      if (handshake(client, stop)) transmission(client, stop);
+      if (handshake(client, stop)) transmission(client, stop, slot);
     }
   }
 
@@ -99,16 +109,22 @@ class SmallServer {
       for (size_t i = sizeof(T); i-- > 0;) bytes_.push_back(static_cast<char>(value >> (8 * i)));
       return *this;
     }
+    Message &add(std::string_view text) {
+      bytes_.insert(bytes_.end(), text.begin(), text.end());
+      return *this;
+    }
     void send(const util::Fd &fd) { ::send(fd.get(), bytes_.data(), bytes_.size(), MSG_NOSIGNAL); }
 
    private:
     std::vector<char> bytes_;
   };
 
-  static bool handshake(const util::Fd &fd, const std::stop_token &stop) {
+  bool handshake(const util::Fd &fd, const std::stop_token &stop) const {
     constexpr uint64_t magic = 0x4e42444d41474943, have_opt = 0x49484156454f5054;
     constexpr uint64_t reply_magic = 0x3e889045565a9;
-    constexpr uint32_t opt_go = 7, rep_ack = 1, rep_info = 3, rep_unsupported = 0x80000001;
+    constexpr uint32_t opt_go = 7, opt_structured_reply = 8, opt_set_meta_context = 10;
+    constexpr uint32_t rep_ack = 1, rep_info = 3, rep_meta_context = 4,
+                       rep_unsupported = 0x80000001;
     Message().add(magic).add(have_opt).add(uint16_t{3}).send(fd);
     uint32_t client_flags;
     if (!read(fd, &client_flags, sizeof client_flags, stop)) return false;
@@ -122,6 +138,26 @@ class SmallServer {
       std::vector<char> data(be32toh(header.length));
       if (!read(fd, data.data(), data.size(), stop)) return false;
       uint32_t option = be32toh(header.option);
+      auto acknowledge = [&] {
+        Message().add(reply_magic).add(option).add(rep_ack).add(uint32_t{0}).send(fd);
+      };
+      if (tell_ && option == opt_structured_reply) {
+        acknowledge();
+        continue;
+      }
+      if (tell_ && option == opt_set_meta_context) {
+        constexpr std::string_view name = "base:allocation";
+        Message()
+            .add(reply_magic)
+            .add(option)
+            .add(rep_meta_context)
+            .add(static_cast<uint32_t>(4 + name.size()))
+            .add(context_id)
+            .add(name)
+            .send(fd);
+        acknowledge();
+        continue;
+      }
       if (option != opt_go) {
         Message().add(reply_magic).add(option).add(rep_unsupported).add(uint32_t{0}).send(fd);
         continue;
@@ -135,12 +171,12 @@ class SmallServer {
           .add(size)
           .add(uint16_t{has_flags | can_flush | multi_conn})
           .send(fd);
-      Message().add(reply_magic).add(option).add(rep_ack).add(uint32_t{0}).send(fd);
+      acknowledge();
       return true;
     }
   }
 
-  void transmission(const util::Fd &fd, const std::stop_token &stop) {
+  void transmission(const util::Fd &fd, const std::stop_token &stop, int slot) {
     for (;;) {
       struct __attribute__((packed)) {
         uint32_t magic;
@@ -150,7 +186,8 @@ class SmallServer {
       } header;
       static_assert(sizeof header == 28);
       if (!read(fd, &header, sizeof header, stop)) return;
-      SmallRequest request{be16toh(header.type), be64toh(header.offset), be32toh(header.count)};
+      SmallRequest request{be16toh(header.type), be64toh(header.offset), be32toh(header.count),
+                           slot};
       if (request.type == 2) {
         ++polite_ends_;
         return;
@@ -160,6 +197,19 @@ class SmallServer {
       Reply reply = decide_(request);
       if (reply == Reply::hang_up) return;
       if (reply == Reply::never) continue;
+      if (request.type == 7) {
+        auto extents = tell_(request);
+        Message message;
+        message.add(uint32_t{0x668e33ef})
+            .add(uint16_t{1})  // the last chunk
+            .add(uint16_t{5})  // block status
+            .add(be64toh(header.cookie))
+            .add(static_cast<uint32_t>(4 + 8 * extents.size()))
+            .add(context_id);
+        for (auto [length, flags] : extents) message.add(length).add(flags);
+        message.send(fd);
+        continue;
+      }
       Message().add(uint32_t{0x67446698}).add(uint32_t{0}).add(be64toh(header.cookie)).send(fd);
       if (request.type == 0) {
         payload.resize(request.count);
@@ -169,6 +219,7 @@ class SmallServer {
   }
 
   Decide decide_;
+  Tell tell_;
   util::Fd listener_;
   std::string directory_;
   std::atomic<int> polite_ends_ = 0;

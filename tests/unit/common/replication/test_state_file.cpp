@@ -40,7 +40,7 @@ TEST_CASE("other members of a state are ignored, and its members may be in any o
   CHECK(replication::parse_state(replication::format(state), "f").destination == state.destination);
 }
 
-TEST_CASE("a state with a million owed ranges is saved and loaded") {
+TEST_CASE("a state with a million owed ranges is saved and loaded", "[single]") {
   testing::Directory directory;
   std::string path = directory.file("web1.state");
   constexpr uint64_t count = 1'000'000;
@@ -128,4 +128,21 @@ TEST_CASE(
   CHECK_NOTHROW(check(full));
   state.source = state.vm = "";
   CHECK_NOTHROW(check(full));
+}
+
+TEST_CASE("a state in which any of the required fields is missing is refused") {
+  State state;
+  state.checkpoint = "c";
+  state.size = 4096;
+  const std::string whole = replication::format(state);
+  CHECK_NOTHROW(replication::parse_state(whole, "state"));
+  for (const char *field :
+       {"nbdkit-replicate", "checkpoint", "source", "vm", "disk", "size", "owed"}) {
+    std::string text = whole;
+    size_t at = text.find('"' + std::string(field) + '"');
+    REQUIRE(at != std::string::npos);
+    text[at + 1] = '_';
+    INFO(text);
+    CHECK_THROWS_AS(replication::parse_state(text, "state"), util::Error);
+  }
 }

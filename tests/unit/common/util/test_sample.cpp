@@ -19,9 +19,10 @@ TEST_CASE("apply-verify= takes a percentage above 0 and at most 100") {
 }
 
 // As the manual page says: k blocks that differ are found with the probability 1-(1-p)^k.
-TEST_CASE("a lower percentage finds blocks that differ with the probability of the manual page") {
+TEST_CASE("a lower percentage finds blocks that differ with the probability of the manual page",
+          "[single]") {
   constexpr uint64_t blocks = 300;
-  constexpr int seeds = 3000;
+  constexpr int seeds = 1000;
   struct Row {
     double share;
     int wrong;

@@ -27,7 +27,7 @@ Bytes compress(CompressionType type, int level, const Bytes &cluster) {
 
 }  // namespace
 
-TEST_CASE("what is compressed comes back, whatever follows it") {
+TEST_CASE("what is compressed comes back, whatever follows it", "[single]") {
   for (auto type : types) {
     for (size_t size : {512u, 4096u, 65536u, 2u << 20}) {
       Bytes cluster = random_bytes(size, size);
@@ -79,8 +79,8 @@ TEST_CASE("damaged data is refused with the reason") {
   }
 }
 
-TEST_CASE(
-    "a cluster may be several zstd frames, and a frame of far more than a cluster is refused") {
+TEST_CASE("a cluster may be several zstd frames, and a frame of far more than a cluster is refused",
+          "[single]") {
   Bytes cluster = random_bytes(65536, 1), data(200000), back(65536);
   size_t n = 0;
   for (size_t at = 0; at < cluster.size(); at += 16384) {

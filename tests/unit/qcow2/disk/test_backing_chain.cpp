@@ -22,7 +22,7 @@ std::string backing_of(const std::string &path) {
 
 }  // namespace
 
-TEST_CASE("a chain of qcow2 and raw files is read through, with its extents") {
+TEST_CASE("a chain of qcow2 and raw files is read through, with its extents", "[single]") {
   Directory directory;
   auto bytes = random_bytes(3 << 20, 1);
   write_file(directory.file("0"), bytes);
@@ -103,7 +103,7 @@ TEST_CASE("a backing file that is a pipe or a device is refused, and nothing wai
   }
 }
 
-TEST_CASE("a chain that is too long is refused") {
+TEST_CASE("a chain that is too long is refused", "[single]") {
   Directory directory;
   write_file(directory.file("0"), random_bytes(512, 1));
   for (int i = 1; i <= 70; ++i) {
@@ -118,5 +118,32 @@ TEST_CASE("a chain that is too long is refused") {
       CHECK_THROWS_WITH(next(), Contains("more than 64 files"));
       break;
     }
+  }
+}
+
+TEST_CASE(
+    "beyond the end of a shorter backing file there are zeroes, also in a file that is read "
+    "later") {
+  Directory directory;
+  auto bytes = random_bytes(1000000, 1);
+  write_file(directory.file("raw"), bytes);
+  bytes.resize(1 << 20);
+  create(directory.file("qcow2"), 1 << 20, 4096, directory.file("raw"), "raw");
+  for (const char *format : {"raw", "qcow2"}) {
+    auto image = create(directory.file(std::string("over-") + format), 2 << 20, 65536,
+                        directory.file(format), format);
+    auto model = bytes;
+    model.resize(2 << 20);
+    CHECK((read_all(*image) == model));
+    CHECK(extents_of(*image, {0, 2 << 20}).back().end() == 2 << 20);
+    // A part of it, over the end and beyond it.
+    for (uint64_t at : {999000u, 1048000u, 1500000u}) {
+      auto part = read_part(*image, at, 3000);
+      CHECK(std::equal(part.begin(), part.end(), model.begin() + static_cast<std::ptrdiff_t>(at)));
+    }
+    // What is copied from there into a cluster that is written in part.
+    image->write(random_bytes(10, 2), 1048576 + 100);
+    auto part = read_part(*image, 1048576, 65536);
+    CHECK(std::count(part.begin(), part.end(), std::byte{0}) == 65526);
   }
 }

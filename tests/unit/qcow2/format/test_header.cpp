@@ -77,6 +77,7 @@ TEST_CASE("a backing name that does not fit is refused") {
 TEST_CASE("a hostile header is refused with what is wrong") {
   using Catch::Contains;
   CHECK_NOTHROW(decode_with(72, 8, 1));  // dirty
+  CHECK_NOTHROW(decode_with(72, 8, 2));  // corrupt: may be read
   CHECK_THROWS_WITH(decode_with(0, 4, 0), Contains("not a QCOW2 image"));
   CHECK_THROWS_WITH(decode_with(4, 4, 4), Contains("version 4"));
   CHECK_THROWS_WITH(decode_with(20, 4, 8), Contains("cluster_bits 8"));
@@ -92,7 +93,6 @@ TEST_CASE("a hostile header is refused with what is wrong") {
   CHECK_THROWS_WITH(decode_with(48, 8, 0xffff'ffff'ffff'0000), Contains("refcount table"));
   CHECK_THROWS_WITH(decode_with(56, 4, 0), Contains("empty or too large"));
   CHECK_THROWS_WITH(decode_with(56, 4, 0x20001), Contains("empty or too large"));
-  CHECK_THROWS_WITH(decode_with(72, 8, 2), Contains("marked corrupt"));
   CHECK_THROWS_WITH(decode_with(72, 8, 4), Contains("external data file"));
   CHECK_THROWS_WITH(decode_with(72, 8, 8), Contains("compression"));
   CHECK_THROWS_WITH(decode_with(72, 8, 16), Contains("extended L2"));

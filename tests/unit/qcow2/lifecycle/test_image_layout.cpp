@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
 
+#include "common/util/error.hpp"
 #include "plugins/qcow2/format/geometry.hpp"
 #include "plugins/qcow2/format/header.hpp"
 #include "plugins/qcow2/lifecycle/image_layout.hpp"
+#include "tests/unit/directory.hpp"
 
 using namespace qcow2;
 
@@ -45,4 +49,20 @@ TEST_CASE("a size that QEMU's limits do not allow is refused") {
   CHECK_THROWS_WITH(example(16, 1ull << 62), Catch::Contains("larger cluster-size="));
   CHECK_THROWS_WITH(example(16, 1000), Catch::Contains("multiple of 512"));
   CHECK_NOTHROW(example(16, 1ull << 50));
+}
+
+TEST_CASE("a new image does not replace a file unasked, and leaves nothing else behind") {
+  testing::Directory directory;
+  std::string path = directory.file("a");
+  std::ofstream(path) << "precious";
+  auto files = [&] {
+    return std::distance(std::filesystem::directory_iterator(directory.path()),
+                         std::filesystem::directory_iterator());
+  };
+  CHECK_THROWS_AS(create_file(path, example(16, 1 << 20), false), util::Error);
+  CHECK(std::filesystem::file_size(path) == 8);
+  CHECK(files() == 1);
+  CHECK_NOTHROW(create_file(path, example(16, 1 << 20), true));
+  CHECK(std::filesystem::file_size(path) > 65536);
+  CHECK(files() == 1);
 }

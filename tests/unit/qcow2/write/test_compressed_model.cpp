@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "common/util/zero.hpp"
 #include "tests/unit/qcow2/compressed_support.hpp"
 
 using namespace qcow2;
@@ -69,11 +70,7 @@ class Work {
     set(at, data);
   }
   void check(uint64_t at, uint64_t n) {
-    Bytes back(n);
-    image_.read(back, at);
-    if (!std::equal(back.begin(), back.end(), model_.begin() + static_cast<std::ptrdiff_t>(at))) {
-      right = false;
-    }
+    if (!testing::equal(read_part(image_, at, n), std::span(model_).subspan(at, n))) right = false;
   }
 
   Image &image_;
@@ -99,10 +96,7 @@ void check_extents(const Image &image, const Bytes &model) {
     CHECK(e.offset == at);
     at = e.end();
     if ((e.type & extents::zero) == 0) return true;
-    bool zeroes = std::all_of(model.begin() + static_cast<std::ptrdiff_t>(e.offset),
-                              model.begin() + static_cast<std::ptrdiff_t>(e.end()),
-                              [](std::byte b) { return b == std::byte{0}; });
-    CHECK(zeroes);
+    CHECK(util::is_zero(std::span(model).subspan(e.offset, e.length)));
     return true;
   });
   CHECK(at == model.size());
@@ -116,24 +110,25 @@ TEST_CASE("four threads write a compressed disk, and it is what they wrote") {
   write_file(base, text(1000003, 1));
   unsigned round = 0;
   for (auto [cluster, size] :
-       {std::pair{512u, 1501u << 9}, {65536u, 8193u << 9}, {1u << 20, 40u << 20}}) {
+       {std::pair{512u, 1501u << 9}, {65536u, 8193u << 9}, {1u << 20, 29u << 20}}) {
     for (bool over : {false, true}) {
+      if (!over && cluster > 65536) continue;
       auto type = ++round % 2 == 0 ? CompressionType::zlib : CompressionType::zstd;
       INFO(cluster << over << name_of(type));
       std::string path = directory.file(std::to_string(round));
       Bytes model = over ? load_file(base) : Bytes();
       model.resize(size);
       auto image = open_compressed(path, size, cluster, type, 1, over ? base : "");
-      for (unsigned again = 0; again < 3; ++again) {
+      for (unsigned again = 0; again < 2; ++again) {
         work(*image, model, round * 10 + again, cluster > 65536 ? 10 : 60);
         CHECK((read_all(*image) == model));
         check_extents(*image, model);
-        if (again == 1) image->finalise();  // writing continues after it
+        if (again == 0) image->finalise();  // writing continues after it
       }
       image->finalise();
       image.reset();
       CHECK(check(path) == 0);
-      if (!over) CHECK(count(path).compressed > 0);
+      CHECK(count(path).compressed > 0);
       image = open_compressed(path, 0, 0, type);  // appended to
       CHECK((read_all(*image) == model));
       work(*image, model, round, 10);

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The faults of the vSphere API."""
 
-from xml.sax.saxutils import escape
 
-from simulator.api.values import leaf, tag
+from simulator.api.values import escape, leaf, tag
 
 CBT_KEY = "vim.hostd.vmsvc.cbt."
 

@@ -21,6 +21,29 @@ class Unavailable(Exception):
     """An HTTP status without SOAP, as of a proxy in front of a vCenter that restarts."""
 
 
+class Huge(Exception):
+    """An answer of so many bytes of empty elements, in pieces."""
+
+    def __init__(self, size):
+        super().__init__(size)
+        self.head, self.tail = _response("Huge")
+        self.size, self.piece = size, b"<a/>" * (1 << 16)
+
+    def __len__(self):
+        return len(self.head) + self.size + len(self.tail)
+
+    def pieces(self):
+        yield self.head
+        for at in range(0, self.size, len(self.piece)):
+            yield self.piece[:self.size - at]
+        yield self.tail
+
+
+def _response(method):
+    return (f'{_OPEN}<{method}Response xmlns="urn:vim25">'.encode(),
+            f"</{method}Response>{_CLOSE}".encode())
+
+
 class Call:
     """One method called on one object."""
 
@@ -30,6 +53,7 @@ class Call:
         self.method = local(element)
         self.session = session
         self.new_session = None  # opened by Login
+        self.missing = None  # the fault with which a property collector tells nothing
         this = child(element, "_this")
         self.this_moref = (this.text or "") if this is not None else ""
         self.this_kind = this.get("type", "") if this is not None else ""
@@ -44,9 +68,11 @@ class Call:
         if injected and injected.kind == UNAVAILABLE:
             raise Unavailable
         if injected and injected.kind == "huge":
-            return "<a/>" * (int(injected.seconds) << 18)
+            raise Huge(int(injected.seconds) << 20)
         if injected and injected.kind == "stall":
             self.service.closing.wait(injected.seconds)
+        elif injected and injected.kind == "missing":
+            self.missing = injected.key or "NoPermission"
         elif injected:
             raise injected.fault()
         if self.session is None and not self._allowed_without_session():
@@ -90,10 +116,12 @@ def answer(service, body, session):
         inner = call.run()
     except Unavailable:
         return int(UNAVAILABLE), b"", None, f"{call.method} {call.this_moref}"
+    except Huge as huge:
+        return 200, huge, None, f"{call.method} {call.this_moref}"
     except Fault as fault:
         return 500, _fault(fault), None, f"{call.method} {call.this_moref} {fault.kind}"
-    reply = f'{_OPEN}<{call.method}Response xmlns="urn:vim25">{inner}</{call.method}Response>{_CLOSE}'
-    return 200, reply.encode(), call.new_session, f"{call.method} {call.this_moref}"
+    head, tail = _response(call.method)
+    return 200, head + inner.encode() + tail, call.new_session, f"{call.method} {call.this_moref}"
 
 
 def _fault(fault):

@@ -2,7 +2,11 @@
 """XML in the form that a vCenter writes: values with their xsi:type, references with their type."""
 
 from datetime import datetime, timezone
-from xml.sax.saxutils import escape
+
+
+def escape(text):
+    """As xml.sax.saxutils.escape, which takes long to import."""
+    return text.replace("&", "&amp;").replace(">", "&gt;").replace("<", "&lt;")
 
 
 def tag(name, inner="", xsi=None, ref=None):
@@ -42,6 +46,13 @@ class Reference(Value):
 
     def field(self, name):
         return tag(name, self.inner, ref=self.target.kind)
+
+
+class AnyReference(Reference):
+    """A reference where the type of the field is xsd:anyType."""
+
+    def field(self, name):
+        return tag(name, self.inner, xsi=self.xsi, ref=self.target.kind)
 
 
 class References(Value):

@@ -5,7 +5,8 @@ from simulator.api.injected_faults import UNAVAILABLE, InjectedFault
 from simulator.api.methods import METHODS
 from simulator.control.registry import control
 
-FOLDER_KINDS = ("401", "403", "404", "500", "503", "reset", "stall", "ignore-range", "short")
+FOLDER_KINDS = ("401", "403", "404", "500", "503", "reset", "stall", "ignore-range", "short",
+                "shorter")
 
 
 @control
@@ -44,7 +45,25 @@ def expire(service, arguments, body):
 
 @control
 def tickets(service, arguments, body):
-    once = arguments.flag("once")
+    if arguments.has("once"):
+        service.tickets.once = arguments.flag("once")
+    if arguments.has("thumbprint"):
+        service.tickets.thumbprint = arguments.text("thumbprint")
     arguments.all_used()
-    service.tickets.once = once
+    return {}
+
+
+@control
+def answers(service, arguments, body):
+    objects = arguments.number("objects")
+    arguments.all_used()
+    service.most_objects = objects
+    return {}
+
+
+@control
+def pace(service, arguments, body):
+    milliseconds = arguments.number("task-ms")
+    arguments.all_used()
+    service.tasks.seconds = milliseconds / 1000
     return {}

@@ -7,11 +7,29 @@ from simulator.control.registry import control
 
 
 @control
+def evaluate(service, arguments, body):
+    """A Python expression of the state s, and of its machine v."""
+    expression, moref = arguments.text("of"), arguments.text("vm", "vm-42")
+    arguments.all_used()
+    current = _state(service)
+    try:
+        value = eval(expression, {"s": current, "v": current["vms"].get(moref)})
+    except Exception as error:
+        raise ValueError(f"{expression}: {error!r}") from None
+    return str(value)
+
+
+@control
 def state(service, arguments, body):
     arguments.all_used()
+    return _state(service)
+
+
+def _state(service):
     with service.lock:
         counted = {"soap": dict(service.counts), "folder": dict(service.folder),
-                   "host_requests": service.host_requests, "tickets": service.tickets.issued}
+                   "host_requests": service.host_requests, "tickets": service.tickets.issued,
+                   "host_thumbprint": service.tickets.thumbprint}
     with service.injected_faults.lock:
         pending = len(service.injected_faults.pending)
     return counted | {

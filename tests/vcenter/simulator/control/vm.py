@@ -70,6 +70,8 @@ def bus(service, arguments, body):
 @control
 def consolidation(service, arguments, body):
     vm, needed = arguments.vm(), arguments.flag("needed")
+    if arguments.has("chain"):
+        vm.has_chain = arguments.flag("chain")
     arguments.all_used()
     vm.consolidation_needed = needed
     return {}

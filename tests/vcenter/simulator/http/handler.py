@@ -15,6 +15,13 @@ from simulator.http.ranges import Refused, requested_range
 MAX_SOAP = 16 << 20  # bytes of a request
 PIECE = 1 << 20  # of a file, read and sent at a time; bytes
 
+# The versions of the API, for clients that ask before they log in.
+VERSIONS = ('<?xml version="1.0" encoding="UTF-8" ?>\n<namespaces version="1.0"><namespace>'
+            "<name>urn:vim25</name><version>8.0.2.0</version><priorVersions>" +
+            "".join(f"<version>{one}</version>" for one in (
+                "8.0.1.0", "8.0.0.1", "7.0.3.0", "7.0", "6.7.3", "6.7", "6.5", "6.0", "5.5", "5.1")) +
+            "</priorVersions></namespace></namespaces>\n")
+
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -45,6 +52,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self._folder()
         elif path.startswith("/_test/"):
             self._control(path.removeprefix("/_test/"))
+        elif path == "/sdk/vimServiceVersions.xml" and not self.server.on_host:
+            self._reply(200, VERSIONS.encode(), "text/xml")
         else:
             self._reply(404, b"")
 
@@ -61,16 +70,34 @@ class Handler(http.server.BaseHTTPRequestHandler):
     # --- SOAP
 
     def _soap(self):
-        length = int(self.headers.get("Content-Length", 0))
-        if length > MAX_SOAP:
+        try:
+            request = self._request()
+        except ValueError:
             self.close_connection = True
             self._reply(413, b"")
             return
         service = self.server.service
         session = service.sessions.by_cookie(self.headers.get("Cookie"))
-        status, reply, new_session, note = soap.answer(service, self.rfile.read(length), session)
+        status, reply, new_session, note = soap.answer(service, request, session)
         headers = [("Set-Cookie", new_session.set_cookie())] if new_session else []
         self._reply(status, reply, "text/xml; charset=utf-8", headers, note)
+
+    def _request(self):
+        """The body of a SOAP request, which may come in chunks. Raises ValueError if it is too large."""
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            length = int(self.headers.get("Content-Length", 0))
+            if length > MAX_SOAP:
+                raise ValueError
+            return self.rfile.read(length)
+        body = b""
+        while length := int(self.rfile.readline(100).partition(b";")[0], 16):
+            if len(body) + length > MAX_SOAP:
+                raise ValueError
+            body += self.rfile.read(length)
+            self.rfile.readline(100)
+        while self.rfile.readline(1000).strip():  # trailers
+            pass
+        return body
 
     # --- files
 
@@ -121,6 +148,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def _send(self, content, requested, headers, injected):
         start, end = requested or (0, content.size)
+        if injected and injected.kind == "shorter":
+            end = start + (end - start) // 2
         self._start(206 if requested else 200, content.media_type, end - start,
                     headers + [("Accept-Ranges", "bytes")], f"Range: {self.headers.get('Range')}")
         if self.command == "HEAD":
@@ -156,6 +185,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             answer, status = {"error": f"/_test/{name}: {error}"}, 400
         for _ in body:  # what the control has not read
             pass
+        if isinstance(answer, str):
+            self._reply(status, answer.encode() + b"\n", "text/plain; charset=utf-8")
+            return
         self._reply(status, json.dumps(answer, indent=1).encode() + b"\n", "application/json")
 
     def _body(self):
@@ -185,4 +217,5 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def _reply(self, status, body, media_type="text/plain", headers=(), note=""):
         self._start(status, media_type, len(body), headers, note)
         if self.command != "HEAD":
-            self.wfile.write(body)
+            for piece in body.pieces() if hasattr(body, "pieces") else (body,):
+                self.wfile.write(piece)

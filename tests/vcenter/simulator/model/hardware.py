@@ -23,7 +23,8 @@ def _virtual_disk(vm, unit, disk, snapshot):
     with disk.lock:
         state = snapshot.disk_snapshots[disk.key] if snapshot else disk
         older = disk.snapshots[:disk.snapshots.index(state)] if snapshot else disk.snapshots
-        chain = [(one.file_name, one.change_id) for one in older]
+        chain = [(disk.base_name, None)] if vm.has_chain else []
+        chain += [(one.file_name, one.change_id) for one in older]
         own_id = state.change_id if snapshot else None
         return (leaf("key", disk.key) +
                 tag("deviceInfo", description(f"Hard disk {unit + 1}", f"{state.size // 1024:,} KB"),

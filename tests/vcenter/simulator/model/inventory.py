@@ -8,6 +8,7 @@ import threading
 
 from simulator.model.disk import Disk
 from simulator.model.machine import VirtualMachine
+from simulator.model.service_instance import ServiceInstance
 from simulator.model.objects import Datacenter, Datastore, Folder, HostSystem, ServiceObject, SessionManager
 
 
@@ -31,8 +32,8 @@ class Inventory:
         self.root = self.add(Folder(root, "ha-folder-root" if esxi else "Datacenters", None))
         self.session_manager = self.add(SessionManager(sessions))
         self.service = {"rootFolder": self.root, "sessionManager": self.session_manager}
-        for field, kind, moref in (("", "ServiceInstance", "ServiceInstance"),
-                                   ("searchIndex", "SearchIndex", search),
+        self.add(ServiceInstance(self))
+        for field, kind, moref in (("searchIndex", "SearchIndex", search),
                                    ("propertyCollector", "PropertyCollector", collector),
                                    ("viewManager", "ViewManager", "ViewManager")):
             self.service[field] = self.add(ServiceObject(kind, moref))

@@ -27,6 +27,7 @@ class VirtualMachine(Entity):
         self.template = False
         self.bus_sharing = "noSharing"  # of the SCSI controller; only shown
         self.consolidation_needed = False
+        self.has_chain = False  # without a snapshot: only shown
         self.host = None  # the HostSystem it runs on
         self.changed = now()
         self.lock = threading.RLock()  # protects snapshots, power and cbt

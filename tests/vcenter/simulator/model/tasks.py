@@ -5,7 +5,7 @@ import threading
 
 from simulator.api.faults import Fault
 from simulator.model.objects import ManagedObject
-from simulator.api.values import Reference, Value, boolean, enumeration, integer, now, string
+from simulator.api.values import AnyReference, Reference, Value, boolean, enumeration, integer, now, string
 
 
 class Task(ManagedObject):
@@ -25,7 +25,7 @@ class Task(ManagedObject):
                 "info.cancelled": boolean(False), "info.cancelable": boolean(False),
                 "info.error": Value("LocalizedMethodFault", self.error.localized())
                               if self.error else None,
-                "info.result": Reference(self.result) if self.result else None,
+                "info.result": AnyReference(self.result) if self.result else None,
                 "info.progress": integer(self.progress) if self.progress is not None else None,
                 "info.queueTime": Value("xsd:dateTime", self.queued),
                 "info.startTime": Value("xsd:dateTime", self.started) if self.started else None,

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "plugins/vsphere/transport/vddk/ipc/channel.hpp"
 
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
 #include "common/util/error.hpp"
+#include "common/util/readable.hpp"
 
 namespace vsphere::vddk {
 
@@ -92,19 +91,13 @@ void Channel::send_if_room(const Message &message) const noexcept {
   }
 }
 
+bool Channel::readable_within(std::chrono::milliseconds time) const {
+  return util::readable_by(socket_.get(), std::chrono::steady_clock::now() + time);
+}
+
 std::optional<Message> Channel::receive(std::optional<Deadline> deadline, util::Fd *attached) {
-  for (;;) {
-    int wait_ms = -1;
-    if (deadline) {
-      auto left = std::chrono::ceil<std::chrono::milliseconds>(*deadline -
-                                                               std::chrono::steady_clock::now());
-      wait_ms = static_cast<int>(std::max<int64_t>(left.count(), 0));
-    }
-    pollfd p = {socket_.get(), POLLIN, 0};
-    int ready = ::poll(&p, 1, wait_ms);
-    if (ready == 0) util::fail(ETIMEDOUT, "no message from the VDDK helper in time");
-    if (ready > 0) break;
-    if (errno != EINTR) util::fail_os(errno, "cannot wait for the VDDK helper's socket");
+  if (!util::readable_by(socket_.get(), deadline)) {
+    util::fail(ETIMEDOUT, "no message from the VDDK helper in time");
   }
   Wiped packet(std::string(max_message, '\0'));
   iovec part = {packet.text.data(), packet.text.size()};

@@ -27,10 +27,13 @@ class Channel {
   // Drops the message if it would have to wait.
   void send_if_room(const Message &message) const noexcept;
 
+  using Deadline = std::chrono::steady_clock::time_point;
+  // Waits until receive() would return at once; false if it would not by then.
+  bool readable_within(std::chrono::milliseconds time) const;
+
   // Returns nothing if the other end is closed. Stores the file descriptor that came with the
   // message, if one did, in `attached`. Throws util::Error: ETIMEDOUT at the deadline, EPROTO if
   // the packet is not a message.
-  using Deadline = std::chrono::steady_clock::time_point;
   std::optional<Message> receive(std::optional<Deadline> deadline, util::Fd *attached = nullptr);
 
   // Ends the connection for both processes.

@@ -19,10 +19,16 @@ const char *advice(const Failed &failed) {
     case vix_file_access:
       return ": the user may lack a privilege, or the disk is locked";
     case vix_fail:
-      return failed.step == "VixDiskLib_Open" ? ": VDDK reports this for a wrong thumbprint=, and "
-                                                "if port 902 of the host cannot "
-                                                "be reached"
-                                              : "";
+      if (failed.step == "VixDiskLib_Open") {
+        return ": VDDK reports this for a wrong thumbprint=, if port 902 of the host cannot be "
+               "reached, and if the "
+               "host is of a version that this VDDK does not support (see its release notes)";
+      }
+      return failed.step == "VixDiskLib_ConnectEx"
+                 ? ": VDDK reports this if the server is of a version that this VDDK does not "
+                   "support, such as a much "
+                   "older one (see its release notes)"
+                 : "";
     default:
       return "";
   }

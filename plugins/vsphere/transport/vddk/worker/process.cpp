@@ -2,7 +2,6 @@
 #include "plugins/vsphere/transport/vddk/worker/process.hpp"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/syscall.h>
@@ -15,6 +14,7 @@
 #include <vector>
 
 #include "common/util/error.hpp"
+#include "common/util/readable.hpp"
 #include "plugins/vsphere/transport/vddk/ipc/protocol.hpp"
 
 namespace vsphere::vddk {
@@ -106,12 +106,8 @@ void Process::kill() const noexcept {
 
 std::string Process::wait(std::chrono::milliseconds time) noexcept {
   if (pid_ <= 0) return "has ended";
-  bool late = false;
-  pollfd p = {pidfd_.get(), POLLIN, 0};
-  if (::poll(&p, 1, static_cast<int>(time.count())) != 1) {
-    late = true;
-    kill();
-  }
+  const bool late = !util::readable_by(pidfd_.get(), std::chrono::steady_clock::now() + time);
+  if (late) kill();
   int status = 0;
   pid_t got;
   do {

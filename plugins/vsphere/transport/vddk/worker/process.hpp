@@ -10,8 +10,8 @@
 
 namespace vsphere::vddk {
 
-// How long a helper process may take to end after it has closed its socket.
-inline constexpr std::chrono::milliseconds reap_time{5'000};
+// How long a helper process may take to end after it has closed its socket, and after an interruption.
+inline constexpr std::chrono::milliseconds usual_reap_time{5'000}, short_reap_time{1'000};
 
 // A child process. It is started by posix_spawn(3), as a process with threads cannot safely fork.
 class Process {

@@ -30,7 +30,8 @@ Worker::Worker(std::pair<util::Fd, util::Fd> sockets, const std::string &program
       requests_(start.slots),
       channel_(std::move(sockets.first)),
       process_(spawn(program, util::directory_of(start.library), std::move(sockets.second))),
-      started_(open_disk(channel_, process_, std::move(start), memory_.fd(), deadlines.start, log)),
+      started_(open_disk(channel_, process_, std::move(start), memory_.fd(), deadlines.start,
+                         deadlines.interrupt, log)),
       listener_([this] { listen(); }) {}
 
 Worker::~Worker() {
@@ -45,7 +46,7 @@ void Worker::listen() {
     why = e.what();
     process_.kill();
   }
-  std::string how = process_.wait(reap_time);
+  std::string how = process_.wait(usual_reap_time);
   if (why.empty()) why = "the VDDK helper process " + how;
   requests_.end(why);
 }
@@ -64,6 +65,12 @@ void Worker::on_message(const Message &message) {
 void Worker::give_up(const std::string &why) {
   requests_.end(why);
   process_.kill();
+}
+
+// The helper closes the disk when it finds the socket closed, and is killed if that takes long.
+void Worker::give_way() {
+  channel_.shut();
+  if (!requests_.wait_for_end(short_reap_time)) give_up("nbdkit was told to end");
 }
 
 std::optional<Worker::Slot> Worker::acquire(bool may_wait) {
@@ -88,10 +95,16 @@ void Worker::stop() noexcept {
     if (!requests_.ended()) channel_.send(Stop{});
   } catch (const std::exception &) {  // the process has ended, or is killed below
   }
-  if (!requests_.wait_for_end(deadlines_.stop)) {
-    log_.warning("the VDDK helper process did not close the disk within {} ms and is killed",
-                 deadlines_.stop.count());
-    process_.kill();
+  try {
+    const auto end = std::chrono::steady_clock::now() + deadlines_.stop;
+    if (!wait_in_slices(end, deadlines_.interrupt,
+                        [this](auto time) { return requests_.wait_for_end(time); })) {
+      log_.warning("the VDDK helper process did not close the disk within {} ms and is killed",
+                   deadlines_.stop.count());
+      process_.kill();
+    }
+  } catch (const std::exception &) {
+    give_way();
   }
   listener_.join();
 }
@@ -116,7 +129,16 @@ void Worker::Slot::query(uint64_t sector, uint64_t count, uint64_t chunk) {
 Done Worker::Slot::wait() {
   RequestTable &requests = worker_->requests_;
   const std::chrono::milliseconds time = worker_->deadlines_.request;
-  std::optional<Done> done = requests.wait(number_, time);
+  std::optional<Done> done;
+  try {
+    done = wait_in_slices(std::chrono::steady_clock::now() + time, worker_->deadlines_.interrupt,
+                          [&](auto slice) { return requests.wait(number_, slice); });
+  } catch (const TransportError &) {
+    throw;
+  } catch (const util::Error &) {
+    worker_->give_way();
+    throw;
+  }
   if (!done) {
     worker_->give_up(
         fmt::format("VDDK did not answer within {} ms, and its helper was killed", time.count()));

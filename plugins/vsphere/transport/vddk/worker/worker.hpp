@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -24,7 +25,10 @@ namespace vsphere::vddk {
 struct Deadlines {
   std::chrono::milliseconds start{180'000};    // loading VDDK, logging in, opening the disk
   std::chrono::milliseconds request{120'000};  // VDDK's own timeouts are shorter
-  std::chrono::milliseconds stop{60'000};
+  std::chrono::milliseconds stop{20'000};
+  // Called ten times a second while one of them is waited for, on the thread that waits. What it throws
+  // (util::Error EINTR) goes to the caller; the helper then has a second to close the disk.
+  std::function<void()> interrupt = [] {};
 };
 
 // May be used from any thread. A request takes a slot: acquire(), read() or query(), wait().
@@ -58,7 +62,7 @@ class Worker {
     void read(uint64_t sector, uint32_t count);
     void query(uint64_t sector, uint64_t count, uint64_t chunk);
     // Returns the answer. Throws TransportError if none comes: the helper has ended, or it did not
-    // answer by the deadline and is killed.
+    // answer by the deadline and is killed. Throws what Deadlines::interrupt throws.
     Done wait();
     std::span<std::byte> memory() const;
 
@@ -73,7 +77,7 @@ class Worker {
   std::optional<Slot> acquire(bool may_wait);
 
   // Lets the helper finish the requests under way, close the disk and end. Kills it at the
-  // deadline.
+  // deadline, or a second after an interruption.
   void stop() noexcept;
 
  private:
@@ -82,6 +86,7 @@ class Worker {
   void listen();
   void on_message(const Message &message);
   void give_up(const std::string &why);
+  void give_way();
   void send(const Message &message);
 
   const Deadlines deadlines_;

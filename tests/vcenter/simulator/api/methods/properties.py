@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The property collector's methods, with pages."""
 
+import re
+
 from simulator.api.elements import child, children, text
 from simulator.api.faults import invalid_argument
 from simulator.api.methods.registry import method
@@ -12,7 +14,8 @@ from simulator.api.values import leaf, tag
 def retrieve_properties_ex(call):
     objects = collect(call.inventory, children(call.arguments, "specSet"))
     limit = text(child(call.arguments, "options"), "maxObjects", "")
-    return _page(call, objects, int(limit) if limit.isdecimal() and int(limit) > 0 else 1000)
+    most = call.service.most_objects
+    return _page(call, objects, min(int(limit), most) if limit.isdecimal() and int(limit) > 0 else most)
 
 
 @method("PropertyCollector", "ContinueRetrievePropertiesEx")
@@ -30,7 +33,16 @@ def _page(call, objects, limit):
     if len(objects) > limit:
         token = call.inventory.new_moref("token")
         call.service.retrievals[token] = (objects[limit:], limit)
+    if call.missing:
+        objects = [_unseen(one, call.missing) for one in objects]
     return tag("returnval", (leaf("token", token) if token else "") + "".join(objects[:limit]))
+
+
+def _unseen(one, kind):
+    """An object whose properties are in a missingSet, with this fault."""
+    fault = tag("fault", tag("fault", leaf("privilegeId", "System.Read"), xsi=kind) + leaf("localizedMessage", ""))
+    return re.sub("<propSet><name>(.*?)</name>.*?</propSet>",
+                  lambda found: tag("missingSet", leaf("path", found[1]) + fault), one, flags=re.DOTALL)
 
 
 @method("PropertyCollector", "RetrieveProperties")

@@ -1,29 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The service, sessions and service tickets."""
 
-import uuid
-
 from simulator.api.elements import child, text
 from simulator.api.faults import Fault, invalid_argument
 from simulator.api.methods.registry import method
-from simulator.api.values import Reference, leaf, tag
-
-# The UUID is new in each run, so that each run is another vCenter.
-_VCENTER = (("name", "VMware vCenter Server"), ("osType", "linux-x64"), ("productLineId", "vpx"),
-            ("apiType", "VirtualCenter"), ("instanceUuid", str(uuid.uuid4())))
-_ESXI = (("name", "VMware ESXi"), ("osType", "vmnix-x86"), ("productLineId", "embeddedEsx"),
-         ("apiType", "HostAgent"))
-
+from simulator.api.values import leaf, tag
 
 @method("ServiceInstance", "RetrieveServiceContent")
 def retrieve_service_content(call):
-    about = "".join(leaf(name, value) for name, value in (
-        ("vendor", "VMware, Inc."), ("version", "8.0.2"), ("build", "22617221"),
-        *(_ESXI if call.inventory.esxi else _VCENTER), ("apiVersion", "8.0.2.0")))
-    service = call.inventory.service
-    return tag("returnval", "".join(Reference(service[field]).field(field) for field in (
-        "rootFolder", "propertyCollector", "viewManager")) + tag("about", about) + "".join(
-            Reference(service[field]).field(field) for field in ("sessionManager", "searchIndex")))
+    return call.this.content().field("returnval")
 
 
 @method("SessionManager", "Login")

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "tests/unit/durable_calls.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <mutex>
+#include <optional>
+
+namespace {
+
+std::mutex mutex;
+std::optional<std::vector<std::string>> calls;  // none: nobody records
+
+std::string name_of(const std::filesystem::path &path) {
+  std::string name = path.filename();
+  size_t random = name.find(".tmp-");
+  return random == std::string::npos ? name : name.substr(0, random) + ".tmp";
+}
+
+void record(const std::string &call) {
+  std::lock_guard lock(mutex);
+  if (calls) calls->push_back(call);
+}
+
+int sync(int fd) {
+  struct stat st = {};
+  if (::fstat(fd, &st) < 0) return -1;
+  if (S_ISDIR(st.st_mode)) {
+    record("sync directory");
+  } else {
+    std::error_code error;
+    auto path = std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd), error);
+    record("sync " + name_of(path) + " " + std::to_string(st.st_size));
+  }
+  return 0;
+}
+
+}  // namespace
+
+namespace testing {
+
+DurableCalls::DurableCalls() {
+  std::lock_guard lock(mutex);
+  calls.emplace();
+}
+
+DurableCalls::~DurableCalls() {
+  std::lock_guard lock(mutex);
+  calls.reset();
+}
+
+std::vector<std::string> DurableCalls::list() const {
+  std::lock_guard lock(mutex);
+  return *calls;
+}
+
+}  // namespace testing
+
+extern "C" {
+
+int fsync(int fd) {
+  return sync(fd);
+}
+int fdatasync(int fd) {
+  return sync(fd);
+}
+
+int rename(const char *from, const char *to) noexcept {
+  record("rename " + name_of(from) + " " + name_of(to));
+  return static_cast<int>(::syscall(SYS_rename, from, to));
+}
+int renameat2(int from_directory, const char *from, int to_directory, const char *to,
+              unsigned flags) noexcept {
+  record("rename " + name_of(from) + " " + name_of(to));
+  return static_cast<int>(::syscall(SYS_renameat2, from_directory, from, to_directory, to, flags));
+}
+int link(const char *from, const char *to) noexcept {
+  record("link " + name_of(from) + " " + name_of(to));
+  return static_cast<int>(::syscall(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0));
+}
+
+}  // extern "C"
