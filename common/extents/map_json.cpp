@@ -23,15 +23,18 @@ namespace {
 // depth_ 1: within the array; 2: within an entry; more: within something that is none of ours.
 class MapVisitor : public util::JsonVisitor {
  public:
-  MapVisitor(const std::string &origin, const std::function<void(const Extent &)> &add)
-      : origin_(origin), add_(add) {}
+  MapVisitor(const std::string &origin, const AddDescribed &add) : origin_(origin), add_(add) {}
 
   uint64_t end_of_map() const { return end_; }
 
   void begin_object() override {
     if (depth_ == 0) no_array();
-    if (++depth_ == 2) offset_ = length_ = type_ = std::nullopt;
+    if (++depth_ == 2) {
+      offset_ = length_ = type_ = std::nullopt;
+      description_.clear();
+    }
     field_ = nullptr;
+    in_description_ = false;
   }
   void begin_array() override {
     if (depth_ == 1) no_entry();
@@ -44,6 +47,7 @@ class MapVisitor : public util::JsonVisitor {
   }
   void key(const std::string &name) override {
     field_ = nullptr;
+    in_description_ = depth_ == 2 && name == "description";
     if (depth_ != 2) return;
     if (name == "offset") field_ = &offset_;
     if (name == "length") field_ = &length_;
@@ -55,7 +59,10 @@ class MapVisitor : public util::JsonVisitor {
     if (field_ != nullptr) *field_ = value;
   }
   void negative(int64_t) override { other(); }
-  void text(const std::string &) override { other(); }
+  void text(const std::string &value) override {
+    other();
+    if (in_description_ && depth_ == 2) description_ = value;
+  }
   void other() override {
     if (depth_ == 0) no_array();
     if (depth_ == 1) no_entry();
@@ -72,8 +79,9 @@ class MapVisitor : public util::JsonVisitor {
   }
 
   void add_entry() {
-    Extent e{required(offset_, "offset"), required(length_, "length"),
-             static_cast<Type>(required(type_, "type") & (hole | zero))};
+    const uint64_t type = required(type_, "type");
+    if (type > std::numeric_limits<Type>::max()) refuse(origin_, "a type has more than 32 bits");
+    Extent e{required(offset_, "offset"), required(length_, "length"), static_cast<Type>(type)};
     if (e.offset != end_) {
       refuse(origin_, fmt::format("the entry at {} should be at {}", e.offset, end_));
     }
@@ -81,22 +89,32 @@ class MapVisitor : public util::JsonVisitor {
       refuse(origin_, "its lengths add up to more than 2^63");
     }
     end_ = e.end();
-    add_(e);
+    add_(e, description_);
   }
 
   const std::string &origin_;
-  const std::function<void(const Extent &)> &add_;
+  const AddDescribed &add_;
   int depth_ = 0;
   Number offset_, length_, type_;
   Number *field_ = nullptr;  // what the next value is for
+  std::string description_;
+  bool in_description_ = false;
   uint64_t end_ = 0;
 };
+
+// Only the flags of base:allocation.
+Extent allocation_of(Extent e) {
+  e.type &= hole | zero;
+  return e;
+}
 
 }  // namespace
 
 ExtentMap parse_map(std::string_view text, const std::string &origin) {
   std::vector<Extent> list;
-  std::function<void(const Extent &)> add = [&](const Extent &e) { list.push_back(e); };
+  AddDescribed add = [&](const Extent &e, const std::string &) {
+    list.push_back(allocation_of(e));
+  };
   MapVisitor visitor(origin, add);
   if (!util::walk_json(text, visitor)) refuse(origin, "it is not JSON");
   ExtentMap map(visitor.end_of_map());
@@ -106,6 +124,12 @@ ExtentMap parse_map(std::string_view text, const std::string &origin) {
 
 uint64_t load_map(const std::string &path, const std::string &origin,
                   const std::function<void(const Extent &)> &add) {
+  return load_context_map(path, origin,
+                          [&](const Extent &e, const std::string &) { add(allocation_of(e)); });
+}
+
+uint64_t load_context_map(const std::string &path, const std::string &origin,
+                          const AddDescribed &add) {
   MapVisitor visitor(origin, add);
   switch (util::walk_json_file(path, visitor)) {
     case util::Walk::done:

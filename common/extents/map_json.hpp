@@ -20,6 +20,12 @@ ExtentMap parse_map(std::string_view text, const std::string &origin);
 uint64_t load_map(const std::string &path, const std::string &origin,
                   const std::function<void(const Extent &)> &add);
 
+// The same for a map of any metadata context: the type has all its flags, and `description` is what the
+// entry says of them ("dirty"), or empty.
+using AddDescribed = std::function<void(const Extent &, const std::string &description)>;
+uint64_t load_context_map(const std::string &path, const std::string &origin,
+                          const AddDescribed &add);
+
 std::string format_map(const ExtentMap &map);
 
 }  // namespace extents

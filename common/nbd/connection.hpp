@@ -15,6 +15,8 @@
 
 namespace nbd {
 
+inline constexpr const char *base_allocation = "base:allocation";
+
 struct Options {
   std::string uri;   // as nbd_connect_uri(3)
   std::string name;  // for messages; the URI if empty
@@ -22,8 +24,8 @@ struct Options {
   // answer for may take as long as the resolver's own limits).
   std::chrono::milliseconds connect_timeout{10'000};
   std::chrono::milliseconds request_timeout{60'000};  // for each request
-  bool extents = false;                               // ask for base:allocation
-  bool background = false;                            // gives way to others (util::give_way)
+  std::string context;      // metadata context whose extents are asked for; empty: none
+  bool background = false;  // gives way to others (util::give_way)
   // Called several times a second while a connection is made, and while Pool::pread() waits, on the
   // thread that waits. What it throws (util::Error EINTR) ends the wait and goes to the caller.
   std::function<void()> interrupt = nullptr;
@@ -38,7 +40,7 @@ struct Info {
   bool can_zero = false;
   bool can_trim = false;
   bool can_multi_conn = false;
-  bool can_extents = false;  // base:allocation was granted
+  bool can_extents = false;  // Options::context was granted
   uint32_t minimum_block = 1;
   uint32_t maximum_block = 32u << 20;  // a request's payload is never larger
   bool verified = true;                // false: TLS, and the server may be anybody

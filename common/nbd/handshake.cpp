@@ -98,7 +98,9 @@ Handle connect(const Options &options, const std::string &name) {
   nbd_set_uri_allow_local_file(h.get(), true);  // ?tls-certificates= and ?tls-psk-file=
   nbd_set_full_info(h.get(), true);
   nbd_set_pread_initialize(h.get(), false);
-  if (options.extents) nbd_add_meta_context(h.get(), LIBNBD_CONTEXT_BASE_ALLOCATION);
+  if (!options.context.empty() && nbd_add_meta_context(h.get(), options.context.c_str()) < 0) {
+    fail_connect(name);
+  }
   if (nbd_aio_connect_uri(h.get(), options.uri.c_str()) < 0) fail_connect(name);
 
   while (nbd_aio_is_ready(h.get()) != 1) {
@@ -126,7 +128,8 @@ Info read_info(nbd_handle *h, const Options &options) {
   info.can_zero = nbd_can_zero(h) == 1;
   info.can_trim = nbd_can_trim(h) == 1;
   info.can_multi_conn = nbd_can_multi_conn(h) == 1;
-  info.can_extents = nbd_can_meta_context(h, LIBNBD_CONTEXT_BASE_ALLOCATION) == 1;
+  info.can_extents =
+      !options.context.empty() && nbd_can_meta_context(h, options.context.c_str()) == 1;
   int64_t minimum = nbd_get_block_size(h, LIBNBD_SIZE_MINIMUM);
   int64_t maximum = nbd_get_block_size(h, LIBNBD_SIZE_MAXIMUM);
   if (minimum > 0) info.minimum_block = static_cast<uint32_t>(minimum);

@@ -40,16 +40,16 @@ nbd_completion_callback completion_of(Command &command) {
           .free = nullptr};
 }
 
-// base:allocation is told as pairs of {length, flags}.
+// Told as pairs of {length, flags}. A connection asks for one context at most (Options::context).
 nbd_extent_callback extents_of(Command &command) {
   return {
       .callback =
           [](void *data, const char *context, uint64_t offset, uint32_t *entries, size_t n, int *) {
-            if (std::string_view(context) != LIBNBD_CONTEXT_BASE_ALLOCATION) return 0;
+            const bool allocation = std::string_view(context) == LIBNBD_CONTEXT_BASE_ALLOCATION;
+            const uint32_t known = allocation ? extents::hole | extents::zero : ~0u;
             for (size_t i = 0; i + 1 < n; i += 2) {
-              CommandAccess::add_extent(
-                  *static_cast<Command *>(data),
-                  {offset, entries[i], entries[i + 1] & (extents::hole | extents::zero)});
+              CommandAccess::add_extent(*static_cast<Command *>(data),
+                                        {offset, entries[i], entries[i + 1] & known});
               offset += entries[i];
             }
             return 0;

@@ -45,14 +45,21 @@ void check_belongs(const State &state, const std::optional<SourceDescription> &s
                parameter, state.source, state.vm, state.disk, source->source, source->vm,
                source->disk);
   }
-  if (state.size != size) {
-    bool grown = state.size < size;
+  if (state.size > size) {
     util::fail(EINVAL,
-               "{}: that state is of a disk of {} bytes, and the source has {}: the disk has {}{}; "
-               "nothing was changed; {}the state is of no use any more: remove it to start with a "
-               "full copy",
-               parameter, state.size, size, grown ? "grown" : "shrunk",
-               known ? "" : ", or is another one", grown ? enlarge(size) + "; " : "");
+               "{}: that state is of a disk of {} bytes, and the source has {}: the disk has "
+               "shrunk{}; nothing "
+               "was changed; remove the state to start with a full copy",
+               parameter, state.size, size, known ? "" : ", or is another one");
+  }
+  if (state.size < size && !known) {
+    util::fail(
+        EINVAL,
+        "{}: that state is of a disk of {} bytes, and the source has {}: the source does not say "
+        "whether the disk has grown or is another one; nothing was changed; remove the state to "
+        "start "
+        "with a full copy",
+        parameter, state.size, size);
   }
   if (!source) return;
   // The state of a run that was interrupted has the source's own checkpoint.

@@ -45,7 +45,7 @@ void save_state(const std::string &path, const State &state, const EachOwed &eac
 std::string enlarge(uint64_t size);
 
 // Checks that the state is of the disk of `size` bytes that `source` describes (nothing: the source
-// does not say what it is, and only the size is checked), and that the source shows all that has
+// does not say what it is, and only the size is checked), which may have grown since, and that the source shows all that has
 // changed since the state's checkpoint. Throws util::Error EINVAL, with what to do. `parameter` is
 // "KEY=FILE" of the parameter that named the state.
 void check_belongs(const State &state, const std::optional<SourceDescription> &source,

@@ -4,11 +4,18 @@
 #include "common/nbdkit/filter.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
+#include <vector>
 
+#include "common/util/error.hpp"
+#include "filters/delta/changes/load_changes.hpp"
+#include "filters/delta/changes/mapped_source.hpp"
+#include "filters/delta/digests/digested_source.hpp"
 #include "filters/delta/export_name.hpp"
 #include "filters/delta/owed_states.hpp"
 #include "filters/delta/parameters.hpp"
@@ -23,26 +30,49 @@ namespace {
 // request is answered, or one second has passed.
 class QueryLimit {
  public:
+  using Clock = std::chrono::steady_clock;
+
   explicit QueryLimit(bool one_extent) : one_extent_(one_extent) {}
+  Clock::time_point until() const { return start_ + std::chrono::seconds(1); }
   // Whether to ask again. answered: there is an extent to answer with.
-  bool more(bool answered) const {
-    return !answered || (!one_extent_ && Clock::now() - start_ < std::chrono::seconds(1));
-  }
+  bool more(bool answered) const { return !answered || (!one_extent_ && Clock::now() < until()); }
 
  private:
-  using Clock = std::chrono::steady_clock;
   const bool one_extent_;  // the client wants the first extent only
   const Clock::time_point start_ = Clock::now();
 };
 
+// The layer below, as this connection reaches it.
+class NextDisk : public SourceDisk {
+ public:
+  explicit NextDisk(nbdkit::Next next) : next_(next) {}
+  std::vector<extents::Extent> extents(extents::Range range) override {
+    return next_.extents(static_cast<uint32_t>(range.length), range.offset);
+  }
+  void read(std::span<std::byte> buffer, uint64_t offset) override { next_.pread(buffer, offset); }
+
+ private:
+  nbdkit::Next next_;
+};
+
 class Connection {
  public:
-  Connection(const OwedStates &states, Zeroes zeroes, bool honest)
-      : states_(states), zeroes_(zeroes), honest_(honest) {}
+  // changes: null if the layer below tells what has changed.
+  Connection(const OwedStates &states, ChangeSource *changes, Zeroes zeroes, bool honest)
+      : states_(states), changes_(changes), zeroes_(zeroes), honest_(honest) {}
 
   void prepare(nbdkit::Next next, bool) {
-    if (!honest_) owed_ = states_.of(next.export_description(), next.get_size());
+    description_ = next.export_description();
+    const uint64_t size = next.get_size();
+    if (changes_ != nullptr) {
+      next.can_extents();
+      description_ = replication::format(
+          changes_->describe(description_, size, states_.state_of(description_)));
+    }
+    if (!honest_) owed_ = states_.of(description_, size);
   }
+
+  std::string export_description(nbdkit::Next) { return description_; }
 
   // nbdkit wants this question before extents are asked for. A layer below without extents is all
   // data.
@@ -66,16 +96,22 @@ class Connection {
     if (one) count = std::min<uint32_t>(count, 128u << 20);
     const uint64_t end = std::min((offset + count + sector - 1) / sector * sector, size);
     SectorExtents sectors([&](const extents::Extent &extent) { list.add(extent); });
+    auto add = [&](const extents::Extent &extent) {
+      if (honest_) {
+        sectors.feed(extent);
+      } else {
+        show(extent, *owed_, zeroes_, [&](const auto &shown) { sectors.feed(shown); });
+      }
+      at = extent.end();
+    };
     QueryLimit limit(one);
+    NextDisk disk(next);
     while (at < end && limit.more(!sectors.empty())) {
-      auto ask = static_cast<uint32_t>(std::min<uint64_t>(end - at, UINT32_MAX / sector * sector));
-      for (const auto &extent : next.extents(ask, at)) {
-        if (honest_) {
-          sectors.feed(extent);
-        } else {
-          show(extent, *owed_, zeroes_, [&](const auto &shown) { sectors.feed(shown); });
-        }
-        at = extent.end();
+      const extents::Range ask{at, std::min<uint64_t>(end - at, UINT32_MAX / sector * sector)};
+      if (changes_ != nullptr) {
+        changes_->honest(disk, ask, limit.until(), add);
+      } else {
+        for (const auto &extent : disk.extents(ask)) add(extent);
       }
     }
     if (at == size) sectors.end_of_disk();
@@ -83,8 +119,10 @@ class Connection {
 
  private:
   const OwedStates &states_;
+  ChangeSource *const changes_;
   const Zeroes zeroes_;
   const bool honest_;
+  std::string description_;
   std::shared_ptr<const extents::RangeSet> owed_;  // empty for an honest export
 };
 
@@ -100,9 +138,20 @@ class Filter {
     return parameters_.set(key, value);
   }
 
-  void get_ready(int) {
-    const std::string &path = parameters_.settings.owed_path;
-    if (!path.empty()) states_ = OwedStates::load(path);
+  void config_complete() { parameters_.complete(); }
+
+  void get_ready(int thread_model) {
+    Settings settings = parameters_.settings;
+    if (!settings.owed_path.empty()) states_ = OwedStates::load(settings.owed_path);
+    if (!settings.map.value.empty()) {
+      changes_ =
+          std::make_unique<MappedSource>(load_changes(settings.map, {}, nbdkit::log()),
+                                         settings.points, settings.map.origin(), nbdkit::log());
+    } else if (!settings.digests.path.empty()) {
+      constexpr unsigned threads = 8;
+      settings.digests.threads = thread_model == NBDKIT_THREAD_MODEL_PARALLEL ? threads : 0;
+      changes_ = std::make_unique<DigestedSource>(settings.digests, nbdkit::log());
+    }
   }
 
   void list_exports(nbdkit::LowerExports &lower, bool, bool, nbdkit::ExportList &list) {
@@ -115,13 +164,22 @@ class Filter {
   std::unique_ptr<Connection> open(nbdkit::Opener &opener, bool readonly, const std::string &name,
                                    bool) {
     ExportName wanted = parse_export_name(name);
+    if (changes_ && !wanted.lower.empty()) {
+      util::fail(
+          ENOENT,
+          "there is no export \"{}\": delta-map= and delta-digests= are of one disk, the default "
+          "export (nbdkit-exportname-filter(1) selects another)",
+          wanted.lower);
+    }
     opener.next(readonly, wanted.lower);
-    return std::make_unique<Connection>(states_, parameters_.settings.zeroes, wanted.honest);
+    return std::make_unique<Connection>(states_, changes_.get(), parameters_.settings.zeroes,
+                                        wanted.honest);
   }
 
  private:
   Parameters parameters_;
   OwedStates states_;
+  std::unique_ptr<ChangeSource> changes_;  // with delta-map= or delta-digests=
 };
 
 }  // namespace

@@ -8,12 +8,14 @@
 namespace delta {
 
 OwedStates::OwedStates(std::optional<replication::State> state, const std::string &path) {
+  named_ = true;
   if (state) only_ = disk_state(*std::move(state), path);
 }
 
 OwedStates OwedStates::load(const std::string &path) {
   if (!replication::names_directory(path)) return {replication::load_state(path), path};
   OwedStates states;
+  states.named_ = true;
   for (auto &[disk, state] : replication::load_states(path)) {
     states.by_disk_.emplace(disk,
                             disk_state(std::move(state), replication::state_path(path, disk)));
@@ -35,13 +37,25 @@ const OwedStates::DiskState *OwedStates::find(
   return it == by_disk_.end() ? nullptr : &it->second;
 }
 
+const replication::State *OwedStates::state_of(const std::string &description) const {
+  const DiskState *found = find(replication::parse_description(description));
+  if (found != nullptr) return &found->state;
+  static const replication::State not_yet;
+  return named_ ? &not_yet : nullptr;
+}
+
 std::shared_ptr<const extents::RangeSet> OwedStates::of(const std::string &description,
                                                         uint64_t size) const {
   auto source = replication::parse_description(description);
   const DiskState *found = find(source);
   if (found == nullptr) return std::make_shared<extents::RangeSet>(size);
   replication::check_belongs(found->state, source, size, "delta-owed=" + found->path);
-  return found->owed;
+  if (found->state.size == size) return found->owed;
+  // The disk has grown: the destination has nothing of what is new.
+  auto owed = std::make_shared<extents::RangeSet>(size);
+  for (const auto &range : found->owed->ranges()) owed->add(range);
+  owed->add({found->state.size, size - found->state.size});
+  return owed;
 }
 
 }  // namespace delta

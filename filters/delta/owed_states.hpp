@@ -27,11 +27,15 @@ class OwedStates {
   static OwedStates load(const std::string &path);
 
   // What is owed of a disk of `size` bytes whose export has this description; shared by all
-  // callers. Throws util::Error EINVAL if the state is that of another source, disk or size, as far
+  // callers. What a disk has grown by since the state was written is owed. Throws util::Error EINVAL if the state is that of another source, disk or size, as far
   // as the description says. With a directory, nothing is owed of a disk that has no state in it,
   // nor of one whose description does not name it (its source then knows no changes and shows the
   // whole disk).
   std::shared_ptr<const extents::RangeSet> of(const std::string &description, uint64_t size) const;
+
+  // The state of a disk with this description, without what it owes; an empty one (without a checkpoint)
+  // if it does not exist yet; null if no state was asked for.
+  const replication::State *state_of(const std::string &description) const;
 
  private:
   struct DiskState {
@@ -42,6 +46,7 @@ class OwedStates {
   static DiskState disk_state(replication::State state, const std::string &path);
   const DiskState *find(const std::optional<replication::SourceDescription> &source) const;
 
+  bool named_ = false;                    // not default-constructed
   std::optional<DiskState> only_;         // of a file
   std::map<int64_t, DiskState> by_disk_;  // of a directory
 };

@@ -3,7 +3,10 @@
 
 #include <string>
 
+#include "filters/delta/changes/load_changes.hpp"
+#include "filters/delta/changes/mapped_source.hpp"
 #include "filters/delta/delta_view.hpp"
+#include "filters/delta/digests/digested_source.hpp"
 
 namespace delta {
 
@@ -11,6 +14,9 @@ namespace delta {
 struct Settings {
   std::string owed_path;  // a state file or a directory of them; empty: none
   Zeroes zeroes = Zeroes::zero;
+  MapLocation map;  // what tells what has changed; empty: the layer below
+  Points points;
+  DigestSettings digests;  // path empty: none
 };
 
 }  // namespace delta

@@ -30,10 +30,15 @@ void check_writable(const Header &h, const std::string &path) {
 }
 
 void check_settings(const Settings &settings, const Header &h) {
-  if (settings.size && *settings.size != h.size) {
-    util::fail(EINVAL,
-               "size={}: {} exists with {} bytes and is not resized here (qemu-img resize does "
-               "that): leave size= out, or give create=always to replace it",
+  if (settings.size && *settings.size < h.size) {
+    util::fail(
+        EINVAL,
+        "size={}: {} exists with {} bytes and is not made smaller (qemu-img resize --shrink does "
+        "that): leave size= out, or give create=always to replace it",
+        *settings.size, settings.path, h.size);
+  }
+  if (settings.size && *settings.size > h.size && settings.read_only) {
+    util::fail(EINVAL, "size={}: {} exists with {} bytes, and read-only=on does not make it larger",
                *settings.size, settings.path, h.size);
   }
   if (settings.cluster_size && *settings.cluster_size != h.cluster_size()) {

@@ -35,7 +35,8 @@ class Change {
 // compressed clusters from the packer while they are not in the file; a sync of the table writer
 // writes out what the packer has before it syncs the file.
 Image::Image(ImageFile opened, const Header &header, std::unique_ptr<Disk> backing,
-             const Settings &settings, util::Log log, std::unique_ptr<ImageName> name)
+             const Settings &settings, util::Log log, std::unique_ptr<ImageName> name,
+             bool made_dirty)
     : log_(std::move(log)), tracked_(settings.is_tracked()), name_(std::move(name)) {
   const Geometry geometry(header);
   auto owned = std::make_unique<ImageFile>(std::move(opened));
@@ -58,7 +59,9 @@ Image::Image(ImageFile opened, const Header &header, std::unique_ptr<Disk> backi
       std::make_unique<TableWriter>(file, header, layer_->map, *allocator_, packer_.get(), *mark_);
   if (on_disk) allocator_->reserve_ahead();
   if (tables_->is_dirty()) {
-    log_.warning("{} was not closed cleanly: rebuilding its refcounts", file.path());
+    if (!made_dirty) {
+      log_.warning("{} was not closed cleanly: rebuilding its refcounts", file.path());
+    }
     qcow2::finalise(*layer_, *allocator_, *tables_, 0, log_);
   }
   plain_ = std::make_unique<PlainWriter>(*layer_, *allocator_, *tables_, settings.detect_zeroes);

@@ -31,9 +31,10 @@ class Image {
  public:
   // The file must be open for writing and locked. backing may be null. Of the settings only those
   // for writing are used. If the image was not closed cleanly its refcounts are rebuilt first.
-  // name: with seal=; may be null.
+  // name: with seal=; may be null. made_dirty: it was closed cleanly, and has been marked dirty since.
   Image(ImageFile file, const Header &header, std::unique_ptr<Disk> backing,
-        const Settings &settings, util::Log log, std::unique_ptr<ImageName> name = nullptr);
+        const Settings &settings, util::Log log, std::unique_ptr<ImageName> name = nullptr,
+        bool made_dirty = false);
   ~Image();
 
   uint64_t size() const { return layer_->size(); }                           // bytes

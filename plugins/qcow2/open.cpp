@@ -14,6 +14,7 @@
 #include "plugins/qcow2/disk/backing_chain.hpp"
 #include "plugins/qcow2/existing_image.hpp"
 #include "plugins/qcow2/file/image_lock.hpp"
+#include "plugins/qcow2/lifecycle/grow.hpp"
 #include "plugins/qcow2/lifecycle/image_layout.hpp"
 #include "plugins/qcow2/lifecycle/unfinished_image.hpp"
 #include "plugins/qcow2/seal.hpp"
@@ -43,6 +44,19 @@ std::unique_ptr<Disk> open_backing_of(const Settings &settings, const Header &he
                       chain_rules(settings));
 }
 
+void enlarge(const Settings &settings, const ImageFile &file, Header &header, const Disk *backing,
+             ImageName *name) {
+  if (backing != nullptr && backing->size() > header.size) {
+    util::fail(EINVAL,
+               "size={}: {} has {} bytes and its backing file {}, whose end would appear in it: "
+               "run qemu-img "
+               "resize on the image",
+               *settings.size, settings.path, header.size, backing->size());
+  }
+  if (name != nullptr) name->make_partial();
+  grow(file, header, *settings.size);
+}
+
 std::unique_ptr<Image> open_existing(const Settings &settings, const util::Log &log,
                                      std::unique_ptr<ImageName> name) {
   ImageFile file(util::open_file(settings.path, O_RDWR), settings.path, settings.observer);
@@ -56,8 +70,14 @@ std::unique_ptr<Image> open_existing(const Settings &settings, const util::Log &
                 settings.path);
   }
   auto backing = open_backing_of(settings, header);
+  const bool clean = (header.incompatible & dirty_bit) == 0;
+  if (settings.size.value_or(0) > header.size) {
+    enlarge(settings, file, header, backing.get(), name.get());
+    log.info("{}: enlarged to {} bytes", settings.path, header.size);
+  }
+  const bool made_dirty = clean && (header.incompatible & dirty_bit) != 0;
   return std::make_unique<Image>(std::move(file), header, std::move(backing), settings, log,
-                                 std::move(name));
+                                 std::move(name), made_dirty);
 }
 
 Header new_header(const Settings &settings, const Disk *backing) {

@@ -18,7 +18,7 @@ nbd::Options options_for(std::string uri, const Timeouts &timeouts) {
   options.uri = std::move(uri);
   options.connect_timeout = timeouts.connect;
   options.request_timeout = timeouts.request;
-  options.extents = true;
+  options.context = nbd::base_allocation;
   return options;
 }
 

@@ -30,6 +30,18 @@ void check_owed(const replication::State &old, const std::string &path, const De
   }
 }
 
+// A disk that has grown: all that is new has to be copied.
+void check_growth(const replication::State &old, const std::string &path, const DeltaMap &delta) {
+  if (delta.size() <= old.size) return;
+  const extents::Range added{old.size, delta.size() - old.size};
+  if (delta.delta_bytes(added) == added.length) return;
+  util::fail(EINVAL,
+             "apply-state={}: the disk has grown from {} to {} bytes, but what is new is not in "
+             "the source's "
+             "delta: start its delta filter with delta-owed= and this state file",
+             path, old.size, delta.size());
+}
+
 }  // namespace
 
 replication::State initial_state(const std::string &path, const std::string &destination,
@@ -50,6 +62,7 @@ replication::State initial_state(const std::string &path, const std::string &des
     replication::check_belongs(*old, source, delta.size(), "apply-state=" + path);
     check_destination_name(*old, path, destination);
     check_owed(*old, path, delta);
+    check_growth(*old, path, delta);
   } else if (source && source->mode == "delta") {
     log.warning(
         "apply-state={} does not exist yet: the destination is assumed to hold the source as "

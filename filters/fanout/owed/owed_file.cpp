@@ -75,13 +75,15 @@ bool OwedFile::found() const {
 std::vector<Range> OwedFile::open(uint64_t size, const std::string &export_name) {
   if (!used()) return {};
   const bool exists = found();
-  if (exists && (state_.size != size || state_.vm != export_name)) {
+  if (exists && (state_.size > size || state_.vm != export_name)) {
     util::fail(EINVAL,
                "{} is the state of a primary of {} bytes, export \"{}\"; this one has {} bytes, "
                "export \"{}\": give each job a fanout-state of its own; if the destination needs a "
                "full copy, remove the file",
                path_, state_.size, state_.vm, size, export_name);
   }
+  // What the primary has grown by since.
+  const Range added{state_.size, exists ? size - state_.size : 0};
   state_.size = size;
   state_.vm = export_name;
   constexpr uint64_t smallest = 16u << 20;
@@ -90,8 +92,14 @@ std::vector<Range> OwedFile::open(uint64_t size, const std::string &export_name)
     claim(Range{0, size});
     return {{0, size}};
   }
-  util::MutexLock lock(mutex_);
-  for (const Range &range : state_.owed) claimed_.add(range);
+  {
+    util::MutexLock lock(mutex_);
+    for (const Range &range : state_.owed) claimed_.add(range);
+  }
+  if (!added.empty()) {
+    claim(added);
+    state_.owed.push_back(added);
+  }
   return std::exchange(state_.owed, {});
 }
 

@@ -48,6 +48,7 @@ struct Header {
   static constexpr uint32_t length = 112;  // of a new image: includes the compression type
 
   // The offsets of the fields that are changed in place.
+  static constexpr uint64_t size_at = 24;  // size (8), crypt_method (4), L1 entries (4), offset (8)
   static constexpr uint64_t refcount_table_at = 48;  // offset (8), clusters (4)
   static constexpr uint64_t features_at = 72;        // incompatible, compatible, autoclear (8 each)
 

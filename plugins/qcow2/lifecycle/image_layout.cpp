@@ -31,6 +31,11 @@ uint64_t full_file_clusters(const Geometry &g) {
   return clusters + Geometry::divide_up(clusters, g.refcounts_per_block() - 1);
 }
 
+// The refcount blocks that count them all.
+uint64_t full_refcount_blocks(const Geometry &g) {
+  return Geometry::divide_up(full_file_clusters(g), g.refcounts_per_block());
+}
+
 // The refcount blocks are between the refcount table and the L1 table.
 uint64_t block_offset(const Header &h) {
   return (refcount_table_cluster + h.refcount_table_clusters) << h.cluster_bits;
@@ -88,20 +93,23 @@ uint64_t initial_clusters(const Header &h) {
   return (h.l1_offset >> h.cluster_bits) + l1_clusters;
 }
 
-void lay_out(Header &h) {
-  if (h.size % sector != 0) {
-    util::fail(EINVAL, "size={}: must be a multiple of {}", h.size, sector);
-  }
-  Geometry geometry(h.cluster_bits, h.size);
-  uint64_t l1_entries = geometry.l1_entries();
-  uint64_t blocks =
-      Geometry::divide_up(full_file_clusters(geometry), geometry.refcounts_per_block());
-  if (l1_entries * 8 > max_l1_bytes || blocks * 8 > max_refcount_table_bytes) {
+void check_size(uint32_t cluster_bits, uint64_t size) {
+  if (size % sector != 0) util::fail(EINVAL, "size={}: must be a multiple of {}", size, sector);
+  const Geometry geometry(cluster_bits, size);
+  if (geometry.l1_entries() * 8 > max_l1_bytes ||
+      full_refcount_blocks(geometry) * 8 > max_refcount_table_bytes) {
     util::fail(EINVAL,
                "size={}: too large for clusters of {} bytes; give a larger cluster-size= (at "
                "most 2M)",
-               h.size, h.cluster_size());
+               size, geometry.cluster_size());
   }
+}
+
+void lay_out(Header &h) {
+  check_size(h.cluster_bits, h.size);
+  Geometry geometry(h.cluster_bits, h.size);
+  uint64_t l1_entries = geometry.l1_entries();
+  uint64_t blocks = full_refcount_blocks(geometry);
   h.l1_entries = static_cast<uint32_t>(l1_entries);
   h.refcount_table_offset = refcount_table_cluster << h.cluster_bits;
   h.refcount_table_clusters =

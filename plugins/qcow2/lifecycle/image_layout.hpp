@@ -16,6 +16,9 @@ namespace qcow2 {
 // util::Error EINVAL if the size is not a multiple of 512, or needs tables beyond QEMU's limits.
 void lay_out(Header &header);
 
+// Throws util::Error EINVAL if a disk of that size is not possible with clusters of that size: as lay_out().
+void check_size(uint32_t cluster_bits, uint64_t size);
+
 // The clusters of an image after lay_out(). The L1 table is the last.
 uint64_t initial_clusters(const Header &header);
 

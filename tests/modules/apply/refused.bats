@@ -97,7 +97,7 @@ load apply
     refused "web1.state.lock" apply-from="$(uri src)" apply-state=web1.state
 }
 
-@test "a disk that has grown is one error, whatever was done before" {
+@test "a disk that has grown, and a destination that has not: one error, which names the size" {
     cp disk.raw small.raw
     source_server
     destination_server
@@ -105,34 +105,27 @@ load apply
     until_true 20 owes_nothing
     stop dst
     stop src
-    # The disk of the next run has 20 MiB; its changes since are known.
+    cp web1.state before.state
     truncate -s 20M disk.raw
-    echo "0 20M" > honest
+    echo "0 16M hole" > honest
     next=$(description c2 c3 | sed s/16777216/20971520/)
-    grown="that state is of a disk of 16777216 bytes, and the source has 20971520: the disk has grown; nothing was changed; make the destination at least 20971520 bytes long (qemu-img resize, truncate); the state is of no use any more: remove it to start with a full copy"
-    source_of() {
-        start src --filter="$DELTA" --filter=exportname --filter=extentlist file disk.raw \
-            extentlist=honest exportname-list=keep exportdesc=fixed:"$next" "$@"
-    }
-    # The delta filter, by delta-owed=; the client is told nothing but that it is refused.
-    source_of delta-owed="$PWD/web1.state"
-    must_fail timeout 60 nbdinfo --size "$(uri src)"
-    stop src
-    grep -qF "delta-owed=$PWD/web1.state: $grown" src.log
-    # The apply filter, before and after the destination was enlarged.
-    source_of
-    refused "apply-state=$PWD/web1.state: $grown" apply-from="$(uri src)" apply-state=web1.state
-    truncate -s 20M dst.raw
-    refused "apply-state=$PWD/web1.state: $grown" apply-from="$(uri src)" apply-state=web1.state
-    # The state was removed and the destination not enlarged.
-    truncate -s 16M dst.raw
-    rm web1.state
+    start src --filter="$DELTA" --filter=exportname --filter=extentlist file disk.raw extentlist=honest \
+        exportname-list=keep exportdesc=fixed:"$next" delta-owed=web1.state
     start dst --filter="$APPLY" file dst.raw apply-from="$(uri src)" apply-state="$PWD/web1.state"
     must_fail timeout 60 nbdcopy "$(uri src)" "$(uri dst)"
     stop dst
     grep -qF "has 20971520: nothing was changed; make the destination at least 20971520 bytes long (qemu-img resize, truncate)" dst.log
-    [ ! -e web1.state ]
+    same before.state web1.state
     same small.raw dst.raw
+    # Enlarged, it gets what is new, and nothing else.
+    truncate -s 20M dst.raw
+    start dst --filter="$APPLY" --filter=log file dst.raw logfile=requests apply-from="$(uri src)" \
+        apply-state="$PWD/web1.state" apply-verify=off
+    timeout 60 nbdcopy "$(uri src)" "$(uri dst)"
+    stop dst
+    same disk.raw dst.raw
+    jq -e '.size == 20971520 and .checkpoint == "c3" and .owed == []' web1.state
+    must_fail grep -E ' (Write|Zero|Trim) .* offset=0x[0-9a-f]{1,6} ' requests
 }
 
 # image_server UUID BELOW PARAMETERS...: a destination that says that it is the image UUID.

@@ -71,10 +71,16 @@ load qcow2
     sound image.qcow2
 }
 
-@test "a size= that differs from that of the image is refused: nothing is resized" {
+@test "a smaller size= than that of the image is refused, a larger one enlarges it" {
     qemu-img create -q -f qcow2 image 1M
-    refuses "is not resized here" timeout 60 nbdkit -U - "$QCOW2" image size=2M --run true
-    [ "$(qemu-img info --output=json image | grep -c '"virtual-size": 1048576')" = 1 ]
+    qemu-io -c 'write -P 7 0 1M' image > /dev/null
+    refuses "is not made smaller" timeout 60 nbdkit -U - "$QCOW2" image size=512K --run true
+    refuses "read-only=on" timeout 60 nbdkit -U - "$QCOW2" image size=2M read-only=on --run true
+    [ "$(qemu-img info --output=json image | jq '."virtual-size"')" = 1048576 ]
+    timeout 60 nbdkit -U - "$QCOW2" image size=2M --run 'nbdinfo --size "$uri"' | grep -x 2097152
+    sound image
+    [ "$(qemu-img info --output=json image | jq '."virtual-size"')" = 2097152 ]
+    qemu-io -c 'read -P 7 0 1M' -c 'read -P 0 1M 1M' image | grep -c 'read 1048576/1048576' | grep -x 2
 }
 
 @test "a zero cluster with space of its own is zero, and not a hole" {

@@ -40,7 +40,7 @@ std::vector<extents::Extent> map_of(SmallServer::Tell tell) {
   SmallServer server([](const SmallRequest &) { return Reply::ok; }, 1, std::move(tell));
   nbd::Options o;
   o.uri = server.uri();
-  o.extents = true;
+  o.context = nbd::base_allocation;
   o.connect_timeout = o.request_timeout = 30s;
   nbd::Pool pool(o, 1);
   std::vector<extents::Extent> map;

@@ -161,6 +161,24 @@ TEST_CASE("a checkpoint in the file is preserved") {
   CHECK(content(file).checkpoint == "52 de/4");
 }
 
+TEST_CASE("what the primary has grown by is owed, durably") {
+  Directory d;
+  {
+    OwedFile file(d.path(), "dr");
+    file.open(32 * M, "one");
+    file.claim({0, 1});
+    file.reset_to_blocks([] {
+      DirtyMap map;
+      map.add({0, M});
+      return map;
+    });
+  }
+  OwedFile file(d.path(), "dr");
+  CHECK(file.open(33 * M, "one") == std::vector<Range>{{0, M}, {32 * M, M}});
+  CHECK(content(file).size == 33 * M);
+  CHECK(content(file).owed.back().end() == 33 * M);
+}
+
 TEST_CASE("refused: a file of another destination or primary, and one that is locked") {
   Directory d;
   {
@@ -171,8 +189,8 @@ TEST_CASE("refused: a file of another destination or primary, and one that is lo
   }
   {
     OwedFile file(d.path(), "dr");
-    CHECK_THROWS_WITH(file.open(33 * M, "one"),
-                      Catch::Contains("33554432") && Catch::Contains("34603008"));
+    CHECK_THROWS_WITH(file.open(31 * M, "one"),
+                      Catch::Contains("33554432") && Catch::Contains("32505856"));
     CHECK_THROWS_WITH(file.open(32 * M, "two"), Catch::Contains("\"two\""));
   }
   std::filesystem::copy(d.path() + "/dr.json", d.path() + "/cloud.json");

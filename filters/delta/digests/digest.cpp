@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "filters/delta/digests/digest.hpp"
+
+#include <sys/random.h>
+#include <xxhash.h>
+
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+#include "common/util/error.hpp"
+
+namespace delta {
+
+static_assert(std::tuple_size_v<Key> >= XXH3_SECRET_SIZE_MIN);
+static_assert(sizeof(XXH128_canonical_t) == std::tuple_size_v<Digest>);
+
+Key random_key() {
+  Key key;
+  // At most 256 bytes are never cut short (getrandom(2)).
+  if (::getrandom(key.data(), key.size(), 0) != static_cast<ssize_t>(key.size())) {
+    util::fail_os(errno, "cannot get random bytes for a key");
+  }
+  return key;
+}
+
+Hasher::Hasher(const Key &key) : key_(key) {
+  const std::vector<std::byte> zeroes(block_bytes);
+  zero_block_ = (*this)(zeroes);
+}
+
+Digest Hasher::operator()(std::span<const std::byte> block) const {
+  const XXH128_hash_t hash =
+      XXH3_128bits_withSecret(block.data(), block.size(), key_.data(), key_.size());
+  XXH128_canonical_t canonical;
+  XXH128_canonicalFromHash(&canonical, hash);
+  Digest digest;
+  std::memcpy(digest.data(), &canonical, digest.size());
+  return digest;
+}
+
+Digest Hasher::of_zeroes(size_t bytes) const {
+  if (bytes == block_bytes) return zero_block_;
+  const std::vector<std::byte> zeroes(bytes);
+  return (*this)(zeroes);
+}
+
+}  // namespace delta

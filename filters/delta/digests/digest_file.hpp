@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// A file with the digests of all blocks of a disk: a header, then 16 bytes for each block.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "common/util/fd.hpp"
+#include "filters/delta/digests/digest_header.hpp"
+
+namespace delta {
+
+// Any number of threads may read and write digests of different blocks.
+class DigestFile {
+ public:
+  // Nothing if there is no such file. Throws util::Error; EINVAL if it is damaged.
+  static std::optional<DigestFile> open(const std::string &path);
+
+  // A new file, in place of one of that name, which says that it is not complete. Throws util::Error.
+  static DigestFile create(const std::string &path, const DigestHeader &header);
+
+  const DigestHeader &header() const { return header_; }
+
+  // Of the blocks from `first` on. Throw util::Error.
+  void read(uint64_t first, std::span<Digest> digests) const;
+  void write(uint64_t first, std::span<const Digest> digests);
+
+  // Durably: all digests have been written. In this order: the digests, the header that says so, the name
+  // of the file. Throws util::Error.
+  void complete();
+
+ private:
+  DigestFile(std::string path, util::Fd fd, DigestHeader header);
+  void sync() const;
+
+  std::string path_;
+  util::Fd fd_;
+  DigestHeader header_;
+};
+
+}  // namespace delta
