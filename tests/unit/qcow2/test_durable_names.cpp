@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "common/util/error.hpp"
+#include "plugins/qcow2/seal.hpp"
 #include "tests/unit/durable_calls.hpp"
 #include "tests/unit/qcow2/support.hpp"
 
@@ -62,7 +63,7 @@ TEST_CASE("a complete image is partial, durably, before its first change") {
     image->flush();
     close_image(settings, *image, util::Log());
   }
-  settings.seal_state = directory.file("state");
+  settings.state = directory.file("state");
   auto image = open_image(settings, util::Log());
   testing::DurableCalls calls;
   image->write(random_bytes(100000, 1), 0);
