@@ -15,6 +15,7 @@ std::string format(const ImageIdentity &identity) {
       {"nbdkit-replicate-image", 1}, {"image", identity.uuid}, {"below", identity.below}};
   if (identity.complete) line["complete"] = *identity.complete;
   if (!identity.checkpoint.empty()) line["checkpoint"] = identity.checkpoint;
+  if (identity.sealed_by_flush) line["seal"] = "flush";
   return line.dump(-1, ' ', /*ensure_ascii=*/true, nlohmann::json::error_handler_t::replace);
 }
 
@@ -38,6 +39,7 @@ std::optional<ImageIdentity> parse_image_identity(std::string_view text) {
       checkpoint != line.end() && checkpoint->is_string()) {
     identity.checkpoint = checkpoint->get<std::string>();
   }
+  identity.sealed_by_flush = line.value("seal", nlohmann::json()) == "flush";
   return identity;
 }
 

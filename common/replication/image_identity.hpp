@@ -17,7 +17,10 @@ struct ImageIdentity {
 
   // Whether it is a complete copy, and of which checkpoint. Nothing: nobody has said.
   std::optional<bool> complete = {};
-  std::string checkpoint = {};  // empty if it is not complete, or has none
+  std::string checkpoint = {};  // its beginning; empty if it is not complete, or has none
+
+  // Any flush makes it a complete image under its final name (seal=on of qcow2). JSON: "seal":"flush".
+  bool sealed_by_flush = false;
 
   // The image is that one, or lies over it.
   bool is_or_lies_over(std::string_view other) const;

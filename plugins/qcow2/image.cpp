@@ -65,9 +65,11 @@ Image::Image(ImageFile opened, const Header &header, std::unique_ptr<Disk> backi
     qcow2::finalise(*layer_, *allocator_, *tables_, 0, log_);
   }
   plain_ = std::make_unique<PlainWriter>(*layer_, *allocator_, *tables_, settings.detect_zeroes);
-  if (!settings.compression) return;
-  compressed_ = std::make_unique<CompressedWriter>(*layer_, *allocator_, *tables_, *packer_,
-                                                   *settings.compression, settings.detect_zeroes);
+  if (settings.compression) {
+    compressed_ = std::make_unique<CompressedWriter>(*layer_, *allocator_, *tables_, *packer_,
+                                                     *settings.compression, settings.detect_zeroes);
+  }
+  zeroes_ = std::make_unique<ZeroWriter>(*layer_, *tables_, compressed_.get());
 }
 
 Image::~Image() = default;
@@ -168,14 +170,14 @@ void Image::write(std::span<const std::byte> data, uint64_t offset) {
 uint64_t Image::write_some(std::span<const std::byte> data, uint64_t offset) {
   uint64_t cluster = layer_->geometry.cluster_of(offset);
   if (plain_->is_zero_cluster(data, offset, cluster)) {
-    zero_cluster(cluster);
+    zeroes_->zero(cluster);
     return layer_->geometry.end_of(cluster) - offset;
   }
   auto part = data.first(std::min(data.size(), layer_->geometry.end_of(cluster) - offset));
   if (compressed_) {
     if (compressed_->write(part, offset)) return part.size();
     data = part;
-  } else if (plain_->is_zero(part) && zero_without_data({offset, part.size()})) {
+  } else if (plain_->is_zero(part) && zeroes_->zero_without_data({offset, part.size()})) {
     return part.size();
   }
   return plain_->write(data, offset);
@@ -193,8 +195,8 @@ void Image::zero(uint64_t offset, uint64_t length) {
       uint64_t next = (geometry.table_of(cluster) + 1) * geometry.l2_entries();
       stop = std::min(end, geometry.start_of(next));
     } else if (geometry.start_of(cluster) == offset && geometry.end_of(cluster) == stop) {
-      zero_cluster(cluster);
-    } else if (!zero_without_data({offset, stop - offset})) {
+      zeroes_->zero(cluster);
+    } else if (!zeroes_->zero_without_data({offset, stop - offset})) {
       write(std::vector<std::byte>(stop - offset), offset);
     }
     offset = stop;
@@ -216,50 +218,11 @@ void Image::zero_partial_clusters(uint64_t offset, uint64_t length) {
     uint64_t start = std::max(offset, geometry.start_of(cluster));
     uint64_t stop = std::min(offset + length, geometry.end_of(cluster));
     if (start == geometry.start_of(cluster) && stop == geometry.end_of(cluster)) {
-      zero_cluster(cluster);
+      zeroes_->zero(cluster);
     } else {
       write(std::vector<std::byte>(stop - start), start);
     }
   }
-}
-
-void Image::zero_cluster(uint64_t cluster) {
-  auto partial = compressed_ ? compressed_->own(cluster) : std::nullopt;
-  zero_entry(cluster);
-  if (partial) partial->drop();
-}
-
-// Over a backing file this is always an explicit zero cluster: an unallocated one would show the
-// content of the backing file again.
-void Image::zero_entry(uint64_t cluster) {
-  for (;;) {
-    Entries entries = layer_->map.entries(cluster);
-    if (entries && entries.is_claimed(cluster)) {
-      entries.wait_unclaimed(cluster);
-      continue;
-    }
-    Entry entry = entries.value(cluster);
-    if (layer_->reads_zero_here(entry)) return;
-    entries = tables_->prepare(cluster);
-    if (!entries.replace_if(cluster, entry, zero_plain)) continue;
-    tables_->changed(entries, entry);
-    return;
-  }
-}
-
-// Zeroes a part of one cluster, if all of the cluster reads as zeroes then: no data needs to be stored. Returns
-// whether it has.
-bool Image::zero_without_data(extents::Range range) {
-  const uint64_t cluster = layer_->geometry.cluster_of(range.offset);
-  const Entry entry = layer_->map.entry(cluster);
-  if (layer_->reads_zero_here(entry)) return true;
-  // With compress= another thread may be collecting the content of the cluster.
-  if (compressed_ || !is_unallocated(entry) || !layer_->rest_is_zero(range)) return false;
-  Entries entries = tables_->prepare(cluster);
-  if (!entries.replace_if(cluster, entry, zero_plain))
-    return false;  // changed or claimed meanwhile
-  tables_->changed(entries, entry);
-  return true;
 }
 
 }  // namespace qcow2

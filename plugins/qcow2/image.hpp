@@ -22,6 +22,7 @@
 #include "plugins/qcow2/tables/table_writer.hpp"
 #include "plugins/qcow2/write/compressed_writer.hpp"
 #include "plugins/qcow2/write/plain_writer.hpp"
+#include "plugins/qcow2/write/zero_writer.hpp"
 
 namespace qcow2 {
 
@@ -77,10 +78,7 @@ class Image {
  private:
   void finalise_or_log() noexcept;
   uint64_t write_some(std::span<const std::byte> data, uint64_t offset);
-  void zero_cluster(uint64_t cluster);
-  void zero_entry(uint64_t cluster);
   void zero_partial_clusters(uint64_t offset, uint64_t length);
-  bool zero_without_data(extents::Range range);
 
   const util::Log log_;
   const bool tracked_;  // somebody is to say that the image is complete
@@ -94,6 +92,7 @@ class Image {
   std::unique_ptr<TableWriter> tables_;
   std::unique_ptr<PlainWriter> plain_;
   std::unique_ptr<CompressedWriter> compressed_;  // null without compress=
+  std::unique_ptr<ZeroWriter> zeroes_;
 
   std::atomic<uint64_t> changes_ = 1;  // requests that change the disk and have ended
   std::atomic<uint64_t> flushed_ = 0;  // changes_ at the begin of the latest flush that succeeded

@@ -20,7 +20,8 @@ namespace {
 class Connection {
  public:
   // One of them is null: the image with read-only=on, the layer without it.
-  Connection(const Layer *layer, Image *image) : layer_(layer), image_(image) {
+  Connection(const Layer *layer, Image *image, bool sealed_by_flush)
+      : layer_(layer), image_(image), sealed_by_flush_(sealed_by_flush) {
     if (image_ != nullptr) image_->attach();
   }
   ~Connection() {
@@ -41,6 +42,7 @@ class Connection {
       identity.complete = own->state == Completeness::complete;
       identity.checkpoint = own->checkpoint;
     }
+    identity.sealed_by_flush = sealed_by_flush_;
     return replication::format(identity);
   }
   uint64_t get_size() { return image_ != nullptr ? image_->size() : layer_->size(); }
@@ -102,6 +104,7 @@ class Connection {
 
   const Layer *const layer_;
   Image *const image_;
+  const bool sealed_by_flush_;  // seal=on: whoever flushes says that the image is complete
 };
 
 class Plugin {
@@ -126,7 +129,9 @@ class Plugin {
   }
 
   std::unique_ptr<Connection> open(bool) {
-    return std::make_unique<Connection>(layer_.get(), image_.get());
+    const Settings &settings = parameters_.settings;
+    return std::make_unique<Connection>(layer_.get(), image_.get(),
+                                        settings.seal && settings.state.empty());
   }
 
   // After SIGTERM connections may still be open, but none of their requests is running.

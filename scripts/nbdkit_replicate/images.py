@@ -56,6 +56,17 @@ def image_size(size: int) -> int:
     return (size + 511) // 512 * 512
 
 
+def is_smaller(plugin: str, parameters: Sequence[str], size: int) -> bool:
+    """Whether the plugin opens an image whose disk has fewer bytes. What is wrong with the image is for it to say."""
+    file = open_file_of(parameters)
+    if not is_qcow2(plugin) or file is None:
+        return False
+    try:
+        return read_image(file).size < size
+    except (OSError, Failure):
+        return False
+
+
 def image_parameters(plugin: str, parameters: Sequence[str], state: str) -> list[str]:
     """With the state that says when the image is complete; then it is marked as that, and has its name with seal=on."""
     result = [*parameters]
@@ -93,6 +104,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Image:
+    size: int  # of the disk, in bytes
     clean: bool  # False: it has the dirty bit, so it was not closed in order
     mark: Mark | None  # None: it is an image of another program
 
@@ -107,7 +119,7 @@ def read_image(path: str) -> Image:
     dirty = version == 3 and int.from_bytes(start[72:80], "big") & 1
     header_length = int.from_bytes(start[100:104], "big") if version == 3 else 72
     marks = (_mark(data) for kind, data in _extensions(start, header_length) if kind == _EXTENSION)
-    return Image(not dirty, next(marks, None))
+    return Image(int.from_bytes(start[24:32], "big"), not dirty, next(marks, None))
 
 
 _EXTENSION = 0x4E425249

@@ -19,12 +19,14 @@ class State:
     checkpoint: str
     owed: int
     image: str = ""  # UUID of the image that is the target; "": not known
+    size: int = 0  # of the disk, in bytes
 
 
 def read_state(path: str) -> State:
     state = _load(path)
     try:
-        return State(state["checkpoint"], sum(length for _, length in state["owed"]), state.get("image", ""))
+        return State(state["checkpoint"], sum(length for _, length in state["owed"]), state.get("image", ""),
+                     int(state["size"]))
     except (ValueError, KeyError, TypeError) as e:
         raise Failure(f"cannot read {path}: {e}") from e
 

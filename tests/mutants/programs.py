@@ -69,7 +69,7 @@ class Programs:
     @staticmethod
     def _test(name, test, unit, pattern):
         command = list(test["cmd"])
-        python = "unittest" in command
+        python = os.path.basename(command[0]).startswith("python")
         if pattern and python:
             command += ["-k", pattern]
         elif pattern and unit:
@@ -106,10 +106,16 @@ class Programs:
                     wrong.append(f"tests/mutants/{fault.module}.toml: {fault.id}: {error}")
         return wrong
 
+    def _unit_sources(self, target):
+        """All unit tests are compiled as one library, so of a program of it these are the sources of all."""
+        own = self._sources.get(target, ())
+        return own or [source for library, sources in self._sources.items()
+                       if os.path.basename(library) == "libunit_tests.a" for source in sources]
+
     def _cases(self, test):
         """The names of the cases in the sources of a test."""
         names = []
-        for source in self._sources.get(test.target, ()) if test.target else [test.command[-1]]:
+        for source in self._unit_sources(test.target) if test.target else [test.command[-1]]:
             with open(source, encoding="utf-8") as file:
                 text = file.read()
             if test.target:

@@ -27,7 +27,8 @@ JobContext::JobContext(std::unique_ptr<Source> from, Settings s, util::Log l,
       image({.state_path = settings.state_path,
              .expected = header.image,
              .any = settings.any_image,
-             .whole_disk = view.map.delta_bytes() == view.map.size()},
+             .whole_disk = view.map.delta_bytes() == view.map.size(),
+             .checkpoints = {header.held, header.checkpoint}},
             log),
       state(settings.state_path, header, view.map, coverage, log, std::move(clock), make_confirm()),
       shared_scope(coverage.open()),
@@ -81,7 +82,12 @@ void JobContext::check(const DestinationDisk &destination) {
         "at multiples of {}: put nbdkit-blocksize-filter below the apply filter",
         destination.minimum_block(), view.map.alignment());
   }
-  state.set_image(image.accept(destination.description()));
+  const std::string uuid = image.accept(destination.description());
+  if (auto why = image.contradiction(destination.description()); !why.empty()) {
+    fail_and_require_full_copy(why);
+    failure.check();
+  }
+  state.set_image(uuid);
 }
 
 void JobContext::flush(DestinationDisk &destination, Coverage::Scope scope) {
@@ -96,11 +102,14 @@ void JobContext::flush(DestinationDisk &destination, Coverage::Scope scope) {
 }
 
 void JobContext::fail_because_different(uint64_t offset) noexcept {
-  std::string reason = fmt::format(
+  fail_and_require_full_copy(fmt::format(
       "the destination differs from the source at offset {}, where the source shows no change: "
       "either the source left a change out, or the destination is not the one that apply-state={} "
       "was written for",
-      offset, settings.state_path);
+      offset, settings.state_path));
+}
+
+void JobContext::fail_and_require_full_copy(std::string reason) noexcept {
   try {
     state.require_full_copy();
     reason += "; the state now says that a full copy is owed: run the same command again";

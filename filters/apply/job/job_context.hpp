@@ -22,6 +22,7 @@
 #include "filters/apply/job/settings.hpp"
 #include "filters/apply/source/source.hpp"
 #include "filters/apply/state/destination_image.hpp"
+#include "filters/apply/state/initial_state.hpp"
 #include "filters/apply/state/state_writer.hpp"
 #include "filters/apply/verify/verify_schedule.hpp"
 
@@ -42,7 +43,7 @@ struct JobContext {
   JobContext &operator=(const JobContext &) = delete;
 
   // Throws util::Error EINVAL if the destination is too small for the source, its blocks are too
-  // large for the delta, or it is not the image of the state.
+  // large for the delta, or it is not the image of the state; RunFailed if it is another copy of that image.
   void check(const DestinationDisk &destination);
 
   // Flushes the destination, which makes what was pending in the scope durable. If that throws, it
@@ -58,7 +59,7 @@ struct JobContext {
   const std::unique_ptr<Source> source;
   const DeltaView view;
   Coverage coverage;
-  const replication::State header;  // see initial_state()
+  const InitialState header;  // see initial_state()
   DestinationImage image;
   StateWriter state;
   const Coverage::Scope shared_scope;  // of all connections, where a flush covers all
@@ -72,6 +73,8 @@ struct JobContext {
  private:
   std::unique_ptr<VerifySchedule> make_verify();
   void fail_because_different(uint64_t offset) noexcept;
+  // The run has failed, and the state says that the whole disk is owed. reason: without what to do.
+  void fail_and_require_full_copy(std::string reason) noexcept;
   StateWriter::Confirm make_confirm();
   void confirm_source();  // throws RunFailed, and the run has failed
 };

@@ -11,6 +11,13 @@ namespace apply {
 std::string DestinationImage::accept(const std::string &description) {
   auto image = replication::parse_image_identity(description);
   std::string uuid = image ? image->uuid : "";
+  if (image && image->sealed_by_flush) {
+    util::fail(EINVAL,
+               "the image of the destination would get its final name with any flush, complete or "
+               "not: give the "
+               "qcow2 plugin seal=@{} instead of seal=on",
+               rules_.state_path);
+  }
   if (rules_.whole_disk || rules_.expected.empty()) return uuid;
   if (image && image->is_or_lies_over(rules_.expected)) return uuid;
   std::string found = image ? "is the image " + uuid + ", which does not lie over it"
@@ -29,6 +36,24 @@ std::string DestinationImage::accept(const std::string &description) {
   if (!warned_) log_.warning("{}; it is accepted because of apply-image=any", what);
   warned_ = true;
   return uuid;
+}
+
+std::string DestinationImage::contradiction(const std::string &description) const {
+  auto image = replication::parse_image_identity(description);
+  if (!image || image->uuid != rules_.expected || rules_.whole_disk || rules_.any) return {};
+  if (!image->complete.value_or(false) || image->checkpoint.empty()) return {};
+  bool known = false;
+  for (const std::string &checkpoint : rules_.checkpoints) {
+    if (checkpoint.empty()) continue;
+    if (checkpoint.starts_with(image->checkpoint)) return {};
+    known = true;
+  }
+  if (!known) return {};
+  return fmt::format(
+      "the destination says that it is complete as of \"{}\", which is not what apply-state={} "
+      "says: it is an "
+      "earlier or a later copy of that image",
+      image->checkpoint, rules_.state_path);
 }
 
 }  // namespace apply

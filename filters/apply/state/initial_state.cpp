@@ -44,21 +44,22 @@ void check_growth(const replication::State &old, const std::string &path, const 
 
 }  // namespace
 
-replication::State initial_state(const std::string &path, const std::string &destination,
-                                 const std::optional<replication::SourceDescription> &source,
-                                 const DeltaMap &delta, const util::Log &log) {
+InitialState initial_state(const std::string &path, const std::string &destination,
+                           const std::optional<replication::SourceDescription> &source,
+                           const DeltaMap &delta, const util::Log &log) {
   auto old = replication::load_state(path);
-  replication::State state;
+  InitialState state;
   if (source) {
-    state = {source->checkpoint, source->source, source->vm, source->disk, 0, {}};
+    state = {{source->checkpoint, source->source, source->vm, source->disk, 0, {}}, {}};
   } else if (old) {
     // The source does not contradict the state, so it is still that of the same disk.
-    state = {"", old->source, old->vm, old->disk, 0, {}};
+    state = {{"", old->source, old->vm, old->disk, 0, {}}, {}};
   }
   state.size = delta.size();
   state.destination = destination;
   if (old) {
     state.image = old->image;
+    state.held = old->checkpoint;
     replication::check_belongs(*old, source, delta.size(), "apply-state=" + path);
     check_destination_name(*old, path, destination);
     check_owed(*old, path, delta);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "filters/delta/changes/mapped_source.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -32,6 +33,7 @@ replication::SourceDescription MappedSource::describe(const std::string &lower, 
   // The state of a run that was interrupted has the present checkpoint, and owes what it lacks.
   const bool fits = state == nullptr || state->checkpoint == points_.since ||
                     state->checkpoint == points_.checkpoint;
+  if (fits && state != nullptr && state->size > 0) added_from_ = state->size;
   if (fits) return shown;
   shown.mode = "full";
   shown.since.clear();
@@ -53,19 +55,27 @@ replication::SourceDescription MappedSource::describe(const std::string &lower, 
 
 void MappedSource::honest(SourceDisk &disk, extents::Range range, Clock::time_point,
                           const Add &add) {
-  const bool full = full_;
-  const uint64_t changed = full ? range.offset : map_.unchanged_until(range);
-  if (changed > range.offset) add({range.offset, changed - range.offset, extents::hole});
-  if (changed == range.end()) return;
-  for (const extents::Extent &e : disk.extents({changed, range.end() - changed})) {
-    if (full) {
+  const uint64_t added_from = full_ ? 0 : added_from_.load();
+  if (range.offset < added_from) {
+    range.length = std::min(range.length, added_from - range.offset);
+    const uint64_t changed = map_.unchanged_until(range);
+    if (changed > range.offset) add({range.offset, changed - range.offset, extents::hole});
+    if (changed == range.end()) return;
+    range = {changed, range.end() - changed};
+  }
+  for (extents::Extent e : disk.extents(range)) {
+    if (full_) {
       add(e);
       continue;
     }
     // A hole that is not known to be zero would mean "not changed".
-    const extents::Type type = e.type == extents::hole ? extents::data : e.type;
-    map_.split(e.range(), [&](const extents::Range &part, bool has_changed) {
-      add({part.offset, part.length, has_changed ? type : extents::hole});
+    if (e.type == extents::hole) e.type = extents::data;
+    if (range.offset >= added_from) {
+      add(e);
+      continue;
+    }
+    map_.split(extents::intersect(e.range(), range), [&](const extents::Range &part, bool changed) {
+      add({part.offset, part.length, changed ? e.type : extents::hole});
     });
   }
 }

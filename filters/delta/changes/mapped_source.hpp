@@ -48,6 +48,8 @@ class MappedSource : public ChangeSource {
   const std::string origin_;
   const util::Log log_;
   std::atomic<bool> full_ = false;  // what describe() has said, and warned of
+  // What a disk has grown by since the state was written has changed, whatever the map says: bytes from here on.
+  std::atomic<uint64_t> added_from_ = UINT64_MAX;
 };
 
 }  // namespace delta

@@ -18,7 +18,7 @@ def uri_of(socket: str, export: str = "") -> str:
 class Circumstances:
     """What a target's parameters depend on and only a run knows. The words may be a shell's, see shell.py."""
 
-    size: str | None  # of the image that the target creates; None: it creates none
+    size: str | None  # of the image that the target creates or enlarges; None: it does neither
     fanout_new: str | None  # a parameter for destinations that are added; None: they equal the primary
     lacks_backing: bool
 
@@ -26,7 +26,7 @@ class Circumstances:
     def of(cls, disk: DiskCopy, size: int) -> "Circumstances":
         """As things are now. size: of the disk."""
         return cls(
-            size=str(image_size(size)) if disk.creates_image() else None,
+            size=str(image_size(size)) if disk.creates_image() or disk.has_smaller_image(size) else None,
             # A destination that is added later has none of what earlier runs have copied.
             fanout_new="fanout-new=owed" if disk.has_state() else None,
             lacks_backing=disk.lacks_backing())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..contract import DISK
 from ..files import resolved
-from ..images import continues_image, creates_image, image_file
+from ..images import continues_image, creates_image, image_file, is_smaller
 from ..parameters import value
 from ..states import disks_with_state, state_path
 
@@ -97,6 +97,9 @@ class DiskCopy:
 
     def creates_image(self) -> bool:
         return creates_image(self.target.plugin, self.target.parameters)
+
+    def has_smaller_image(self, size: int) -> bool:
+        return is_smaller(self.target.plugin, self.target.parameters, size)
 
     def continues_image(self) -> bool:
         return continues_image(self.target.parameters)

@@ -14,6 +14,8 @@ from ..programs.server import Server
 from ..programs.source import DiskFacts, ask_disk
 from ..states import require_full_copy
 from .context import RunContext
+from .created_image import CreatedImage
+from .growth import enlarge_file
 from .result import Result, behind, check_copy
 from .written_file import WrittenFile
 
@@ -43,7 +45,12 @@ class DiskRun:
             check_disk(self._disk)  # only now is it known which disks without a state there are
             facts = await ask_disk(self._context.source, self._disk.export)
         self._say(facts.summary())
-        await self._copy(facts)
+        created = CreatedImage.of(self._disk)
+        try:
+            await self._copy(facts)
+        except EXPECTED:
+            created.remove_if_unused()
+            raise
         say(check_copy(self._disk, facts))
         missing = behind(self._stats) if self._disk.also else ""
         if missing:
@@ -54,6 +61,7 @@ class DiskRun:
         """Raises Failure if nbdcopy or the target have not succeeded."""
         if self._disk.also:
             make_directory(self._disk.fanout_state)
+        enlarge_file(self._disk, facts.size)
         now = Circumstances.of(self._disk, facts.size)
         command = target_command(self._disk, self._source_uri, now, self._stats)
         target = await Server.start("destination", command, self._context.directory, self._socket,

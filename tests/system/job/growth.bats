@@ -53,6 +53,7 @@ grows() {
 }
 
 @test "further destinations: one that is large enough gets what is new, one that is not is named" {
+    mkdir fanout
     truncate -s 2M large.raw
     truncate -s 1M small.raw
     start large file large.raw

@@ -182,7 +182,7 @@ class Complete(InDirectory):
 
 class Distrust(InDirectory):
     def owes_all(self):
-        return states.read_state("state") == states.State("", 4096, UUID)
+        return states.read_state("state") == states.State("", 4096, UUID, 4096)
 
     def test_older_image(self):
         write_image("a.qcow2", mark_data(checkpoint=b"c0"))

@@ -46,6 +46,38 @@ TEST_CASE(
   CHECK_THAT(lines[0], Catch::Contains("apply-image=any"));
 }
 
+TEST_CASE("an image that is complete as of another checkpoint than the state's contradicts it") {
+  auto complete = [](const std::string &uuid, const std::string &checkpoint) {
+    replication::ImageIdentity identity{uuid, {}};
+    identity.complete = true;
+    identity.checkpoint = checkpoint;
+    return replication::format(identity);
+  };
+  DestinationImage named({"web1.state", "monday", false, false, {"52/1", "52/2"}}, {});
+  CHECK_THAT(named.contradiction(complete("monday", "52/0")),
+             Catch::Contains("\"52/0\"") && Catch::Contains("web1.state"));
+  CHECK(named.contradiction(complete("monday", "52/1")).empty());
+  CHECK(named.contradiction(complete("monday", "52/2")).empty());
+  CHECK(named.contradiction(complete("monday", "52")).empty());  // cut to the room for it
+  CHECK(named.contradiction(image("monday")).empty());           // nobody has said
+  CHECK(named.contradiction(complete("tuesday", "52/0")).empty());
+  CHECK(named.contradiction("free text").empty());
+  DestinationImage nothing({"web1.state", "monday", false, false, {"", ""}}, {});
+  CHECK(nothing.contradiction(complete("monday", "52/0")).empty());
+  DestinationImage full({"web1.state", "monday", false, true, {"52/1", "52/2"}}, {});
+  CHECK(full.contradiction(complete("monday", "52/0")).empty());
+  DestinationImage any({"web1.state", "monday", true, false, {"52/1", "52/2"}}, {});
+  CHECK(any.contradiction(complete("monday", "52/0")).empty());
+}
+
+TEST_CASE("an image that gets its final name with any flush is refused") {
+  DestinationImage named({"web1.state", "", false, true, {}}, {});
+  replication::ImageIdentity identity{"monday", {}};
+  identity.sealed_by_flush = true;
+  CHECK_THROWS_WITH(named.accept(replication::format(identity)),
+                    Catch::Contains("seal=@web1.state"));
+}
+
 TEST_CASE("the state names the image, and another one is refused before anything is changed") {
   JobSetup s;
   s.destination.image = image("monday");

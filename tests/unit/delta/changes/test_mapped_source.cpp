@@ -102,6 +102,16 @@ TEST_CASE("honest extents: a hole where nothing has changed, else as the layer b
       std::vector<Extent>{{1400, 100, extents::hole | extents::zero}, {1500, 100, extents::hole}});
   CHECK(honest(extents::hole, {1000, 10}) == std::vector<Extent>{{1000, 10, extents::data}});
 
+  // The disk has grown: what is new has changed, as the layer below says.
+  auto smaller = state_at("c1");
+  smaller.size = 2048;
+  source.describe("", 4096, &smaller);
+  CHECK(honest(extents::zero, {0, 4096}) == std::vector<Extent>{{0, 1000, extents::hole},
+                                                                {1000, 500, extents::zero},
+                                                                {1500, 548, extents::hole}});
+  CHECK(honest(extents::zero, {2048, 2048}) == std::vector<Extent>{{2048, 2048, extents::zero}});
+  CHECK(honest(extents::hole, {2048, 2048}) == std::vector<Extent>{{2048, 2048, extents::data}});
+
   const auto nothing = state_at("");
   source.describe("", 4096, &nothing);
   CHECK(honest(extents::data, {0, 4096}) == std::vector<Extent>{{0, 4096, extents::data}});
