@@ -3,6 +3,7 @@
 # The delta and apply filters: the cost of a copy through them, and of a map of a million areas.
 import json
 import os
+import shutil
 import time
 
 import bench
@@ -63,6 +64,58 @@ def load(directory, origin):
         return elapsed, server.peak
 
 
+CHANGED_BLOCKS = 64
+
+
+class Digests:
+    """A disk, its copy, and the digests of the last run; each increment has other changed blocks."""
+
+    def __init__(self, directory):
+        self._directory = directory
+        self._round = 0
+        shutil.copy(directory / "disk", directory / "copy")
+        with self.source() as source:
+            run("nbdinfo", "--map", "--totals", source.uri())
+            described = json.loads(run("nbdinfo", "--json", source.uri()))
+        self._settle(json.loads(described["exports"][0]["description"]))
+
+    def source(self):
+        return Server(f"--filter={DELTA}", "file", self._directory / "disk",
+                      f"delta-digests={self._directory / 'digests'}", f"delta-owed={self._directory / 'd.state'}")
+
+    def _settle(self, description):
+        with open(self._directory / "d.state", "w") as f:
+            json.dump({"nbdkit-replicate": 1, "checkpoint": description["checkpoint"], "source": "delta", "vm": "",
+                       "disk": 0, "size": SIZE, "owed": []}, f)
+
+    def change(self):
+        self._round += 1
+        with open(self._directory / "disk", "r+b") as f:
+            for i in range(CHANGED_BLOCKS):
+                f.seek(i * (SIZE // CHANGED_BLOCKS) + self._round % 16 * 65536)
+                f.write(os.urandom(4096))
+
+    def increment(self):
+        """Seconds of a whole run: both servers' starts, the comparison, the copy, the state."""
+        self.change()
+        start = time.monotonic()
+        with self.source() as source, \
+                Server(f"--filter={APPLY}", "file", self._directory / "copy", f"apply-from={source.uri()}",
+                       f"apply-state={self._directory / 'd.state'}") as target:
+            run(*COPY, source.uri(), target.uri())
+            target.stop()
+            return time.monotonic() - start
+
+    def read(self):
+        with Server("file", self._directory / "disk") as source:
+            return seconds(run, *COPY, source.uri(), "null:")
+
+    def rsync(self):
+        self.change()
+        return seconds(run, "rsync", "--inplace", "--no-whole-file", "--checksum", self._directory / "disk",
+                       self._directory / "copy")
+
+
 with Directory() as directory:
     bench.random_file(directory / "disk", SIZE)
     half = [f"{at} {1 << 20}" + (" hole" if (at >> 20) % 2 else "") for at in range(0, SIZE, 1 << 20)]
@@ -78,6 +131,14 @@ with Directory() as directory:
     table.compare("512 MiB of it in 512 areas", "all of it, without",
                   lambda: with_filters(directory, increment),
                   lambda: without_filters(directory, ()))
+
+    if table.selected("increment by digests"):
+        digests = Digests(directory)
+        table.compare(f"increment by digests, {CHANGED_BLOCKS} blocks of 1 GiB", "reading the disk: nbdcopy to null",
+                      digests.increment, digests.read, at_most=1.1)
+        if shutil.which("rsync"):
+            table.compare(f"increment by digests, {CHANGED_BLOCKS} blocks of 1 GiB, and rsync", "rsync --inplace",
+                          digests.increment, digests.rsync, at_most=0.5)
 
     for case, of_file in (("map of 1 000 000 areas from a file", True),
                           ("map of 1 000 000 areas from a server", False)):
