@@ -81,12 +81,18 @@ class Connection::Impl {
       issue_submitted();
       complete_answered();
       failure = wait();
+      if (failure != 0) mark_dead();
       complete_answered();
       // Whether or not other requests are answered meanwhile.
       if (failure == 0 && issued_.milliseconds_to_deadline() == 0) failure = ETIMEDOUT;
     }
     if (failure == 0 && issued_.empty()) nbd_aio_disconnect(handle_.get(), 0);  // a polite end
     give_up(failure != 0 ? failure : ENOTCONN);
+  }
+
+  void mark_dead() ABSL_LOCKS_EXCLUDED(mutex_) {
+    util::MutexLock lock(mutex_);
+    dead_ = true;
   }
 
   void issue_submitted() {
@@ -99,7 +105,9 @@ class Connection::Impl {
   }
 
   // A command that completes may be destroyed, and may submit others.
+  // Who learns of a lost connection by its request finds it dead.
   void complete_answered() {
+    if (has_ended(handle_.get())) mark_dead();
     for (auto [command, errnum] : issued_.take_answered()) complete(*command, errnum);
   }
 

@@ -26,8 +26,10 @@ load apply
     state() { echo '{"nbdkit-replicate":1,"checkpoint":"'"$1"'","source":"test","vm":"'"$2"'","disk":2000,"size":'"$3"',"owed":['"$4"']}' > web1.state; }
     state c1 vm-2 16777216
     refused "that state is of test vm-2 disk 2000" "${args[@]}"
-    state c1 vm-1 16777215
-    refused "remove it to start with a full copy" "${args[@]}"
+    state c1 vm-1 16777217
+    refused "has shrunk; nothing was changed; remove the state to start with a full copy" "${args[@]}"
+    state c1 vm-1 8388608
+    refused "what is new is not in the source's delta" "${args[@]}"
     state c0 vm-1 16777216
     refused 'since "c1", but the destination holds "c0"' "${args[@]}"
     state c1 vm-1 16777216 "[0,4096]"

@@ -140,7 +140,7 @@ again() {
 @test "state=: the export says whether the image is complete, also where it has no name to tell it by" {
     full_source
     command=(--filter="$APPLY" "$QCOW2" file=image.qcow2 size=16M state=state apply-from="$(uri src)" apply-state=state)
-    description() { timeout 20 nbdkit -U - "$QCOW2" image.qcow2 read-only=on --run 'nbdinfo --json "$uri"' | jq -r '.exports[0].description'; }
+    description() { timeout 60 nbdkit -U - "$QCOW2" image.qcow2 read-only=on --run 'nbdinfo --json "$uri"' | jq -r '.exports[0].description'; }
     start d "${command[@]}"
     shell d -c "$half" -c 'h.flush()'
     stop d
