@@ -9,7 +9,7 @@ SIZE=$((6 * 1024 * 1024 + 777))
 SECTORS=$(((SIZE + 511) / 512 * 512))
 
 # base.raw is the disk at the previous run, disk.raw the disk now. `honest` has the extents of what has changed,
-# `whole` those of a source that reports everything as changed.
+# `whole` those of a source that reports everything as changed, and `list` is for delta-map=.
 prepare() {
     random_file base.raw $SIZE 1
     PYTHONPATH=$SOURCE/tests /usr/bin/python3 -B - <<'PY'
@@ -29,6 +29,7 @@ disk.bytes[5200 * K:5264 * K] = bytes(64 * K)
 disk.data(size - 777, 777)                       # the last sector, which is not whole
 disk.save()
 open("whole", "w").write(f"0 {size}\n")
+open("list", "w").writelines(f"{offset} {length}\n" for offset, length, _ in disk.changes)
 # The most that may be read: by the client, blocks of 256 KiB that overlap the delta; by apply, for what the client
 # leaves out, the delta once.
 def most(changes):
@@ -40,7 +41,29 @@ PY
 
 description='{"nbdkit-replicate":1,"source":"test","vm":"vm-1","disk":2000,"size":'$SIZE',"mode":"delta","since":"c1","checkpoint":"c2"}'
 
-settled() { grep -q '"checkpoint":"c2".*"owed":\[\]' web1.state 2> /dev/null; }
+settled() { grep -q '"checkpoint":"'"$checkpoint"'".*"owed":\[\]' web1.state 2> /dev/null; }
+
+# source_of CHANGES: a server of the disk whose changes are told by the plugin (a file of extents), by `list`, or found by
+# comparing (`digests`). Sets $checkpoint.
+source_of() {
+    rm -f web1.state
+    checkpoint=c2
+    case "$1" in
+        list) start src --filter="$DELTA" file disk.raw delta-map=list delta-since=c1 delta-checkpoint=c2 ;;
+        digests)
+            rm -f digests digests.next
+            start base --filter="$DELTA" file base.raw delta-digests=digests delta-owed=web1.state
+            nbdinfo --map --totals "$(uri base)"
+            checkpoint=$(checkpoint_of base)
+            stop base
+            echo '{"nbdkit-replicate":1,"checkpoint":"'"$checkpoint"'","source":"delta","vm":"","disk":0,"size":'$SIZE',"owed":[]}' > web1.state
+            start src --filter="$DELTA" file disk.raw delta-digests=digests delta-owed=web1.state
+            checkpoint=$(checkpoint_of src) ;;
+        *) start src --filter="$DELTA" --filter=exportname --filter=extentlist file disk.raw \
+            extentlist="$1" exportname-list=keep exportdesc=fixed:"$description" ;;
+    esac
+}
+checkpoint_of() { nbdinfo --json "$(uri "$1")" | jq -r '.exports[0].description | fromjson | .checkpoint'; }
 
 # equal FILE: it equals the disk, and all that follows in it is zero.
 equal() {
@@ -48,14 +71,12 @@ equal() {
     [ "$(tail -c +$((SIZE + 1)) "$1" | tr -d '\0' | wc -c)" = 0 ]
 }
 
-# increment EXTENTS TARGET CLIENT [OPTIONS...]: one copy. TARGET: raw, qcow2 or fanout. $verify, if set, is the value
+# increment CHANGES TARGET CLIENT [OPTIONS...]: one copy. TARGET: raw, qcow2 or fanout. $verify, if set, is the value
 # of apply-verify=.
 increment() {
     local extents=$1 target=$2
     shift 2
-    rm -f web1.state
-    start src --filter="$DELTA" --filter=exportname --filter=extentlist file disk.raw \
-        extentlist="$extents" exportname-list=keep exportdesc=fixed:"$description"
+    source_of "$extents"
     local apply=(apply-from="$(uri src)" apply-state=web1.state ${verify:+apply-verify="$verify"})
     cp --sparse=never base.raw dst.raw
     # qemu-img writes whole sectors, so the target needs space for the last one.
@@ -98,6 +119,7 @@ increment() {
     local read most
     read=$(awk '/file: pread count=/ { split($0, a, "count="); sum += a[2] } END { print sum + 0 }' src.log)
     most=$(cut -d' ' -f"$([ "$extents" = whole ] && echo 2 || echo 1)" most)
+    if [ "$extents" = digests ]; then most=$((most + SIZE + 12 * 65536)); fi  # all of it once, and whole blocks
     echo "$extents to $target: $read bytes were read, at most $most"
     [ "$read" -gt 0 ]
     [ "$read" -le "$most" ]
@@ -108,6 +130,8 @@ everywhere() {
     local target
     for target in qcow2 fanout; do increment honest $target "$@"; done
     increment whole raw "$@"
+    increment list qcow2 "$@"
+    increment digests raw "$@"
 }
 
 @test "nbdcopy" { everywhere nbdcopy; }
