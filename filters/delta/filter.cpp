@@ -8,11 +8,13 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "common/util/error.hpp"
+#include "common/util/mutex.hpp"
 #include "filters/delta/changes/load_changes.hpp"
 #include "filters/delta/changes/mapped_source.hpp"
 #include "filters/delta/digests/digested_source.hpp"
@@ -164,22 +166,30 @@ class Filter {
   std::unique_ptr<Connection> open(nbdkit::Opener &opener, bool readonly, const std::string &name,
                                    bool) {
     ExportName wanted = parse_export_name(name);
-    if (changes_ && !wanted.lower.empty()) {
-      util::fail(
-          ENOENT,
-          "there is no export \"{}\": delta-map= and delta-digests= are of one disk, the default "
-          "export (nbdkit-exportname-filter(1) selects another)",
-          wanted.lower);
-    }
+    if (changes_) check_one_disk(wanted.lower);
     opener.next(readonly, wanted.lower);
     return std::make_unique<Connection>(states_, changes_.get(), parameters_.settings.zeroes,
                                         wanted.honest);
   }
 
  private:
+  // What tells the changes is of one disk: the one that is asked for first.
+  void check_one_disk(const std::string &name) {
+    util::MutexLock lock(mutex_);
+    if (!disk_) disk_ = name;
+    if (*disk_ == name) return;
+    util::fail(
+        ENOENT,
+        "export \"{}\": delta-map= and delta-digests= are of one disk, here of the export \"{}\" "
+        "(nbdkit-exportname-filter(1) selects one)",
+        name, *disk_);
+  }
+
   Parameters parameters_;
   OwedStates states_;
   std::unique_ptr<ChangeSource> changes_;  // with delta-map= or delta-digests=
+  util::Mutex mutex_;
+  std::optional<std::string> disk_ ABSL_GUARDED_BY(mutex_);  // an export
 };
 
 }  // namespace

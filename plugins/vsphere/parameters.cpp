@@ -39,6 +39,8 @@ bool Parameters::set(const std::string &key, const std::string &value) {
     s.since = value;
   } else if (key == "on-reset") {
     s.fail_on_reset = nbdkit::parse_choice(key, value, {"full", "fail"}) == 1;
+  } else if (key == "cbt") {
+    s.use_tracking = nbdkit::parse_bool(key, value);
   } else if (key == "enable-cbt") {
     s.enable_tracking = nbdkit::parse_bool(key, value);
   } else if (key == "quiesce") {
@@ -101,6 +103,9 @@ void Parameters::complete() {
   if (!e.cafile.empty() + !e.thumbprint.empty() + e.insecure > 1) {
     util::fail(EINVAL,
                "cafile=, thumbprint= and insecure=yes exclude each other: give one of them");
+  }
+  if (settings.enable_tracking && !settings.use_tracking) {
+    util::fail(EINVAL, "cbt=off and enable-cbt=yes exclude each other");
   }
   if (!settings.snapshot.empty() && (settings.enable_tracking || settings.quiesce)) {
     util::fail(EINVAL, "snapshot={}: {} is of use only with snapshot=create", settings.snapshot,

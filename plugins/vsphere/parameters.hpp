@@ -24,6 +24,7 @@ struct Parameters {
       "since=<CHANGEID>|@<FILE>|@<DIR>\n"
       "                           Report only changes since then (default: all).\n"
       "on-reset=full|fail         If the changes are not known (default: full).\n"
+      "cbt=on|off                 Use change tracking (default: on).\n"
       "enable-cbt=yes|no          Turn change tracking on if it is off (default: no).\n"
       "quiesce=yes|no             Quiesce the guest for the snapshot (default: no).\n"
       "snapshot=create|current|<MOREF>\n"

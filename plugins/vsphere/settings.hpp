@@ -35,6 +35,7 @@ struct Settings {
   std::string disk;   // empty: all
   std::string since;  // see changes/since.hpp; its path is absolute
   bool fail_on_reset = false;
+  bool use_tracking = true;  // false: nothing is known of what has changed
   bool enable_tracking = false;
   bool quiesce = false;
   std::string snapshot;  // "current" or a moref; empty: create one

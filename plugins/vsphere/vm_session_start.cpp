@@ -37,10 +37,10 @@ void VmSession::prepare() {
   }
   if (create) {
     const bool chains = transport_->reads_chains();
-    check_snapshots(vm, chains);
+    check_snapshots(vm, chains, !vm.tracking_enabled && settings_.use_tracking);
     check_chains(vm, chosen, chains, /*before_snapshot=*/true);
   }
-  if (!vm.tracking_enabled) turn_tracking_on(vm);
+  if (!vm.tracking_enabled && settings_.use_tracking) turn_tracking_on(vm);
 
   const std::vector<DiskInfo> frozen =
       create ? create_snapshot(vm, chosen) : use_snapshot(vm, chosen);
@@ -83,7 +83,7 @@ std::vector<DiskInfo> VmSession::use_snapshot(const VmInfo &vm,
   snapshot_name_ = snapshot.name;
   std::vector<DiskInfo> disks = disks_in_snapshot(client_, snapshot_ref_, chosen);
   check_chains(vm, disks, transport_->reads_chains(), /*before_snapshot=*/false);
-  if (const DiskInfo *disk = find_untracked(disks)) {
+  if (const DiskInfo *disk = find_untracked(disks); disk != nullptr && settings_.use_tracking) {
     util::fail(EINVAL,
                "snapshot={}: disk {} (\"{}\") was not tracked when \"{}\" was made: leave out "
                "snapshot= to create a new one",
@@ -104,7 +104,7 @@ std::vector<DiskInfo> VmSession::create_snapshot(const VmInfo &vm,
     snapshot_ref_ = snapshot_->ref();
     std::vector<DiskInfo> disks = disks_in_snapshot(client_, snapshot_ref_, chosen);
     const DiskInfo *disk = find_untracked(disks);
-    if (disk == nullptr) {
+    if (disk == nullptr || !settings_.use_tracking) {
       // Another run may have created one since the snapshots were looked at.
       check_chains(vm, disks, transport_->reads_chains(), /*before_snapshot=*/false);
       return disks;
@@ -142,11 +142,14 @@ Disk VmSession::load(const VmInfo &vm, const DiskInfo &info, const std::string &
     }
     return query_areas(vm, info, change_id);
   };
-  LoadedMap loaded = load_map(info, since_.at(info.key), settings_.fail_on_reset, query, log_);
+  const bool tracked = settings_.use_tracking;
+  LoadedMap loaded = tracked
+                         ? load_map(info, since_.at(info.key), settings_.fail_on_reset, query, log_)
+                         : untracked_map(info, reader->allocated());
   Disk disk{std::to_string(info.key),
             info,
             {"vsphere", vm.ref.value, info.key, info.capacity,
-             loaded.since.empty() ? "full" : "delta", loaded.since, info.change_id,
+             loaded.since.empty() ? "full" : "delta", loaded.since, tracked ? info.change_id : "",
              /*confirm_by_connection=*/true},
             std::move(loaded.map),
             std::move(reader)};

@@ -60,6 +60,13 @@ Allocated query_allocated(const ChangeQuery &query, const util::Log &log) {
 
 }  // namespace
 
+LoadedMap untracked_map(const DiskInfo &disk,
+                        const std::optional<std::vector<extents::Range>> &allocated) {
+  std::optional<uint64_t> bytes;
+  if (allocated) bytes = total_length(*allocated);
+  return {full_map(disk.capacity, allocated), "", bytes, std::nullopt};
+}
+
 LoadedMap load_map(const DiskInfo &disk, const Since &since, bool fail_on_reset,
                    const ChangeQuery &query, const util::Log &log) {
   Changes changes;

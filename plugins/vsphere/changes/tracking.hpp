@@ -35,4 +35,8 @@ struct LoadedMap {
 LoadedMap load_map(const DiskInfo &disk, const Since &since, bool fail_on_reset,
                    const ChangeQuery &query, const util::Log &log);
 
+// With cbt=off: the whole disk. allocated: if the transport knows it.
+LoadedMap untracked_map(const DiskInfo &disk,
+                        const std::optional<std::vector<extents::Range>> &allocated);
+
 }  // namespace vsphere

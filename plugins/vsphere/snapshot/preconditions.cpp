@@ -72,15 +72,17 @@ void check_vm(const VmInfo &vm, const std::vector<DiskInfo> &chosen, const Setti
         "machine first",
         vm.name);
   }
-  if (!vm.tracking_supported) {
+  if (!vm.tracking_supported && settings.use_tracking) {
     util::fail(ENOTSUP,
                "virtual machine {} does not support changed block tracking: it needs hardware "
                "version 7 or later",
                vm.name);
   }
-  if (!vm.tracking_enabled && !settings.enable_tracking) {
+  if (!vm.tracking_enabled && !settings.enable_tracking && settings.use_tracking) {
     util::fail(EINVAL,
-               "changed block tracking is off for virtual machine {}: enable-cbt=yes turns it on",
+               "changed block tracking is off for virtual machine {}: enable-cbt=yes turns it on, "
+               "cbt=off goes "
+               "on without it",
                vm.name);
   }
   if (chosen.size() > 1 && is_of_one_disk(settings.since)) {
@@ -92,12 +94,12 @@ void check_vm(const VmInfo &vm, const std::vector<DiskInfo> &chosen, const Setti
   }
 }
 
-void check_snapshots(const VmInfo &vm, bool chains) {
+void check_snapshots(const VmInfo &vm, bool chains, bool turns_tracking_on) {
   if (!chains) {
     check_other_runs(vm,
                      "the disks are chains of files meanwhile, which cannot be read over HTTPS");
   }
-  if (!vm.snapshots.empty() && (!chains || !vm.tracking_enabled)) {
+  if (!vm.snapshots.empty() && (!chains || turns_tracking_on)) {
     util::fail(EBUSY, "virtual machine {} has snapshots ({}): {}", vm.name, names_of(vm.snapshots),
                chains
                    ? "change tracking is not turned on while there are snapshots; remove them first"

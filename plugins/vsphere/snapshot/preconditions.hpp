@@ -22,8 +22,8 @@ std::vector<DiskInfo> choose_disks(const VmInfo &vm, const std::string &wanted,
 void check_vm(const VmInfo &vm, const std::vector<DiskInfo> &chosen, const Settings &settings);
 
 // The machine's snapshots, which are not of this run, allow another one. `chains` here and below: whether
-// the transport can read disks that are chains of files.
-void check_snapshots(const VmInfo &vm, bool chains);
+// the transport can read disks that are chains of files. turns_tracking_on: change tracking is off, and will be turned on.
+void check_snapshots(const VmInfo &vm, bool chains, bool turns_tracking_on);
 
 // Change tracking, which is off, can be turned on.
 void check_tracking_can_begin(const VmInfo &vm);

@@ -161,8 +161,10 @@ holding() {
     refuses "must not be empty" "${common[@]}" delta-since= --run true
 }
 
-@test "another export than the default one is refused" {
+@test "one disk has a map: another export than the first one is refused" {
     source_with delta-map=list delta-since=c1
+    map
+    map honest
     must_fail nbdinfo "$(uri src other)"
-    grep 'delta-map= and delta-digests= are of one disk' src.log
+    grep 'export "other": delta-map= and delta-digests= are of one disk' src.log
 }

@@ -16,6 +16,53 @@ load vsphere
     clean
 }
 
+@test "cbt=off goes on without change tracking, and digests find what has changed" {
+    vc --no-cbt
+    once disk=2000 cbt=off -- 'nbdinfo "$uri"' | grep -F '"mode":"full","checkpoint":"","confirm":"connection"'
+    [ "$(of "v['cbt']")" = False ]
+    fails 'exclude each other' "${SERVER[@]}" "$TRUST" "$VM" cbt=off enable-cbt=yes
+    # By delta: the whole disk once, then what differs.
+    truncate -s 32M copy.raw
+    for time in first second; do
+        start src --filter="$DELTA" "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" disk=2000 cbt=off since=@web1.state \
+            delta-digests=web1.digests delta-owed=web1.state
+        nbdinfo --map --totals "$(uri src)" > totals
+        nbdkit -U - --filter="$APPLY" file copy.raw apply-from="$(uri src)" apply-state=web1.state \
+            --run 'nbdcopy --flush "'"$(uri src)"'" "$uri"'
+        stop src
+        same one.img copy.raw
+        jq -e '.owed == [] and .source == "vsphere"' web1.state
+        if [ "$time" = second ]; then awk '$3 == 0 { exit !($1 == 65536) }' totals; fi
+        control vc 'write?disk=2000&offset=70000&length=512&byte=7'
+    done
+    no_snapshot
+    clean
+}
+
+@test "tracking that was reset: digests tell what differs, and the rest is not copied again" {
+    vc
+    truncate -s 32M copy.raw
+    for time in first second; do
+        start src --filter="$DELTA" "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" disk=2000 since=@web1.state \
+            delta-digests=web1.digests delta-owed=web1.state
+        nbdinfo --map --totals "$(uri src)" > totals
+        nbdinfo "$(uri src)" > info
+        nbdkit -U - --filter="$APPLY" file copy.raw apply-from="$(uri src)" apply-state=web1.state \
+            --run 'nbdcopy --flush "'"$(uri src)"'" "$uri"'
+        stop src
+        same one.img copy.raw
+        if [ "$time" = second ]; then
+            grep '"mode":"delta","since":"'"$since"'"' info
+            awk '$3 == 0 { exit !($1 == 65536) }' totals
+            grep 'the whole disk 2000 is in the delta: changed block tracking was reset' src.log
+        fi
+        since=$(jq -r .checkpoint web1.state)
+        control vc 'write?disk=2000&offset=70000&length=512&byte=7'
+        control vc 'reset?disk=2000'
+    done
+    no_snapshot
+}
+
 @test "a machine with a snapshot of somebody else is refused, and the snapshot stays" {
     vc --no-cbt
     soap_login vc
