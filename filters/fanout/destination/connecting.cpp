@@ -34,6 +34,7 @@ void check_fits(const DestinationData &d, const nbd::Info &info)
 void on_connected(DestinationData &d, std::unique_ptr<Target> target)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(d.mutex) {
   d.said.clear();
+  d.told_detached = false;
   d.info = target->info();
   d.connection = std::make_shared<DestinationConnection>(d.settings, std::move(target), d.counters);
   d.state.connected_now(Clock::now(), !d.ledger.settled());

@@ -88,8 +88,9 @@ struct DestinationData {
   std::optional<nbd::Info> info ABSL_GUARDED_BY(mutex);  // of the last server that was connected
   std::string reason ABSL_GUARDED_BY(mutex);             // of the last failure
   std::string said ABSL_GUARDED_BY(mutex);  // the reason that the log has since it was connected
-  int errnum ABSL_GUARDED_BY(mutex) = 0;    // of the last failure, for clients
-  std::atomic<bool> failed = false;         // state is failed: clients get an error
+  bool told_detached ABSL_GUARDED_BY(mutex) = false;  // the log has that, since it was connected
+  int errnum ABSL_GUARDED_BY(mutex) = 0;              // of the last failure, for clients
+  std::atomic<bool> failed = false;                   // state is failed: clients get an error
 
   bool open ABSL_GUARDED_BY(mutex) = false;      // between open() and close()
   bool stopping ABSL_GUARDED_BY(mutex) = false;  // close() has begun

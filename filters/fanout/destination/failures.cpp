@@ -51,13 +51,15 @@ bool check_given_up(DestinationData &d) {
     d.failed = true;
     return true;
   }
-  const bool retried = d.state.due() != DestinationData::Clock::time_point::max();
-  d.note_reason(
-      util::Level::error,
-      fmt::format("{}: detached, the other destinations continue; {}{}", d.reason, d.owed_text(),
-                  retried ? fmt::format(", trying again every {:g} s",
-                                        seconds_of(d.settings.policy.retry_max))
-                          : ""));
+  const bool known = d.reason == d.said;
+  const bool told = std::exchange(d.told_detached, true);
+  std::string text = "detached, the other destinations continue; " + d.owed_text();
+  if (d.state.due() != DestinationData::Clock::time_point::max()) {
+    text += fmt::format(", trying again every {:g} s", seconds_of(d.settings.policy.retry_max));
+  }
+  if (!known || told) text += ": " + d.reason;
+  d.note(known && told ? util::Level::info : util::Level::error, std::move(text));
+  d.said = d.reason;
   return true;
 }
 

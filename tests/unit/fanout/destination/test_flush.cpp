@@ -51,7 +51,7 @@ int errnum_of_flush(Broadcaster &broadcaster, std::string *what = nullptr) {
 
 // Leaves the state of a destination a that was equal to its primary.
 void copied_once(const Directory &d) {
-  Rig rig(1, 64 * M, 100, {}, d.path());
+  Rig rig(1, 20 * M, 100, {}, d.path());
   rig.open();
   rig.write(0, B, byte(9));
   rig.drain();
@@ -63,36 +63,36 @@ void copied_once(const Directory &d) {
 
 TEST_CASE("flush: a destination that is behind is flushed if it has anything unflushed") {
   Directory d;
-  Rig rig(1, 64 * M, 100, long_pause, d.path());
+  Rig rig(1, 20 * M, 100, long_pause, d.path());
   Broadcaster &broadcaster = rig.open();
   rig.write(0, B, byte(1));
   rig.servers[0]->target.errnum = EIO;
-  rig.write(32 * M, B, byte(2));
+  rig.write(16 * M, B, byte(2));
   rig.servers[0]->target.errnum = 0;
   REQUIRE(rig.is(0, "behind"));
   broadcaster.flush([] {});
   CHECK(flushes_of(*rig.servers[0]) == 1);
-  CHECK(owes(d, "a", 32 * M));
+  CHECK(owes(d, "a", 16 * M));
   broadcaster.flush([] {});
   CHECK(flushes_of(*rig.servers[0]) == 1);  // nothing is unflushed there
 }
 
 TEST_CASE("flush: if a destination that is behind cannot flush, its file owes what it has") {
   Directory d;
-  Rig rig(1, 64 * M, 100, long_pause, d.path());
+  Rig rig(1, 20 * M, 100, long_pause, d.path());
   Broadcaster &broadcaster = rig.open();
   rig.write(0, B, byte(1));
   rig.servers[0]->target.errnum = EIO;
-  rig.write(32 * M, B, byte(2));
+  rig.write(16 * M, B, byte(2));
   broadcaster.flush([] {});
   CHECK(owes(d, "a", 0));
-  CHECK(owes(d, "a", 32 * M));
+  CHECK(owes(d, "a", 16 * M));
   rig.servers[0]->target.errnum = 0;
 }
 
 TEST_CASE("flush: no async destination is waited for; its file owes what it has not flushed") {
   Directory d;
-  Rig rig(1, 64 * M, 100, async, d.path());
+  Rig rig(1, 20 * M, 100, async, d.path());
   Broadcaster &broadcaster = rig.open();
   rig.write(0, B, byte(1));
   Rig::until([&] { return rig.state_of(0).find(" 0 bytes behind") != std::string::npos; });
@@ -105,7 +105,7 @@ TEST_CASE("flush: no async destination is waited for; its file owes what it has 
 
 TEST_CASE("flush: before a destination is lost the file owes what it has not flushed") {
   Directory d;
-  Rig rig(2, 64 * M, 100, never_again, d.path());
+  Rig rig(2, 20 * M, 100, never_again, d.path());
   Broadcaster &broadcaster = rig.open();
   rig.write(0, B, byte(1));
   CHECK(owes(d, "b", 0));
@@ -113,17 +113,17 @@ TEST_CASE("flush: before a destination is lost the file owes what it has not flu
   std::filesystem::rename(d.path(), away);
   rig.servers[1]->kill();
   CHECK(errnum_of_flush(broadcaster) == 0);
-  CHECK_THROWS_AS(rig.write(32 * M, B, byte(2)), util::Error);  // nothing could owe it
+  CHECK_THROWS_AS(rig.write(16 * M, B, byte(2)), util::Error);  // nothing could owe it
   std::filesystem::rename(away, d.path());
   CHECK(owes(d, "b", 0));
-  CHECK(!owes(d, "b", 32 * M));
+  CHECK(!owes(d, "b", 16 * M));
 }
 
 #ifdef REPLICATE_SYNC_POINTS
 TEST_CASE("flush: waits until the file owes a destination that is not the copy that it should be") {
   Directory d;
   copied_once(d);
-  Rig rig(1, 64 * M, 100, {}, d.path());
+  Rig rig(1, 20 * M, 100, {}, d.path());
   rig.primary.assign(rig.size, byte(1));
   durability::SyncPoint::Hold hold("fanout.loss_not_saved");
   Broadcaster &broadcaster = rig.open();
@@ -131,7 +131,7 @@ TEST_CASE("flush: waits until the file owes a destination that is not the copy t
   std::atomic<bool> primary = false, over = false, right = false;
   std::jthread client([&] {
     broadcaster.flush([&] { primary = true; });
-    right = owes(d, "a", 0) && owes(d, "a", 63 * M);
+    right = owes(d, "a", 0) && owes(d, "a", 19 * M);
     over = true;
   });
   while (!primary) std::this_thread::yield();
@@ -146,7 +146,7 @@ TEST_CASE("flush: waits until the file owes a destination that is not the copy t
 TEST_CASE("flush: fails if the file cannot say that a destination is not the copy it should be") {
   Directory d;
   copied_once(d);
-  Rig rig(1, 64 * M, 100, {}, d.path());
+  Rig rig(1, 20 * M, 100, {}, d.path());
   rig.primary.assign(rig.size, byte(1));
   auto &target = rig.servers[0]->target;
   target.at_once = false;
@@ -185,7 +185,7 @@ TEST_CASE("flush: fails if the file cannot say that a destination is not the cop
 
 TEST_CASE("FUA: a write fails if it has reached neither the destination nor the file") {
   Directory d;
-  Rig rig(2, 64 * M, 100, never_again, d.path());
+  Rig rig(2, 20 * M, 100, never_again, d.path());
   rig.open();
   const std::string away = d.path() + "-away";
   std::filesystem::rename(d.path(), away);

@@ -12,32 +12,32 @@ TEST_CASE("state file: claimed before it is behind, exact at the end, owed by th
   Directory d;
   std::vector<std::byte> content, primary;
   {
-    Rig rig(2, 64 * M, 100, detach, d.path());
+    Rig rig(2, 20 * M, 100, detach, d.path());
     Broadcaster &broadcaster = rig.open();
     rig.write(0, M, byte(1));
     broadcaster.flush([] {});
     CHECK(state_in(d, "b").owed == std::vector<Range>{{0, 16 * M}});
     rig.servers[1]->refuses = true;
     rig.servers[1]->kill();
-    rig.write(40 * M, 100, byte(2));
-    CHECK(state_in(d, "b").owed == std::vector<Range>{{0, 16 * M}, {32 * M, 16 * M}});
+    rig.write(18 * M, 100, byte(2));
+    CHECK(state_in(d, "b").owed == std::vector<Range>{{0, 20 * M}});
     Rig::until([&] { return rig.is(1, "detached"); });
     rig.drain();
     rig.close();
-    CHECK(state_in(d, "b").owed == std::vector<Range>{{40 * M, B}});
+    CHECK(state_in(d, "b").owed == std::vector<Range>{{18 * M, B}});
     CHECK(state_in(d, "a").owed.empty());
     content = rig.servers[1]->target.content;
     primary = rig.primary;
     CHECK(rig.said().find("b: cannot connect: refused; 65536 bytes are owed; saved in " + d.path() +
                           "/b.json") != std::string::npos);
   }
-  Rig next(2, 64 * M, 100, detach, d.path());
+  Rig next(2, 20 * M, 100, detach, d.path());
   next.primary = next.servers[0]->target.content = primary;
-  std::fill_n(next.primary.begin() + 40 * M, B, byte(7));
+  std::fill_n(next.primary.begin() + 18 * M, B, byte(7));
   next.servers[1]->target.content = content;
   next.open();
   Rig::until([&] { return next.is(1, "live"); });
-  CHECK(next.servers[1]->target.content[40 * M] == byte(7));
+  CHECK(next.servers[1]->target.content[18 * M] == byte(7));
   CHECK(next.counters[1]->copied == B);
   next.drain();
   next.close();
@@ -46,7 +46,7 @@ TEST_CASE("state file: claimed before it is behind, exact at the end, owed by th
 
 TEST_CASE("state file: a request fails if its claim cannot be written") {
   Directory d;
-  Rig rig(1, 64 * M, 100, async, d.path());
+  Rig rig(1, 4 * M, 100, async, d.path());
   Broadcaster &broadcaster = rig.open();
   std::filesystem::remove_all(d.path());
   bool touched = false;

@@ -115,14 +115,16 @@ class FakeTarget : public fanout::Target {
     if (e == 0) carry_out(command);
     complete(command, e);
   }
+  // A server may be asked to read what it is asked to write at the same time.
   void carry_out(const nbd::Command &command) {
+    util::MutexLock lock(content_mutex_);
     std::byte *here = content.data() + command.offset;
     if (command.operation == nbd::Operation::write) std::memcpy(here, command.data, command.count);
     if (command.operation == nbd::Operation::zero) std::memset(here, 0, command.count);
     if (command.operation == nbd::Operation::read) std::memcpy(command.into, here, command.count);
   }
 
-  util::Mutex mutex_;
+  util::Mutex mutex_, content_mutex_;
   std::vector<Call> calls_ ABSL_GUARDED_BY(mutex_);
   std::deque<nbd::Command *> held_ ABSL_GUARDED_BY(mutex_);
   size_t most_held_ ABSL_GUARDED_BY(mutex_) = 0;
