@@ -27,6 +27,13 @@ TEST_CASE("a state of another disk is refused, what is owed is taken from the ri
                     Catch::Contains("delta-owed=f") && Catch::Contains("vm-2"));
 }
 
+TEST_CASE("what a disk has grown by since the state was written is owed") {
+  State state{"c", "vsphere", "vm-1", 2000, 600, {{0, 10}}};
+  auto owed = OwedStates(state, "f").of(described("vm-1"), 1000);
+  CHECK(owed->ranges() == std::vector<extents::Range>{{0, 10}, {600, 400}});
+  CHECK_THROWS_WITH(OwedStates(state, "f").of(described("vm-1"), 500), Catch::Contains("shrunk"));
+}
+
 TEST_CASE("a directory has a state for each disk") {
   testing::Directory directory;
   auto save = [&](int64_t disk, extents::Range owed) {
