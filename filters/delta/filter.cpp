@@ -49,7 +49,8 @@ class NextDisk : public SourceDisk {
  public:
   explicit NextDisk(nbdkit::Next next) : next_(next) {}
   std::vector<extents::Extent> extents(extents::Range range) override {
-    return next_.extents(static_cast<uint32_t>(range.length), range.offset);
+    constexpr uint64_t most = UINT32_MAX / SectorExtents::sector * SectorExtents::sector;
+    return next_.extents(static_cast<uint32_t>(std::min(range.length, most)), range.offset);
   }
   void read(std::span<std::byte> buffer, uint64_t offset) override { next_.pread(buffer, offset); }
 

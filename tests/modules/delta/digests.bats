@@ -111,6 +111,16 @@ PY
     increment
 }
 
+@test "a disk of more than 4 GiB, most of it holes" {
+    truncate -s 9G disk.raw
+    printf changed | dd of=disk.raw bs=1 seek=$((8 << 30)) conv=notrunc status=none
+    start src --filter="$DELTA" file disk.raw delta-digests=disk.digests delta-owed=copy.raw.state
+    nbdinfo --map --totals "$(uri src)" > totals
+    stop src
+    [ "$(awk '$3 == 0 { print $1 }' totals)" -le $((7 << 20)) ]
+    [ "$(awk '{ sum += $1 } END { printf "%.0f", sum }' totals)" = $((9 << 30)) ]
+}
+
 @test "what does not go together is refused" {
     common=(nbdkit -U - --filter="$DELTA" file disk.raw)
     refuses "needs delta-owed=" "${common[@]}" delta-digests=f --run true
