@@ -183,3 +183,34 @@ h.shutdown()
     cmp -n $((150 << 20)) -i $((1 << 20)):0 full.raw /dev/zero
     same full.raw a.raw
 }
+
+@test "a primary that takes one request at a time is read beside a client's requests, never during one" {
+    random_file primary.raw 8M
+    truncate -s 8M a.raw
+    start a file a.raw
+    # Of two calls at a time the second finds the directory that the first has made.
+    export path=$PWD/primary.raw busy=$PWD/busy overlapped=$PWD/overlapped
+    begin='mkdir $busy || { touch $overlapped; exit 1; }; '
+    for model in serialize_requests serialize_all_requests; do
+        fanout f eval thread_model="echo $model" get_size='echo 8M' can_write='exit 0' \
+            pread="$begin"'dd if=$path iflag=skip_bytes,count_bytes skip=$4 count=$3 status=none; rmdir $busy' \
+            pwrite="$begin"'dd of=$path oflag=seek_bytes seek=$4 conv=notrunc status=none; rmdir $busy' \
+            fanout-state=. fanout-new=owed fanout-rate=16M fanout-dest="$(uri a)" fanout-name=a
+        python '
+h = nbd.NBD(); h.connect_uri(sys.argv[1])
+n = 0
+while "a: has caught up" not in open("f.log").read():
+    h.pwrite(bytes([n % 256]) * 65536, n % 16 * 65536)
+    h.pread(65536, 4 << 20)
+    n += 1
+assert n > 1, n' "$(uri f)"
+        stop f
+        [ ! -e overlapped ]
+        same primary.raw a.raw
+        rm a.json
+        stop a
+        truncate -s 0 a.raw
+        truncate -s 8M a.raw
+        start a file a.raw
+    done
+}

@@ -51,13 +51,15 @@ TEST_CASE("a write is split to the server's maximum block") {
 }
 
 TEST_CASE("a zero is split to 32 MiB, with its flags; FUA only where the server has it") {
+  const bool can_fua = GENERATE(false, true);
+  const uint32_t flags = nbd::no_hole | (can_fua ? uint32_t{nbd::fua} : 0);
   Rig rig(70 * M);
-  rig.target->information.can_fua = false;
+  rig.target->information.can_fua = can_fua;
   rig.connection->zero(rig.batch, {M, 65 * M}, nbd::no_hole, true);
   rig.batch.wait();
-  CHECK(rig.target->calls() == std::vector<Call>{{'z', M, 32 * M, nbd::no_hole},
-                                                 {'z', 33 * M, 32 * M, nbd::no_hole},
-                                                 {'z', 65 * M, M, nbd::no_hole}});
+  CHECK(rig.target->calls() == std::vector<Call>{{'z', M, 32 * M, flags},
+                                                 {'z', 33 * M, 32 * M, flags},
+                                                 {'z', 65 * M, M, flags}});
   CHECK(rig.counters.zero_bytes == 65 * M);
   CHECK(rig.counters.bytes == 0);
 }
