@@ -80,5 +80,6 @@ gone_after_peak() {
     echo "$memory KiB"
     [ "$memory" -lt $((96 * 1024)) ]
     for name in good slow dead hole; do same base.raw $name.raw; done
-    grep -q 'error: full: .*No space left on device: detached' f.log
+    grep 'error: full: detached, the other destinations continue; .* are owed' f.log
+    grep 'full: .*No space left on device' f.log
 }
