@@ -101,6 +101,9 @@ assert len(h.pread(512, 0)) == 512
     until_true 20 full_copy_owed
     stop dst
     said dst "error: the destination differs from the source at offset"
+    # nbdkit 1.32 may have aborted when its client failed.
+    stop src
+    source_server
     local value
     for value in off 0; do
         rm -f web1.state
