@@ -33,12 +33,12 @@ replication::SourceDescription MappedSource::describe(const std::string &lower, 
   // The state of a run that was interrupted has the present checkpoint, and owes what it lacks.
   const bool fits = state == nullptr || state->checkpoint == points_.since ||
                     state->checkpoint == points_.checkpoint;
-  if (fits && state != nullptr && state->size > 0) added_from_ = state->size;
+  if (fits && state != nullptr && state->size > 0) changed_from_ = state->size;
   if (fits) return shown;
   shown.mode = "full";
   shown.since.clear();
   if (state->checkpoint.empty()) {
-    full_ = true;
+    changed_from_ = 0;
     return shown;
   }
   const std::string what = fmt::format(
@@ -49,28 +49,24 @@ replication::SourceDescription MappedSource::describe(const std::string &lower, 
                "{}: make a map that begins there, or remove the state to start with a full copy",
                what);
   }
-  if (!full_.exchange(true)) log_.warning("{}: the whole disk is shown", what);
+  if (changed_from_.exchange(0) != 0) log_.warning("{}: the whole disk is shown", what);
   return shown;
 }
 
 void MappedSource::honest(SourceDisk &disk, extents::Range range, Clock::time_point,
                           const Add &add) {
-  const uint64_t added_from = full_ ? 0 : added_from_.load();
-  if (range.offset < added_from) {
-    range.length = std::min(range.length, added_from - range.offset);
+  const uint64_t changed_from = changed_from_;
+  if (range.offset < changed_from) {
+    range.length = std::min(range.length, changed_from - range.offset);
     const uint64_t changed = map_.unchanged_until(range);
     if (changed > range.offset) add({range.offset, changed - range.offset, extents::hole});
     if (changed == range.end()) return;
     range = {changed, range.end() - changed};
   }
   for (extents::Extent e : disk.extents(range)) {
-    if (full_) {
-      add(e);
-      continue;
-    }
     // A hole that is not known to be zero would mean "not changed".
     if (e.type == extents::hole) e.type = extents::data;
-    if (range.offset >= added_from) {
+    if (range.offset >= changed_from) {
       add(e);
       continue;
     }

@@ -47,9 +47,9 @@ class MappedSource : public ChangeSource {
   const Points points_;
   const std::string origin_;
   const util::Log log_;
-  std::atomic<bool> full_ = false;  // what describe() has said, and warned of
-  // What a disk has grown by since the state was written has changed, whatever the map says: bytes from here on.
-  std::atomic<uint64_t> added_from_ = UINT64_MAX;
+  // From this offset on everything has changed, whatever the map says: 0 where the whole disk is shown, else
+  // where the disk ended when the state was written. Set by describe().
+  std::atomic<uint64_t> changed_from_ = UINT64_MAX;
 };
 
 }  // namespace delta

@@ -115,4 +115,5 @@ TEST_CASE("honest extents: a hole where nothing has changed, else as the layer b
   const auto nothing = state_at("");
   source.describe("", 4096, &nothing);
   CHECK(honest(extents::data, {0, 4096}) == std::vector<Extent>{{0, 4096, extents::data}});
+  CHECK(honest(extents::hole, {0, 4096}) == std::vector<Extent>{{0, 4096, extents::data}});
 }
