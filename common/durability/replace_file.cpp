@@ -2,7 +2,6 @@
 #include "common/durability/replace_file.hpp"
 
 #include <fcntl.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,6 +16,7 @@
 #include "common/util/error.hpp"
 #include "common/util/fd.hpp"
 #include "common/util/file.hpp"
+#include "common/util/random.hpp"
 
 namespace durability {
 
@@ -31,10 +31,7 @@ class NewFile {
   explicit NewFile(const std::string &path) : path_(path) {
     constexpr int attempts = 100;
     for (int i = 0; i < attempts && !fd_; ++i) {
-      uint64_t random = 0;
-      if (::getrandom(&random, sizeof random, 0) != sizeof random)
-        util::fail_os(errno, "getrandom");
-      name_ = fmt::format("{}{}{:016x}", path, unfinished, random);
+      name_ = fmt::format("{}{}{}", path, unfinished, util::random_hex(8));
       int raw = ::open(name_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
       if (raw < 0 && errno != EEXIST) {
         util::fail_os(errno, "cannot create a new file beside {}", path);

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "filters/delta/digests/digest.hpp"
 
-#include <sys/random.h>
 #include <xxhash.h>
 
-#include <cerrno>
 #include <cstring>
 #include <vector>
 
-#include "common/util/error.hpp"
+#include "common/util/random.hpp"
 
 namespace delta {
 
@@ -17,10 +15,7 @@ static_assert(sizeof(XXH128_canonical_t) == std::tuple_size_v<Digest>);
 
 Key random_key() {
   Key key;
-  // At most 256 bytes are never cut short (getrandom(2)).
-  if (::getrandom(key.data(), key.size(), 0) != static_cast<ssize_t>(key.size())) {
-    util::fail_os(errno, "cannot get random bytes for a key");
-  }
+  util::fill_random(key);
   return key;
 }
 

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "filters/delta/digests/digested_source.hpp"
 
-#include <sys/random.h>
-
-#include <array>
 #include <cerrno>
 #include <optional>
 #include <utility>
 
 #include "common/util/error.hpp"
+#include "common/util/random.hpp"
 
 namespace delta {
 
@@ -16,11 +14,7 @@ namespace {
 
 // No two runs have the same: a disk that was read at another time may have other content.
 std::string new_checkpoint() {
-  std::array<uint64_t, 2> random{};
-  if (::getrandom(random.data(), sizeof random, 0) != sizeof random) {
-    util::fail_os(errno, "cannot get random bytes for a checkpoint");
-  }
-  return fmt::format("{:016x}{:016x}", random[0], random[1]);
+  return util::random_hex(16);
 }
 
 }  // namespace

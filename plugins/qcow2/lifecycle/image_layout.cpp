@@ -2,7 +2,6 @@
 #include "plugins/qcow2/lifecycle/image_layout.hpp"
 
 #include <fcntl.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -10,6 +9,7 @@
 #include "common/durability/replace_file.hpp"
 #include "common/durability/sync_point.hpp"
 #include "common/util/error.hpp"
+#include "common/util/random.hpp"
 #include "plugins/qcow2/file/image_file.hpp"
 #include "plugins/qcow2/file/image_lock.hpp"
 #include "plugins/qcow2/file/image_name.hpp"
@@ -121,9 +121,7 @@ void lay_out(Header &h) {
 
 Uuid random_uuid() {
   Uuid uuid;
-  if (::getrandom(uuid.data(), uuid.size(), 0) != static_cast<ssize_t>(uuid.size())) {
-    util::fail_os(errno, "getrandom");
-  }
+  util::fill_random(uuid);
   uuid[6] = (uuid[6] & std::byte{0x0f}) | std::byte{0x40};
   uuid[8] = (uuid[8] & std::byte{0x3f}) | std::byte{0x80};
   return uuid;

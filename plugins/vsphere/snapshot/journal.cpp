@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "plugins/vsphere/snapshot/journal.hpp"
 
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -17,6 +15,7 @@
 #include "common/util/error.hpp"
 #include "common/util/file.hpp"
 #include "common/util/file_lock.hpp"
+#include "common/util/random.hpp"
 
 namespace vsphere {
 
@@ -60,13 +59,7 @@ util::FileLock lock(const std::string &path) {
 }  // namespace
 
 std::string new_token() {
-  std::array<unsigned char, 16> bytes;
-  if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) {
-    util::fail_os(errno, "getrandom");
-  }
-  std::string token;
-  for (unsigned char byte : bytes) token += fmt::format("{:02x}", byte);
-  return token;
+  return util::random_hex(16);
 }
 
 std::string journal_path_of(const std::string &since) {
