@@ -15,6 +15,14 @@ from dataclasses import dataclass
 from .messages import Failure
 from .parameters import value
 
+# ---- Plugins ----
+
+
+def is_plugin(plugin: str, name: str) -> bool:
+    """Whether PLUGIN, as nbdkit takes it, is the plugin of that name: the name, or the path of its module."""
+    return os.path.basename(plugin) in (name, f"nbdkit-{name}-plugin.so")
+
+
 # ---- Sources: nbdkit-replicate-delta(7); common/replication/source_description.hpp ----
 
 

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from .contract import is_plugin
 from .messages import Failure
 from .parameters import add_default, bare, value
 from .states import State
@@ -15,7 +16,7 @@ _ON = ("1", "true", "t", "yes", "y", "on")  # nbdkit_parse_bool
 
 
 def is_qcow2(plugin: str) -> bool:
-    return os.path.basename(plugin) in ("qcow2", "nbdkit-qcow2-plugin.so")
+    return is_plugin(plugin, "qcow2")
 
 
 def image_file(parameters: Sequence[str]) -> str | None:

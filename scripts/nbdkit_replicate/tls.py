@@ -11,7 +11,7 @@ import urllib.parse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from .contract import plain_uri
+from .contract import is_plugin, plain_uri
 from .messages import WrongUse
 from .parameters import bare, has, value
 
@@ -69,7 +69,7 @@ def peer_of_uri(option: str, uri: str) -> Peer | None:
 
 def peer_of_plugin(option: str, plugin: str, parameters: Sequence[str]) -> Peer | None:
     """For nbdkit-nbd-plugin(1), which has parameters of its own. None: it is another plugin, or does not want TLS."""
-    if not _is_nbd(plugin):
+    if not is_plugin(plugin, "nbd"):
         return None
     uri = _uri(parameters)
     mode = value(parameters, "tls")
@@ -98,10 +98,6 @@ def added_parameters(plugin: str, parameters: Sequence[str]) -> Iterator[str]:
     peer = peer_of_plugin("", plugin, parameters)
     if peer is not None and not peer.verified and not has(parameters, "tls-verify"):
         yield "tls-verify=false"
-
-
-def _is_nbd(plugin: str) -> bool:
-    return os.path.basename(plugin) in ("nbd", "nbdkit-nbd-plugin.so")
 
 
 def _uri(parameters: Sequence[str]) -> str | None:

@@ -3,6 +3,7 @@
 import os
 import stat
 
+from ..contract import is_plugin
 from ..messages import say
 from ..plan.replication import DiskCopy
 from ..states import read_state
@@ -12,7 +13,7 @@ def enlarge_file(disk: DiskCopy, size: int) -> None:
     """Makes the file as large as the disk, of `size` bytes, if it is the copy of an earlier run and the disk has grown
     since. What is new is owed: apply and delta see to that."""
     path = disk.image
-    if os.path.basename(disk.target.plugin) not in ("file", "nbdkit-file-plugin.so") or path is None:
+    if not is_plugin(disk.target.plugin, "file") or path is None:
         return
     if not disk.has_state() or read_state(disk.state).size >= size:
         return
