@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The implementation of nbdkit-replicate(1).
 
-main        parses the arguments, checks the plan, and runs it or prints it
+main        chooses the verb; without one, checks one run given by options, and runs it or prints it
 arguments   the command line
 contract    everything that is known about the modules' names, parameters and messages
 images      the same for the files of the qcow2 plugin
 states      the same for state files
 tls         which NBD servers libnbd verifies
-plan/       what a run starts, as values; nothing in it starts a program
+plan/       plans: the values that a file in TOML comes to
+composition/ what a run starts, as values; nothing in it starts a program
 programs/   the programs of a run: nbdkit and nbdcopy, and the questions that are asked of a source
 run/        a run: one task for each disk, the signals, the progress, the result
 
-main imports run and plan, run imports programs and plan; all of them import the modules of this directory.
+main imports run and composition, run imports programs and composition; all of them import the modules of this directory.
 """
 
 PROGRAM = "nbdkit-replicate"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from . import PROGRAM
 from .files import resolved
 from .messages import WrongUse
-from .plan.replication import Destination, Module, Replication
+from .composition.replication import Destination, Module, Replication
 from .states import names_directory
 
 

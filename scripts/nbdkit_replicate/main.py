@@ -5,8 +5,8 @@ import sys
 
 from .arguments import parse
 from .messages import Failure, WrongUse, say
-from .plan.checks import check_replication, warnings
-from .plan.shell import ShellScript
+from .composition.checks import check_replication, warnings
+from .composition.shell import ShellScript
 from .programs.password import ask_password
 from .run.machine import MachineRun
 from .run.result import Result

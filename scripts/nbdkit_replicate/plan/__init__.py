@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a run starts and with which command lines. Reads files; starts nothing and changes nothing."""
+"""Plans: what is replicated again and again, and how long its restore points are kept. nbdkit-replicate.plan(5)."""

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
-from ..plan.commands import client_command
+from ..composition.commands import client_command
 from .connections import Connections
 from .errors import Errors
 from .process import Process, outcome

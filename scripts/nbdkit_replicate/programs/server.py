@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..contract import inherited_descriptors
 from ..messages import Failure, say
-from ..plan.commands import uri_of
+from ..composition.commands import uri_of
 from .directory import RunDirectory
 from .errors import Errors
 from .password import passed_by_descriptor

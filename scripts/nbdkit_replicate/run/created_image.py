@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass
 
 from ..images import image_file, is_qcow2
-from ..plan.replication import DiskCopy
+from ..composition.replication import DiskCopy
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from ..contract import destination_name
 from ..files import make_directory
 from ..messages import RUN_AGAIN, Failure, say
 from ..parameters import value
-from ..plan.checks import check_disk
-from ..plan.commands import Circumstances, target_command
-from ..plan.replication import DiskCopy
+from ..composition.checks import check_disk
+from ..composition.commands import Circumstances, target_command
+from ..composition.replication import DiskCopy
 from ..programs.client import Client, Route
 from ..programs.server import Server
 from ..programs.source import DiskFacts, ask_disk

@@ -5,7 +5,7 @@ import stat
 
 from ..contract import is_plugin
 from ..messages import say
-from ..plan.replication import DiskCopy
+from ..composition.replication import DiskCopy
 from ..states import read_state
 
 

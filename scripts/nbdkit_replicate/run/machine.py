@@ -5,8 +5,8 @@ import asyncio
 from ..files import make_directory
 from ..messages import RUN_AGAIN, Failure, say
 from ..parameters import has
-from ..plan.commands import source_command
-from ..plan.replication import Replication
+from ..composition.commands import source_command
+from ..composition.replication import Replication
 from ..programs.directory import RunDirectory
 from ..programs.server import Server
 from ..programs.source import list_disks

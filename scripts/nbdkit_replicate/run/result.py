@@ -6,7 +6,7 @@ from collections.abc import Collection
 from ..contract import owing_destinations
 from ..images import check_complete, is_qcow2
 from ..messages import RUN_AGAIN, Failure, mib
-from ..plan.replication import DiskCopy
+from ..composition.replication import DiskCopy
 from ..programs.source import DiskFacts
 from ..states import State, read_state
 

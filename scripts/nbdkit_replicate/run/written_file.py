@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ..images import Mark, contradicts, is_qcow2, is_sealed, open_file_of, read_image
 from ..messages import Failure, say
-from ..plan.replication import DiskCopy
+from ..composition.replication import DiskCopy
 from ..states import read_state, require_full_copy
 
 

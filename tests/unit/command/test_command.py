@@ -16,8 +16,8 @@ from nbdkit_replicate import images, states  # noqa: E402
 from nbdkit_replicate.arguments import parse  # noqa: E402
 from nbdkit_replicate.messages import Failure, WrongUse  # noqa: E402
 from nbdkit_replicate.parameters import bare, value  # noqa: E402
-from nbdkit_replicate.plan.checks import check_replication  # noqa: E402
-from nbdkit_replicate.plan.commands import client_command, uri_of  # noqa: E402
+from nbdkit_replicate.composition.checks import check_replication  # noqa: E402
+from nbdkit_replicate.composition.commands import client_command, uri_of  # noqa: E402
 from nbdkit_replicate.programs.process import Process  # noqa: E402
 from nbdkit_replicate.programs.source import DiskFacts, SourceDescription  # noqa: E402
 from nbdkit_replicate.run.interruption import Interruption  # noqa: E402

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The values that a plan comes to, with all defaults filled in."""
+import datetime
+from dataclasses import dataclass, field
+
+from ..composition.replication import Destination, Module
+
+
+@dataclass(frozen=True)
+class Keep:
+    """Which restore points of a disk are kept. If all are 0, all points are."""
+
+    last: int = 0
+    daily: int = 0
+    weekly: int = 0
+    monthly: int = 0
+
+    @property
+    def everything(self) -> bool:
+        return not (self.last or self.daily or self.weekly or self.monthly)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of what goes on at the same time. None: no limit. Rates are nbdkit's and fanout's: bytes a second, such as 20M."""
+
+    machines: int = 4  # in all
+    disks: int = 4  # of each machine
+    per_vcenter: int | None = None  # disks
+    per_host: int | None = None  # disks; the host is the ESXi host that runs the machine
+    source_rate: str | None = None  # of each disk
+    destination_rate: str | None = None  # of each further destination
+
+
+@dataclass(frozen=True)
+class Window:
+    """The time of the day after whose end no new machine or disk is begun. It may cross midnight. Local time."""
+
+    begin: datetime.time
+    end: datetime.time
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """Programs with their arguments; () is none. Each gets the run's JSON on its standard input."""
+
+    before: tuple[str, ...] = ()  # of each machine, before its snapshot; a failure is told and does not hurt the copy
+    after: tuple[str, ...] = ()  # of each machine that is done
+    failure: tuple[str, ...] = ()  # of each machine that is not
+    deadline: float = 60.0  # seconds; after that it is killed
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What is replicated as of one instant: the disks of one source server, usually of a virtual machine."""
+
+    name: str  # {vm}: as the user calls it; unique in the plan, without "/"
+    source: Module
+    target: Module  # without file=, backing= and size=, which the restore points decide
+    also: tuple[Destination, ...]  # with {disk} in them
+    images: str  # the name of an image, with {disk} and {time}; {vm} is replaced. An absolute path
+    states: str  # the directory of the states, absolute, ends in "/"; DISK.state are in it, and records of runs
+    disks: tuple[str, ...] = ()  # only these; () is all
+    keep: Keep = Keep()
+    longest_chain: int = 30  # images; the next point is a full one. 0: no limit
+    vcenter: str = ""  # the name of its [vcenter.NAME]; "" for a source of another plugin
+
+
+@dataclass(frozen=True)
+class Plan:
+    path: str
+    machines: tuple[Machine, ...]  # folders that name many are not in it yet: plan/folders
+    limits: Limits = Limits()
+    window: Window | None = None
+    hooks: Hooks = Hooks()
+    metrics: str | None = None  # a file for node_exporter's textfile collector
+    stale_after: datetime.timedelta = datetime.timedelta(hours=26)  # of the last complete point: status is a warning
+    critical_after: datetime.timedelta = datetime.timedelta(hours=50)
+    reconnect_for: datetime.timedelta = datetime.timedelta(minutes=30)
+    threads: int | None = None
+    build: str | None = field(default=None, compare=False)
