@@ -165,7 +165,7 @@ void VmSession::stop() noexcept {
   if (client_.out_of_patience()) {
     log_.info("the server is not told to end the session, which expires");
   } else {
-    attempt("could not log out", [&] { client_.logout(transport_->session()); });
+    attempt("could not log out", [&] { client_.logout(transport_->end_session()); });
   }
   disconnect();
   lock_.reset();

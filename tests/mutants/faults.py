@@ -99,6 +99,12 @@ def mutated(root, known):
             continue
         new = SWITCH.sub(lambda _: _switch(fault), fault.new)
         texts[fault.file] = texts[fault.file].replace(fault.old, new)
+    for file, text in texts.items():
+        if not is_cpp(file):
+            try:
+                compile(text, file, "exec")
+            except SyntaxError as error:
+                wrong.append(f"with the faults of tests/mutants {file} is no Python: line {error.lineno}: {error.msg}")
     if wrong:
         raise Wrong("\n".join(wrong))
     return {file: INCLUDE + text if is_cpp(file) else text for file, text in texts.items()}

@@ -24,8 +24,9 @@ struct Ticket {
 class SharedSession {
  public:
   virtual ~SharedSession() = default;
-  virtual std::string session() const = 0;  // empty: none
-  // Puts `session` in place of `old`. Returns false if `old` is not the session any more.
+  // Empty: none. Throws util::Error when no other may begin.
+  virtual std::string session() const = 0;
+  // Puts `session` in place of `old`. Returns false if `old` is not the session any more, or no other may begin.
   virtual bool replace_session(const std::string &old, const std::string &session) = 0;
 };
 

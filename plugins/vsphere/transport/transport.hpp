@@ -63,8 +63,9 @@ class Transport {
   // For the log: "https directly from esxi1, 4 connections".
   virtual std::string description() const = 0;
 
-  // The cookie of a session that the reads have begun, to log out of; empty if there is none.
-  virtual std::string session() const { return ""; }
+  // Ends the session that the reads have begun: none of them begins another one, and each that would need one fails. Any
+  // thread may be reading. Returns the session's cookie, to log out of; empty if there is none.
+  virtual std::string end_session() { return ""; }
 };
 
 // Throws util::Error EINVAL if the parameters of the transports do not go together.

@@ -31,7 +31,7 @@ load apply
     grep -q '^nbdkit_apply_covered_bytes 0$' stats
     python '
 h.pwrite(disk[512 * K:768 * K], 512 * K)
-deadline = time.monotonic() + 20
+deadline = time.monotonic() + 120
 def until(name, text):
     while text not in open(name).read():
         assert time.monotonic() < deadline, open(name).read()[-2000:]

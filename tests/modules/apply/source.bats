@@ -104,7 +104,7 @@ def fails(f, *arguments):
     except nbd.Error as e:
         return e.errno == "EIO"
     return False
-deadline = time.monotonic() + 30
+deadline = time.monotonic() + 120
 def until(happens):   # with flushes: the state is saved once a second
     while not happens():
         assert time.monotonic() < deadline

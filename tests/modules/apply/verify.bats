@@ -37,7 +37,7 @@ full_copy_owed() { [ "$(jq -c '[.checkpoint, .owed]' web1.state)" = '["",[[0,167
     source_server
     destination_server apply-verify=100
     python '
-deadline = time.monotonic() + 20
+deadline = time.monotonic() + 120
 while "differs from the source" not in open("dst.log").read():
     assert time.monotonic() < deadline
     time.sleep(0.02)

@@ -89,7 +89,7 @@ try:
 except nbd.Error as e:
     assert e.errno == "EIO", e
 took = time.monotonic() - begin
-assert n > 5 and took > 0.25, (n, took)
+assert n >= 1 and took > 0.25, (n, took)
 assert h.pread(1, 65536) == b"b"
 ' "$(uri f)"
     grep -q 'error: victim: cannot connect: .*: this destination is no longer a copy' f.log
@@ -150,7 +150,7 @@ for i in range(16):
     h.pwrite(data[i << 20:(i + 1) << 20], i << 20)
     slowest = max(slowest, time.monotonic() - begin)
 h.flush()
-assert 0.9 < slowest < 10, slowest
+assert slowest > 0.9, slowest
 ' "$(uri f)"
     same base.raw a.raw
     grep -q 'warning: hole: cannot write .*: no answer within 1 s (fanout-timeout)' f.log

@@ -30,7 +30,7 @@ NOTHING = {"true", ":", "echo"}
 CALLERS = {"run": 0, "must_fail": 0, "refuses": 1, "until_true": 1}
 TEXT = (
     (re.compile(r"\btimeout +(?:-\S+ +(?:\d+ +)?)?([1-5]?\d)\s"), "a limit below a minute: the machine may be busy"),
-    (re.compile(r"\bSECONDS\b.*(?:-l[te]|<)|\b(?:took|elapsed|seconds) *<"), "the time that something took is no assertion"),
+    (re.compile(r"\bSECONDS\b.*(?:-l[te]|<)|\b(?:took|taken|elapsed|slowest|seconds) *<"), "the time that something took is no assertion"),
     (re.compile(r"\btime\.sleep\((?:0?\.[1-9]\d*|[1-9](?:\.\d+)?|[1-5]\d(?:\.\d+)?)\)"), "a sleep: wait for something, by polling"),
     (re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\]):(?!1\b|0\b)\d+|--port[= ]\d+|-p \d\d+"), "a fixed port"),
 )

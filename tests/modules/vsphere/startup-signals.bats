@@ -78,7 +78,7 @@ stuck() {
     local method
     for method in FindByInventoryPath QueryChangedDiskAreas RetrievePropertiesEx; do
         stuck $method
-        [ "$heeded" -lt 4000 ]
+        [ "$heeded" -lt 60000 ]
         [ ! -e state.snapshot ]
     done
 }
@@ -86,7 +86,7 @@ stuck() {
 @test "SIGTERM while the creation is not answered: the token stays, and the next run removes the snapshot" {
     vc
     stuck CreateSnapshot_Task
-    [ "$heeded" -lt 8000 ]
+    [ "$heeded" -lt 60000 ]
     grep -q 'the next run removes it if it does' early.log
     grep -q '[0-9a-f]\{32\}' state.snapshot
 }

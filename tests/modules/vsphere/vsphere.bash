@@ -58,7 +58,13 @@ state() { control vc state; }
 of() { control vc evaluate --get --data-urlencode "of=$1"; }
 SNAPSHOTS="sum(len(vm['snapshots']) for vm in s['vms'].values())"
 no_snapshot() { [ "$(of "$SNAPSHOTS")" = 0 ]; }
-clean() { [ "$(of "($SNAPSHOTS, s['sessions'])")" = "(0, 0)" ]; }
+# clean: there is no snapshot, and no session.
+clean() {
+    local left
+    left=$(of "($SNAPSHOTS, s['sessions'])")
+    echo "snapshots and sessions: $left"
+    [ "$left" = "(0, 0)" ]
+}
 
 map() { nbdinfo --map "$1" | awk '{print $1, $2, $3}'; }
 

@@ -313,4 +313,4 @@ class Tap(unittest.TextTestResult):
 if __name__ == "__main__":
     suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules[__name__])
     print(f"1..{suite.countTestCases()}")
-    sys.exit(not unittest.TextTestRunner(resultclass=Tap).run(suite).wasSuccessful())
+    sys.exit(not unittest.TextTestRunner(resultclass=Tap, verbosity=0).run(suite).wasSuccessful())

@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "common/util/error.hpp"
+
 namespace vsphere {
 
 namespace {
@@ -25,12 +27,24 @@ LoginSession::LoginSession(std::string host, const Credentials &credentials, con
 
 std::string LoginSession::session() const {
   util::MutexLock lock(mutex_);
+  check_not_ended();
   return cookie_;
+}
+
+std::string LoginSession::end() {
+  util::MutexLock lock(mutex_);
+  ended_ = true;
+  while (logging_in_) logged_in_.wait(lock);  // ends: the login request has a deadline
+  return std::exchange(cookie_, "");
+}
+
+void LoginSession::check_not_ended() const {
+  if (ended_) util::fail(ESHUTDOWN, "nbdkit is ending: the session with {} has ended", host_);
 }
 
 bool LoginSession::replace_session(const std::string &old, const std::string &session) {
   util::MutexLock lock(mutex_);
-  if (cookie_ != old) return false;
+  if (ended_ || cookie_ != old) return false;
   cookie_ = session;
   return true;
 }
@@ -52,6 +66,7 @@ HttpResponse LoginSession::send(HttpConnection &http, const HttpRequest &request
 std::string LoginSession::cookie_or_turn() {
   util::MutexLock lock(mutex_);
   while (logging_in_) logged_in_.wait(lock);  // ends: the login request has a deadline
+  check_not_ended();
   if (cookie_.empty() && !sessionless_) logging_in_ = true;
   return cookie_;
 }

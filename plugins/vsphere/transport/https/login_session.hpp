@@ -26,11 +26,16 @@ class LoginSession : public SharedSession {
 
   std::string session() const override ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // From now on no session begins, so that none is left behind by a read that is under way while nbdkit ends: send()
+  // throws instead. Waits for a login that is under way. Returns the session, to log out of; empty if there is none.
+  std::string end() ABSL_LOCKS_EXCLUDED(mutex_);
+
   bool replace_session(const std::string &old, const std::string &session) override
       ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   std::string cookie_or_turn() ABSL_LOCKS_EXCLUDED(mutex_);
+  void check_not_ended() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void forget(const std::string &cookie) ABSL_LOCKS_EXCLUDED(mutex_);
   HttpResponse log_in(HttpConnection &http, HttpRequest request);
   bool end_turn(const HttpResponse *response) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -42,6 +47,7 @@ class LoginSession : public SharedSession {
   mutable util::Mutex mutex_;
   util::Condition logged_in_;
   bool logging_in_ ABSL_GUARDED_BY(mutex_) = false;  // a thread has the turn
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   // The server begins no session: every request carries user and password.
   bool sessionless_ ABSL_GUARDED_BY(mutex_) = false;
   std::string cookie_ ABSL_GUARDED_BY(mutex_);     // empty: no session

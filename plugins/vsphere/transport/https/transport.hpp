@@ -27,7 +27,7 @@ class HttpsTransport : public Transport {
   std::unique_ptr<DiskReader> open(const DiskPlace &place) override;
   bool reads_chains() const override { return false; }
   std::string description() const override;
-  std::string session() const override { return datastore_.login().session(); }
+  std::string end_session() override { return datastore_.login().end(); }
 
  private:
   std::unique_ptr<EsxiHostFile> find_host(const DiskPlace &place, const DatastorePath &file,

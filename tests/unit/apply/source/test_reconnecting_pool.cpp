@@ -51,7 +51,7 @@ TEST_CASE(
     CHECK_THROWS_WITH(read(pool, 4096, 512), Catch::Contains("cannot read at offset 4096") &&
                                                  Catch::Contains("second time") &&
                                                  Catch::Contains("apply-from="));
-    CHECK(Clock::now() - start < 20s);
+    CHECK(Clock::now() - start < 5min);
   }
 }
 
@@ -60,7 +60,7 @@ TEST_CASE("a server that does not listen is connected to twice") {
   ReconnectingPool pool("nbd+unix:///?socket=/nonexistent/s", quick);
   CHECK_THROWS_WITH(pool.info(), Catch::Contains("/nonexistent/s"));
   CHECK(Clock::now() - start >= quick.pause);
-  CHECK(Clock::now() - start < 20s);
+  CHECK(Clock::now() - start < 5min);
 }
 
 TEST_CASE("a source that is another one after reconnecting is not read") {

@@ -109,7 +109,7 @@ TEST_CASE("an interruption ends a connection that is not made, and a read that i
   calls = 0;
   std::vector<std::byte> buffer(512);
   CHECK_THROWS_WITH(pool.pread(buffer, 0), "interrupted");
-  CHECK(std::chrono::steady_clock::now() - begin < 30s);
+  CHECK(std::chrono::steady_clock::now() - begin < 5min);
   CHECK(pool.dead());
 }
 

@@ -32,8 +32,8 @@ TEST_CASE("state file: claimed before it is behind, exact at the end, owed by th
                           "/b.json") != std::string::npos);
   }
   Rig next(2, 20 * M, 100, detach, d.path());
+  std::fill_n(primary.begin() + 18 * M, B, byte(7));
   next.primary = next.servers[0]->target.content = primary;
-  std::fill_n(next.primary.begin() + 18 * M, B, byte(7));
   next.servers[1]->target.content = content;
   next.open();
   Rig::until([&] { return next.is(1, "live"); });

@@ -9,6 +9,7 @@ using namespace fanout;
 
 TEST_CASE("verify: blocks that differ are counted, logged and copied again") {
   Rig rig(1, 4 * M, 100, [](DestinationSettings &s, size_t) { s.verify = 1; });
+  rig.differences_expected = true;
   rig.open();
   rig.write(0, 4 * M, byte(5));
   rig.servers[0]->target.content[3 * M + 17] = byte(6);

@@ -77,7 +77,7 @@ TEST_CASE("a helper that does not open, or does not close, is killed at the dead
   standin.put("faults/Close", "0 1 hang");
   auto begin = std::chrono::steady_clock::now();
   disk->disconnect();
-  CHECK(std::chrono::steady_clock::now() - begin < 20s);
+  CHECK(std::chrono::steady_clock::now() - begin < 5min);
   CHECK(!std::filesystem::is_empty(standin.path + "/access"));
   // The next one ends the access that those two have left behind.
   disk = std::make_unique<VddkDisk>(options_for(standin), util::Log());
