@@ -7,6 +7,7 @@ contract    everything that is known about the modules' names, parameters and me
 images      the same for the files of the qcow2 plugin
 states      the same for state files
 tls         which NBD servers libnbd verifies
+points/     restore points: which images are complete, what they lie on, which one is written next
 plan/       plans: the values that a file in TOML comes to
 composition/ what a run starts, as values; nothing in it starts a program
 programs/   the programs of a run: nbdkit and nbdcopy, and the questions that are asked of a source

@@ -22,3 +22,20 @@ def make_directory(path: str) -> None:
         except FileExistsError:  # made meanwhile; or no directory, which is an error
             if not os.path.isdir(path):
                 raise
+
+
+def rename_new(old: str, new: str) -> None:
+    """Durably, within a directory. Raises FileExistsError if there is a file of the new name: only for names that nobody
+    else gives meanwhile. Like durability::rename_file()."""
+    if os.path.lexists(new):
+        raise FileExistsError(f"{new} exists already")
+    os.rename(old, new)
+    sync_directory(os.path.dirname(new))
+
+
+def sync_directory(path: str) -> None:
+    descriptor = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

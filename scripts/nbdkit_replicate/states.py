@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from .files import sync_directory
 from .messages import Failure
 
 
@@ -40,6 +41,20 @@ def require_full_copy(path: str) -> None:
         state = _load(path)
         state |= {"checkpoint": "", "owed": [[0, state["size"]]]}
         _replace(path, json.dumps(state, separators=(",", ":")) + "\n")
+
+
+@contextlib.contextmanager
+def held(path: str) -> Iterator[None]:
+    """No run uses the state within the block. Raises Failure if one does. The state need not exist."""
+    path = os.path.realpath(path)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(_locked(path + ".lock", os.O_RDWR | os.O_CREAT))
+            with contextlib.suppress(FileNotFoundError):
+                stack.enter_context(_locked(path, os.O_RDONLY))
+        except BlockingIOError:
+            raise Failure(f"{path} is in use: a run is under way") from None
+        yield
 
 
 # A directory of states, DIRECTORY/DISK.state: common/replication/state_directory.hpp.
@@ -99,8 +114,4 @@ def _replace(path: str, text: str) -> None:
     except BaseException:
         os.unlink(new)
         raise
-    directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync_directory(os.path.dirname(path))

@@ -45,6 +45,8 @@ class DiskRun:
             check_disk(self._disk)  # only now is it known which disks without a state there are
             facts = await ask_disk(self._context.source, self._disk.export)
         self._say(facts.summary())
+        self._disk = self._disk.with_chosen_target(facts.full)
+        check_disk(self._disk, facts.full and self._disk.replication.targets is not None)
         created = CreatedImage.of(self._disk)
         try:
             await self._copy(facts)

@@ -30,6 +30,8 @@ class MachineRun:
         with self._interruption.handle_signals(), RunDirectory() as directory:
             if self._replication.several:
                 make_directory(self._replication.state)
+            if self._replication.targets is not None:
+                self._replication.targets.prepare()
             for name in self._replication.known_disks():
                 distrust_wrong_image(self._replication.disk(name))
             return await self._with_source(directory)
