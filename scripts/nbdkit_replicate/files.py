@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Files and directories that the user names."""
+import contextlib
 import os
+import secrets
 
 
 def resolved(path: str) -> str:
@@ -22,3 +24,32 @@ def make_directory(path: str) -> None:
         except FileExistsError:  # made meanwhile; or no directory, which is an error
             if not os.path.isdir(path):
                 raise
+
+
+def replace_file(path: str, text: str) -> None:
+    """Atomic and durable, as common/durability/replace_file.hpp does it. The file keeps its mode and owner; a new one can
+    be read by its user only."""
+    new = f"{path}.tmp-{secrets.token_hex(8)}"
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            with contextlib.suppress(FileNotFoundError):
+                _keep_owner(descriptor, os.stat(path))
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+        os.rename(new, path)
+    except BaseException:
+        os.unlink(new)
+        raise
+    directory = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _keep_owner(descriptor: int, status: os.stat_result) -> None:
+    os.fchmod(descriptor, status.st_mode & 0o7777)
+    with contextlib.suppress(PermissionError):
+        os.fchown(descriptor, status.st_uid, status.st_gid)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..contract import DISK
+from ..contract import DISK, is_plugin
 from ..files import resolved
 from ..images import continues_image, creates_image, image_file, is_smaller
 from ..parameters import value
@@ -51,6 +51,12 @@ class Replication:
     progress: bool = False
     verbose: bool = False
     build: str | None = None  # a build tree whose modules are used
+
+    @property
+    def vm(self) -> str:
+        """The last part of the name of the virtual machine; "" for a source of another plugin."""
+        vm = value(self.source.parameters, "vm") if is_plugin(self.source.plugin, "vsphere") else None
+        return vm.rstrip("/").rpartition("/")[2] if vm else ""
 
     def disk(self, name: str | None) -> "DiskCopy":
         """The copy of one of several disks; None is the name of a single one."""

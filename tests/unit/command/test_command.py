@@ -22,7 +22,7 @@ from nbdkit_replicate.programs.process import Process  # noqa: E402
 from nbdkit_replicate.programs.source import DiskFacts, SourceDescription  # noqa: E402
 from nbdkit_replicate.run.interruption import Interruption  # noqa: E402
 from nbdkit_replicate.run.machine import MachineRun  # noqa: E402
-from nbdkit_replicate.run.result import Result, behind, check_copy  # noqa: E402
+from nbdkit_replicate.run.result import Result, check_copy  # noqa: E402
 from nbdkit_replicate.run.written_file import WrittenFile, distrust_wrong_image  # noqa: E402
 
 UUID = "939e3e98-b009-46ac-99bd-a05e8a00c5bd"
@@ -166,13 +166,6 @@ class Complete(InDirectory):
         write_image("a.qcow2.partial", mark_data())
         check_copy(disk(), FULL)
         self.refused("still called a.qcow2.partial", FULL, "qcow2", "a.qcow2", "seal=on")
-
-    def test_behind(self):
-        with open("stats", "w", encoding="ascii") as file:
-            file.write('nbdkit_fanout_owed_bytes{destination="dr"} 1048576\n'
-                       'nbdkit_fanout_owed_bytes{destination="near"} 0\n')
-        self.assertIn("dr is owed 1.0 MiB", behind("stats"))
-        self.assertNotIn("near", behind("stats"))
 
     def test_result_of_all(self):
         self.assertEqual(Result.of_all([Result.DONE, Result.BEHIND, Result.INCOMPLETE]), Result.INCOMPLETE)
