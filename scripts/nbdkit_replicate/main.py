@@ -3,6 +3,7 @@
 import asyncio
 import sys
 
+from . import dispatch
 from .arguments import parse
 from .messages import Failure, WrongUse, say
 from .composition.checks import check_replication, warnings
@@ -19,8 +20,9 @@ WRONG_USE = 2  # argparse's exit status, too
 
 def main() -> int:
     """Returns the exit status."""
+    words = sys.argv[1:]
     try:
-        return _replicate(sys.argv[1:]).value
+        return dispatch.execute(words) if dispatch.is_verb(words) else _replicate(words).value
     except KeyboardInterrupt:  # while it asks for a password
         return Result.INCOMPLETE.value
     except (Failure, OSError, ValueError) as e:

@@ -292,18 +292,3 @@ class Signals(unittest.TestCase):
                 with interruption.expendable(late):
                     self.assertEqual(late.killed, 1)
         asyncio.run(run())
-
-
-class Tap(unittest.TextTestResult):
-    """A line for each test, as scripts/test counts them."""
-
-    def stopTest(self, test):
-        bad = any(test is one for one, _ in (*self.failures, *self.errors))
-        print(f"{'not ' if bad else ''}ok {self.testsRun} {test}", flush=True)
-        super().stopTest(test)
-
-
-if __name__ == "__main__":
-    suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules[__name__])
-    print(f"1..{suite.countTestCases()}")
-    sys.exit(not unittest.TextTestRunner(resultclass=Tap).run(suite).wasSuccessful())
