@@ -6,7 +6,8 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from . import PROGRAM
+from . import PROGRAM, VERSION
+from .dispatch import list_of_verbs
 from .files import resolved
 from .messages import WrongUse
 from .composition.replication import Destination, Module, Replication
@@ -62,11 +63,15 @@ def _positive(text: str) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog=PROGRAM, allow_abbrev=False,
-        description="Copy disks, or what has changed on them, to images and to any number of NBD servers.",
-        epilog="PARAMETER is a parameter of the plugin or of a filter: coalesce-... and delta-... with --from, "
-               "apply-... and fanout-... with --to, fanout-... with --also. @FILE stands for the arguments in FILE. "
-               "See nbdkit-replicate(1).")
+        prog=PROGRAM, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage=f"{PROGRAM} --state FILE|DIRECTORY/ --from PLUGIN PARAMETER... --to PLUGIN PARAMETER... [OPTION...]\n"
+              f"       {PROGRAM} VERB ...",
+        description="Copy disks, or what has changed on them, to images and to any number of NBD servers.\n\n"
+                    f"verbs ({PROGRAM} VERB --help):\n" + list_of_verbs(),
+        epilog="PARAMETER is a parameter of the plugin or of a filter: coalesce-... and delta-... with\n"
+               "--from, apply-... and fanout-... with --to, fanout-... with --also. @FILE stands for the\n"
+               "arguments in FILE. See nbdkit-replicate(1).")
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {VERSION}")
     parser.add_argument("--from", dest="source", nargs="+", required=True, metavar=("PLUGIN", "PARAMETER"),
                         help="nbdkit plugin that reads the source, such as vsphere")
     parser.add_argument("--to", dest="target", nargs="+", required=True, metavar=("PLUGIN", "PARAMETER"),

@@ -3,11 +3,15 @@
 import asyncio
 import sys
 
+from . import dispatch
 from .arguments import parse
 from .messages import Failure, WrongUse, say
 from .composition.checks import check_replication, warnings
 from .composition.shell import ShellScript
 from .programs.password import ask_password
+from .report.records import records_directory
+from .report.recorder import Recorder
+from .report.run import RunReport
 from .run.machine import MachineRun
 from .run.result import Result
 
@@ -16,8 +20,9 @@ WRONG_USE = 2  # argparse's exit status, too
 
 def main() -> int:
     """Returns the exit status."""
+    words = sys.argv[1:]
     try:
-        return _replicate(sys.argv[1:]).value
+        return dispatch.execute(words) if dispatch.is_verb(words) else _replicate(words).value
     except KeyboardInterrupt:  # while it asks for a password
         return Result.INCOMPLETE.value
     except (Failure, OSError, ValueError) as e:
@@ -36,4 +41,5 @@ def _replicate(words: list[str]) -> Result:
         return Result.DONE
     source_password = ask_password(replication.source.parameters)
     target_password = ask_password(replication.target.parameters)
-    return asyncio.run(MachineRun(replication, source_password, target_password).run())
+    report = RunReport(replication.vm, [Recorder(records_directory(replication.state))])
+    return asyncio.run(MachineRun(replication, source_password, target_password, report).run())

@@ -4,12 +4,11 @@ import contextlib
 import fcntl
 import json
 import os
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .files import sync_directory
+from .files import replace_file
 from .messages import Failure
 
 
@@ -40,7 +39,7 @@ def require_full_copy(path: str) -> None:
             _locked(path, os.O_RDONLY):
         state = _load(path)
         state |= {"checkpoint": "", "owed": [[0, state["size"]]]}
-        _replace(path, json.dumps(state, separators=(",", ":")) + "\n")
+        replace_file(path, json.dumps(state, separators=(",", ":")) + "\n")
 
 
 @contextlib.contextmanager
@@ -95,23 +94,3 @@ def _locked(path: str, flags: int) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _replace(path: str, text: str) -> None:
-    """As common/durability/replace_file.hpp does it."""
-    new = f"{path}.tmp-{secrets.token_hex(8)}"
-    status = os.stat(path)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            os.fchmod(descriptor, status.st_mode & 0o7777)
-            with contextlib.suppress(PermissionError):
-                os.fchown(descriptor, status.st_uid, status.st_gid)
-            file.write(text)
-            file.flush()
-            os.fsync(descriptor)
-        os.rename(new, path)
-    except BaseException:
-        os.unlink(new)
-        raise
-    sync_directory(os.path.dirname(path))

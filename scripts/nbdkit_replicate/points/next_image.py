@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from ..composition.replication import Module
 from ..files import make_directory, rename_new, resolved
 from ..images import contradicts
-from ..messages import RUN_AGAIN, Failure, say
+from ..messages import RUN_AGAIN, Failure, about, warn
 from ..plan.plan import Machine
 from ..states import State, disks_with_state, held, read_state, require_full_copy, state_path
 from .chain import LONGEST, Chain, chain_of
@@ -45,6 +45,7 @@ class PointTargets:
 def prepare(machine: Machine) -> None:
     """Before the source is started: where the next point of a disk cannot be an increment, its state says from now on that
     everything is owed, so that the source shows the whole disk. What is wrong otherwise next_target() finds as well."""
+    make_directory(machine.states)
     for disk in disks_with_state(machine.states):
         if not machine.disks or disk in machine.disks:
             with contextlib.suppress(Failure, OSError):
@@ -89,7 +90,8 @@ def _prepare(machine: Machine, disk: str) -> None:
         last = _last_image(machine, disk, state)
     why = _fault(last, state) or _too_long(last, machine)
     if why and not _owes_everything(state):
-        say(f"disk {disk}: {why}; everything is copied")
+        with about(disk=disk):
+            warn(f"{why}; everything is copied")
         require_full_copy(path)
 
 
