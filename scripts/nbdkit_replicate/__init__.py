@@ -7,14 +7,18 @@ arguments   the command line
 contract    everything that is known about the modules' names, parameters and messages
 images      the same for the files of the qcow2 plugin
 states      the same for state files
+statistics  the same for statistics files
 tls         which NBD servers libnbd verifies
+points/     restore points: which images are complete, what they lie on, which one is written next
 verbs/      what the command does with a plan: one module for each verb
 plan/       plans: the values that a file in TOML comes to
 composition/ what a run starts, as values; nothing in it starts a program
 programs/   the programs of a run: nbdkit and nbdcopy, and the questions that are asked of a source
-run/        a run: one task for each disk, the signals, the progress, the result
+report/     what people and programs are told: the events of a run, records of runs
+run/        a run: one task for each disk, the signals, the result
 
-main imports run and composition, run imports programs and composition; all of them import the modules of this directory.
+main imports run and composition; run imports report; both import programs and composition; all of them import the
+modules of this directory.
 """
 
 PROGRAM = "nbdkit-replicate"

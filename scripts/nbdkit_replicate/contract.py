@@ -105,15 +105,6 @@ def _destination_of(path: str) -> str:
     return str(name)
 
 
-def owing_destinations(fanout_stats: str) -> Iterator[tuple[str, int]]:
-    """From the file of fanout-stats=: the destinations that are owed something, and how many bytes."""
-    with open(fanout_stats, encoding="utf-8") as file:
-        text = file.read()
-    for name, count in re.findall(r'^nbdkit_fanout_owed_bytes\{destination="(.*)"\} (\d+)$', text, re.MULTILINE):
-        if int(count) > 0:
-            yield name, int(count)
-
-
 # ---- {disk} in parameters: nbdkit-replicate(1) ----
 
 DISK = "{disk}"

@@ -9,6 +9,9 @@ from .messages import Failure, WrongUse, say
 from .composition.checks import check_replication, warnings
 from .composition.shell import ShellScript
 from .programs.password import ask_password
+from .report.records import records_directory
+from .report.recorder import Recorder
+from .report.run import RunReport
 from .run.machine import MachineRun
 from .run.result import Result
 
@@ -38,4 +41,5 @@ def _replicate(words: list[str]) -> Result:
         return Result.DONE
     source_password = ask_password(replication.source.parameters)
     target_password = ask_password(replication.target.parameters)
-    return asyncio.run(MachineRun(replication, source_password, target_password).run())
+    report = RunReport(replication.vm, [Recorder(records_directory(replication.state))])
+    return asyncio.run(MachineRun(replication, source_password, target_password, report).run())

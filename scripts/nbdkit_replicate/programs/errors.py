@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from ..messages import say
+from ..messages import Level, say, subject
 
 # Seconds for which an error is held back before it is shown: what fails because of it can name it as the cause in a
 # message of its own, which is then the last one, and it is said once.
@@ -32,6 +32,7 @@ class Errors:
     def __init__(self, name: str, shown: bool = True) -> None:
         """name: of the program, for messages. shown: False: an error is shown only by who asks for a cause."""
         self._name = name
+        self._subject = subject()  # of the block in which the program was started
         self._shown = shown
         self._part = b""  # of a line
         self._held: list[tuple[float, str]] = []  # not shown yet, and when each has arrived
@@ -120,4 +121,5 @@ class Errors:
             error = self._held.pop(0)
             if self._latest is None or not _GOES_ON.match(error[1]):
                 self._latest = error
-            say(f"{self._name}: {error[1]}")
+            level = Level.WARNING if _GOES_ON.match(error[1]) else Level.ERROR
+            say(f"{self._name}: {error[1]}", level, self._subject)

@@ -3,63 +3,71 @@
 import asyncio
 
 from ..files import make_directory
-from ..messages import RUN_AGAIN, Failure, say
+from ..messages import RUN_AGAIN, Failure, Level, say
 from ..parameters import has
-from ..composition.commands import source_command
+from ..composition.commands import source_command, source_statistics
 from ..composition.replication import Replication
 from ..programs.directory import RunDirectory
 from ..programs.server import Server
 from ..programs.source import list_disks
+from ..report.events import Stage
+from ..report.run import RunReport
+from ..statistics import coalesce_read
 from .context import RunContext
 from .disk import DiskRun
 from .interruption import Interruption
-from .progress import Progress
 from .result import Result
 from .written_file import distrust_wrong_image
 
 
 class MachineRun:
-    def __init__(self, replication: Replication, source_password: str | None, target_password: str | None) -> None:
+    def __init__(self, replication: Replication, source_password: str | None, target_password: str | None,
+                 report: RunReport | None = None) -> None:
         self._replication = replication
         self._source_password = source_password
         self._target_password = target_password
         self._interruption = Interruption()
+        self._report = report or RunReport()
+        self._missing = ""  # why the run is not complete, if not by what happened to a disk
 
     async def run(self) -> Result:
         """The order of the end: nbdcopy, targets, source, directory."""
+        if self._replication.several:
+            make_directory(self._replication.state)
+        with self._report.running():
+            return await self._run()
+
+    async def _run(self) -> Result:
         with self._interruption.handle_signals(), RunDirectory() as directory:
-            if self._replication.several:
-                make_directory(self._replication.state)
+            if self._replication.targets is not None:
+                self._replication.targets.prepare()
             for name in self._replication.known_disks():
                 distrust_wrong_image(self._replication.disk(name))
             return await self._with_source(directory)
 
     async def _with_source(self, directory: RunDirectory) -> Result:
-        command = source_command(self._replication)
-        source = await Server.start("source", command, directory, "source.sock", self._source_password)
-        progress = Progress() if self._replication.progress and self._replication.several else None
-        context = RunContext(source, directory, self._interruption, progress, self._target_password)
+        stats = source_statistics(self._replication, directory.file("source.stats"))
+        source = await Server.start("source", source_command(self._replication, stats), directory, "source.sock", self._source_password)
+        context = RunContext(source, directory, self._interruption, self._report, self._target_password)
         try:
             with self._interruption.scope():
                 await source.wait_ready()
             result = await self._copy_disks(context)
         finally:
+            self._report.stage(Stage.REMOVING)
             ended_well = await source.stop()
             await context.drained()
         if result != Result.INCOMPLETE and not ended_well:
             raise Failure(f"the copy is not complete: {source.cause() or 'see above'}; {RUN_AGAIN}")
+        self._report.ended(result.recorded, self._missing, read=coalesce_read(stats))
         return result
 
     async def _copy_disks(self, context: RunContext) -> Result:
         with self._interruption.scope():
             disks = await self._disks(context.source)
         runs = [DiskRun(self._replication.disk(name), number, context) for number, name in enumerate(disks)]
-        try:
-            results = await self._run_all(runs)
-        finally:
-            if context.progress:
-                context.progress.end()
-        return self._report(disks, results)
+        self._report.found(disks)
+        return self._say_missing(disks, await self._run_all(runs))
 
     async def _disks(self, source: Server) -> list[str | None]:
         return [*await list_disks(source)] if self._replication.several else [None]
@@ -78,14 +86,15 @@ class MachineRun:
                 raise result
         return [result for result in results if isinstance(result, Result)]
 
-    def _report(self, disks: list[str | None], results: list[Result]) -> Result:
+    def _say_missing(self, disks: list[str | None], results: list[Result]) -> Result:
         """Says what is missing of the whole."""
         missing = [name for name in self._replication.known_disks() if name not in disks]
         if has(self._replication.source.parameters, "disk"):  # which leaves the others out
             missing = []
         for name in missing:
-            say(f"disk {name}: the source no longer has this disk; if that is intended, remove "
-                f"{self._replication.disk(name).state}")
+            self._missing = (f"disk {name}: the source no longer has this disk; if that is intended, remove "
+                             f"{self._replication.disk(name).state}")
+            say(self._missing, Level.ERROR)
         if self._replication.several:
             _say_count(results.count(Result.BEHIND), len(disks), "have a destination that is behind")
             _say_count(results.count(Result.INCOMPLETE), len(disks), "are not complete")

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Whether the copy of a disk is complete, after its servers have ended."""
 import enum
-from collections.abc import Collection
+import os
+from collections.abc import Collection, Mapping
 
-from ..contract import owing_destinations
+from ..contract import destination_name, known_destinations
 from ..images import check_complete, is_qcow2
 from ..messages import RUN_AGAIN, Failure, mib
 from ..composition.replication import DiskCopy
 from ..programs.source import DiskFacts
+from ..report import records
 from ..states import State, read_state
+from ..statistics import FanoutStatistics
 
 
 class Result(enum.Enum):
@@ -22,6 +25,10 @@ class Result(enum.Enum):
     def of_all(cls, results: Collection["Result"]) -> "Result":
         return next((r for r in (cls.INCOMPLETE, cls.BEHIND) if r in results), cls.DONE)
 
+    @property
+    def recorded(self) -> str:
+        return {Result.DONE: records.DONE, Result.BEHIND: records.BEHIND}.get(self, records.INCOMPLETE)
+
 
 def check_copy(disk: DiskCopy, facts: DiskFacts) -> str:
     """Returns a message that the target is complete, or raises Failure with what is missing."""
@@ -33,7 +40,7 @@ def check_copy(disk: DiskCopy, facts: DiskFacts) -> str:
             check_complete(disk.target.parameters, state)
         except Failure as e:
             raise Failure(f"the copy is not complete: {e}; {RUN_AGAIN}") from e
-    return f"{disk.state}: complete" + (f", as of {state.checkpoint}" if state.checkpoint else "")
+    return ("" if disk.name else f"{disk.state}: ") + "complete" + (f", as of {state.checkpoint}" if state.checkpoint else "")
 
 
 def _check_state(path: str, state: State, facts: DiskFacts) -> None:
@@ -43,7 +50,26 @@ def _check_state(path: str, state: State, facts: DiskFacts) -> None:
         raise Failure(f"{path}: {mib(state.owed)} is still owed; {RUN_AGAIN}")
 
 
-def behind(fanout_stats: str) -> str:
-    """Which destinations do not have everything, after the end of the target; "" if all have."""
-    owing = [f"{name} is owed {mib(count)}" for name, count in owing_destinations(fanout_stats)]
+def owed_by_destination(disk: DiskCopy, fanout_stats: str) -> dict[str, int]:
+    """After the end of the target: what its further destinations are owed, in bytes. The file of each is what the next
+    run goes by. The statistics are of the moment when they were written last: a server that was killed has written
+    none since. If there is neither, the whole disk counts as owed, which is the worst that is possible."""
+    counted = {d.name: d.owed for d in FanoutStatistics.read(fanout_stats)}
+    recorded = _recorded(disk.fanout_state)
+    names = [destination_name(destination.uri, destination.parameters) for destination in disk.also]
+    names += [name for name in counted if name not in names]
+    unknown = read_state(disk.state).size
+    return {name: max((found[name] for found in (recorded, counted) if name in found), default=unknown)
+            for name in names}
+
+
+def _recorded(directory: str) -> dict[str, int]:
+    if not os.path.isdir(directory):
+        return {}
+    return {name: read_state(path).owed for path, name in known_destinations(directory)}
+
+
+def behind(owed: Mapping[str, int]) -> str:
+    """Which destinations do not have everything; "" if all have."""
+    owing = [f"{name} is owed {mib(count)}" for name, count in owed.items() if count]
     return f"{'; '.join(owing)}; run the same command again to send it" if owing else ""
