@@ -60,6 +60,25 @@ def source_parameters(plugin: str, parameters: Sequence[str], state: str) -> lis
     return [*parameters, *since, f"delta-owed={state}"]
 
 
+RETRY_PAUSE = 10  # seconds
+
+
+def reconnecting(plugin: str, parameters: Sequence[str], seconds: float) -> tuple[list[str], list[str]]:
+    """Filters below coalesce, and parameters, with which a source that cannot be reached is tried again for so long. What the
+    parameters say themselves stays. Other plugins than these two read local files, or have no such thing."""
+    if seconds and is_plugin(plugin, "vsphere"):
+        return [], [] if value(parameters, "reconnect-for") else [f"reconnect-for={seconds:.0f}"]
+    if seconds and is_plugin(plugin, "nbd") and value(parameters, "retries") is None:
+        count = max(1, round(seconds / RETRY_PAUSE))
+        return ["retry"], [f"retries={count}", f"retry-delay={RETRY_PAUSE}", "retry-exponential=no"]
+    return [], []
+
+
+def is_refused_login(cause: str) -> bool:
+    """Whether this is what vsphere reports of a login that is refused: plugins/vsphere/api/fault_error.cpp."""
+    return "the user name or the password is wrong" in cause
+
+
 # ---- Targets: nbdkit-apply-filter(1), nbdkit-fanout-filter(1) ----
 
 

@@ -89,7 +89,7 @@ class Machine:
     keep: Keep = Keep()
     longest_chain: int = 30  # images; the next point is a full one. 0: no limit
     vcenter: str = ""  # the name of its [vcenter.NAME]; "" for a source of another plugin
-    disk_name: str | None = None  # of the only disk, if the source does not name it; None: the source lists its disks
+    several: bool = True  # the source lists its disks, as vsphere does; False: it has one, which is called ONE_DISK
 
     def named(self, name: str) -> "Machine":
         """With the name in place of {vm}."""

@@ -58,10 +58,10 @@ async def list_disks(source: Server) -> list[str]:
 async def _answer(source: Server, ask: Callable[[], T]) -> T:
     """What a blocking call of libnbd returns. If it is cancelled, the thread ends when the source does."""
     try:
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(DEADLINE + source.patience):
             return await asyncio.to_thread(ask)
     except TimeoutError as e:
-        raise Failure(f"the source has not answered for {DEADLINE:.0f} seconds") from e
+        raise Failure(f"the source has not answered for {DEADLINE + source.patience:.0f} seconds") from e
     except nbd.Error as e:
         raise Failure(source.cause() or str(e)) from e
 
