@@ -7,10 +7,10 @@ import tempfile
 import unittest
 
 sys.dont_write_bytecode = True
-sys.path[:0] = [os.path.join(os.environ["SOURCE"], "scripts"), os.path.dirname(os.path.abspath(__file__))]
+sys.path.insert(0, os.path.join(os.environ["SOURCE"], "scripts"))
 
 # pylint: disable=wrong-import-position
-from image_files import TIMES, mark_data, run_as_tap, uuid_of, write_image, write_state  # noqa: E402
+from image_files import TIMES, mark_data, uuid_of, write_image, write_state  # noqa: E402
 from nbdkit_replicate.composition.replication import Module  # noqa: E402
 from nbdkit_replicate.messages import Failure  # noqa: E402
 from nbdkit_replicate.plan.plan import Machine  # noqa: E402
@@ -244,7 +244,3 @@ class NextImage(unittest.TestCase):
         write_state(self.state, 2, "c2")
         with self.assertRaisesRegex(Failure, "not there"):
             self.next()
-
-
-if __name__ == "__main__":
-    run_as_tap()
