@@ -27,6 +27,8 @@ from .chain import LONGEST, Chain, chain_of
 from .naming import PARTIAL, Naming
 from .store import StoredImage, images_in, stored_image
 
+NAMELESS = "disk"  # that of a source which names no disks, where the plan does not either
+
 
 @dataclass(frozen=True)
 class PointTargets:
@@ -38,8 +40,8 @@ class PointTargets:
     def prepare(self) -> None:
         prepare(self.machine)
 
-    def target(self, disk: str, full: bool) -> Module:
-        return next_target(self.machine, disk, self.time, full)
+    def target(self, disk: str | None, full: bool) -> Module:
+        return next_target(self.machine, disk or self.machine.disk_name or NAMELESS, self.time, full)
 
 
 def prepare(machine: Machine) -> None:
