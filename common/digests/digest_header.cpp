@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "filters/delta/digests/digest_header.hpp"
+#include "common/digests/digest_header.hpp"
 
 #include <cerrno>
 #include <limits>
@@ -7,7 +7,7 @@
 
 #include "common/util/error.hpp"
 
-namespace delta {
+namespace digests {
 
 namespace {
 
@@ -49,7 +49,8 @@ std::string format(const DigestHeader &header) {
   return text + "\n";
 }
 
-DigestHeader parse_digest_header(std::string_view text, const std::string &path) {
+DigestHeader parse_digest_header(std::string_view text, const std::string &path,
+                                 std::string_view remedy) {
   constexpr auto largest = static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
   DigestHeader header;
   const auto fields = nlohmann::json::parse(text, nullptr, false);
@@ -64,11 +65,7 @@ DigestHeader parse_digest_header(std::string_view text, const std::string &path)
     }
   } catch (const nlohmann::json::exception &) {
   }
-  util::fail(EINVAL,
-             "{}: is not a file of digests, or is damaged: remove it to compare nothing and copy "
-             "the whole "
-             "disk",
-             path);
+  util::fail(EINVAL, "{}: is not a file of digests, or is damaged: {}", path, remedy);
 }
 
-}  // namespace delta
+}  // namespace digests

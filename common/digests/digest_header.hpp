@@ -7,9 +7,9 @@
 #include <string>
 #include <string_view>
 
-#include "filters/delta/digests/digest.hpp"
+#include "common/digests/digest.hpp"
 
-namespace delta {
+namespace digests {
 
 inline constexpr size_t header_bytes = 8192;
 
@@ -26,7 +26,8 @@ struct DigestHeader {
 // header_bytes long. Throws util::Error EINVAL if the checkpoint is too long.
 std::string format(const DigestHeader &header);
 
-// `path` is for messages. Throws util::Error EINVAL, with what to do, if it is not such a header.
-DigestHeader parse_digest_header(std::string_view text, const std::string &path);
+// `path` and `remedy`, what to do, are for the message. Throws util::Error EINVAL if it is not such a header.
+DigestHeader parse_digest_header(std::string_view text, const std::string &path,
+                                 std::string_view remedy);
 
-}  // namespace delta
+}  // namespace digests
