@@ -17,7 +17,8 @@ struct DigestHeader {
   uint64_t size = 0;       // of the disk, in bytes
   std::string checkpoint;  // what the disk showed
   Key key{};
-  bool complete = false;  // every block's digest is there
+  bool complete = false;   // every block's digest is there
+  std::string image = {};  // UUID of the image that holds the disk; empty: none
 
   uint64_t blocks() const { return (size + block_bytes - 1) / block_bytes; }
   uint64_t file_bytes() const { return header_bytes + blocks() * sizeof(Digest); }

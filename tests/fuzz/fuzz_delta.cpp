@@ -27,7 +27,7 @@ void header_survives(const std::string &text) {
   auto header = digests::parse_digest_header(text, "fuzz", "");
   auto again = digests::parse_digest_header(digests::format(header), "again", "");
   fuzz::require(again.size == header.size && again.key == header.key &&
-                again.complete == header.complete);
+                again.complete == header.complete && again.image == header.image);
 }
 
 }  // namespace
