@@ -44,9 +44,7 @@ DigestFile DigestFile::create(const std::string &path, const DigestHeader &heade
   if (::unlink(path.c_str()) < 0 && errno != ENOENT) util::fail_os(errno, "cannot remove {}", path);
   util::Fd fd = util::open_file(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
   DigestFile file(path, std::move(fd), header);
-  file.header_.complete = false;
-  const std::string text = format(file.header_);
-  util::write_at(file.fd_, std::as_bytes(std::span(text)), 0, path);
+  file.write_header(false);
   return file;
 }
 
@@ -60,11 +58,20 @@ void DigestFile::write(uint64_t first, std::span<const Digest> digests) {
 
 void DigestFile::complete() {
   sync();
-  header_.complete = true;
-  const std::string text = format(header_);
-  util::write_at(fd_, std::as_bytes(std::span(text)), 0, path_);
+  write_header(true);
   sync();
   durability::sync_directory(util::directory_of(path_));
+}
+
+void DigestFile::reopen() {
+  write_header(false);
+  sync();
+}
+
+void DigestFile::write_header(bool complete) {
+  header_.complete = complete;
+  const std::string text = format(header_);
+  util::write_at(fd_, std::as_bytes(std::span(text)), 0, path_);
 }
 
 void DigestFile::sync() const {

@@ -33,9 +33,12 @@ class DigestFile {
   // Durably: all digests have been written. In this order: the digests, the header that says so, the name
   // of the file. Throws util::Error.
   void complete();
+  // Durably: it is not complete, as after create(). Throws util::Error.
+  void reopen();
 
  private:
   DigestFile(std::string path, util::Fd fd, DigestHeader header);
+  void write_header(bool complete);
   void sync() const;
 
   std::string path_;
