@@ -26,6 +26,15 @@ def make_directory(path: str) -> None:
                 raise
 
 
+def rename_new(old: str, new: str) -> None:
+    """Durably, within a directory. Raises FileExistsError if there is a file of the new name: only for names that nobody
+    else gives meanwhile. Like durability::rename_file()."""
+    if os.path.lexists(new):
+        raise FileExistsError(f"{new} exists already")
+    os.rename(old, new)
+    sync_directory(os.path.dirname(new))
+
+
 def replace_file(path: str, text: str) -> None:
     """Atomic and durable, as common/durability/replace_file.hpp does it. The file keeps its mode and owner; a new one can
     be read by its user only."""
@@ -42,11 +51,15 @@ def replace_file(path: str, text: str) -> None:
     except BaseException:
         os.unlink(new)
         raise
-    directory = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    sync_directory(os.path.dirname(path))
+
+
+def sync_directory(path: str) -> None:
+    descriptor = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(directory)
+        os.fsync(descriptor)
     finally:
-        os.close(directory)
+        os.close(descriptor)
 
 
 def _keep_owner(descriptor: int, status: os.stat_result) -> None:

@@ -108,22 +108,29 @@ class Image:
     size: int  # of the disk, in bytes
     clean: bool  # False: it has the dirty bit, so it was not closed in order
     mark: Mark | None  # None: it is an image of another program
+    backing: str = ""  # the name of the backing file as it is in the header; "": none
+    backing_format: str = ""  # "": the header does not say
 
 
 def read_image(path: str) -> Image:
     """QCOW2 specification, "Header" and "Header extensions". Throws OSError, or Failure if it is no QCOW2 image."""
     with open(path, "rb") as file:
-        start = file.read(1 << 16)  # extensions of ours lie before that, those of others seldom beyond
+        # Extensions of ours and the name of the backing file lie before that, those of others seldom beyond.
+        start = file.read(1 << 16)
     version = int.from_bytes(start[4:8], "big")
     if start[:4] != b"QFI\xfb" or version not in (2, 3) or len(start) < 104:
         raise Failure(f"{path} is not a QCOW2 image")
     dirty = version == 3 and int.from_bytes(start[72:80], "big") & 1
     header_length = int.from_bytes(start[100:104], "big") if version == 3 else 72
-    marks = (_mark(data) for kind, data in _extensions(start, header_length) if kind == _EXTENSION)
-    return Image(int.from_bytes(start[24:32], "big"), not dirty, next(marks, None))
+    extensions = dict(_extensions(start, header_length))
+    mark = _mark(extensions[_EXTENSION]) if _EXTENSION in extensions else None
+    at, length = int.from_bytes(start[8:16], "big"), int.from_bytes(start[16:20], "big")
+    return Image(int.from_bytes(start[24:32], "big"), not dirty, mark,
+                 os.fsdecode(start[at:at + length]) if at else "",
+                 extensions.get(_BACKING_FORMAT, b"").decode(errors="replace"))
 
 
-_EXTENSION = 0x4E425249
+_EXTENSION, _BACKING_FORMAT = 0x4E425249, 0xE2792ACA
 _FIXED, _MOST = 48, 128  # bytes: before label and checkpoint; of a checkpoint
 
 

@@ -42,6 +42,20 @@ def require_full_copy(path: str) -> None:
         replace_file(path, json.dumps(state, separators=(",", ":")) + "\n")
 
 
+@contextlib.contextmanager
+def held(path: str) -> Iterator[None]:
+    """No run uses the state within the block. Raises Failure if one does. The state need not exist."""
+    path = os.path.realpath(path)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(_locked(path + ".lock", os.O_RDWR | os.O_CREAT))
+            with contextlib.suppress(FileNotFoundError):
+                stack.enter_context(_locked(path, os.O_RDONLY))
+        except BlockingIOError:
+            raise Failure(f"{path} is in use: a run is under way") from None
+        yield
+
+
 # A directory of states, DIRECTORY/DISK.state: common/replication/state_directory.hpp.
 
 STATE_SUFFIX = ".state"

@@ -26,6 +26,11 @@ class DiskFacts:
     description: SourceDescription
     data: int = 0  # of delta, what is read
 
+    @property
+    def full(self) -> bool:
+        """The source shows the whole disk: what the target holds does not matter."""
+        return self.delta >= self.size
+
     def summary(self) -> str:
         if self.description.is_delta:
             return (f"{mib(self.delta)} of {mib(self.size)} have changed since {self.description.since} or are "

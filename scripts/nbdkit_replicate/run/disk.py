@@ -48,6 +48,8 @@ class DiskRun:
             facts = await ask_disk(self._context.source, self._disk.export)
         self._report.examined(facts)
         say(facts.summary())
+        self._disk = self._disk.with_chosen_target(facts.full)
+        check_disk(self._disk, facts.full and self._disk.replication.targets is not None)
         created = CreatedImage.of(self._disk)
         try:
             target = await self._copy(facts)

@@ -38,6 +38,8 @@ class MachineRun:
 
     async def _run(self) -> Result:
         with self._interruption.handle_signals(), RunDirectory() as directory:
+            if self._replication.targets is not None:
+                self._replication.targets.prepare()
             for name in self._replication.known_disks():
                 distrust_wrong_image(self._replication.disk(name))
             return await self._with_source(directory)

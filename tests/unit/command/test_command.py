@@ -20,6 +20,7 @@ from nbdkit_replicate.composition.checks import check_replication  # noqa: E402
 from nbdkit_replicate.composition.commands import client_command, uri_of  # noqa: E402
 from nbdkit_replicate.programs.process import Process  # noqa: E402
 from nbdkit_replicate.programs.source import DiskFacts, SourceDescription  # noqa: E402
+from nbdkit_replicate.run.created_image import CreatedImage  # noqa: E402
 from nbdkit_replicate.run.interruption import Interruption  # noqa: E402
 from nbdkit_replicate.run.machine import MachineRun  # noqa: E402
 from nbdkit_replicate.run.result import Result, check_copy  # noqa: E402
@@ -218,6 +219,24 @@ class Distrust(InDirectory):
         self.assertIsNone(WrittenFile.of(disk("memory", "1M")))
         write_image("a.qcow2", mark_data())
         self.assertIsNone(WrittenFile.of(disk()))  # looks for itself
+
+
+class Created(InDirectory):
+    def created(self):
+        return CreatedImage.of(disk("qcow2", "a.qcow2", "seal=on"))
+
+    def test_an_image_that_the_run_has_made(self):
+        created = self.created()
+        write_image("a.qcow2.partial", mark_data(state=1))
+        created.remove_if_unused()
+        self.assertEqual(os.listdir(), [])
+
+    def test_one_that_it_has_completed_stays(self):
+        write_image("a.qcow2.partial", mark_data(state=1))
+        created = self.created()
+        os.rename("a.qcow2.partial", "a.qcow2")
+        created.remove_if_unused()
+        self.assertEqual(os.listdir(), ["a.qcow2"])
 
 
 class Commands(InDirectory):
