@@ -6,7 +6,7 @@ import html
 from ..messages import printable
 from . import text
 from .plot import nights
-from .status import DiskStatus, Grade, MachineStatus, Report, cause_of, result_of
+from .status import WORST_FIRST, DiskStatus, Grade, MachineStatus, Report, cause_of, result_of
 from .status_text import WORDS, owed_text
 
 _STYLE = """
@@ -46,7 +46,8 @@ td::before{content:attr(data-of);color:var(--soft);flex:0 0 7.5rem}}
 
 def page(report: Report, plan: str) -> str:
     title = f"Replicas of {plan}" if plan else "Replicas"
-    problems = [_problem(report, machine) for machine in report.machines if report.grade(machine) != Grade.OK]
+    machines = sorted(report.machines, key=lambda machine: WORST_FIRST.index(report.grade(machine)))
+    problems = [_problem(report, machine) for machine in machines if report.grade(machine) != Grade.OK]
     disks = sum(len(machine.disks) for machine in report.machines)
     counts = f"{len(report.machines)} machines, {disks} disks; {len(problems) or 'none'} of the machines need attention"
     return ("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
@@ -54,7 +55,7 @@ def page(report: Report, plan: str) -> str:
             f"<title>{_escaped(title)}: {report.overall.name}</title><style>{_STYLE}</style></head>\n<body><header>"
             f'<div class="head"><h1>{_escaped(title)}</h1>{_badge(report.overall)}</div>'
             f"<p>{counts}</p><p class=\"soft\">As of {_time(report.now)}</p>{''.join(problems)}</header>\n<main>"
-            f"{''.join(_section(report, machine) for machine in report.machines)}</main></body></html>\n")
+            f"{''.join(_section(report, machine) for machine in machines)}</main></body></html>\n")
 
 
 def _escaped(words: str) -> str:

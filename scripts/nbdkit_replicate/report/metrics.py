@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Metrics for the textfile collector of node_exporter. One file for all machines of a plan; nothing in it collides with the
 file of another plan."""
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..files import replace_file
-from ..messages import Failure
+from ..messages import Failure, warn
+from ..plan.plan import Machine, Plan
 from .records import BEHIND, DONE, INCOMPLETE
-from .status import KILLED, MachineStatus, result_of
+from .status import KILLED, MachineStatus, result_of, status_of_plan
 
 PREFIX = "nbdkit_replicate_"
 MACHINE, DISK, DESTINATION = ("plan", "vm"), ("plan", "vm", "disk"), ("plan", "vm", "disk", "destination")
@@ -54,6 +55,16 @@ def write_metrics(path: str, machines: Iterable[MachineStatus], plan: str) -> No
         for name, labels, value in _samples(machine):
             gauges[name].labels(*(_utf8(label) for label in (plan, machine.vm, *labels))).set(value)
     replace_file(path, generate_latest(registry).decode(), 0o644)
+
+
+def update_metrics(plan: Plan, machines: Sequence[Machine]) -> None:
+    """After a run of a plan, if it names a file. That it cannot be written is a warning."""
+    if plan.metrics is None:
+        return
+    try:
+        write_metrics(plan.metrics, status_of_plan(machines), plan.name)
+    except (OSError, Failure) as e:
+        warn(f"metrics are not written: {e}")
 
 
 def _utf8(text: str) -> str:

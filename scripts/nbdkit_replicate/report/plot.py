@@ -8,7 +8,7 @@ from . import text
 from .records import DONE, RunRecord
 
 NIGHTS = 30
-_WIDTH, _HEIGHT, _STEP = 360, 74, 12
+_WIDTH, _HEIGHT, _STEP = 360, 78, 12
 _FLOOR, _CEILING = 58, 12  # of the bars, from the top
 
 

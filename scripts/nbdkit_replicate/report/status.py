@@ -30,12 +30,12 @@ class Grade(enum.Enum):
     UNKNOWN = 3
 
 
-_WORST_FIRST = (Grade.CRITICAL, Grade.WARNING, Grade.UNKNOWN, Grade.OK)
+WORST_FIRST = (Grade.CRITICAL, Grade.WARNING, Grade.UNKNOWN, Grade.OK)
 
 
 def worst(grades: Iterable[Grade]) -> Grade:
     found = set(grades)
-    return next((grade for grade in _WORST_FIRST if grade in found), Grade.UNKNOWN)
+    return next((grade for grade in WORST_FIRST if grade in found), Grade.UNKNOWN)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from ..messages import printable
 from ..table import print_table
 from . import text
 from .records import BEHIND, DONE
-from .status import (DestinationStatus, DiskStatus, Grade, MachineStatus, Report, cause_of, result_of)
+from .status import WORST_FIRST, DestinationStatus, DiskStatus, Grade, MachineStatus, Report, cause_of, result_of
 
 WORDS = {DONE: "done", BEHIND: "done, but a destination is behind", "incomplete": "not complete", "killed": "killed"}
 
@@ -71,7 +71,7 @@ def monitor(report: Report) -> str:
                 if finding.grade != Grade.OK:
                     what = finding.text or f"the last complete point is {_age(report, disk)} old"
                     bad.append((finding.grade, f"{name_of(machine, disk)}: {what}"))
-    bad.sort(key=lambda pair: (Grade.CRITICAL, Grade.WARNING, Grade.UNKNOWN).index(pair[0]))
+    bad.sort(key=lambda pair: WORST_FIRST.index(pair[0]))
     disks = sum(len(machine.disks) for machine in report.machines)
     said = "; ".join(text for _, text in bad) or f"{disks} disks of {len(report.machines)} machines have a recent point"
     said = printable(said).replace("|", "/")

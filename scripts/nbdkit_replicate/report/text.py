@@ -37,7 +37,9 @@ def duration(seconds: float) -> str:
     if minutes < 100:
         return f"{minutes} min"
     hours = round(minutes / 60)
-    return f"{minutes // 60} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+    if hours < 48:
+        return f"{minutes // 60} h" + (f" {minutes % 60} min" if minutes % 60 else "")
+    return f"{hours // 24} d" + (f" {hours % 24} h" if hours % 24 else "")
 
 
 def clock(seconds: float | None) -> str:

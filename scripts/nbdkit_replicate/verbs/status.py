@@ -5,7 +5,6 @@ Files alone are read: no vCenter is asked, and a run that is under way is not di
 monitoring plugin: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."""
 import argparse
 import json
-import os
 
 from ..files import replace_file
 from ..messages import WrongUse
@@ -63,17 +62,13 @@ def _thresholds(arguments: argparse.Namespace, plan: Plan) -> Thresholds:
 def _write(arguments: argparse.Namespace, plan: Plan, report: Report) -> None:
     if arguments.html is not None:
         from ..report.html import page
-        replace_file(arguments.html, page(report, _name(plan)), 0o644)
+        replace_file(arguments.html, page(report, plan.name), 0o644)
     if arguments.metrics is not None:
         path = arguments.metrics or plan.metrics
         if not path:
             raise WrongUse("--metrics: give a file, as the plan names none")
         from ..report.metrics import write_metrics
-        write_metrics(path, report.machines, _name(plan))
-
-
-def _name(plan: Plan) -> str:
-    return os.path.basename(plan.path).removesuffix(".toml")
+        write_metrics(path, report.machines, plan.name)
 
 
 def _duration(text: str) -> float:
