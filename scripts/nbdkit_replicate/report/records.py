@@ -103,7 +103,7 @@ def write_record(path: str, record: RunRecord) -> None:
     """Atomic and durable. Removes the oldest records beyond KEPT. Throws OSError."""
     text = json.dumps({"nbdkit-replicate-run": FORMAT, **dataclasses.asdict(record)}, indent=1)
     replace_file(path, text + "\n")
-    for old in record_files(os.path.dirname(path))[KEPT:]:
+    for old in record_files(os.path.dirname(path) or ".")[KEPT:]:
         os.unlink(old)
 
 

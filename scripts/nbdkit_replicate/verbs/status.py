@@ -7,12 +7,12 @@ import argparse
 import json
 
 from ..files import replace_file
-from ..messages import WrongUse
+from ..messages import Failure, WrongUse, printable
 from ..plan.plan import Plan
 from ..plan.reading import read_plan
 from ..plan.values import duration_of
 from ..points.machines import machines_of_plan
-from ..report.status import MachineStatus, Report, Thresholds, status_of_plan, status_of_state
+from ..report.status import Grade, MachineStatus, Report, Thresholds, status_of_plan, status_of_state
 from ..report.status_text import fields, monitor, print_people
 
 
@@ -33,6 +33,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
+    try:
+        return _execute(arguments)
+    except (Failure, OSError) as e:
+        if not arguments.monitor:
+            raise
+        print(printable(f"{Grade.UNKNOWN.name}: {e}").replace("|", "/"))
+        return int(Grade.UNKNOWN.value)
+
+
+def _execute(arguments: argparse.Namespace) -> int:
     if (arguments.plan is None) == (not arguments.state):
         raise WrongUse("give a plan, or --state" if arguments.plan is None else "give a plan or --state, not both")
     plan = read_plan(arguments.plan) if arguments.plan is not None else Plan("", ())
