@@ -45,8 +45,16 @@ class SourceDescription:
 
 def delta_bytes(totals: str) -> int:
     """How much is to be copied, from the output of nbdinfo --map --totals --json."""
-    hole_and_zero = 3  # delta shows what need not be copied as such an extent
+    hole_and_zero = _HOLE | _ZERO  # delta shows what need not be copied as such an extent
     return sum(extent["size"] for extent in json.loads(totals) if extent["type"] != hole_and_zero)
+
+
+def data_bytes(totals: str) -> int:
+    """How much of that a client reads: what is not zero according to the map."""
+    return sum(extent["size"] for extent in json.loads(totals) if not extent["type"] & _ZERO)
+
+
+_HOLE, _ZERO = 1, 2  # NBD protocol, "base:allocation" metadata context
 
 
 def is_disk(export: str) -> bool:
@@ -122,6 +130,13 @@ def _destination_of(path: str) -> str:
         raise Failure(f"{path} is not a usable state file ({why}): remove it, and the whole disk is copied to its "
                       "destination") from e
     return str(name)
+
+
+def reason_for_owing(error: str) -> str | None:
+    """What fanout says at its end of a destination that is owed something: "NAME" or "NAME: REASON", without the number of
+    bytes and what to do, which the run says itself. None: it is another error. save_at_end() in filters/fanout."""
+    match = re.fullmatch(r"(.*?)[;:] \d+ bytes are owed; saved in .*: run it again with the same fanout-state .*", error)
+    return match[1] if match else None
 
 
 # ---- {disk} in parameters: nbdkit-replicate(1) ----

@@ -38,17 +38,14 @@ def _of_disk(words: Sequence[str], name: str) -> tuple[str, ...]:
     return tuple(word.replace(DISK, name) for word in words)
 
 
-ONE_DISK = "disk"  # that of a source with a single, nameless export, in the names of its images and of its state
-
-
 class Targets(Protocol):
     """The targets of the disks, where they depend on what the source says of each disk."""
 
     def prepare(self) -> None:
         """Before the source is started, which reads the states."""
 
-    def target(self, disk: str, full: bool) -> Module:
-        """full: the source shows the whole disk. Throws Failure if there is none now."""
+    def target(self, disk: str | None, full: bool) -> Module:
+        """disk: None: that of a source with a single one. full: the source shows the whole disk. Throws Failure if there is none now."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +97,10 @@ class DiskCopy:
 
     def with_chosen_target(self, full: bool) -> "DiskCopy":
         """full: the source shows the whole disk."""
-        targets, name = self.replication.targets, self.name or ONE_DISK
-        return self if targets is None else replace(self, target=targets.target(name, full).of_disk(name))
+        if self.replication.targets is None:
+            return self
+        target = self.replication.targets.target(self.name, full)
+        return replace(self, target=target.of_disk(self.name) if self.name is not None else target)
 
     @property
     def export(self) -> str:

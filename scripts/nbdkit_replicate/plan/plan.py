@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The values that a plan comes to, with all defaults filled in."""
 import datetime
+import os
 from dataclasses import dataclass, field, replace
 
 from ..composition.replication import Destination, Module
@@ -132,3 +133,8 @@ class Plan:
     reconnect_for: datetime.timedelta = datetime.timedelta(minutes=30)
     threads: int | None = None
     build: str | None = field(default=None, compare=False)
+
+    @property
+    def name(self) -> str:
+        """As the label of metrics: the file's, without .toml."""
+        return os.path.basename(self.path).removesuffix(".toml")

@@ -25,7 +25,9 @@ from ..plan.plan import Machine
 from ..states import State, disks_with_state, held, read_state, require_full_copy, state_path
 from .chain import LONGEST, Chain, chain_of
 from .naming import PARTIAL, Naming
-from .store import StoredImage, images_in, stored_image
+from .store import DIGESTS, Folder, StoredImage, stored_image
+
+NAMELESS = "disk"  # that of a source which names no disks, where the plan does not either
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,8 @@ class PointTargets:
     def prepare(self) -> None:
         prepare(self.machine)
 
-    def target(self, disk: str, full: bool) -> Module:
-        return next_target(self.machine, disk, self.time, full)
+    def target(self, disk: str | None, full: bool) -> Module:
+        return next_target(self.machine, disk or self.machine.disk_name or NAMELESS, self.time, full)
 
 
 def prepare(machine: Machine) -> None:
@@ -105,7 +107,7 @@ def _too_long(last: Chain | None, machine: Machine) -> str:
 def _last_image(machine: Machine, disk: str, state: State) -> Chain | None:
     """The image that the state names, FILE or FILE.partial, and those below it; None if it is not there."""
     naming = Naming(machine.images)
-    found = [image for image in images_in(naming.folder(disk))
+    found = [image for image in Folder.read(naming.folder(disk)).points()
              if state.image and image.uuid == state.image and _disk_of(naming, image) == disk]
     if len(found) > 1:
         raise Failure(f"{found[0].path} and {found[1].path} are copies of one image, and both have names of restore points: "
@@ -165,4 +167,7 @@ def _new_target(machine: Machine, path: str, base: StoredImage | None) -> Module
 
 def _target(machine: Machine, path: str, backing: str) -> Module:
     below = [f"backing={backing}", "backing-format=qcow2"] if backing else []
-    return Module(machine.target.plugin, (*machine.target.parameters, f"file={path}", *below, "seal=on"))
+    digests = [f"apply-digests={path}{DIGESTS}"]
+    if backing and os.path.exists(backing + DIGESTS):
+        digests.append(f"apply-digests-parent={backing}{DIGESTS}")
+    return Module(machine.target.plugin, (*machine.target.parameters, f"file={path}", *below, "seal=on", *digests))

@@ -60,6 +60,11 @@ class Server:
         error = self._errors.cause()
         return error and f"{self._name}: {error}"
 
+    def reason_for_owing(self, destination: str) -> str:
+        """After its end: why that destination has not got everything; "" if it has not said so."""
+        prefix = destination + ": "
+        return next((r.removeprefix(prefix) for r in reversed(self._errors.reasons) if r.startswith(prefix)), "")
+
     def kill(self) -> None:
         self._process.kill()
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import nbd
 
-from ..contract import SourceDescription, delta_bytes, is_disk
+from ..contract import SourceDescription, data_bytes, delta_bytes, is_disk
 from ..messages import Failure, mib
 from .errors import Errors
 from .process import Process, outcome
@@ -24,6 +24,7 @@ class DiskFacts:
     size: int  # of the disk, in bytes
     delta: int  # bytes that are to be copied
     description: SourceDescription
+    data: int = 0  # of delta, what is read
 
     @property
     def full(self) -> bool:
@@ -40,7 +41,8 @@ class DiskFacts:
 async def ask_disk(source: Server, export: str) -> DiskFacts:
     uri = source.uri(export)
     size, description = await _answer(source, lambda: _size_and_description(uri))
-    return DiskFacts(size, delta_bytes(await _map_totals(source, uri)), SourceDescription.parse(description))
+    totals = await _map_totals(source, uri)
+    return DiskFacts(size, delta_bytes(totals), SourceDescription.parse(description), data_bytes(totals))
 
 
 async def list_disks(source: Server) -> list[str]:

@@ -35,7 +35,6 @@ class MachineRun:
         self._signals = contextlib.nullcontext if interruption else self._interruption.handle_signals
         self._slots = slots or OwnSlots(replication.at_once)
         self._report = report or RunReport()
-        self._missing = ""  # why the run is not complete, if not by what happened to a disk
 
     async def run(self) -> Result:
         """The order of the end: nbdcopy, targets, source, directory."""
@@ -54,29 +53,31 @@ class MachineRun:
 
     async def _with_source(self, directory: RunDirectory) -> Result:
         stats = source_statistics(self._replication, directory.file("source.stats"))
-        source = await Server.start("source", source_command(self._replication, stats), directory, "source.sock",
-                                    self._source_password)
+        command = source_command(self._replication, stats)
+        source = await Server.start("source", command, directory, "source.sock", self._source_password)
         source.patience = self._replication.patience
         context = RunContext(source, directory, self._interruption, self._report, self._target_password)
         try:
             with self._interruption.scope():
                 await source.wait_ready()
-            result = await self._copy_disks(context)
+                disks = await self._disks(source)
+            results = await self._copy_disks(disks, context)
         finally:
             self._report.stage(Stage.REMOVING)
             ended_well = await source.stop()
             await context.drained()
+        missing = self._missing(disks)
+        result = Result.of_all([*results, *([Result.INCOMPLETE] if missing else [])])
         if result in (Result.DONE, Result.BEHIND) and not ended_well:
             raise Failure(f"the copy is not complete: {source.cause() or 'see above'}; {RUN_AGAIN}")
-        self._report.ended(result.recorded, self._missing, read=coalesce_read(stats))
+        self._report.ended(result.recorded, "; ".join(missing), read=coalesce_read(stats))
+        self._say_what_is_missing(missing, results)
         return result
 
-    async def _copy_disks(self, context: RunContext) -> Result:
-        with self._interruption.scope():
-            disks = await self._disks(context.source)
+    async def _copy_disks(self, disks: list[str | None], context: RunContext) -> list[Result]:
         runs = [DiskRun(self._replication.disk(name), number, context) for number, name in enumerate(disks)]
         self._report.found(disks)
-        return self._say_missing(disks, await self._run_all(runs))
+        return await self._run_all(runs)
 
     async def _disks(self, source: Server) -> list[str | None]:
         if not self._replication.several:
@@ -107,21 +108,22 @@ class MachineRun:
                 raise result
         return [result for result in results if isinstance(result, Result)]
 
-    def _say_missing(self, disks: list[str | None], results: list[Result]) -> Result:
-        """Says what is missing of the whole."""
-        missing = [name for name in self._replication.known_disks() if name not in disks]
+    def _missing(self, disks: list[str | None]) -> list[str]:
+        """What the source no longer has."""
         if self._replication.only or has(self._replication.source.parameters, "disk"):  # which leaves the others out
-            missing = []
-        for name in missing:
-            self._missing = (f"disk {name}: the source no longer has this disk; if that is intended, remove "
-                             f"{self._replication.disk(name).state}")
-            say(self._missing, Level.ERROR)
+            return []
+        return [f"disk {name}: the source no longer has this disk; if that is intended, remove "
+                f"{self._replication.disk(name).state}" for name in self._replication.known_disks() if name not in disks]
+
+    def _say_what_is_missing(self, missing: list[str], results: list[Result]) -> None:
+        for text in missing:
+            say(text, Level.ERROR)
         if self._replication.several:
-            _say_count(results.count(Result.BEHIND), len(disks), "have a destination that is behind")
-            _say_count(len(results) - results.count(Result.BEHIND) - results.count(Result.DONE), len(disks), "are not complete")
-        return Result.INCOMPLETE if missing else Result.of_all(results)
+            _say_count(results.count(Result.BEHIND), len(results), "have a destination that is behind")
+            incomplete = [result for result in results if result not in (Result.DONE, Result.BEHIND)]
+            _say_count(len(incomplete), len(results), "are not complete")
 
 
 def _say_count(count: int, total: int, what: str) -> None:
     if count:
-        say(f"{count} of {total} disks {what}, see above")
+        say(f"{count} of {total} disks {what}, see above", Level.ERROR)

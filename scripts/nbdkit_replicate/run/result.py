@@ -2,7 +2,7 @@
 """Whether the copy of a disk is complete, after its servers have ended."""
 import enum
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from ..contract import destination_name, is_refused_login, known_destinations
 from ..images import check_complete, is_qcow2
@@ -78,7 +78,8 @@ def _recorded(directory: str) -> dict[str, int]:
     return {name: read_state(path).owed for path, name in known_destinations(directory)}
 
 
-def behind(owed: Mapping[str, int]) -> str:
-    """Which destinations do not have everything; "" if all have."""
-    owing = [f"{name} is owed {mib(count)}" for name, count in owed.items() if count]
+def behind(owed: Mapping[str, int], reason: Callable[[str], str]) -> str:
+    """Which destinations do not have everything; "" if all have. reason(): why one has not; "" if that is not known."""
+    owing = [f"{name} is owed {mib(count)}" + (f": {why}" if (why := reason(name)) else "")
+             for name, count in owed.items() if count]
     return f"{'; '.join(owing)}; run the same command again to send it" if owing else ""

@@ -11,4 +11,7 @@ A verb is imported only when it is used, so what one of them needs is not needed
 
 VERBS: tuple[str, ...] = (
     "run",
+    "list",
+    "restore",
+    "status",
 )

@@ -2,8 +2,6 @@
 """Headers of images and states, as the plugin and the filter write them, for tests that need no servers."""
 import json
 import os
-import sys
-import unittest
 import uuid
 
 TIMES = [f"2026110{night}T010000Z" for night in range(1, 10)]
@@ -50,18 +48,3 @@ def write_state(path, number=1, checkpoint="c1", owed=(), size=4096):
     with open(path, "w", encoding="ascii") as file:
         json.dump({"nbdkit-replicate": 1, "checkpoint": checkpoint, "source": "s", "vm": "", "disk": 1, "size": size,
                    "image": uuid_of(number), "owed": [list(pair) for pair in owed]}, file)
-
-
-class Tap(unittest.TextTestResult):
-    """A line for each test, as scripts/test counts them."""
-
-    def stopTest(self, test):
-        bad = any(test in (one, getattr(one, "test_case", None)) for one, _ in (*self.failures, *self.errors))
-        print(f"{'not ' if bad else ''}ok {self.testsRun} {test}", flush=True)
-        super().stopTest(test)
-
-
-def run_as_tap():
-    suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"])
-    print(f"1..{suite.countTestCases()}")
-    sys.exit(not unittest.TextTestRunner(resultclass=Tap).run(suite).wasSuccessful())

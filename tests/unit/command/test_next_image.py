@@ -7,13 +7,14 @@ import tempfile
 import unittest
 
 sys.dont_write_bytecode = True
-sys.path[:0] = [os.path.join(os.environ["SOURCE"], "scripts"), os.path.dirname(os.path.abspath(__file__))]
+sys.path.insert(0, os.path.join(os.environ["SOURCE"], "scripts"))
 
 # pylint: disable=wrong-import-position
-from image_files import TIMES, mark_data, run_as_tap, uuid_of, write_image, write_state  # noqa: E402
+from image_files import TIMES, mark_data, uuid_of, write_image, write_state  # noqa: E402
 from nbdkit_replicate.composition.replication import Module  # noqa: E402
 from nbdkit_replicate.messages import Failure  # noqa: E402
 from nbdkit_replicate.plan.plan import Machine  # noqa: E402
+from nbdkit_replicate.points.merge import Merge  # noqa: E402
 from nbdkit_replicate.points.next_image import next_target, prepare  # noqa: E402
 from nbdkit_replicate.states import read_state  # noqa: E402
 
@@ -44,7 +45,10 @@ class NextImage(unittest.TestCase):
 
     def is_new(self, target, time=5, below=None):
         backing = () if below is None else (f"backing={self.file(below)}", "backing-format=qcow2")
-        self.assertEqual(target, Module("qcow2", ("compress=zstd", f"file={self.file(time)}", *backing, "seal=on")))
+        digests = [f"apply-digests={self.file(time)}.digests"]
+        if below is not None and os.path.exists(self.file(below, ".digests")):
+            digests.append(f"apply-digests-parent={self.file(below)}.digests")
+        self.assertEqual(target, Module("qcow2", ("compress=zstd", f"file={self.file(time)}", *backing, "seal=on", *digests)))
 
     def owes_everything(self):
         state = read_state(self.state)
@@ -64,6 +68,17 @@ class NextImage(unittest.TestCase):
         prepare(self.machine())
         self.assertFalse(self.owes_everything())
         self.is_new(self.next(), below=1)
+        with open(self.file(1, ".digests"), "wb"):
+            pass
+        self.is_new(self.next(), below=1)
+
+    def test_an_image_that_is_merged_is_not_gone_on_from(self):
+        self.write(0, 1)
+        self.write(1, 2, 1, below=0)
+        write_state(self.state, 1, "c1")
+        Merge(self.file(1), uuid_of(2), (self.file(0),)).write()
+        with self.assertRaisesRegex(Failure, "not there"):
+            self.next()
 
     def test_over_that_of_the_state_and_not_the_newest(self):
         self.write(0, 1)
@@ -244,7 +259,3 @@ class NextImage(unittest.TestCase):
         write_state(self.state, 2, "c2")
         with self.assertRaisesRegex(Failure, "not there"):
             self.next()
-
-
-if __name__ == "__main__":
-    run_as_tap()

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "filters/delta/digests/digest_file.hpp"
+#include "common/digests/digest_file.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -12,7 +12,7 @@
 #include "common/util/error.hpp"
 #include "common/util/file.hpp"
 
-namespace delta {
+namespace digests {
 
 namespace {
 
@@ -25,20 +25,17 @@ uint64_t place_of(uint64_t block) {
 DigestFile::DigestFile(std::string path, util::Fd fd, DigestHeader header)
     : path_(std::move(path)), fd_(std::move(fd)), header_(std::move(header)) {}
 
-std::optional<DigestFile> DigestFile::open(const std::string &path) {
+std::optional<DigestFile> DigestFile::open(const std::string &path, std::string_view remedy) {
   if (::access(path.c_str(), F_OK) < 0 && errno == ENOENT) return std::nullopt;
   util::Fd fd = util::open_file(path, O_RDONLY | O_NOFOLLOW);
   struct stat status = {};
   if (::fstat(fd.get(), &status) < 0) util::fail_os(errno, "{}", path);
   std::string text(std::min<uint64_t>(static_cast<uint64_t>(status.st_size), header_bytes), ' ');
   util::read_at(fd, std::as_writable_bytes(std::span(text)), 0, path);
-  DigestHeader header = parse_digest_header(text, path);
+  DigestHeader header = parse_digest_header(text, path, remedy);
   if (header.complete && static_cast<uint64_t>(status.st_size) != header.file_bytes()) {
-    util::fail(
-        EINVAL,
-        "{}: the file has {} bytes and should have {}: remove it to compare nothing and copy the "
-        "whole disk",
-        path, status.st_size, header.file_bytes());
+    util::fail(EINVAL, "{}: the file has {} bytes and should have {}: {}", path, status.st_size,
+               header.file_bytes(), remedy);
   }
   return DigestFile(path, std::move(fd), std::move(header));
 }
@@ -47,9 +44,7 @@ DigestFile DigestFile::create(const std::string &path, const DigestHeader &heade
   if (::unlink(path.c_str()) < 0 && errno != ENOENT) util::fail_os(errno, "cannot remove {}", path);
   util::Fd fd = util::open_file(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
   DigestFile file(path, std::move(fd), header);
-  file.header_.complete = false;
-  const std::string text = format(file.header_);
-  util::write_at(file.fd_, std::as_bytes(std::span(text)), 0, path);
+  file.write_header(false);
   return file;
 }
 
@@ -63,15 +58,24 @@ void DigestFile::write(uint64_t first, std::span<const Digest> digests) {
 
 void DigestFile::complete() {
   sync();
-  header_.complete = true;
-  const std::string text = format(header_);
-  util::write_at(fd_, std::as_bytes(std::span(text)), 0, path_);
+  write_header(true);
   sync();
   durability::sync_directory(util::directory_of(path_));
+}
+
+void DigestFile::reopen() {
+  write_header(false);
+  sync();
+}
+
+void DigestFile::write_header(bool complete) {
+  header_.complete = complete;
+  const std::string text = format(header_);
+  util::write_at(fd_, std::as_bytes(std::span(text)), 0, path_);
 }
 
 void DigestFile::sync() const {
   if (::fsync(fd_.get()) < 0) util::fail_os(errno, "cannot sync {}", path_);
 }
 
-}  // namespace delta
+}  // namespace digests

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <span>
 
-namespace delta {
+namespace digests {
 
 inline constexpr uint64_t block_bytes = 65536;  // the last block of a disk may be shorter
 
@@ -32,4 +32,4 @@ class Hasher {
   Digest zero_block_;
 };
 
-}  // namespace delta
+}  // namespace digests

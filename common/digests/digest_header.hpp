@@ -7,9 +7,9 @@
 #include <string>
 #include <string_view>
 
-#include "filters/delta/digests/digest.hpp"
+#include "common/digests/digest.hpp"
 
-namespace delta {
+namespace digests {
 
 inline constexpr size_t header_bytes = 8192;
 
@@ -17,7 +17,8 @@ struct DigestHeader {
   uint64_t size = 0;       // of the disk, in bytes
   std::string checkpoint;  // what the disk showed
   Key key{};
-  bool complete = false;  // every block's digest is there
+  bool complete = false;   // every block's digest is there
+  std::string image = {};  // UUID of the image that holds the disk; empty: none
 
   uint64_t blocks() const { return (size + block_bytes - 1) / block_bytes; }
   uint64_t file_bytes() const { return header_bytes + blocks() * sizeof(Digest); }
@@ -26,7 +27,8 @@ struct DigestHeader {
 // header_bytes long. Throws util::Error EINVAL if the checkpoint is too long.
 std::string format(const DigestHeader &header);
 
-// `path` is for messages. Throws util::Error EINVAL, with what to do, if it is not such a header.
-DigestHeader parse_digest_header(std::string_view text, const std::string &path);
+// `path` and `remedy`, what to do, are for the message. Throws util::Error EINVAL if it is not such a header.
+DigestHeader parse_digest_header(std::string_view text, const std::string &path,
+                                 std::string_view remedy);
 
-}  // namespace delta
+}  // namespace digests

@@ -7,17 +7,19 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
+#include "common/digests/digest_header.hpp"
 #include "common/util/fd.hpp"
-#include "filters/delta/digests/digest_header.hpp"
 
-namespace delta {
+namespace digests {
 
 // Any number of threads may read and write digests of different blocks.
 class DigestFile {
  public:
-  // Nothing if there is no such file. Throws util::Error; EINVAL if it is damaged.
-  static std::optional<DigestFile> open(const std::string &path);
+  // Nothing if there is no such file. Throws util::Error; EINVAL if it is damaged: `remedy` is what the message
+  // says to do then.
+  static std::optional<DigestFile> open(const std::string &path, std::string_view remedy);
 
   // A new file, in place of one of that name, which says that it is not complete. Throws util::Error.
   static DigestFile create(const std::string &path, const DigestHeader &header);
@@ -31,9 +33,12 @@ class DigestFile {
   // Durably: all digests have been written. In this order: the digests, the header that says so, the name
   // of the file. Throws util::Error.
   void complete();
+  // Durably: it is not complete, as after create(). Throws util::Error.
+  void reopen();
 
  private:
   DigestFile(std::string path, util::Fd fd, DigestHeader header);
+  void write_header(bool complete);
   void sync() const;
 
   std::string path_;
@@ -41,4 +46,4 @@ class DigestFile {
   DigestHeader header_;
 };
 
-}  // namespace delta
+}  // namespace digests

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "filters/delta/digests/digest_header.hpp"
+#include "common/digests/digest_header.hpp"
 
 #include <cerrno>
 #include <limits>
@@ -7,15 +7,15 @@
 
 #include "common/util/error.hpp"
 
-namespace delta {
+namespace digests {
 
 namespace {
 
 constexpr const char *version_field = "nbdkit-replicate-digests";
 
-std::string to_hex(const Key &key) {
+std::string to_hex(std::span<const std::byte> bytes) {
   std::string text;
-  for (std::byte b : key) text += fmt::format("{:02x}", static_cast<unsigned>(b));
+  for (std::byte b : bytes) text += fmt::format("{:02x}", static_cast<unsigned>(b));
   return text;
 }
 
@@ -34,12 +34,18 @@ bool from_hex(const std::string &text, Key &key) {
   return true;
 }
 
+// A damaged key would make each block look damaged.
+std::string check_of(const Key &key) {
+  return to_hex(Hasher(key).of_zeroes(block_bytes));
+}
+
 }  // namespace
 
 std::string format(const DigestHeader &header) {
   nlohmann::ordered_json fields{
-      {version_field, 1},     {"checkpoint", header.checkpoint}, {"size", header.size},
-      {"block", block_bytes}, {"complete", header.complete},     {"key", to_hex(header.key)}};
+      {version_field, 1},          {"checkpoint", header.checkpoint}, {"size", header.size},
+      {"block", block_bytes},      {"complete", header.complete},     {"image", header.image},
+      {"key", to_hex(header.key)}, {"zeroes", check_of(header.key)}};
   std::string text = fields.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   if (text.size() >= header_bytes) {
     util::fail(EINVAL, "the checkpoint is too long for a file of digests ({} bytes)",
@@ -49,7 +55,8 @@ std::string format(const DigestHeader &header) {
   return text + "\n";
 }
 
-DigestHeader parse_digest_header(std::string_view text, const std::string &path) {
+DigestHeader parse_digest_header(std::string_view text, const std::string &path,
+                                 std::string_view remedy) {
   constexpr auto largest = static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
   DigestHeader header;
   const auto fields = nlohmann::json::parse(text, nullptr, false);
@@ -60,15 +67,13 @@ DigestHeader parse_digest_header(std::string_view text, const std::string &path)
       header.checkpoint = fields.at("checkpoint").get<std::string>();
       header.size = fields.at("size").get<uint64_t>();
       header.complete = fields.at("complete").get<bool>();
-      if (header.size <= largest) return header;
+      header.image = fields.value("image", "");
+      const std::string check = check_of(header.key);
+      if (header.size <= largest && fields.value("zeroes", check) == check) return header;
     }
   } catch (const nlohmann::json::exception &) {
   }
-  util::fail(EINVAL,
-             "{}: is not a file of digests, or is damaged: remove it to compare nothing and copy "
-             "the whole "
-             "disk",
-             path);
+  util::fail(EINVAL, "{}: is not a file of digests, or is damaged: {}", path, remedy);
 }
 
-}  // namespace delta
+}  // namespace digests

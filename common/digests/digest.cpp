@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "filters/delta/digests/digest.hpp"
+#include "common/digests/digest.hpp"
 
 #include <xxhash.h>
 
@@ -8,7 +8,7 @@
 
 #include "common/util/random.hpp"
 
-namespace delta {
+namespace digests {
 
 static_assert(std::tuple_size_v<Key> >= XXH3_SECRET_SIZE_MIN);
 static_assert(sizeof(XXH128_canonical_t) == std::tuple_size_v<Digest>);
@@ -40,4 +40,4 @@ Digest Hasher::of_zeroes(size_t bytes) const {
   return (*this)(zeroes);
 }
 
-}  // namespace delta
+}  // namespace digests
