@@ -12,4 +12,6 @@ A verb is imported only when it is used, so what one of them needs is not needed
 VERBS: tuple[str, ...] = (
     "list",
     "restore",
+    "verify",
+    "prune",
 )
