@@ -13,6 +13,7 @@ image_marks changes what those images say of themselves
 table       tables of plain text
 points/     restore points: which images are complete, what they lie on, which one is written next
 restore/    reading restore points, and writing them to where they are needed
+prune/      removing restore points that are not kept
 verbs/      what the command does with a plan: one module for each verb
 plan/       plans: the values that a file in TOML comes to
 composition/ what a run starts, as values; nothing in it starts a program

@@ -11,7 +11,9 @@ A verb is imported only when it is used, so what one of them needs is not needed
 
 VERBS: tuple[str, ...] = (
     "run",
+    "status",
     "list",
     "restore",
-    "status",
+    "verify",
+    "prune",
 )
