@@ -41,6 +41,7 @@ vm=MOREF and disk=KEY may be omitted if there is only one. Numbers may be 0x...
   touch   vm= disk= count= every=2     marks the first of every so many blocks as allocated and
                                        changed without writing it, for maps of a million areas
   grow    vm= disk= size=              the disk grows
+  disk    vm= key= file=PATH           a new disk, whose content is that raw file
   reset   vm= disk=                    CBT is reset: a new UUID; old changeIds are invalid
   cbt     vm= on=0|1                   CBT off or on, without a stun
   power   vm= on=0|1

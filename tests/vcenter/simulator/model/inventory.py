@@ -77,13 +77,18 @@ class Inventory:
                 self.new_moref("group-v"), name, folder))
         vm = VirtualMachine(moref, names[-1], folder,
                             self._datastore(center, datastore or self.datastore_name), cbt, directory)
-        for number, (key, raw) in enumerate(disks):
-            stem = vm.name + (f"_{number}" if number else "")
-            vm.disks.append(Disk(key, raw, f"{vm.directory}/{stem}.vmdk", self.scratch))
+        for key, raw in disks:
+            self.add_disk(vm, key, raw)
         vm.counts = self.counts
         vm.stun()
         self._append(folder, vm)
         return vm
+
+    def add_disk(self, vm, key, raw):
+        """With a VM that runs, CBT of the disk begins with the next stun."""
+        with vm.lock:
+            stem = vm.name + (f"_{len(vm.disks)}" if vm.disks else "")
+            vm.disks.append(Disk(key, raw, f"{vm.directory}/{stem}.vmdk", self.scratch))
 
     def _datacenter(self, names):
         folder = self.root
