@@ -45,8 +45,12 @@ class SourceDescription:
 
 def delta_bytes(totals: str) -> int:
     """How much is to be copied, from the output of nbdinfo --map --totals --json."""
-    hole_and_zero = _HOLE | _ZERO  # delta shows what need not be copied as such an extent
-    return sum(extent["size"] for extent in json.loads(totals) if extent["type"] != hole_and_zero)
+    return sum(extent["size"] for extent in json.loads(totals) if is_delta_extent(extent["type"]))
+
+
+def is_delta_extent(kind: int) -> bool:
+    """kind: flags of base:allocation. delta shows what need not be copied as a hole that is zero."""
+    return kind != _HOLE | _ZERO
 
 
 def data_bytes(totals: str) -> int:

@@ -11,14 +11,14 @@ from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..composition.replication import ONE_DISK, Destination
+from ..composition.replication import Destination
 from ..contract import destination_name
 from ..images import is_in_use
 from ..messages import Failure, mib, warn
 from ..parameters import value
 from ..plan.plan import Machine
 from ..points.naming import Naming
-from ..points.store import images_in
+from ..points.store import Folder
 from ..states import disks_with_state, held, read_state, state_path
 from ..vcenter.inventory import Inventory
 from .expectations import history
@@ -68,7 +68,7 @@ def _check_in_use(machine: Machine, disks: list[KnownDisk]) -> None:
             continue
         with held(path):
             uuid = read_state(path).image
-        for image in images_in(Naming(machine.images).folder(disk.name)):
+        for image in Folder.read(Naming(machine.images).folder(disk.name)).images:
             if uuid and image.uuid == uuid and image.is_partial and is_in_use(image.path):
                 raise Failure(f"{image.path} is in use: another program has opened it")
 
@@ -108,7 +108,7 @@ def _existing(path: str) -> str:
 async def _check_destinations(machine: Machine, disks: list[KnownDisk]) -> None:
     """All at once; a disk that is not known yet, and a name in a URI that is not, are left to the fanout filter."""
     if not disks and not machine.several:
-        disks = [KnownDisk(ONE_DISK, None)]
+        disks = [KnownDisk(machine.single_disk, None)]
     everything = [(machine, one.of_disk(disk.name), disk) for disk in disks for one in machine.also]
     failures = [failure for failure in await asyncio.gather(*(_check_destination(*one) for one in everything)) if failure]
     if failures:

@@ -42,7 +42,7 @@ def history(machine: Machine) -> dict[str, DiskHistory]:
     """By disk."""
     found: dict[str, list[DiskRecord]] = {}
     for disk in itertools.islice(_completed(machine), 1000):
-        found.setdefault(disk.disk, []).append(disk)
+        found.setdefault(disk.disk or machine.single_disk, []).append(disk)
     return {name: DiskHistory(tuple(records[:RUNS])) for name, records in found.items()}
 
 

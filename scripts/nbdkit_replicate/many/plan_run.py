@@ -9,10 +9,9 @@ from dataclasses import dataclass
 
 from ..files import make_directory
 from ..messages import Failure, Level, about, say
-from ..plan.folders import choose, with_folders
 from ..plan.plan import Machine, Plan
 from ..report.events import DisksFound, Event, Listener
-from ..report.records import time_of
+from ..report.records import INCOMPLETE, RunRecord, time_of
 from ..report.run import RunReport
 from ..run.disk import EXPECTED
 from ..run.interruption import Interruption
@@ -23,40 +22,28 @@ from .hooks import run_hook
 from .locks import machine_held
 from .replications import replication_of
 from .scheduler import MachineSlots, Scheduler
-from .shard import Shard
-from .vcenters import VCenters
+from .selection import Choice, Selection
 from .window import Beginning
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What of the plan is run."""
-
-    names: tuple[str, ...] = ()  # of machines; () is all
-    shard: Shard = Shard()
-    any_time: bool = False  # the window does not matter
-    verbose: bool = False
 
 
 @dataclass(frozen=True)
 class Outcome:
     machine: Machine
     result: Result
-    cause: str  # "" if it is done
+    record: RunRecord
 
 
 class PlanRun:
     def __init__(self, plan: Plan, choice: Choice, listeners: Callable[[Machine], Sequence[Listener]]) -> None:
         """listeners: for the events of each machine's run."""
-        if all(name in {machine.name for machine in plan.machines} for name in choice.names):
-            plan = choose(plan, choice.names)
+        self._selection = Selection(plan, choice)
         self._plan = plan
         self._choice = choice
         self._listeners = listeners
         self._interruption = Interruption()
-        self._vcenters = VCenters(plan)
+        self._vcenters = self._selection.vcenters
         self._beginning = Beginning(None if choice.any_time else plan.window)
-        self._scheduler = Scheduler(choice.shard.limits(plan.limits), self._beginning.check)
+        self._scheduler = Scheduler(self._selection.limits, self._beginning.check)
 
     async def run(self) -> list[Outcome]:
         """One for each machine, those in folders included, in the order of the plan. Raises Failure if it is not known which
@@ -64,16 +51,8 @@ class PlanRun:
         with self._interruption.handle_signals():
             with self._interruption.scope():
                 self._beginning.check()
-                machines = await self.machines()
+                machines = await self._selection.machines()
             return await asyncio.gather(*map(self._run, machines))
-
-    async def machines(self) -> tuple[Machine, ...]:
-        """Those that are to be run. Asks the vCenters."""
-        await self._vcenters.ask()
-        plan = with_folders(self._plan, self._vcenters.inventories)
-        if plan.folders:
-            raise self._vcenters.failure(plan.folders[0].vcenter) or Failure("a folder could not be looked into")
-        return self._choice.shard.of(choose(plan, self._choice.names).machines)
 
     async def _run(self, machine: Machine) -> Outcome:
         with about(vm=machine.name, vm_shown=True):
@@ -82,8 +61,9 @@ class PlanRun:
                 result = await self._begin(machine, report)
             except EXPECTED as e:
                 say(str(e), Level.ERROR)
-                return Outcome(machine, Result.of_failure(e), str(e))
-            return Outcome(machine, result, report.record.cause)
+                record = dataclasses.replace(report.record, result=INCOMPLETE, cause=str(e))
+                return Outcome(machine, Result.of_failure(e), record)
+            return Outcome(machine, result, report.record)
 
     async def _begin(self, machine: Machine, report: RunReport) -> Result:
         async with contextlib.AsyncExitStack() as held:

@@ -2,7 +2,7 @@
 """What the run of a machine of a plan starts."""
 import dataclasses
 
-from ..composition.replication import ONE_DISK, Module, Replication
+from ..composition.replication import Module, Replication
 from ..contract import is_plugin, reconnecting
 from ..files import resolved
 from ..parameters import add_default
@@ -28,8 +28,8 @@ def replication_of(plan: Plan, machine: Machine, time: str, verbose: bool = Fals
     return Replication(
         source=Module(machine.source.plugin, (*machine.source.parameters, *parameters)),
         target=machine.target,
-        also=machine.also if machine.several else tuple(one.of_disk(ONE_DISK) for one in machine.also),
-        state=states if machine.several else resolved(state_path(states, ONE_DISK)),
+        also=machine.also if machine.several else tuple(one.of_disk(machine.single_disk) for one in machine.also),
+        state=states if machine.several else resolved(state_path(states, machine.single_disk)),
         several=machine.several,
         at_once=plan.limits.disks,
         threads=plan.threads,

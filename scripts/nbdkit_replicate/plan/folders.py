@@ -2,8 +2,6 @@
 """The machines in the folders of a plan."""
 import dataclasses
 import fnmatch
-import os
-import re
 from collections.abc import Iterable, Mapping
 
 from ..messages import WrongUse
@@ -27,15 +25,6 @@ def with_folders(plan: Plan, inventories: Mapping[str, Inventory]) -> Plan:
                 named.add((folder.vcenter, facts.path))
                 _add(plan, machines, folder, facts.name, facts.path)
     return dataclasses.replace(plan, machines=tuple(machines), folders=tuple(left))
-
-
-def with_known(plan: Plan) -> Plan:
-    """The same without asking a vCenter: with the machines of the folders that have states of an earlier run."""
-    machines = list(plan.machines)
-    for folder in plan.folders:
-        names = {machine.name for machine in machines}
-        machines += [_machine(folder, name, name) for name in _known(folder) if name not in names and _includes(folder, name)]
-    return dataclasses.replace(plan, machines=tuple(machines), folders=())
 
 
 def choose(plan: Plan, names: Iterable[str]) -> Plan:
@@ -77,17 +66,3 @@ def _machine(folder: Folder, name: str, path: str) -> Machine:
 
 def _path_of(machine: Machine) -> str:
     return next((word.removeprefix("vm=") for word in machine.source.parameters if word.startswith("vm=")), "")
-
-
-def _known(folder: Folder) -> list[str]:
-    """The names of the directories that the pattern of the states leads to."""
-    before, _, after = folder.template.states.rstrip("/").partition(VM)
-    parent, prefix = os.path.split(before)
-    end, slash, rest = after.partition("/")
-    pattern = re.compile(re.escape(prefix) + "(.+)" + re.escape(end))
-    found = []
-    for entry in sorted(os.listdir(parent)) if os.path.isdir(parent) else []:
-        match = pattern.fullmatch(entry)
-        if match and is_name(match[1]) and os.path.isdir(os.path.join(parent, entry, rest if slash else "")):
-            found.append(match[1])
-    return found

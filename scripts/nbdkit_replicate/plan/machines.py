@@ -74,7 +74,7 @@ class Reader:
                 raise table.wrong(None, "name is missing")
         _check_name(table, name)
         result = replace(result, source=source, vcenter=vcenter_name, disks=table.texts("disks") or (),
-                         several=_several(table, source))
+                         several=(several := _several(table, source)), disk_name=_disk_name(table, several))
         table.finish()
         return result.named(name)
 
@@ -181,6 +181,15 @@ def _several(table: Table, source: Module) -> bool:
         raise table.wrong("disks", "cannot be used with a source of a single disk; if it lists its disks, add "
                           "several-disks = true")
     return several
+
+
+def _disk_name(table: Table, several: bool) -> str | None:
+    name = table.text("disk-name")
+    if name is not None and several:
+        raise table.wrong("disk-name", "is for a source of a single disk; this one lists its disks")
+    if name is not None and not is_name(name):
+        raise table.wrong("disk-name", f'"{name}" cannot be part of a file name')
+    return name
 
 
 def _check_name(table: Table, name: str) -> None:

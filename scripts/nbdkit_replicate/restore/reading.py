@@ -9,6 +9,7 @@ from ..messages import Failure
 from ..points.chain import chain_of
 from ..points.points import Point
 from ..points.store import stored_image
+from ..programs.connections import Connections
 from ..programs.directory import RunDirectory
 from ..programs.errors import Errors
 from ..programs.process import Process, outcome
@@ -47,12 +48,16 @@ async def copy(server: Server, target: str, progress: bool = False) -> None:
     errors = None if progress else Errors("nbdcopy", shown=False)
     options = ["--progress"] if progress else []
     client = await Process.start(["nbdcopy", "--flush", *options, server.uri(), target], errors=errors)
+    connections = Connections(client.id, (server.socket,))
+    watching = asyncio.create_task(connections.watch())
     try:
         status = await client.wait()
     finally:
-        if client.running:
-            client.terminate()
-            await asyncio.shield(client.wait())
+        connections.look()
+        client.terminate()
+        await client.wait()
+        watching.cancel()
+        await connections.drain()
         cause = errors.cause() if errors else ""
         if errors:
             errors.close()

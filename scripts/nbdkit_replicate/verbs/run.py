@@ -6,15 +6,20 @@ from collections.abc import Sequence
 
 from ..composition.checks import check_replication, warnings
 from ..many.locks import plan_held
-from ..many.plan_run import Choice, Outcome, PlanRun
+from ..many.plan_run import Outcome, PlanRun
 from ..many.replications import replication_of
+from ..many.selection import Choice, Selection
 from ..many.shard import Shard
 from ..messages import Level, WrongUse, say, warn
 from ..plan.plan import Machine, Plan
 from ..plan.reading import read_plan
-from ..report.events import Listener
+from ..points.machines import machines_of_plan
+from ..report import view
+from ..report.metrics import update_metrics
 from ..report.recorder import Recorder
 from ..report.records import records_directory
+from ..report.text import of_machines
+from ..report.view import style_of, view_of
 from ..run.result import Result
 
 
@@ -26,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--build", metavar="DIRECTORY", help="use the modules in this build tree")
     parser.add_argument("-n", "--dry-run", action="store_true",
                         help="check the plan, ask the vCenters, print the names of the machines, start nothing")
+    view.add_arguments(parser)
     parser.add_argument("-v", "--verbose", action="store_true", help="enable verbose messages of the servers")
 
 
@@ -34,13 +40,18 @@ def execute(arguments: argparse.Namespace) -> int:
     shard = Shard.parse(arguments.shard) if arguments.shard else Shard()
     choice = Choice(tuple(arguments.machines), shard, arguments.any_time, arguments.verbose)
     _check(plan)
-    run = PlanRun(plan, choice, _listeners)
     if arguments.dry_run:
-        print(*(machine.name for machine in asyncio.run(run.machines())), sep="\n")
+        print(*(machine.name for machine in asyncio.run(Selection(plan, choice).machines())), sep="\n")
         return Result.DONE.value
-    with plan_held(plan, shard):
-        outcomes = asyncio.run(run.run())
-    return _summary(outcomes).value
+    with plan_held(plan, shard), view_of(style_of(arguments, several=True)) as shown:
+        outcomes = asyncio.run(PlanRun(plan, choice, lambda machine: [shown, _recorder(machine)]).run())
+        _say_summary(outcomes)
+        update_metrics(plan, machines_of_plan(plan.path))
+    return Result.of_all([one.result for one in outcomes]).value
+
+
+def _recorder(machine: Machine) -> Recorder:
+    return Recorder(records_directory(machine.states))
 
 
 def _check(plan: Plan) -> None:
@@ -57,16 +68,11 @@ def _check(plan: Plan) -> None:
         warn(warning)
 
 
-def _listeners(machine: Machine) -> Sequence[Listener]:
-    return [Recorder(records_directory(machine.states))]
-
-
-def _summary(outcomes: Sequence[Outcome]) -> Result:
+def _say_summary(outcomes: Sequence[Outcome]) -> None:
     """What is not done, by name, with its cause last. Of a single machine all has been said."""
-    left = [one for one in outcomes if one.result != Result.DONE]
-    if len(outcomes) > 1:
-        say(f"{len(outcomes) - len(left)} of {len(outcomes)} machines are done" + (", these are not:" if left else ""))
-        for one in left:
-            mild = one.result in (Result.BEHIND, Result.LATER)
-            say(f"{one.machine.name}: {one.cause}", Level.WARNING if mild else Level.ERROR)
-    return Result.of_all([one.result for one in outcomes])
+    if len(outcomes) == 1:
+        return
+    count, *failures = of_machines([one.record for one in outcomes])
+    say(count)
+    for line in failures:
+        say(line, Level.WARNING)

@@ -103,9 +103,9 @@ END
     sed -i 's/\[\[folder\]\]/&\nexclude = ["web3"]/' plan.toml
     printf '[vm.%s]\n%s\n' files 'source = ["file", "missing.img"]' gone 'path = "/DC0/vm/prod/web33"' >> plan.toml
     status_is 1 run_plan
-    grep -q '3 of 5 machines are done, these are not:' said
-    tail -2 said | grep -q 'files: .*missing.img: No such file or directory'
-    tail -2 said | grep -q 'gone: vCenter main has no virtual machine /DC0/vm/prod/web33; did you mean /DC0/vm/prod/web3?'
+    grep -q '3 of 5 machines are done' said
+    tail -2 said | grep -q 'files is not complete: .*missing.img: No such file or directory'
+    tail -2 said | grep -q 'gone is not complete: vCenter main has no virtual machine /DC0/vm/prod/web33; did you mean /DC0/vm/prod/web3?'
     [ "$(points web4)" = 1 ]
     [ "$(points web3)" = 0 ]
     [ "$(jq -r .result states/files/runs/*.json)" = incomplete ]
