@@ -36,6 +36,7 @@ server = "{host}"
 user = "administrator@vsphere.local"
 password-file = "vc.pass"
 cafile = "{cafile}"
+parameters = ["enable-cbt=yes"]
 [[folder]]
 path = "/DC0/vm/prod"
 """

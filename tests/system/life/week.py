@@ -67,15 +67,15 @@ class Week(Life):
 
     def status_is(self, status):
         """What status, its exit status and the metrics say right after a run."""
-        text = self.command("status", "plan.toml", "--json", "--metrics", status=(0, 1))
+        text = self.command("status", "plan.toml", "--json", "--metrics")
         machines = {one["vm"]: one for one in json.loads(text)["machines"]}
         assert set(machines) == set(self.machines), text
         for one in machines.values():
             assert not one["running"], one
         owed = sum(d["owed"] or 0 for one in machines.values() for disk in one["disks"] for d in disk["destinations"])
         assert (owed > 0) == (status == 3), (status, owed)
-        line = self.command("status", "plan.toml", "--monitor", status=1 if status == 3 else 0)
-        assert line.startswith("WARNING" if status == 3 else "OK"), line
+        line = self.command("status", "plan.toml", "--monitor")
+        assert line.startswith("OK: "), line  # by the age of the points
         with open("metrics/replica.prom", encoding="utf-8") as file:
             metrics = file.read()
         for name in self.machines:
