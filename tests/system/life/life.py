@@ -91,7 +91,9 @@ class Life:
     # ---- The command ----
 
     def begin(self, *words):
-        """On the day. What it says is in said.log."""
+        """On the day. What it says is in said.log, which is none that a program of an earlier run may still write to."""
+        if os.path.exists("said.log"):
+            os.unlink("said.log")
         with open("said.log", "wb") as log:
             return subprocess.Popen([*COMMAND, str(self.day * DAY), *words], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                                     start_new_session=True)
