@@ -72,8 +72,8 @@ newest() { find "images/$1" -name '*.qcow2' | sort | tail -1; }
     done
     # An increment each, over the point before.
     qemu-img info --backing-chain "$(newest web2)" | grep -c '^file format: qcow2' | grep -qx 3
-    # The command itself has logged in once a night, for all machines.
-    [ "$(control state | jq .logins)" = 12 ]
+    # The command itself has asked once a night, for all machines.
+    [ "$(control state | jq .soap.CreateContainerView)" = 3 ]
     [ "$(control state | jq .sessions)" = 0 ]
     [ -z "$(ls tmp)" ]
 }
@@ -128,7 +128,7 @@ END
     sed -i '/^\[\[folder/,$d' plan.toml
     printf '[vm.web%d]\npath = "/DC0/vm/prod/web%d"\n' 1 1 2 2 3 3 >> plan.toml
     status_is 4 run_plan
-    [ "$(grep -c 'web[123]: .*the user name or the password is wrong' said)" = 6 ]
+    [ "$(grep -c 'web[123] is not complete: .*the user name or the password is wrong' said)" = 3 ]
     [ "$(control state | jq .soap.Login)" = 2 ]
     [ "$(control state | jq '[.vms[].taken] | add')" = 0 ]
 }
