@@ -11,6 +11,7 @@ from .dispatch import list_of_verbs
 from .files import resolved
 from .messages import WrongUse
 from .composition.replication import Destination, Module, Replication
+from .report.view import Style, add_arguments, style_of
 from .states import names_directory
 
 
@@ -18,6 +19,7 @@ from .states import names_directory
 class Arguments:
     replication: Replication
     dry_run: bool
+    style: Style
 
 
 def parse(words: Sequence[str]) -> Arguments:
@@ -33,10 +35,10 @@ def parse(words: Sequence[str]) -> Arguments:
         several=several,
         at_once=given.at_once,
         threads=given.threads,
-        progress=given.progress,
+        progress=given.progress is not None,
         verbose=given.verbose,
         build=given.build)
-    return Arguments(replication, given.dry_run)
+    return Arguments(replication, given.dry_run, style_of(given))
 
 
 def _expand(words: Sequence[str]) -> Iterator[str]:
@@ -85,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
                         help="number of disks that are copied at the same time (default: 4)")
     parser.add_argument("--threads", type=_positive, metavar="N",
                         help="number of requests of a connection that the destination handles in parallel")
-    parser.add_argument("--progress", action="store_true", help="show the progress of nbdcopy")
+    add_arguments(parser)
     parser.add_argument("--build", metavar="DIRECTORY", help="use the modules in this build tree")
     parser.add_argument("-n", "--dry-run", action="store_true", help="print the command lines, start nothing")
     parser.add_argument("-v", "--verbose", action="store_true", help="enable verbose messages of both servers")

@@ -35,12 +35,13 @@ def rename_new(old: str, new: str) -> None:
     sync_directory(os.path.dirname(new))
 
 
-def replace_file(path: str, text: str) -> None:
-    """Atomic and durable, as common/durability/replace_file.hpp does it. The file keeps its mode and owner; a new one can
-    be read by its user only."""
+def replace_file(path: str, text: str, mode: int = 0o600) -> None:
+    """Atomic and durable, as common/durability/replace_file.hpp does it. The file keeps its mode and owner; mode is
+    that of a new one."""
     new = f"{path}.tmp-{secrets.token_hex(8)}"
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
+        os.fchmod(descriptor, mode)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             with contextlib.suppress(FileNotFoundError):
                 _keep_owner(descriptor, os.stat(path))

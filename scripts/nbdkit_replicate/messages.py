@@ -25,6 +25,14 @@ class WrongUse(Failure):
     """The command line cannot be carried out as it is, however often it is run."""
 
 
+class Refused(Failure):
+    """A login. It is not to be tried again as it is, which could lock the account."""
+
+
+class TooLate(Failure):
+    """A time window has ended. Nothing has gone wrong; the next run does what is left."""
+
+
 class Level(enum.Enum):
     """The values are what --json writes."""
 
@@ -54,7 +62,12 @@ class Message:
 
     def line(self) -> str:
         warning = "warning: " if self.level == Level.WARNING and "warning: " not in self.text else ""
-        return f"{PROGRAM}: {self.subject.prefix}{warning}{self.text}"
+        return printable(f"{PROGRAM}: {self.subject.prefix}{warning}{self.text}")
+
+
+def printable(text: str) -> str:
+    """Without characters that a terminal obeys, such as one in the name of a disk: they are shown as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 _subject: ContextVar[Subject] = ContextVar("subject", default=Subject())

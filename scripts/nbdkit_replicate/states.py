@@ -56,6 +56,17 @@ def held(path: str) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def held_file(path: str, in_use: str) -> Iterator[None]:
+    """Nobody else is in such a block for the file, which is created. Raises Failure with `in_use` otherwise."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(_locked(path, os.O_RDWR | os.O_CREAT))
+        except BlockingIOError:
+            raise Failure(in_use) from None
+        yield
+
+
 # A directory of states, DIRECTORY/DISK.state: common/replication/state_directory.hpp.
 
 STATE_SUFFIX = ".state"

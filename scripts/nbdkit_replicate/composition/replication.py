@@ -64,6 +64,9 @@ class Replication:
     verbose: bool = False
     build: str | None = None  # a build tree whose modules are used
     targets: Targets | None = None  # each disk has a target of these
+    only: tuple[str, ...] = ()  # disks; () is all
+    source_filters: tuple[str, ...] = ()  # nbdkit's, between the plugin and coalesce
+    patience: float = 0.0  # seconds for which a source that has gone away is waited for
 
     @property
     def vm(self) -> str:

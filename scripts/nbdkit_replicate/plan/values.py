@@ -17,8 +17,16 @@ def duration(table: Table, key: str, default: datetime.timedelta) -> datetime.ti
 
 
 def parse_duration(table: Table, key: str, text: str) -> datetime.timedelta:
-    if not re.fullmatch(r"(\d{1,6}[smhdw]\s*)+", text):
+    result = duration_of(text)
+    if result is None:
         raise table.wrong(key, f'"{text}" is not a duration such as 90s, 30m, 26h or 2d')
+    return result
+
+
+def duration_of(text: str) -> datetime.timedelta | None:
+    """None: it is none."""
+    if not re.fullmatch(r"(\d{1,6}[smhdw]\s*)+", text):
+        return None
     return datetime.timedelta(seconds=sum(int(n) * _SECONDS[unit] for n, unit in re.findall(r"(\d+)([smhdw])", text)))
 
 

@@ -27,9 +27,6 @@ from .chain import LONGEST, Chain, chain_of
 from .naming import PARTIAL, Naming
 from .store import DIGESTS, Folder, StoredImage, stored_image
 
-NAMELESS = "disk"  # that of a source which names no disks, where the plan does not either
-
-
 @dataclass(frozen=True)
 class PointTargets:
     """The targets of one run of a machine."""
@@ -41,7 +38,7 @@ class PointTargets:
         prepare(self.machine)
 
     def target(self, disk: str | None, full: bool) -> Module:
-        return next_target(self.machine, disk or self.machine.disk_name or NAMELESS, self.time, full)
+        return next_target(self.machine, disk or self.machine.single_disk, self.time, full)
 
 
 def prepare(machine: Machine) -> None:

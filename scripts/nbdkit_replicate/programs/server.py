@@ -20,6 +20,7 @@ class Server:
 
     def __init__(self, name: str, socket: str, process: Process, errors: Errors) -> None:
         self.socket = socket
+        self.patience = 0.0  # seconds for which it may try what it is asked again, on top of what it takes otherwise
         self._name = name
         self._process = process
         self._errors = errors
@@ -58,6 +59,11 @@ class Server:
         """The error that it has reported of late; "" if none."""
         error = self._errors.cause()
         return error and f"{self._name}: {error}"
+
+    def reason_for_owing(self, destination: str) -> str:
+        """After its end: why that destination has not got everything; "" if it has not said so."""
+        prefix = destination + ": "
+        return next((r.removeprefix(prefix) for r in reversed(self._errors.reasons) if r.startswith(prefix)), "")
 
     def kill(self) -> None:
         self._process.kill()

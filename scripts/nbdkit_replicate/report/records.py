@@ -2,10 +2,12 @@
 """Records of runs: one file of JSON for each run of a machine, DIRECTORY/TIME.json. nbdkit-replicate(1), "Records".
 
 A record is written when the run begins, with the result "running", and replaced when it has ended. So a run that was
-killed has left one that says "running" while nobody holds the lock of a state.
+killed has left one that says "running" while nobody holds the lock, DIRECTORY/lock.
 """
+import contextlib
 import dataclasses
 import datetime
+import fcntl
 import json
 import os
 import re
@@ -14,9 +16,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..files import replace_file
+from ..points.naming import time_text
 
 KEPT = 400  # records of a machine; older ones are removed
 FORMAT = 1
+LOCK = "lock"
 
 RUNNING, DONE, BEHIND, INCOMPLETE = "running", "done", "behind", "incomplete"
 
@@ -51,13 +55,39 @@ class RunRecord:
 
 
 def time_of(moment: float) -> str:
-    """{time}: UTC, YYYYMMDDTHHMMSSZ."""
-    return datetime.datetime.fromtimestamp(moment, datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    """{time}. moment: seconds since 1970."""
+    return time_text(datetime.datetime.fromtimestamp(moment, datetime.UTC))
 
 
 def records_directory(state: str) -> str:
     """state: a directory of states, or a state file."""
     return os.path.join(state, "runs") if state.endswith("/") or os.path.isdir(state) else state + ".runs"
+
+
+@contextlib.contextmanager
+def run_under_way(directory: str) -> Iterator[None]:
+    """Within the block is_running() is true. Several runs may be under way; that of a state excludes others by itself."""
+    lock = os.open(os.path.join(directory, LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH)  # waits at most for an is_running()
+        yield
+    finally:
+        os.close(lock)
+
+
+def is_running(directory: str) -> bool:
+    """Keeps no run from beginning."""
+    try:
+        lock = os.open(os.path.join(directory, LOCK), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
 
 
 def free_name(directory: str, time: str) -> str:
@@ -73,7 +103,7 @@ def write_record(path: str, record: RunRecord) -> None:
     """Atomic and durable. Removes the oldest records beyond KEPT. Throws OSError."""
     text = json.dumps({"nbdkit-replicate-run": FORMAT, **dataclasses.asdict(record)}, indent=1)
     replace_file(path, text + "\n")
-    for old in record_files(os.path.dirname(path))[KEPT:]:
+    for old in record_files(os.path.dirname(path) or ".")[KEPT:]:
         os.unlink(old)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from ..composition.commands import StatisticsFiles
 from ..messages import about, subject
+from ..contract import SourceDescription
 from ..programs.source import DiskFacts
 from .events import (DiskEnded, DiskExamined, DisksFound, Event, Listener, RunBegun, RunEnded, Stage, StageReached)
 from .records import INCOMPLETE, DiskRecord, RunRecord, time_of
@@ -69,6 +70,7 @@ class DiskReport:
     def __init__(self, run: RunReport, disk: str) -> None:
         self._run = run
         self._began = time.monotonic()
+        self._facts = DiskFacts(0, 0, SourceDescription())
         self._watch: Watch | None = None
         self.record = DiskRecord(disk)
 
@@ -79,12 +81,13 @@ class DiskReport:
             yield
 
     def stage(self, stage: Stage) -> None:
-        if self._watch:
-            self._watch.copying(stage == Stage.COPYING)
+        if self._watch and stage == Stage.COMPLETING:
+            self._watch.copied()
         self._emit(StageReached, stage=stage)
 
     def examined(self, facts: DiskFacts) -> None:
         full, checkpoint = not facts.description.is_delta, facts.description.checkpoint
+        self._facts = facts
         self._set(size=facts.size, changed=facts.delta, full=full, checkpoint=checkpoint)
         self._emit(DiskExamined, size=facts.size, changed=facts.delta, full=full)
 
@@ -92,7 +95,7 @@ class DiskReport:
     def watching(self, image: str, files: StatisticsFiles) -> Iterator[Watch]:
         """The block is the life of the target server, whose statistics are in the files."""
         self._set(image=image)
-        self._watch = watch = Watch(self._run.vm, self.record.disk, self.record.changed, files, self._run.emit, subject())
+        self._watch = watch = Watch(self._run.vm, self.record.disk, self._facts, files, self._run.emit, subject())
         watch.start()
         try:
             yield watch

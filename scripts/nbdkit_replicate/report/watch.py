@@ -8,13 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..composition.commands import StatisticsFiles
-from ..messages import Subject, say
+from ..messages import Level, Subject, say
+from ..programs.source import DiskFacts
 from ..statistics import ApplyStatistics, FanoutStatistics
 from .events import DestinationProgress, DiskProgress, Event, Progressed, Stalled
 
 INTERVAL = 1.0  # seconds between two looks; the filters write every two seconds
 SPAN = 20.0  # seconds over which a rate is taken
-STALL = 20.0  # seconds without anything new after which that is said
+STALL = 15.0  # seconds without anything new after which that is said
 STALL_AGAIN = 300.0  # and then again
 
 
@@ -33,25 +34,24 @@ class Rate:
 
 
 class Watch:
-    def __init__(self, vm: str, disk: str, total: int, files: StatisticsFiles, emit: Callable[[Event], None],
+    def __init__(self, vm: str, disk: str, facts: DiskFacts, files: StatisticsFiles, emit: Callable[[Event], None],
                  of: Subject) -> None:
-        self._vm, self._disk, self._total, self._files = vm, disk, total, files
+        self._vm, self._disk, self._facts, self._files = vm, disk, facts, files
         self._emit = emit
         self._subject = of
         self._rates: dict[str, Rate] = {}
         self._last: DiskProgress | None = None
         self._moved = time.monotonic()  # when something has arrived last
         self._said: float | None = None  # when it has been said that nothing arrives
-        self._copying = False
+        self._copying = True  # the client has not ended
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._look_again_and_again())
 
-    def copying(self, on: bool) -> None:
-        """Whether a client copies: only then is it a stall if nothing arrives."""
-        self._copying = on
-        self._moved = time.monotonic()
+    def copied(self) -> None:
+        """The client has ended: it is no stall any more if nothing arrives."""
+        self._copying = False
 
     def end(self) -> dict[str, object]:
         """After the end of the server. Returns fields of DiskRecord."""
@@ -61,7 +61,7 @@ class Watch:
         apply = ApplyStatistics.read(self._files.apply)
         sent = {"": apply.written + apply.zeroed}
         sent |= {d.name: d.sent for d in FanoutStatistics.read(self._files.fanout)}
-        return {"sent": sent, "read": apply.written}
+        return {"sent": sent, "read": min(apply.arrived, self._facts.data)}
 
     async def _look_again_and_again(self) -> None:
         while True:
@@ -74,8 +74,8 @@ class Watch:
         apply = ApplyStatistics.read(self._files.apply)
         destinations = tuple(self._destination(now, d) for d in FanoutStatistics.read(self._files.fanout))
         rate = self._rate("", now, apply.arrived)
-        progress = DiskProgress(apply.arrived, apply.delta or self._total, rate,
-                                _left((apply.delta or self._total) - apply.arrived, rate), destinations)
+        total = apply.delta or self._facts.delta
+        progress = DiskProgress(apply.arrived, total, rate, _left(total - apply.arrived, rate), destinations)
         moved = self._last is None or progress.bytes != self._last.bytes
         self._last = progress
         self._emit(Progressed(self._vm, self._disk, progress=progress))
@@ -88,11 +88,12 @@ class Watch:
             if self._said is not None:
                 self._said = None
                 self._emit(Stalled(self._vm, self._disk, seconds=silent, ended=True))
-                say(f"data arrives again, after {silent:.0f} seconds", of=self._subject)
+                say(f"it goes on, after {silent:.0f} seconds", of=self._subject)
         elif silent >= STALL and (self._said is None or now - self._said >= STALL_AGAIN):
             self._said = now
             self._emit(Stalled(self._vm, self._disk, seconds=silent))
-            say(f"nothing has arrived from the source for {silent:.0f} seconds; the run waits for it", of=self._subject)
+            say(f"nothing has been copied for {silent:.0f} seconds: the source or a destination does not answer; the run goes on "
+                "when it does", Level.WARNING, self._subject)
 
     def _destination(self, now: float, of: FanoutStatistics) -> DestinationProgress:
         rate = self._rate(of.name, now, of.sent)

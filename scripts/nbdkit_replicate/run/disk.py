@@ -37,9 +37,17 @@ class DiskRun:
             try:
                 return await self._replicate()
             except EXPECTED as e:
-                self._report.ended(Result.INCOMPLETE.recorded, str(e))
-                say(str(e), Level.ERROR)
-                return Result.INCOMPLETE
+                return self._failed(e)
+
+    def leave(self, why: Failure) -> Result:
+        """It is not begun."""
+        with self._report.running():
+            return self._failed(why)
+
+    def _failed(self, why: BaseException) -> Result:
+        self._report.ended(Result.INCOMPLETE.recorded, str(why))
+        say(str(why), Level.ERROR)
+        return Result.of_failure(why)
 
     async def _replicate(self) -> Result:
         with self._context.interruption.scope():
@@ -52,25 +60,26 @@ class DiskRun:
         check_disk(self._disk, facts.full and self._disk.replication.targets is not None)
         created = CreatedImage.of(self._disk)
         try:
-            await self._copy(facts)
+            target = await self._copy(facts)
         except EXPECTED:
             created.remove_if_unused()
             raise
         complete = check_copy(self._disk, facts)
         owed = owed_by_destination(self._disk, self._stats.fanout) if self._disk.also else {}
-        missing = behind(owed)
+        missing = behind(owed, target.reason_for_owing)
         result = Result.BEHIND if missing else Result.DONE
         self._report.ended(result.recorded, missing, {"": 0, **owed})
         say(complete)
         if missing:
-            say(missing, Level.WARNING)
+            say(missing, Level.ERROR)
         return result
 
-    async def _copy(self, facts: DiskFacts) -> None:
-        """Raises Failure if nbdcopy or the target have not succeeded."""
+    async def _copy(self, facts: DiskFacts) -> Server:
+        """Returns the target server, which has ended. Raises Failure if nbdcopy or the target have not succeeded."""
         if self._disk.also:
             make_directory(self._disk.fanout_state)
         enlarge_file(self._disk, facts.size)
+        self._report.stage(Stage.COPYING)
         now = Circumstances.of(self._disk, facts.size)
         command = target_command(self._disk, self._source_uri, now, self._stats)
         target = await Server.start("destination", command, self._context.directory, self._socket,
@@ -95,12 +104,12 @@ class DiskRun:
             cause = self._cause_at(target) or "the destination did not end in order"
         if cause is not None:
             raise Failure(f"the copy is not complete: {cause}; {RUN_AGAIN}")
+        return target
 
     async def _run_client(self, target: Server) -> str | None:
         """Returns why nbdcopy has failed; None if it has not. It has ended in any case, as the target must end
         after it."""
         client = await Client.start(Route(self._context.source, self._disk.export, target))
-        self._report.stage(Stage.COPYING)
         succeeded = False
         with self._context.interruption.expendable(client):
             try:

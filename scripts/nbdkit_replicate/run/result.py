@@ -2,11 +2,11 @@
 """Whether the copy of a disk is complete, after its servers have ended."""
 import enum
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
-from ..contract import destination_name, known_destinations
+from ..contract import destination_name, is_refused_login, known_destinations
 from ..images import check_complete, is_qcow2
-from ..messages import RUN_AGAIN, Failure, mib
+from ..messages import RUN_AGAIN, Failure, Refused, TooLate, mib
 from ..composition.replication import DiskCopy
 from ..programs.source import DiskFacts
 from ..report import records
@@ -20,10 +20,19 @@ class Result(enum.Enum):
     DONE = 0
     INCOMPLETE = 1
     BEHIND = 3  # the target is complete, a further destination is not
+    REFUSED = 4  # as INCOMPLETE: a login was refused, and is not to be tried again
+    LATER = 5  # the time window has ended before all has been begun
 
     @classmethod
     def of_all(cls, results: Collection["Result"]) -> "Result":
-        return next((r for r in (cls.INCOMPLETE, cls.BEHIND) if r in results), cls.DONE)
+        """The one that matters most: nothing is to be tried again after REFUSED, as that can lock an account."""
+        return next((r for r in (cls.REFUSED, cls.INCOMPLETE, cls.BEHIND, cls.LATER) if r in results), cls.DONE)
+
+    @classmethod
+    def of_failure(cls, failure: BaseException) -> "Result":
+        if isinstance(failure, TooLate):
+            return cls.LATER
+        return cls.REFUSED if isinstance(failure, Refused) or is_refused_login(str(failure)) else cls.INCOMPLETE
 
     @property
     def recorded(self) -> str:
@@ -69,7 +78,8 @@ def _recorded(directory: str) -> dict[str, int]:
     return {name: read_state(path).owed for path, name in known_destinations(directory)}
 
 
-def behind(owed: Mapping[str, int]) -> str:
-    """Which destinations do not have everything; "" if all have."""
-    owing = [f"{name} is owed {mib(count)}" for name, count in owed.items() if count]
+def behind(owed: Mapping[str, int], reason: Callable[[str], str]) -> str:
+    """Which destinations do not have everything; "" if all have. reason(): why one has not; "" if that is not known."""
+    owing = [f"{name} is owed {mib(count)}" + (f": {why}" if (why := reason(name)) else "")
+             for name, count in owed.items() if count]
     return f"{'; '.join(owing)}; run the same command again to send it" if owing else ""

@@ -10,6 +10,9 @@ A verb is imported only when it is used, so what one of them needs is not needed
 """
 
 VERBS: tuple[str, ...] = (
+    "run",
+    "estimate",
+    "status",
     "list",
     "restore",
     "verify",
