@@ -87,7 +87,7 @@ SH
     exec 9>&-
     echo "$output"
     [ "$status" = 1 ]
-    [[ "$output" == *"a run is under way"* ]]
+    [[ "$output" == *"a run or prune is under way"* ]]
     complete 1 2 3
     # Somebody reads night 1, which is to be merged.
     start reader "$QCOW2" "$(image_of 1)" read-only=on
