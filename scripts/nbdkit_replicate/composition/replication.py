@@ -45,7 +45,8 @@ class Targets(Protocol):
         """Before the source is started, which reads the states."""
 
     def target(self, disk: str | None, full: bool) -> Module:
-        """disk: None: that of a source with a single one. full: the source shows the whole disk. Throws Failure if there is none now."""
+        """disk: None: that of a source with a single one. full: the source shows the whole disk. Throws Failure if there is
+        none now."""
 
 
 @dataclass(frozen=True)

@@ -59,15 +59,17 @@ async def _check_unused(plan: Merge) -> None:
     until = time.monotonic() + LOCK_WAIT
     for path in (plan.into, *plan.gone):
         if not os.path.lexists(path):
-            raise Failure(f"{path} is gone, into which others were being merged, or which was merged: put it back; or remove "
-                          f"{plan.journal}, and what it names")
+            raise Failure(f"{path} is gone, which was being merged, or others into it: {_remedy(plan)}")
         while is_locked(path):
             if time.monotonic() > until:
                 raise Failure(f"{path} is in use, by a restore or by another program")
             await asyncio.sleep(0.05)
     if stored_image(plan.into).uuid != plan.uuid:
-        raise Failure(f"{plan.into} is not the image {plan.uuid}, into which others were being merged: put that back; or remove "
-                      f"{plan.journal}, and what it names")
+        raise Failure(f"{plan.into} is not the image {plan.uuid}, into which others were being merged: {_remedy(plan)}")
+
+
+def _remedy(plan: Merge) -> str:
+    return f"put it back; or remove {plan.journal}, and the images that it names"
 
 
 async def _commit(plan: Merge) -> Merge:

@@ -30,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--at", metavar="TIME|NAME", help="the last restore point of that time or before, or the one of that "
                         "name (default: the latest of which all disks are complete)")
     parser.add_argument("--disk", metavar="DISK", help="only this disk (default: all of the machine)")
-    parser.add_argument("--format", choices=("raw", "qcow2"), help="of a file (default: qcow2 if TARGET ends in .qcow2, else raw)")
+    parser.add_argument("--format", choices=("raw", "qcow2"),
+                        help="of a file (default: qcow2 if TARGET ends in .qcow2, else raw)")
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     parser.add_argument("--at-once", type=int, default=2, metavar="N", help="disks at the same time (default: 2)")
     parser.add_argument("--build", metavar="DIRECTORY", help="use the modules in this build tree")
@@ -75,8 +76,8 @@ def _jobs(machine: MachinePoints, arguments: argparse.Namespace) -> list[Job]:
 
 def _check_names(jobs: list[Job], to: str) -> None:
     if len({job.name for job in jobs}) < len(jobs):
-        raise WrongUse(f"--to {to}: several disks would be written to the same place: put {DISK} into it, and {VM} if there are "
-                       "several machines, or choose one by --disk")
+        raise WrongUse(f"--to {to}: several disks would be written to the same place: put {DISK} into it, and {VM} if there "
+                       "are several machines, or choose one by --disk")
 
 
 async def _restore_all(jobs: list[Job], arguments: argparse.Namespace) -> bool:

@@ -62,6 +62,6 @@ async def _check(checker: Checker, point: Point) -> bool:
         for fault in faults:
             say(f"{point.path}: {fault}", Level.ERROR)
         if not faults:
-            what = "its content is right" if point.has_digests else "its tables are right; it has no digests, so its content is not known"
-            say(f"{point.path}: {what}")
+            unknown = "its tables are right; it has no digests, so its content is not known"
+            say(f"{point.path}: {'its content is right' if point.has_digests else unknown}")
     return not faults
