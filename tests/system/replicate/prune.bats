@@ -117,3 +117,13 @@ SH
     [ "$(cat left)" = "Only in images/web1: other" ]
     complete 1 2
 }
+
+@test "rounds of nights on which runs and prune are killed, and images are lost" {
+    one_disk '{ last = 3 }'
+    sed -i '1i longest-chain = 5' plan.toml
+    run timeout 1200 /usr/bin/python3 "$SOURCE/tests/system/replicate/points_rounds.py" "$BUILD" plan.toml \
+        "${SOAK_ROUNDS:-6}" "${SOAK_SEED:-1}"
+    echo "$output"
+    [ "$status" = 0 ]
+    [[ "$output" == *" points read" ]]
+}
