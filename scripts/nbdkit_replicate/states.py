@@ -52,7 +52,7 @@ def held(path: str) -> Iterator[None]:
             with contextlib.suppress(FileNotFoundError):
                 stack.enter_context(_locked(path, os.O_RDONLY))
         except BlockingIOError:
-            raise Failure(f"{path} is in use: a run is under way") from None
+            raise Failure(f"{path} is in use: a run or prune is under way") from None
         yield
 
 

@@ -40,6 +40,7 @@ class PlanRun:
         self._plan = plan
         self._choice = choice
         self._listeners = listeners
+        self._single = False  # there is only one machine
         self._interruption = Interruption()
         self._vcenters = self._selection.vcenters
         self._beginning = Beginning(None if choice.any_time else plan.window)
@@ -52,6 +53,7 @@ class PlanRun:
             with self._interruption.scope():
                 self._beginning.check()
                 machines = await self._selection.machines()
+            self._single = len(machines) == 1
             return await asyncio.gather(*map(self._run, machines))
 
     async def _run(self, machine: Machine) -> Outcome:
@@ -60,7 +62,9 @@ class PlanRun:
             try:
                 result = await self._begin(machine, report)
             except EXPECTED as e:
-                say(str(e), Level.ERROR)
+                # What keeps all machines of a vCenter from being begun is said once, with their names, at the end.
+                if self._single or e is not self._vcenters.failure(machine.vcenter):
+                    say(str(e), Level.ERROR)
                 record = dataclasses.replace(report.record, result=INCOMPLETE, cause=str(e))
                 return Outcome(machine, Result.of_failure(e), record)
             return Outcome(machine, result, report.record)

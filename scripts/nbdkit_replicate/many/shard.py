@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A plan that is shared among several hosts: which machines are those of one, and its part of the limits."""
+import functools
 import hashlib
 import re
 from collections.abc import Iterable
@@ -46,6 +47,7 @@ class Shard:
         return limit // self.count + (self.index < limit % self.count)
 
 
+@functools.cache
 def _shard_of(name: str, count: int) -> int:
     """Rendezvous hashing: that with the highest digest together with the name."""
     return max(range(count), key=lambda index: hashlib.sha256(f"{index}/{name}".encode()).digest())

@@ -54,8 +54,8 @@ def prepare(machine: Machine) -> None:
 def next_target(machine: Machine, disk: str, time: str, full: bool) -> Module:
     """full: the source shows the whole disk. Raises Failure if another run uses the state."""
     path, state_file = Naming(machine.images).path(disk, time), _state_file(machine, disk)
-    make_directory(os.path.dirname(path))
     if not os.path.exists(state_file):
+        make_directory(os.path.dirname(path))
         if not full:
             raise Failure(f"the source shows only what has changed, but there is no {state_file} of an earlier run: let the "
                           "source show the whole disk (without since= and delta-since=)")
@@ -66,6 +66,7 @@ def next_target(machine: Machine, disk: str, time: str, full: bool) -> Module:
         if last is not None and last.top.is_partial and not _fault(last, state) and not (full and last.top.backing):
             return _going_on(machine, last.top, path)
         if full:
+            make_directory(os.path.dirname(path))
             return _new_target(machine, path, None)
         why = _fault(last, state)
         if last is not None and not why:
@@ -104,6 +105,9 @@ def _too_long(last: Chain | None, machine: Machine) -> str:
 def _last_image(machine: Machine, disk: str, state: State) -> Chain | None:
     """The image that the state names, FILE or FILE.partial, and those below it; None if it is not there."""
     naming = Naming(machine.images)
+    if state.image and not os.path.isdir(naming.folder(disk)):
+        raise Failure(f"{naming.folder(disk)}, where the image of the last run is, is not there: mount its file system; or, if the "
+                      "images are gone for good, create it, and everything is copied")
     found = [image for image in Folder.read(naming.folder(disk)).points()
              if state.image and image.uuid == state.image and _disk_of(naming, image) == disk]
     if len(found) > 1:

@@ -2,6 +2,7 @@
 """Writes one restore point to a target."""
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator
 
 import nbd
@@ -12,6 +13,8 @@ from ..programs.directory import RunDirectory
 from ..programs.server import Server
 from .reading import copy, shown
 from .target import HEAD, DeviceTarget, FileTarget, RemoteTarget, Target
+
+_numbers = itertools.count()  # for the names of sockets
 
 
 class Restore:
@@ -54,7 +57,7 @@ class Restore:
 
     @contextlib.asynccontextmanager
     async def _writing(self, command: list[str]) -> AsyncIterator[Server]:
-        server = await Server.start("target", command, self._directory, f"{id(self)}.sock")
+        server = await Server.start("target", command, self._directory, f"target-{next(_numbers)}.sock")
         ended_well = False
         try:
             await server.wait_ready()

@@ -2,6 +2,7 @@
 """A server that shows a restore point. What is read of it is compared with its digests, if there are any."""
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator, Sequence
 
 from ..contract import module
@@ -14,6 +15,8 @@ from ..programs.directory import RunDirectory
 from ..programs.errors import Errors
 from ..programs.process import Process, outcome
 from ..programs.server import Server
+
+_numbers = itertools.count()  # for the names of sockets
 
 
 def reading_command(point: Point, build: str | None, filters: Sequence[str] = ()) -> list[str]:
@@ -34,7 +37,7 @@ def reading_command(point: Point, build: str | None, filters: Sequence[str] = ()
 @contextlib.asynccontextmanager
 async def shown(point: Point, build: str | None, directory: RunDirectory, filters: Sequence[str] = ()) -> AsyncIterator[Server]:
     """A server within the block. Raises Failure also if the point has changed before the server had locked its images."""
-    server = await Server.start("restore point", reading_command(point, build, filters), directory, f"{id(point)}.sock")
+    server = await Server.start("restore point", reading_command(point, build, filters), directory, f"point-{next(_numbers)}.sock")
     try:
         await server.wait_ready()
         _check_unchanged(point)

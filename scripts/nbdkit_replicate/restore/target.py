@@ -8,6 +8,7 @@
 A target is checked first; then it is a context manager, in whose block it belongs to this restore.
 """
 import contextlib
+import fcntl
 import os
 import stat
 from collections.abc import Iterator
@@ -60,19 +61,21 @@ class FileTarget:
 
     def _check_partial(self) -> None:
         """It may be what an interrupted restore has left, but not an image that a run writes."""
+        mark = None
         with contextlib.suppress(Failure):
             mark = read_image(self.partial).mark
-            if mark is not None and mark.complete is not None:
-                raise WrongUse(f"{self.partial} is an image that a run has not completed: choose another name")
+        if mark is not None and mark.complete is not None:
+            raise WrongUse(f"{self.partial} is an image that a run has not completed: choose another name")
         os.close(open_unused(self.partial))
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[None]:
-        if not os.path.lexists(self.partial):
-            os.close(os.open(self.partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        lock = open_unused(self.partial)
+        if os.path.lexists(self.partial):  # of a restore that was killed
+            os.close(open_unused(self.partial))
+            os.unlink(self.partial)
+        lock = os.open(self.partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:
-            os.ftruncate(lock, 0)
             yield
         except BaseException:
             with contextlib.suppress(FileNotFoundError):

@@ -17,7 +17,7 @@ from ..points.machines import machines_of_plan
 from ..report import view
 from ..report.metrics import update_metrics
 from ..report.recorder import Recorder
-from ..report.records import records_directory
+from ..report.records import BEHIND, records_directory
 from ..report.text import of_machines
 from ..report.view import style_of, view_of
 from ..run.result import Result
@@ -72,7 +72,9 @@ def _say_summary(outcomes: Sequence[Outcome]) -> None:
     """What is not done, by name, with its cause last. Of a single machine all has been said."""
     if len(outcomes) == 1:
         return
-    count, *failures = of_machines([one.record for one in outcomes])
+    records = [one.record for one in outcomes]
+    count, *failures = of_machines(records)
     say(count)
-    for line in failures:
-        say(line, Level.WARNING)
+    behind = sum(record.result == BEHIND for record in records)  # they come first
+    for number, line in enumerate(failures):
+        say(line, Level.WARNING if number < behind else Level.ERROR)

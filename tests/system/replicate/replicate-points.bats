@@ -178,3 +178,81 @@ PY
     [ "$status" = 1 ]
     [[ "$output" == *"qemu-img check"* ]]
 }
+
+# keep_references NIGHT: what the disks of the machine are now.
+keep_references() {
+    local disk
+    for disk in "${!DISKS[@]}"; do cp --sparse=always "${DISKS[$disk]}" "$1.$disk.ref"; done
+}
+declare -A DISKS
+
+# machine_restored NIGHT: the whole machine is restored as what its disks were at one instant.
+machine_restored() {
+    local disk
+    rm -f back.*
+    verb restore plan.toml --at "$(time_of "$1")" --to 'back.{disk}' --build "$BUILD"
+    for disk in "${!DISKS[@]}"; do same "$1.$disk.ref" "back.$disk"; done
+}
+
+@test "a machine of three disks: a disk that rests, a reset of CBT, a disk that grows, a night that is killed" {
+    truncate -s 4M live.img two.img three.img
+    for one in live two three; do
+        random_file part 1M ${#one}
+        dd if=part of=$one.img bs=64K seek=3 conv=notrunc status=none
+    done
+    vcenter --task-ms 20 --disk 2001="$PWD/two.img" --disk 2002="$PWD/three.img"
+    DISKS=([2000]=live.img [2001]=two.img [2002]=three.img)
+    cat > plan.toml <<PLAN
+images = "images/{vm}/{disk}-{time}.qcow2"
+states = "states/{vm}/"
+keep = { last = 2 }
+[vcenter.main]
+server = "$SERVER"
+user = "$USER_NAME"
+password-file = "vc.pass"
+cafile = "$CA"
+[[vm]]
+path = "/DC0/vm/web1"
+PLAN
+    night 1
+    keep_references 1
+    random_file news 200K 4
+    control "write?disk=2000&offset=1000003" --data-binary @news
+    control "unmap?disk=2001&offset=196608&length=131072"
+    night 2  # nothing has changed on 2002
+    keep_references 2
+    control "reset?disk=2001"
+    control "write?disk=2001&offset=7&length=5000&byte=3"
+    control "grow?disk=2002&size=$((5 << 20))"
+    head -c 70000 news > piece
+    control "write?disk=2002&offset=$(((5 << 20) - 70000))" --data-binary @piece
+    night 3
+    keep_references 3
+    [ "$(verb list --json plan.toml | jq -c '[.[] | .chain]')" = '[1,2,3,1,2,1,1,2,1]' ]  # vSphere tells no changes of a disk that has grown
+    # Killed: the images of the next night have its time, also those that were cut off.
+    control "write?disk=2000&offset=300001&length=70000&byte=9"
+    control "write?disk=2001&offset=300001&length=70000&byte=9"
+    mkdir sync
+    touch sync/qcow2.before_complete.hold
+    REPLICATE_SYNC_DIR=$PWD/sync /usr/bin/python3 "$SOURCE/tests/system/replicate/night.py" "$BUILD" plan.toml \
+        "$(time_of 4)" > run.log 2>&1 3>&- &
+    run=$!
+    echo $run > run.pid
+    until_true 60 [ -e sync/qcow2.before_complete.held ]
+    mapfile -t servers < <(children_of "$run")
+    kill -KILL "$run" "${servers[@]}"
+    until_true 60 all_gone "$run" "${servers[@]}"
+    rm -r run.pid sync
+    refuses "cannot be restored" verb restore plan.toml --at "$(time_of 4)" --to 'never.{disk}' --build "$BUILD"
+    control "write?disk=2002&offset=300001&length=70000&byte=9"
+    night 5
+    keep_references 5
+    for one in 1 2 3 5; do machine_restored $one; done
+    verb verify plan.toml --all --build "$BUILD"
+    verb prune plan.toml
+    [ "$(verb list --json plan.toml | jq -r '[.[].time] | unique[]' | tail -1)" = "$(time_of 5)" ]
+    for one in 3 5; do machine_restored $one; done
+    run verb restore plan.toml --to 'back.{vm}' --build "$BUILD" --dry-run
+    [ "$status" = 2 ]
+    [[ "$output" == *"put {disk} into it"* ]]
+}

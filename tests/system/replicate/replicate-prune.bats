@@ -87,7 +87,7 @@ SH
     exec 9>&-
     echo "$output"
     [ "$status" = 1 ]
-    [[ "$output" == *"a run is under way"* ]]
+    [[ "$output" == *"a run or prune is under way"* ]]
     complete 1 2 3
     # Somebody reads night 1, which is to be merged.
     start reader "$QCOW2" "$(image_of 1)" read-only=on
@@ -116,4 +116,14 @@ SH
     diff -r images before | sort > left
     [ "$(cat left)" = "Only in images/web1: other" ]
     complete 1 2
+}
+
+@test "rounds of nights on which runs and prune are killed, and images are lost" {
+    one_disk '{ last = 3 }'
+    sed -i '1i longest-chain = 5' plan.toml
+    run timeout 1200 /usr/bin/python3 "$SOURCE/tests/system/replicate/points_rounds.py" "$BUILD" plan.toml \
+        "${SOAK_ROUNDS:-6}" "${SOAK_SEED:-1}"
+    echo "$output"
+    [ "$status" = 0 ]
+    [[ "$output" == *" points read" ]]
 }

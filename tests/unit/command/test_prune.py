@@ -53,7 +53,8 @@ class KeepRules(unittest.TestCase):
 
     def test_the_week_of_new_year_is_one(self):
         # 2026-12-31 and 2027-01-03 are in week 53 of 2026; 2027-01-04 is a Monday.
-        self.check(Keep(weekly=2), ["2026-12-27", "2026-12-31", "2027-01-03", "2027-01-04"], ["2027-01-03", "2027-01-04"])
+        self.check(Keep(weekly=3), ["2026-12-27", "2026-12-31", "2027-01-03", "2027-01-04"],
+                   ["2026-12-27", "2027-01-03", "2027-01-04"])
         # 2024-12-30 and 2025-01-01 are in week 1 of 2025.
         self.check(Keep(weekly=1), ["2024-12-29", "2024-12-30", "2025-01-01"], ["2025-01-01"])
 
@@ -182,6 +183,12 @@ class Decisions(unittest.TestCase):
         self.check(self.decide(4, last=1), removed=[3], merged=[(2, [1])], staying=[2])
         self.image(5, 2)
         self.check(self.decide(4, last=3), merged=[(2, [1])], staying=[2])
+
+    def test_two_points_lie_on_one(self):
+        self.chain(1, 2, 3)
+        self.image(4)
+        self.image(5, 2)
+        self.check(self.decide(5, last=3), merged=[(2, [1])], staying=[2], kept_now=[3, 4, 5])
 
     def test_an_image_of_another_program_is_not_merged_into(self):
         self.chain(1, 2)
