@@ -56,7 +56,26 @@ void DigestFile::write(uint64_t first, std::span<const Digest> digests) {
   util::write_at(fd_, std::as_bytes(digests), place_of(first), path_);
 }
 
+void DigestFile::set_changed(const std::string &since, std::span<const std::byte> changed) {
+  util::write_at(fd_, changed, header_.file_bytes(), path_);
+  sync();
+  header_.since = since;
+  write_header(false);
+  sync();
+  durability::sync_directory(util::directory_of(path_));
+}
+
+std::vector<std::byte> DigestFile::changed() const {
+  std::vector<std::byte> bits((header_.blocks() + 7) / 8);
+  util::read_at(fd_, bits, header_.file_bytes(), path_);
+  return bits;
+}
+
 void DigestFile::complete() {
+  header_.since.clear();
+  if (::ftruncate(fd_.get(), static_cast<off_t>(header_.file_bytes())) < 0) {
+    util::fail_os(errno, "cannot set the size of {}", path_);
+  }
   sync();
   write_header(true);
   sync();

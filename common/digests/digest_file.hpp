@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/digests/digest_header.hpp"
 #include "common/util/fd.hpp"
@@ -29,6 +30,12 @@ class DigestFile {
   // Of the blocks from `first` on. Throw util::Error.
   void read(uint64_t first, std::span<Digest> digests) const;
   void write(uint64_t first, std::span<const Digest> digests);
+
+  // Durably: whatever becomes of this run, a block differs from what the disk showed at `since` only if its bit (the
+  // lowest of a byte first) is set. It is kept behind the digests until complete(). Throws util::Error.
+  void set_changed(const std::string &since, std::span<const std::byte> changed);
+  // Those bits, for blocks(). header().since must not be empty. Throws util::Error.
+  std::vector<std::byte> changed() const;
 
   // Durably: all digests have been written. In this order: the digests, the header that says so, the name
   // of the file. Throws util::Error.

@@ -43,9 +43,9 @@ std::string check_of(const Key &key) {
 
 std::string format(const DigestHeader &header) {
   nlohmann::ordered_json fields{
-      {version_field, 1},          {"checkpoint", header.checkpoint}, {"size", header.size},
-      {"block", block_bytes},      {"complete", header.complete},     {"image", header.image},
-      {"key", to_hex(header.key)}, {"zeroes", check_of(header.key)}};
+      {version_field, 1},      {"checkpoint", header.checkpoint}, {"size", header.size},
+      {"block", block_bytes},  {"complete", header.complete},     {"image", header.image},
+      {"since", header.since}, {"key", to_hex(header.key)},       {"zeroes", check_of(header.key)}};
   std::string text = fields.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   if (text.size() >= header_bytes) {
     util::fail(EINVAL, "the checkpoint is too long for a file of digests ({} bytes)",
@@ -68,6 +68,7 @@ DigestHeader parse_digest_header(std::string_view text, const std::string &path,
       header.size = fields.at("size").get<uint64_t>();
       header.complete = fields.at("complete").get<bool>();
       header.image = fields.value("image", "");
+      header.since = fields.value("since", "");
       const std::string check = check_of(header.key);
       if (header.size <= largest && fields.value("zeroes", check) == check) return header;
     }

@@ -19,8 +19,10 @@ struct DigestHeader {
   Key key{};
   bool complete = false;   // every block's digest is there
   std::string image = {};  // UUID of the image that holds the disk; empty: none
+  std::string since = {};  // see DigestFile::set_changed()
 
   uint64_t blocks() const { return (size + block_bytes - 1) / block_bytes; }
+  // Of a complete one.
   uint64_t file_bytes() const { return header_bytes + blocks() * sizeof(Digest); }
 };
 

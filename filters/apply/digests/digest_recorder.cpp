@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "filters/apply/digests/digest_recorder.hpp"
 
-#include <algorithm>
+#include <unistd.h>
+
+#include <cerrno>
 #include <utility>
 #include <vector>
 
 #include "common/durability/sync_point.hpp"
 #include "common/util/error.hpp"
+#include "common/util/file.hpp"
 #include "filters/apply/digests/recording.hpp"
 #include "filters/apply/digests/unknown_blocks.hpp"
 
@@ -24,7 +27,12 @@ DigestRecorder::DigestRecorder(std::string path, std::string parent, const Delta
       map_(map),
       held_(std::move(held)),
       checkpoint_(std::move(checkpoint)),
-      log_(std::move(log)) {}
+      log_(std::move(log)) {
+  const std::string directory = util::directory_of(path_);
+  if (::access(directory.c_str(), W_OK | X_OK) < 0) {
+    util::fail_os(errno, "apply-digests={}: cannot write to the directory {}", path_, directory);
+  }
+}
 
 DigestRecorder::~DigestRecorder() = default;
 
@@ -36,9 +44,8 @@ void DigestRecorder::begin(const DestinationDisk &destination) noexcept {
     const Point point{.held = held_,
                       .checkpoint = checkpoint_,
                       .size = destination.size(),
-                      .image = destination.description(),
-                      .whole_disk = map_.delta_bytes() == destination.size()};
-    made_ = std::make_unique<Recording>(path_, parent_, point, log_);
+                      .image = destination.description()};
+    made_ = std::make_unique<Recording>(path_, parent_, point, map_, log_);
     ready_ = made_.get();
   } catch (...) {
     fail(std::current_exception());
@@ -78,7 +85,7 @@ bool DigestRecorder::complete(DestinationDisk &destination, unsigned threads,
   if (recording == nullptr || completed_) return true;
   try {
     const uint64_t sent = recording->known.count();
-    UnknownBlocks unknown(*recording, map_);
+    UnknownBlocks unknown(*recording);
     if (!unknown.compute(destination, threads, stop)) return false;
     REPLICATE_SYNC_POINT("apply.digests.before_complete");
     MutexLock lock(opening_);
@@ -101,7 +108,7 @@ DigestRecorder::Request::Request(DigestRecorder *recorder, Range range) noexcept
       range_(range) {
   if (recording_ == nullptr) return;
   recorder_->reopen();
-  op_ = recording_->known.begin({range.offset / block_bytes, (range.end() - 1) / block_bytes + 1});
+  op_ = recording_->known.begin(blocks_of(range));
 }
 
 DigestRecorder::Request::~Request() {

@@ -28,7 +28,8 @@ struct Recording;
 // May be used from any thread. A failure harms no copy: it is logged once, and there will be no digests.
 class DigestRecorder {
  public:
-  // path and parent: see PointDigests. The map must outlive it.
+  // path and parent: see PointDigests. The map must outlive it. Throws util::Error if nothing can be written where
+  // path lies.
   DigestRecorder(std::string path, std::string parent, const DeltaMap &map, std::string held,
                  std::string checkpoint, util::Log log);
   ~DigestRecorder();

@@ -6,13 +6,9 @@
 #include <vector>
 
 #include "common/util/mutex.hpp"
+#include "filters/apply/digests/block_range.hpp"
 
 namespace apply {
-
-// Blocks in order: [first, end).
-struct BlockRange {
-  uint64_t first, end;
-};
 
 // Of which blocks of a disk the digest has been written to the file. One bit for each block. May be used from any thread.
 class KnownBlocks {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <string>
 
@@ -13,18 +12,12 @@
 
 namespace apply {
 
-// A block of a disk of `size` bytes; empty beyond its end.
-inline extents::Range block_of(uint64_t block, uint64_t size) {
-  const uint64_t offset = std::min(block * digests::block_bytes, size);
-  return {offset, std::min(digests::block_bytes, size - offset)};
-}
-
 // The digests that a run makes, and how far it is.
 struct Recording {
   // See PointDigests.
   Recording(const std::string &path, const std::string &parent, const Point &point,
-            const util::Log &log)
-      : files(path, parent, point, log),
+            const DeltaMap &delta, const util::Log &log)
+      : files(path, parent, point, delta, log),
         size(files.file().header().size),
         hasher(files.file().header().key),
         known(files.file().header().blocks()) {}

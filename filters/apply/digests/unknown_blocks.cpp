@@ -59,7 +59,8 @@ bool UnknownBlocks::compute(BlockRange blocks, DestinationBytes &destination,
                             const std::function<bool()> &stop) {
   if (stop()) return false;
   const uint64_t n = blocks.end - blocks.first;
-  const std::vector<bool> known = recording_.known.get(blocks), base = in_base(blocks);
+  const std::vector<bool> known = recording_.known.get(blocks);
+  const std::vector<bool> base = recording_.files.unchanged(blocks.first, n);
   std::vector<Digest> digests(n);
   if (std::find(base.begin(), base.end(), true) != base.end()) {
     const uint64_t there = recording_.files.base()->header().blocks() - blocks.first;
@@ -101,30 +102,6 @@ bool UnknownBlocks::compute(BlockRange blocks, DestinationBytes &destination,
   from_base_ += from_base;
   read_ += read;
   return true;
-}
-
-// Those outside the delta, of which the base has a digest. The last block of an earlier disk may have been a short
-// one.
-std::vector<bool> UnknownBlocks::in_base(BlockRange blocks) const {
-  std::vector<bool> result(blocks.end - blocks.first);
-  const digests::DigestFile *base = recording_.files.base();
-  if (base == nullptr) return result;
-  for (uint64_t i = 0; i < result.size(); ++i) {
-    const uint64_t block = blocks.first + i;
-    result[i] = block_of(block, base->header().size) == block_of(block, recording_.size);
-  }
-  const uint64_t start = block_of(blocks.first, recording_.size).offset;
-  map_.for_each(
-      {start, block_of(blocks.end - 1, recording_.size).end() - start}, [&](const Area &area) {
-        if (area.kind == Kind::outside) return true;
-        std::fill(
-            result.begin() + static_cast<ptrdiff_t>((area.range.offset - start) / block_bytes),
-            result.begin() +
-                static_cast<ptrdiff_t>((area.range.end() - 1 - start) / block_bytes + 1),
-            false);
-        return true;
-      });
-  return result;
 }
 
 }  // namespace apply

@@ -7,18 +7,17 @@
 #include <functional>
 
 #include "common/util/mutex.hpp"
-#include "filters/apply/delta/delta_map.hpp"
 #include "filters/apply/digests/recording.hpp"
 #include "filters/apply/disk/destination_bytes.hpp"
 #include "filters/apply/disk/destination_disk.hpp"
 
 namespace apply {
 
-// Makes all blocks of a recording known, while no request is under way: those outside the delta from the base, all
+// Makes all blocks of a recording known, while no request is under way: those that the base has from there, all
 // others by reading the destination. Used once. Memory: 1 MiB for each thread.
 class UnknownBlocks {
  public:
-  UnknownBlocks(Recording &recording, const DeltaMap &map) : recording_(recording), map_(map) {}
+  explicit UnknownBlocks(Recording &recording) : recording_(recording) {}
 
   // See DigestRecorder::complete(). Throws what the destination or a file throws.
   bool compute(DestinationDisk &destination, unsigned threads, const std::function<bool()> &stop);
@@ -30,10 +29,8 @@ class UnknownBlocks {
   void work(DestinationDisk &destination, const std::function<bool()> &stop) noexcept;
   // False if it was stopped; then none of these blocks has become known.
   bool compute(BlockRange blocks, DestinationBytes &destination, const std::function<bool()> &stop);
-  std::vector<bool> in_base(BlockRange blocks) const;
 
   Recording &recording_;
-  const DeltaMap &map_;
   std::atomic<uint64_t> next_ = 0;  // block that nobody has begun with
   std::atomic<bool> stopped_ = false;
   std::atomic<uint64_t> from_base_ = 0, read_ = 0;
