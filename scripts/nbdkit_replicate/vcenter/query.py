@@ -9,6 +9,7 @@ import errno
 import hashlib
 import http.client
 import json
+import os
 import socket
 import ssl
 import sys
@@ -27,7 +28,10 @@ def main() -> None:
         answer = {"error": "python3-pyvmomi is not installed", "kind": ""}
     except Exception as e:  # pyVmomi raises faults, http.client's errors, and others  # pylint: disable=broad-except
         answer = {"error": _text(e), "kind": _kind(e)}
-    json.dump(answer, sys.stdout)
+    try:
+        print(json.dumps(answer), flush=True)
+    except BrokenPipeError:  # nbdkit-replicate was killed meanwhile; Python tries once more at the exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _kind(error: Exception) -> str:
