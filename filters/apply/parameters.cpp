@@ -20,6 +20,11 @@ std::chrono::milliseconds parse_timeout(const std::string &key, const std::strin
   return std::chrono::milliseconds(nbdkit::parse_seconds(key, value, shortest, longest));
 }
 
+const std::string &not_empty(const std::string &key, const std::string &value) {
+  if (value.empty()) util::fail(EINVAL, "{}=: must not be empty", key);
+  return value;
+}
+
 }  // namespace
 
 bool Parameters::set(const std::string &key, const std::string &value) {
@@ -34,6 +39,10 @@ bool Parameters::set(const std::string &key, const std::string &value) {
     settings.verify = value == "off" || value == "0" ? 0 : util::parse_percent(key, value);
   } else if (key == "apply-image") {
     settings.any_image = nbdkit::parse_choice(key, value, {"same", "any"}) == 1;
+  } else if (key == "apply-digests") {
+    settings.digests_path = nbdkit::absolute_path(not_empty(key, value));
+  } else if (key == "apply-digests-parent") {
+    settings.digests_parent = nbdkit::absolute_path(not_empty(key, value));
   } else if (key == "apply-stats") {
     settings.stats_path = nbdkit::absolute_path(value);
   } else if (key == "apply-connect-timeout") {
@@ -51,6 +60,9 @@ void Parameters::complete() const {
     util::fail(
         EINVAL,
         "apply-from is required: the URI of the source's delta view, or a file with its map");
+  }
+  if (settings.digests_path.empty() && !settings.digests_parent.empty()) {
+    util::fail(EINVAL, "apply-digests-parent= needs apply-digests=");
   }
   if (settings.state_path.empty()) {
     util::fail(

@@ -20,6 +20,8 @@ struct Parameters {
       "apply-image=same|any       Whether another image than that of the state is accepted.\n"
       "apply-verify=<PERCENT>|off Compare this share of the unchanged blocks with the source\n"
       "                           (default: a handful of them).\n"
+      "apply-digests=<FILE>       Keep digests of what the destination then holds here.\n"
+      "apply-digests-parent=<FILE>   Those of the image below it.\n"
       "apply-stats=<FILE>         Write counters for Prometheus to this file.\n"
       "apply-connect-timeout=<SECONDS>   For connecting to the source (default: 10).\n"
       "apply-timeout=<SECONDS>    For each request to the source (default: 60).";

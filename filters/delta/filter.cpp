@@ -17,6 +17,7 @@
 #include "common/util/mutex.hpp"
 #include "filters/delta/changes/load_changes.hpp"
 #include "filters/delta/changes/mapped_source.hpp"
+#include "filters/delta/check/checked_disk.hpp"
 #include "filters/delta/digests/digested_source.hpp"
 #include "filters/delta/export_name.hpp"
 #include "filters/delta/owed_states.hpp"
@@ -49,7 +50,7 @@ class NextDisk : public SourceDisk {
  public:
   explicit NextDisk(nbdkit::Next next) : next_(next) {}
   std::vector<extents::Extent> extents(extents::Range range) override {
-    constexpr uint64_t most = UINT32_MAX / SectorExtents::sector * SectorExtents::sector;
+    constexpr uint64_t most = UINT32_MAX / digests::block_bytes * digests::block_bytes;
     return next_.extents(static_cast<uint32_t>(std::min(range.length, most)), range.offset);
   }
   void read(std::span<std::byte> buffer, uint64_t offset) override { next_.pread(buffer, offset); }
@@ -60,13 +61,16 @@ class NextDisk : public SourceDisk {
 
 class Connection {
  public:
-  // changes: null if the layer below tells what has changed.
-  Connection(const OwedStates &states, ChangeSource *changes, Zeroes zeroes, bool honest)
-      : states_(states), changes_(changes), zeroes_(zeroes), honest_(honest) {}
+  // changes: null if the layer below tells what has changed. checked: null if nothing is checked; else
+  // all is shown as it is.
+  Connection(const OwedStates &states, ChangeSource *changes, const CheckedDisk *checked,
+             Zeroes zeroes, bool honest)
+      : states_(states), changes_(changes), checked_(checked), zeroes_(zeroes), honest_(honest) {}
 
   void prepare(nbdkit::Next next, bool) {
     description_ = next.export_description();
     const uint64_t size = next.get_size();
+    if (checked_ != nullptr) return checked_->check_belongs(size, description_);
     if (changes_ != nullptr) {
       next.can_extents();
       description_ = replication::format(
@@ -87,20 +91,28 @@ class Connection {
   // A source shows one point in time.
   bool can_write(nbdkit::Next) { return false; }
 
-  // Answers in whole sectors, so for a little more than was asked.
+  void pread(nbdkit::Next next, std::span<std::byte> buffer, uint64_t offset) {
+    if (checked_ == nullptr) return next.pread(buffer, offset);
+    NextDisk disk(next);
+    checked_->read(disk, buffer, offset);
+  }
+
+  // Answers in whole sectors, or blocks that are checked, so for a little more than was asked.
   void extents(nbdkit::Next next, uint32_t count, uint64_t offset, uint32_t flags,
                nbdkit::ExtentList &list) {
-    constexpr uint64_t sector = SectorExtents::sector;
+    const uint64_t unit = checked_ != nullptr ? digests::block_bytes : SectorExtents::sector;
     const uint64_t size = next.get_size();
-    uint64_t at = offset / sector * sector;
+    uint64_t at = offset / unit * unit;
     // A client that wants one extent at a time asks for each of them: the layer below must not list
     // all that follow for each answer.
     const bool one = (flags & NBDKIT_FLAG_REQ_ONE) != 0;
     if (one) count = std::min<uint32_t>(count, 128u << 20);
-    const uint64_t end = std::min((offset + count + sector - 1) / sector * sector, size);
+    const uint64_t end = std::min((offset + count + unit - 1) / unit * unit, size);
     SectorExtents sectors([&](const extents::Extent &extent) { list.add(extent); });
     auto add = [&](const extents::Extent &extent) {
-      if (honest_) {
+      if (checked_ != nullptr) {
+        checked_->show(extent, [&](const auto &shown) { sectors.feed(shown); });
+      } else if (honest_) {
         sectors.feed(extent);
       } else {
         show(extent, *owed_, zeroes_, [&](const auto &shown) { sectors.feed(shown); });
@@ -110,7 +122,7 @@ class Connection {
     QueryLimit limit(one);
     NextDisk disk(next);
     while (at < end && limit.more(!sectors.empty())) {
-      const extents::Range ask{at, std::min<uint64_t>(end - at, UINT32_MAX / sector * sector)};
+      const extents::Range ask{at, std::min<uint64_t>(end - at, UINT32_MAX / unit * unit)};
       if (changes_ != nullptr) {
         changes_->honest(disk, ask, limit.until(), add);
       } else {
@@ -123,6 +135,7 @@ class Connection {
  private:
   const OwedStates &states_;
   ChangeSource *const changes_;
+  const CheckedDisk *const checked_;
   const Zeroes zeroes_;
   const bool honest_;
   std::string description_;
@@ -145,6 +158,7 @@ class Filter {
 
   void get_ready(int thread_model) {
     Settings settings = parameters_.settings;
+    if (!settings.check_path.empty()) checked_ = std::make_unique<CheckedDisk>(settings.check_path);
     if (!settings.owed_path.empty()) states_ = OwedStates::load(settings.owed_path);
     if (!settings.map.value.empty()) {
       changes_ =
@@ -160,17 +174,17 @@ class Filter {
   void list_exports(nbdkit::LowerExports &lower, bool, bool, nbdkit::ExportList &list) {
     for (const auto &e : lower.list()) {
       list.add(e.name, e.description);
-      list.add(honest_name(e.name), e.description);
+      if (!checked_) list.add(honest_name(e.name), e.description);
     }
   }
 
   std::unique_ptr<Connection> open(nbdkit::Opener &opener, bool readonly, const std::string &name,
                                    bool) {
-    ExportName wanted = parse_export_name(name);
+    const ExportName wanted = checked_ ? ExportName{true, name} : parse_export_name(name);
     if (changes_) check_one_disk(wanted.lower);
     opener.next(readonly, wanted.lower);
-    return std::make_unique<Connection>(states_, changes_.get(), parameters_.settings.zeroes,
-                                        wanted.honest);
+    return std::make_unique<Connection>(states_, changes_.get(), checked_.get(),
+                                        parameters_.settings.zeroes, wanted.honest);
   }
 
  private:
@@ -188,7 +202,8 @@ class Filter {
 
   Parameters parameters_;
   OwedStates states_;
-  std::unique_ptr<ChangeSource> changes_;  // with delta-map= or delta-digests=
+  std::unique_ptr<ChangeSource> changes_;       // with delta-map= or delta-digests=
+  std::unique_ptr<const CheckedDisk> checked_;  // with delta-check=
   util::Mutex mutex_;
   std::optional<std::string> disk_ ABSL_GUARDED_BY(mutex_);  // an export
 };

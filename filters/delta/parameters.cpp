@@ -41,13 +41,21 @@ bool Parameters::set(const std::string &key, const std::string &value) {
     settings.points.disk_name = not_empty(key, value);
   } else if (key == "delta-on-reset") {
     settings.points.fail_on_reset = nbdkit::parse_choice(key, value, {"full", "fail"}) == 1;
+  } else if (key == "delta-check") {
+    settings.check_path = nbdkit::absolute_path(not_empty(key, value));
   } else {
     return false;
   }
+  others_ = others_ || key != "delta-check";
   return true;
 }
 
 void Parameters::complete() {
+  if (!settings.check_path.empty() && others_) {
+    util::fail(
+        EINVAL,
+        "delta-check= shows an image as it is: no other parameter of the filter goes with it");
+  }
   const bool mapped = !settings.map.value.empty(), digested = !settings.digests.path.empty();
   Points &points = settings.points;
   if (mapped && digested) util::fail(EINVAL, "delta-map= and delta-digests= exclude each other");

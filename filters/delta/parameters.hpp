@@ -23,7 +23,8 @@ struct Parameters {
       "delta-digests=<FILE>       Compare with the digests of the last run, kept here.\n"
       "delta-disk=<NAME>          Names the disk in the state.\n"
       "delta-on-reset=full|fail   If the destination holds another checkpoint\n"
-      "                           (default: full).";
+      "                           (default: full).\n"
+      "delta-check=<FILE>         Compare what is read with these digests of an image.";
 
   // False: it is not one of these. Throws util::Error EINVAL.
   bool set(const std::string &key, const std::string &value);
@@ -33,6 +34,7 @@ struct Parameters {
 
  private:
   void complete_points();
+  bool others_ = false;  // beside delta-check=
 };
 
 }  // namespace delta

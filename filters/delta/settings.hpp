@@ -17,6 +17,7 @@ struct Settings {
   MapLocation map;  // what tells what has changed; empty: the layer below
   Points points;
   DigestSettings digests;  // path empty: none
+  std::string check_path;  // digests that reads are compared with; empty: none
 };
 
 }  // namespace delta

@@ -6,10 +6,12 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from . import PROGRAM
+from . import PROGRAM, VERSION
+from .dispatch import list_of_verbs
 from .files import resolved
 from .messages import WrongUse
 from .composition.replication import Destination, Module, Replication
+from .report.view import Style, add_arguments, style_of
 from .states import names_directory
 
 
@@ -17,6 +19,7 @@ from .states import names_directory
 class Arguments:
     replication: Replication
     dry_run: bool
+    style: Style
 
 
 def parse(words: Sequence[str]) -> Arguments:
@@ -32,10 +35,10 @@ def parse(words: Sequence[str]) -> Arguments:
         several=several,
         at_once=given.at_once,
         threads=given.threads,
-        progress=given.progress,
+        progress=given.progress is not None,
         verbose=given.verbose,
         build=given.build)
-    return Arguments(replication, given.dry_run)
+    return Arguments(replication, given.dry_run, style_of(given))
 
 
 def _expand(words: Sequence[str]) -> Iterator[str]:
@@ -62,11 +65,15 @@ def _positive(text: str) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog=PROGRAM, allow_abbrev=False,
-        description="Copy disks, or what has changed on them, to images and to any number of NBD servers.",
-        epilog="PARAMETER is a parameter of the plugin or of a filter: coalesce-... and delta-... with --from, "
-               "apply-... and fanout-... with --to, fanout-... with --also. @FILE stands for the arguments in FILE. "
-               "See nbdkit-replicate(1).")
+        prog=PROGRAM, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage=f"{PROGRAM} --state FILE|DIRECTORY/ --from PLUGIN PARAMETER... --to PLUGIN PARAMETER... [OPTION...]\n"
+              f"       {PROGRAM} VERB ...",
+        description="Copy disks, or what has changed on them, to images and to any number of NBD servers.\n\n"
+                    f"verbs ({PROGRAM} VERB --help):\n" + list_of_verbs(),
+        epilog="PARAMETER is a parameter of the plugin or of a filter: coalesce-... and delta-... with\n"
+               "--from, apply-... and fanout-... with --to, fanout-... with --also. @FILE stands for the\n"
+               "arguments in FILE. See nbdkit-replicate(1).")
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {VERSION}")
     parser.add_argument("--from", dest="source", nargs="+", required=True, metavar=("PLUGIN", "PARAMETER"),
                         help="nbdkit plugin that reads the source, such as vsphere")
     parser.add_argument("--to", dest="target", nargs="+", required=True, metavar=("PLUGIN", "PARAMETER"),
@@ -80,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
                         help="number of disks that are copied at the same time (default: 4)")
     parser.add_argument("--threads", type=_positive, metavar="N",
                         help="number of requests of a connection that the destination handles in parallel")
-    parser.add_argument("--progress", action="store_true", help="show the progress of nbdcopy")
+    add_arguments(parser)
     parser.add_argument("--build", metavar="DIRECTORY", help="use the modules in this build tree")
     parser.add_argument("-n", "--dry-run", action="store_true", help="print the command lines, start nothing")
     parser.add_argument("-v", "--verbose", action="store_true", help="enable verbose messages of both servers")

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Files and directories that the user names."""
+import contextlib
 import os
+import secrets
 
 
 def resolved(path: str) -> str:
@@ -22,3 +24,46 @@ def make_directory(path: str) -> None:
         except FileExistsError:  # made meanwhile; or no directory, which is an error
             if not os.path.isdir(path):
                 raise
+
+
+def rename_new(old: str, new: str) -> None:
+    """Durably, within a directory. Raises FileExistsError if there is a file of the new name: only for names that nobody
+    else gives meanwhile. Like durability::rename_file()."""
+    if os.path.lexists(new):
+        raise FileExistsError(f"{new} exists already")
+    os.rename(old, new)
+    sync_directory(os.path.dirname(new))
+
+
+def replace_file(path: str, text: str, mode: int = 0o600) -> None:
+    """Atomic and durable, as common/durability/replace_file.hpp does it. The file keeps its mode and owner; mode is
+    that of a new one."""
+    new = f"{path}.tmp-{secrets.token_hex(8)}"
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.fchmod(descriptor, mode)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            with contextlib.suppress(FileNotFoundError):
+                _keep_owner(descriptor, os.stat(path))
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+        os.rename(new, path)
+    except BaseException:
+        os.unlink(new)
+        raise
+    sync_directory(os.path.dirname(path))
+
+
+def sync_directory(path: str) -> None:
+    descriptor = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _keep_owner(descriptor: int, status: os.stat_result) -> None:
+    os.fchmod(descriptor, status.st_mode & 0o7777)
+    with contextlib.suppress(PermissionError):
+        os.fchown(descriptor, status.st_uid, status.st_gid)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Images of the qcow2 plugin: nbdkit-qcow2-plugin(1), parameters and "Identity"."""
+import fcntl
 import os
+import struct
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -108,50 +110,85 @@ class Image:
     size: int  # of the disk, in bytes
     clean: bool  # False: it has the dirty bit, so it was not closed in order
     mark: Mark | None  # None: it is an image of another program
+    backing: str = ""  # the name of the backing file as it is in the header; "": none
+    backing_format: str = ""  # "": the header does not say
+
+
+def is_in_use(path: str) -> bool:
+    """Whether another program has opened the image, as QEMU and the qcow2 plugin lock it: plugins/qcow2/file/image_lock.cpp.
+    False where the file system has no locks."""
+    lock = struct.pack("@hhqqi0q", fcntl.F_WRLCK, os.SEEK_SET, _LOCKED_FROM, _LOCKED, 0)
+    try:
+        with open(path, "rb") as file:
+            found = fcntl.fcntl(file, fcntl.F_OFD_GETLK, lock)
+    except OSError:
+        return False
+    return int(struct.unpack("@hhqqi0q", found)[0]) != fcntl.F_UNLCK
+
+
+_LOCKED_FROM, _LOCKED = 100, 200  # bytes of the file
 
 
 def read_image(path: str) -> Image:
     """QCOW2 specification, "Header" and "Header extensions". Throws OSError, or Failure if it is no QCOW2 image."""
+    start, header_length = _read_start(path)
+    dirty = start[7] == 3 and int.from_bytes(start[72:80], "big") & 1
+    extensions = {kind: start[at:at + length] for kind, at, length in _extensions(start, header_length)}
+    mark = _mark(extensions[EXTENSION]) if EXTENSION in extensions else None
+    at, length = int.from_bytes(start[8:16], "big"), int.from_bytes(start[16:20], "big")
+    return Image(int.from_bytes(start[24:32], "big"), not dirty, mark,
+                 os.fsdecode(start[at:at + length]) if at else "",
+                 extensions.get(_BACKING_FORMAT, b"").decode(errors="replace"))
+
+
+def mark_place(path: str) -> tuple[int, int] | None:
+    """Where in the file the data of the mark is, and its length. Throws as read_image()."""
+    places = (place for kind, *place in _extensions(*_read_start(path)) if kind == EXTENSION)
+    place = next(places, None)
+    return (place[0], place[1]) if place else None
+
+
+EXTENSION, _BACKING_FORMAT = 0x4E425249, 0xE2792ACA
+FIXED, MOST = 48, 128  # bytes of a mark: before label and checkpoint; of a checkpoint
+
+
+def _read_start(path: str) -> tuple[bytes, int]:
+    """The beginning of the file, and the length of the header without extensions."""
     with open(path, "rb") as file:
-        start = file.read(1 << 16)  # extensions of ours lie before that, those of others seldom beyond
+        # Extensions of ours and the name of the backing file lie before that, those of others seldom beyond.
+        start = file.read(1 << 16)
     version = int.from_bytes(start[4:8], "big")
     if start[:4] != b"QFI\xfb" or version not in (2, 3) or len(start) < 104:
         raise Failure(f"{path} is not a QCOW2 image")
-    dirty = version == 3 and int.from_bytes(start[72:80], "big") & 1
-    header_length = int.from_bytes(start[100:104], "big") if version == 3 else 72
-    marks = (_mark(data) for kind, data in _extensions(start, header_length) if kind == _EXTENSION)
-    return Image(int.from_bytes(start[24:32], "big"), not dirty, next(marks, None))
+    return start, int.from_bytes(start[100:104], "big") if version == 3 else 72
 
 
-_EXTENSION = 0x4E425249
-_FIXED, _MOST = 48, 128  # bytes: before label and checkpoint; of a checkpoint
-
-
-def _extensions(start: bytes, at: int) -> Iterator[tuple[int, bytes]]:
+def _extensions(start: bytes, at: int) -> Iterator[tuple[int, int, int]]:
+    """Of each: its type, and where its data is, with the length."""
     while at + 8 <= len(start):
         kind, length = int.from_bytes(start[at:at + 4], "big"), int.from_bytes(start[at + 4:at + 8], "big")
         if kind == 0:
             return
-        yield kind, start[at + 8:at + 8 + length]
+        yield kind, at + 8, length
         at += 8 + (length + 7) // 8 * 8
 
 
 def _mark(data: bytes) -> Mark | None:
     """None if the data is not that of a mark."""
-    if len(data) < _FIXED or not any(data[:16]):
+    if len(data) < FIXED or not any(data[:16]):
         return None
     state, label, checkpoint = data[32:35]
-    room = len(data) - _FIXED - label
+    room = len(data) - FIXED - label
     if state > 2 or checkpoint > room:
         return None
-    text = data[_FIXED:]
+    text = data[FIXED:]
     return Mark(
         uuid=str(uuid.UUID(bytes=data[:16])),
         parent=str(uuid.UUID(bytes=data[16:32])) if any(data[16:32]) else "",
         complete=(None, False, True)[state],
         completed=int.from_bytes(data[40:48], "big"),
         checkpoint=text[label:label + checkpoint],
-        cut=checkpoint == min(room, _MOST),
+        cut=checkpoint == min(room, MOST),
         label=text[:label].decode(errors="replace"))
 
 

@@ -3,11 +3,16 @@
 import asyncio
 import sys
 
+from . import dispatch
 from .arguments import parse
-from .messages import Failure, WrongUse, say
+from .messages import Failure, Level, WrongUse, say, warn
 from .composition.checks import check_replication, warnings
 from .composition.shell import ShellScript
 from .programs.password import ask_password
+from .report.records import records_directory
+from .report.recorder import Recorder
+from .report.run import RunReport
+from .report.view import view_of
 from .run.machine import MachineRun
 from .run.result import Result
 
@@ -16,13 +21,14 @@ WRONG_USE = 2  # argparse's exit status, too
 
 def main() -> int:
     """Returns the exit status."""
+    words = sys.argv[1:]
     try:
-        return _replicate(sys.argv[1:]).value
+        return dispatch.execute(words) if dispatch.is_verb(words) else _replicate(words).value
     except KeyboardInterrupt:  # while it asks for a password
         return Result.INCOMPLETE.value
     except (Failure, OSError, ValueError) as e:
-        say(str(e))
-        return WRONG_USE if isinstance(e, WrongUse) else Result.INCOMPLETE.value
+        say(str(e), Level.ERROR)
+        return WRONG_USE if isinstance(e, WrongUse) else Result.of_failure(e).value
 
 
 def _replicate(words: list[str]) -> Result:
@@ -30,10 +36,12 @@ def _replicate(words: list[str]) -> Result:
     replication = arguments.replication
     check_replication(replication)
     for warning in warnings(replication):
-        say(f"warning: {warning}")
+        warn(warning)
     if arguments.dry_run:
         print(*ShellScript(replication).lines(), sep="\n")
         return Result.DONE
     source_password = ask_password(replication.source.parameters)
     target_password = ask_password(replication.target.parameters)
-    return asyncio.run(MachineRun(replication, source_password, target_password).run())
+    with view_of(arguments.style) as view:
+        report = RunReport(replication.vm, [view, Recorder(records_directory(replication.state))])
+        return asyncio.run(MachineRun(replication, source_password, target_password, report).run())

@@ -4,11 +4,11 @@ import contextlib
 import fcntl
 import json
 import os
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from .files import replace_file
 from .messages import Failure
 
 
@@ -39,7 +39,32 @@ def require_full_copy(path: str) -> None:
             _locked(path, os.O_RDONLY):
         state = _load(path)
         state |= {"checkpoint": "", "owed": [[0, state["size"]]]}
-        _replace(path, json.dumps(state, separators=(",", ":")) + "\n")
+        replace_file(path, json.dumps(state, separators=(",", ":")) + "\n")
+
+
+@contextlib.contextmanager
+def held(path: str) -> Iterator[None]:
+    """No run uses the state within the block. Raises Failure if one does. The state need not exist."""
+    path = os.path.realpath(path)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(_locked(path + ".lock", os.O_RDWR | os.O_CREAT))
+            with contextlib.suppress(FileNotFoundError):
+                stack.enter_context(_locked(path, os.O_RDONLY))
+        except BlockingIOError:
+            raise Failure(f"{path} is in use: a run or prune is under way") from None
+        yield
+
+
+@contextlib.contextmanager
+def held_file(path: str, in_use: str) -> Iterator[None]:
+    """Nobody else is in such a block for the file, which is created. Raises Failure with `in_use` otherwise."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(_locked(path, os.O_RDWR | os.O_CREAT))
+        except BlockingIOError:
+            raise Failure(in_use) from None
+        yield
 
 
 # A directory of states, DIRECTORY/DISK.state: common/replication/state_directory.hpp.
@@ -80,27 +105,3 @@ def _locked(path: str, flags: int) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _replace(path: str, text: str) -> None:
-    """As common/durability/replace_file.hpp does it."""
-    new = f"{path}.tmp-{secrets.token_hex(8)}"
-    status = os.stat(path)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            os.fchmod(descriptor, status.st_mode & 0o7777)
-            with contextlib.suppress(PermissionError):
-                os.fchown(descriptor, status.st_uid, status.st_gid)
-            file.write(text)
-            file.flush()
-            os.fsync(descriptor)
-        os.rename(new, path)
-    except BaseException:
-        os.unlink(new)
-        raise
-    directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

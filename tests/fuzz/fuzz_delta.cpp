@@ -3,10 +3,10 @@
 // What the delta filter reads of unknown origin: lists of what has changed, and heads of files of digests.
 #include <sstream>
 
+#include "common/digests/digest_header.hpp"
 #include "common/util/error.hpp"
 #include "filters/delta/changes/change_map.hpp"
 #include "filters/delta/changes/range_list.hpp"
-#include "filters/delta/digests/digest_header.hpp"
 #include "tests/fuzz/fuzz.hpp"
 
 namespace {
@@ -24,10 +24,10 @@ void list_survives(const std::string &text) {
 }
 
 void header_survives(const std::string &text) {
-  auto header = delta::parse_digest_header(text, "fuzz");
-  auto again = delta::parse_digest_header(delta::format(header), "again");
+  auto header = digests::parse_digest_header(text, "fuzz", "");
+  auto again = digests::parse_digest_header(digests::format(header), "again", "");
   fuzz::require(again.size == header.size && again.key == header.key &&
-                again.complete == header.complete);
+                again.complete == header.complete && again.image == header.image);
 }
 
 }  // namespace

@@ -13,12 +13,14 @@ void Completion::run(bool clients_sent, std::exception_ptr failure) {
   ZeroFiller filler(*context_.source, context_.view, stop_);
   if (!failure && !clients_sent && !only_zeroes_missing(filler)) return;
 
-  context_.state.begin();
+  context_.begin(destination_);
   ZeroFiller::Result result{ZeroFiller::End::interrupted};
   try {
     if (failure) std::rethrow_exception(failure);
     result = filler.fill(missing(), [&](extents::Range range) {
+      DigestRecorder::Request digested(context_.digests.get(), range);
       destination_.zero(range, {.fua = false, .may_trim = true, .fast = false});
+      digested.zeroed();
       context_.coverage.mark_zeroed(range, scope_);
     });
   } catch (...) {
@@ -28,7 +30,9 @@ void Completion::run(bool clients_sent, std::exception_ptr failure) {
   save(failure);
   if (failure) rethrow(failure);
   report(result, clients_sent);
-  if (result.end == ZeroFiller::End::finished) verify_rest();
+  if (result.end != ZeroFiller::End::finished) return;
+  verify_rest();
+  complete_digests();
 }
 
 void Completion::save(const std::exception_ptr &failure) const {
@@ -107,6 +111,16 @@ void Completion::verify_rest() const {
   }
   if (!verify.finished()) context_.clients_sent = true;  // continue after the client that waits
   context_.failure.check();
+}
+
+// The last thing: the state owes nothing, and nothing was found to differ.
+void Completion::complete_digests() const {
+  if (!context_.digests) return;
+  constexpr unsigned threads = 3;
+  if (!context_.digests->complete(destination_, context_.settings.background ? threads : 0,
+                                  stop_)) {
+    context_.clients_sent = true;  // continue after the client that waits
+  }
 }
 
 void Completion::rethrow(const std::exception_ptr &failure) const {

@@ -13,8 +13,8 @@
 
 namespace apply {
 
-// Writes the zeroes that are missing, flushes, saves the state, and compares the rest of the blocks
-// that apply-verify= wants. Used once.
+// Writes the zeroes that are missing, flushes, saves the state, compares the rest of the blocks
+// that apply-verify= wants, and completes the digests. Used once.
 class Completion {
  public:
   // Of the last client. All of them must outlive it.
@@ -34,6 +34,7 @@ class Completion {
   void log(const std::exception_ptr &failure) const;
   void report(const ZeroFiller::Result &result, bool clients_sent) const;
   void verify_rest() const;
+  void complete_digests() const;
   [[noreturn]] void rethrow(const std::exception_ptr &failure) const;  // with owed_text()
 
   JobContext &context_;

@@ -78,10 +78,12 @@ void JobClient::write(std::span<const std::byte> buffer, uint64_t offset, bool f
       context_.traffic.dropped += range.length;
       return true;
     }
-    context_.state.begin();
+    context_.begin(destination_);
     Request request(*this, range, Effect::delivers);
-    destination_.write(buffer.subspan(range.offset - offset, range.length), range.offset,
-                       fua && native_fua);
+    DigestRecorder::Request digested(context_.digests.get(), range);
+    const auto part = buffer.subspan(range.offset - offset, range.length);
+    destination_.write(part, range.offset, fua && native_fua);
+    digested.wrote(part);
     request.succeeded();
     context_.traffic.written += range.length;
     passed_on = true;
@@ -103,13 +105,15 @@ void JobClient::zero(Range whole, ZeroFlags flags) {
       context_.traffic.dropped += range.length;
       return true;
     }
-    context_.state.begin();
+    context_.begin(destination_);
     // A client may clear the whole disk before it writes: where the source has data, zeroes do not
     // count as arrived. A state file that says that the data is there is saved before the data is
     // destroyed.
     Request request(*this, range, area.kind == Kind::zero ? Effect::delivers : Effect::clears);
     if (area.kind == Kind::data && context_.state.claims(range)) context_.state.save_lost();
+    DigestRecorder::Request digested(context_.digests.get(), range);
     destination_.zero(range, passed);
+    digested.zeroed();
     request.succeeded();
     context_.traffic.zeroed += range.length;
     passed_on = true;

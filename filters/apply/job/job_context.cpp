@@ -37,6 +37,10 @@ JobContext::JobContext(std::unique_ptr<Source> from, Settings s, util::Log l,
   log.info("apply: {} of {} bytes are in the delta of {}", view.map.delta_bytes(), view.map.size(),
            source->name());
   if (settings.verify != 0.0) verify = make_verify();
+  if (!settings.digests_path.empty()) {
+    digests = std::make_unique<DigestRecorder>(settings.digests_path, settings.digests_parent,
+                                               view.map, header.held, header.checkpoint, log);
+  }
 }
 
 std::unique_ptr<VerifySchedule> JobContext::make_verify() {
@@ -88,6 +92,11 @@ void JobContext::check(const DestinationDisk &destination) {
     failure.check();
   }
   state.set_image(uuid);
+}
+
+void JobContext::begin(const DestinationDisk &destination) {
+  if (digests) digests->begin(destination);
+  state.begin();
 }
 
 void JobContext::flush(DestinationDisk &destination, Coverage::Scope scope) {

@@ -15,6 +15,7 @@
 #include "common/util/file_lock.hpp"
 #include "common/util/log.hpp"
 #include "filters/apply/delta/coverage.hpp"
+#include "filters/apply/digests/digest_recorder.hpp"
 #include "filters/apply/disk/destination_disk.hpp"
 #include "filters/apply/job/client_gate.hpp"
 #include "filters/apply/job/job_status.hpp"
@@ -50,6 +51,9 @@ struct JobContext {
   // is missing.
   void flush(DestinationDisk &destination, Coverage::Scope scope);
 
+  // Before each change of the destination.
+  void begin(const DestinationDisk &destination);
+
   JobStatus status() const;
   std::string owed_text() const;  // how much is owed, and what to do
 
@@ -67,7 +71,8 @@ struct JobContext {
   Traffic traffic;
   std::atomic<bool> clients_sent = false;  // a request, since the job was completed the last time
   ClientGate gate;
-  std::unique_ptr<VerifySchedule> verify;  // empty: nothing is compared
+  std::unique_ptr<VerifySchedule> verify;   // empty: nothing is compared
+  std::unique_ptr<DigestRecorder> digests;  // empty: none are kept
   stats::StatsFile stats;
 
  private:

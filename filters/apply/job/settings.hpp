@@ -17,8 +17,10 @@ struct Settings {
   // The share of blocks outside the delta that is compared; 0: none. Nothing: a handful of them, if the
   // source can be read.
   std::optional<double> verify = {};
-  bool any_image = false;       // accept another image than that of the state
-  std::string stats_path = {};  // empty: no statistics
+  bool any_image = false;           // accept another image than that of the state
+  std::string stats_path = {};      // empty: no statistics
+  std::string digests_path = {};    // of the point that the run copies to; empty: none
+  std::string digests_parent = {};  // of the point below it; empty: none
   // Not a parameter: whether threads of the filter may use a client's destination. False where
   // nbdkit does not allow parallel requests.
   bool background = true;

@@ -29,7 +29,7 @@ struct DigestedSource::Opened {
 
   const Generations generations;
   const replication::SourceDescription shown;
-  DigestFile next;
+  digests::DigestFile next;
   Scan scan;
 };
 
@@ -47,7 +47,7 @@ std::unique_ptr<DigestedSource::Opened> DigestedSource::open(
   // Where the layer below tells what has changed, only that is read and compared.
   const bool tracked = own && own->mode == "delta";
   Generations generations(settings_.path, tracked ? own->since : state.checkpoint);
-  const DigestFile *base = generations.base();
+  const digests::DigestFile *base = generations.base();
   if (base != nullptr && base->header().size > size) {
     util::fail(
         EINVAL,

@@ -12,6 +12,8 @@ namespace delta {
 
 namespace {
 
+constexpr const char *remedy = "remove it to compare nothing and copy the whole disk";
+
 util::FileLock lock_digests(const std::string &path) {
   auto lock = util::FileLock::try_lock(path);
   if (!lock) {
@@ -25,9 +27,9 @@ std::string next_of(const std::string &path) {
 }
 
 // One that was not finished is of no use, whatever it has in it.
-std::optional<DigestFile> open_next(const std::string &path) {
+std::optional<digests::DigestFile> open_next(const std::string &path) {
   try {
-    auto file = DigestFile::open(path);
+    auto file = digests::DigestFile::open(path, remedy);
     if (file && file->header().complete) return file;
   } catch (const util::Error &e) {
     if (e.errnum() != EINVAL) throw;
@@ -43,15 +45,16 @@ Generations::Generations(const std::string &path, const std::string &held)
   if (auto next = open_next(next_of(path_)); next && next->header().checkpoint == held) {
     durability::rename_file(next_of(path_), path_, true);
   }
-  auto file = DigestFile::open(path_);
+  auto file = digests::DigestFile::open(path_, remedy);
   if (!file) return;
   found_ = file->header().checkpoint;
   if (found_ == held && file->header().complete) base_ = std::move(file);
 }
 
-DigestFile Generations::begin(uint64_t size, const std::string &checkpoint) const {
-  return DigestFile::create(next_of(path_),
-                            {size, checkpoint, base_ ? base_->header().key : random_key(), false});
+digests::DigestFile Generations::begin(uint64_t size, const std::string &checkpoint) const {
+  return digests::DigestFile::create(
+      next_of(path_),
+      {size, checkpoint, base_ ? base_->header().key : digests::random_key(), false});
 }
 
 }  // namespace delta

@@ -6,8 +6,8 @@
 #include <optional>
 #include <string>
 
+#include "common/digests/digest_file.hpp"
 #include "common/util/file_lock.hpp"
-#include "filters/delta/digests/digest_file.hpp"
 
 namespace delta {
 
@@ -22,18 +22,18 @@ class Generations {
   Generations(const std::string &path, const std::string &held);
 
   // Null if there are none of that checkpoint.
-  const DigestFile *base() const { return base_ ? &*base_ : nullptr; }
+  const digests::DigestFile *base() const { return base_ ? &*base_ : nullptr; }
   // The checkpoint of those in FILE, for messages; empty if there are none.
   const std::string &found() const { return found_; }
 
   // Begins FILE.next, for a disk of `size` bytes at `checkpoint`; with the key of base(), so that the digests
   // can be compared. Throws util::Error.
-  DigestFile begin(uint64_t size, const std::string &checkpoint) const;
+  digests::DigestFile begin(uint64_t size, const std::string &checkpoint) const;
 
  private:
   std::string path_;
   util::FileLock lock_;
-  std::optional<DigestFile> base_;
+  std::optional<digests::DigestFile> base_;
   std::string found_;
 };
 

@@ -12,6 +12,9 @@
 
 namespace delta {
 
+using digests::block_bytes;
+using digests::Digest;
+
 // Shared by the threads of one call.
 struct Scan::Work {
   SourceDisk &disk;
@@ -29,7 +32,8 @@ struct Scan::Work {
   }
 };
 
-Scan::Scan(uint64_t size, const DigestFile *base, bool tracked, DigestFile &next, unsigned threads)
+Scan::Scan(uint64_t size, const digests::DigestFile *base, bool tracked, digests::DigestFile &next,
+           unsigned threads)
     : size_(size),
       base_(base),
       tracked_(tracked),

@@ -12,10 +12,10 @@
 #include <span>
 #include <vector>
 
+#include "common/digests/digest_file.hpp"
 #include "common/extents/extent.hpp"
 #include "common/util/mutex.hpp"
 #include "filters/delta/changes/source_disk.hpp"
-#include "filters/delta/digests/digest_file.hpp"
 
 namespace delta {
 
@@ -30,7 +30,8 @@ class Scan {
   // computed only where there is none. next: gets the
   // digests, and is completed when it has all. threads: how many may read at the same time, in all calls
   // together, beside the callers' own. The files must outlive the scan.
-  Scan(uint64_t size, const DigestFile *base, bool tracked, DigestFile &next, unsigned threads);
+  Scan(uint64_t size, const digests::DigestFile *base, bool tracked, digests::DigestFile &next,
+       unsigned threads);
 
   // Computes what is missing of the range's beginning, until the time has come, or as far as the layer below tells
   // its extents at once; at least 1 MiB. Returns up to where the map is known. If that is all of the disk, `next` is
@@ -44,7 +45,7 @@ class Scan {
 
  private:
   static constexpr uint64_t blocks_per_chunk = 16;
-  static constexpr uint64_t chunk_bytes = blocks_per_chunk * block_bytes;
+  static constexpr uint64_t chunk_bytes = blocks_per_chunk * digests::block_bytes;
   enum class State : uint8_t { missing, being_computed, known };
   // A bit for each block.
   struct Chunk {
@@ -59,14 +60,14 @@ class Scan {
   bool claim(uint64_t chunk) ABSL_LOCKS_EXCLUDED(mutex_);
   void settle(uint64_t chunk, const Chunk &result) ABSL_LOCKS_EXCLUDED(mutex_);
   void compute_chunk(const Work &work, uint64_t chunk, std::span<std::byte> buffer, Chunk &result);
-  uint64_t read_base(uint64_t first, std::span<Digest> digests) const;
+  uint64_t read_base(uint64_t first, std::span<digests::Digest> digests) const;
   uint64_t known_until(extents::Range range) const ABSL_LOCKS_EXCLUDED(mutex_);
 
   const uint64_t size_;
-  const DigestFile *const base_;
+  const digests::DigestFile *const base_;
   const bool tracked_;
-  DigestFile &next_;
-  const Hasher hasher_;
+  digests::DigestFile &next_;
+  const digests::Hasher hasher_;
   std::atomic<int> free_threads_;
 
   mutable util::Mutex mutex_;

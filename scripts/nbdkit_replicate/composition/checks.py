@@ -29,8 +29,10 @@ def warnings(replication: Replication) -> list[str]:
     return [warning for peer in _peers(replication) if (warning := peer.warning())]
 
 
-def check_disk(disk: DiskCopy) -> None:
-    _check_image(disk)
+def check_disk(disk: DiskCopy, full: bool = False) -> None:
+    """full: the source is known to show the whole disk."""
+    if not full:
+        _check_image(disk)
     _check_own_state(disk)
     _check_left_out(disk)
 
@@ -75,7 +77,7 @@ def _check_names_of_several(replication: Replication) -> None:
         if DISK not in word:
             raise WrongUse(f"{word}: several disks would use this one: put {DISK} into it, which stands for the name "
                            "of each disk")
-    if not any(DISK in parameter for parameter in parameters):
+    if replication.targets is None and not any(DISK in parameter for parameter in parameters):
         raise WrongUse(f"--to: several disks would be written to the same place: put {DISK}, which stands for the "
                       f"name of each disk, into a parameter, as in file=web1-{DISK}.qcow2")
 

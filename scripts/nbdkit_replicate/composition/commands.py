@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ..contract import apply_parameters, destination_name, module, source_parameters
 from ..images import BACKING, image_parameters, image_size
-from ..parameters import add_default, has
+from ..parameters import add_default, has, value
 from ..tls import added_parameters
 from .replication import DiskCopy, Module, Replication
 
@@ -32,15 +32,36 @@ class Circumstances:
             lacks_backing=disk.lacks_backing())
 
 
-def source_command(replication: Replication) -> list[str]:
+def source_statistics(replication: Replication, default: str) -> str:
+    """The file for coalesce's counters, unless the user has named one."""
+    return value(replication.source.parameters, "coalesce-stats") or default
+
+
+def source_command(replication: Replication, stats: str | None = None) -> list[str]:
+    """stats: see source_statistics()."""
     plugin = replication.source.plugin
     own = replication.source.parameters
     parameters = [*source_parameters(plugin, own, replication.state), *added_parameters(plugin, own)]
-    return ["nbdkit", *_nbdkit(replication, ["delta", "coalesce"], Module(plugin, tuple(parameters)))]
+    if stats:
+        add_default(parameters, "coalesce-stats", stats)
+    return ["nbdkit", *_nbdkit(replication, ["delta", "coalesce", *replication.source_filters], Module(plugin, tuple(parameters)))]
 
 
-def target_command(disk: DiskCopy, source_uri: str, now: Circumstances, stats: str | None = None) -> list[str]:
-    """stats: a file for fanout's counters, unless the user has named one."""
+@dataclass(frozen=True)
+class StatisticsFiles:
+    """Of a target's filters. Need not exist (yet)."""
+
+    apply: str
+    fanout: str
+
+    @classmethod
+    def of(cls, disk: DiskCopy, apply: str, fanout: str) -> "StatisticsFiles":
+        """These, unless the user has named others."""
+        own = disk.target.parameters
+        return cls(value(own, "apply-stats") or apply, value(own, "fanout-stats") or fanout)
+
+
+def target_command(disk: DiskCopy, source_uri: str, now: Circumstances, stats: StatisticsFiles | None = None) -> list[str]:
     parameters = image_parameters(disk.target.plugin, disk.target.parameters, disk.state)
     if now.lacks_backing:
         parameters = [p for p in parameters if not p.startswith(BACKING)]
@@ -48,10 +69,12 @@ def target_command(disk: DiskCopy, source_uri: str, now: Circumstances, stats: s
         add_default(parameters, "size", now.size)
     parameters += added_parameters(disk.target.plugin, parameters)
     parameters += apply_parameters(source_uri, disk.state)
+    if stats:
+        add_default(parameters, "apply-stats", stats.apply)
     filters = ["apply"]
     if disk.also:
         filters.append("fanout")
-        parameters = _with_fanout(disk, parameters, now, stats)
+        parameters = _with_fanout(disk, parameters, now, stats.fanout if stats else None)
     replication = disk.replication
     threads = ["-t", str(replication.threads)] if replication.threads else []
     return ["nbdkit", *threads, *_nbdkit(replication, filters, Module(disk.target.plugin, tuple(parameters)))]

@@ -2,9 +2,10 @@
 """What is to be replicated, and where to."""
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
-from ..contract import DISK
+from ..contract import DISK, is_plugin
 from ..files import resolved
 from ..images import continues_image, creates_image, image_file, is_smaller
 from ..parameters import value
@@ -37,6 +38,17 @@ def _of_disk(words: Sequence[str], name: str) -> tuple[str, ...]:
     return tuple(word.replace(DISK, name) for word in words)
 
 
+class Targets(Protocol):
+    """The targets of the disks, where they depend on what the source says of each disk."""
+
+    def prepare(self) -> None:
+        """Before the source is started, which reads the states."""
+
+    def target(self, disk: str | None, full: bool) -> Module:
+        """disk: None: that of a source with a single one. full: the source shows the whole disk. Throws Failure if there is
+        none now."""
+
+
 @dataclass(frozen=True)
 class Replication:
     """A source, the target of its disk or disks, and how a run treats them."""
@@ -51,6 +63,16 @@ class Replication:
     progress: bool = False
     verbose: bool = False
     build: str | None = None  # a build tree whose modules are used
+    targets: Targets | None = None  # each disk has a target of these
+    only: tuple[str, ...] = ()  # disks; () is all
+    source_filters: tuple[str, ...] = ()  # nbdkit's, between the plugin and coalesce
+    patience: float = 0.0  # seconds for which a source that has gone away is waited for
+
+    @property
+    def vm(self) -> str:
+        """The last part of the name of the virtual machine; "" for a source of another plugin."""
+        vm = value(self.source.parameters, "vm") if is_plugin(self.source.plugin, "vsphere") else None
+        return vm.rstrip("/").rpartition("/")[2] if vm else ""
 
     def disk(self, name: str | None) -> "DiskCopy":
         """The copy of one of several disks; None is the name of a single one."""
@@ -73,6 +95,13 @@ class DiskCopy:
     state: str
     target: Module
     also: tuple[Destination, ...]
+
+    def with_chosen_target(self, full: bool) -> "DiskCopy":
+        """full: the source shows the whole disk."""
+        if self.replication.targets is None:
+            return self
+        target = self.replication.targets.target(self.name, full)
+        return replace(self, target=target.of_disk(self.name) if self.name is not None else target)
 
     @property
     def export(self) -> str:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The values that a plan comes to, with all defaults filled in."""
 import datetime
-from dataclasses import dataclass, field
+import os
+from dataclasses import dataclass, field, replace
 
 from ..composition.replication import Destination, Module
 
@@ -22,13 +23,13 @@ class Keep:
 
 @dataclass(frozen=True)
 class Limits:
-    """Of what goes on at the same time. None: no limit. Rates are nbdkit's and fanout's: bytes a second, such as 20M."""
+    """Of what goes on at the same time. None: no limit. Rates are bytes a second, such as 20M."""
 
-    machines: int = 4  # in all
+    machines: int | None = None  # in all; None: 4, in each process
     disks: int = 4  # of each machine
     per_vcenter: int | None = None  # disks
     per_host: int | None = None  # disks; the host is the ESXi host that runs the machine
-    source_rate: str | None = None  # of each disk
+    source_rate: str | None = None  # of each machine
     destination_rate: str | None = None  # of each further destination
 
 
@@ -50,6 +51,32 @@ class Hooks:
     deadline: float = 60.0  # seconds; after that it is killed
 
 
+NAMELESS = "disk"  # a disk that neither its source nor the plan names
+VM = "{vm}"  # in a plan: the name of the machine
+
+
+@dataclass(frozen=True)
+class VCenter:
+    """A [vcenter.NAME] of the plan, or an ESXi host."""
+
+    name: str
+    server: str  # HOST or HOST:PORT
+    user: str
+    password_file: str  # absolute
+    cafile: str | None = None  # absolute
+    thumbprint: str | None = None
+    insecure: bool = False
+    parameters: tuple[str, ...] = ()  # of the plugin and the filters
+
+    def source(self, path: str, parameters: tuple[str, ...]) -> Module:
+        """The source of the virtual machine with this inventory path, or another value of vm=."""
+        words = [f"server={self.server}", f"user={self.user}", f"password=+{self.password_file}"]
+        words += [f"cafile={self.cafile}"] if self.cafile else []
+        words += [f"thumbprint={self.thumbprint}"] if self.thumbprint else []
+        words += ["insecure=yes"] if self.insecure else []
+        return Module("vsphere", (*words, f"vm={path}", *self.parameters, *parameters))
+
+
 @dataclass(frozen=True)
 class Machine:
     """What is replicated as of one instant: the disks of one source server, usually of a virtual machine."""
@@ -64,12 +91,46 @@ class Machine:
     keep: Keep = Keep()
     longest_chain: int = 30  # images; the next point is a full one. 0: no limit
     vcenter: str = ""  # the name of its [vcenter.NAME]; "" for a source of another plugin
+    several: bool = True  # the source lists its disks, as vsphere does; False: it has one, without a name
+    disk_name: str | None = None  # of that one; None: NAMELESS
+
+    @property
+    def single_disk(self) -> str:
+        """The name of the disk of a source that does not name it."""
+        return self.disk_name or NAMELESS
+
+    def named(self, name: str) -> "Machine":
+        """With the name in place of {vm}."""
+        def words(these: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(word.replace(VM, name) for word in these)
+
+        return replace(
+            self, name=name,
+            source=Module(self.source.plugin, words(self.source.parameters)),
+            target=Module(self.target.plugin, words(self.target.parameters)),
+            also=tuple(Destination(one.uri.replace(VM, name), words(one.parameters)) for one in self.also),
+            images=self.images.replace(VM, name),
+            states=self.states.replace(VM, name))
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Virtual machines in a folder of a vCenter's inventory."""
+
+    vcenter: str
+    path: str  # /Datacenter/vm/Folder; the folders in it belong to it
+    include: tuple[str, ...]  # patterns of names, as in a shell; () is all
+    exclude: tuple[str, ...]
+    template: Machine  # {vm} stands for the name in it; its source is without vm=
+    line: int  # of the plan, for messages
 
 
 @dataclass(frozen=True)
 class Plan:
     path: str
-    machines: tuple[Machine, ...]  # folders that name many are not in it yet: plan/folders
+    machines: tuple[Machine, ...]  # those in folders are not in it yet: plan/folders
+    folders: tuple[Folder, ...] = ()
+    vcenters: tuple[VCenter, ...] = ()
     limits: Limits = Limits()
     window: Window | None = None
     hooks: Hooks = Hooks()
@@ -79,3 +140,8 @@ class Plan:
     reconnect_for: datetime.timedelta = datetime.timedelta(minutes=30)
     threads: int | None = None
     build: str | None = field(default=None, compare=False)
+
+    @property
+    def name(self) -> str:
+        """As the label of metrics: the file's, without .toml."""
+        return os.path.basename(self.path).removesuffix(".toml")

@@ -8,7 +8,8 @@ import sys
 import time
 from collections.abc import Iterator
 
-from ..messages import say
+from ..contract import reason_for_owing
+from ..messages import Level, say, subject
 
 # Seconds for which an error is held back before it is shown: what fails because of it can name it as the cause in a
 # message of its own, which is then the last one, and it is said once.
@@ -32,11 +33,13 @@ class Errors:
     def __init__(self, name: str, shown: bool = True) -> None:
         """name: of the program, for messages. shown: False: an error is shown only by who asks for a cause."""
         self._name = name
+        self._subject = subject()  # of the block in which the program was started
         self._shown = shown
         self._part = b""  # of a line
         self._held: list[tuple[float, str]] = []  # not shown yet, and when each has arrived
         self._latest: tuple[float, str] | None = None  # that has been shown, or named as a cause
         self._times: dict[str, float] = {}  # when an error has arrived last, by what it is without numbers
+        self.reasons: list[str] = []  # why destinations are owed something, for who says that
         self._reading = -1  # the end of a pipe; the other one is the program's standard error
 
     @contextlib.contextmanager
@@ -66,7 +69,9 @@ class Errors:
             self._latest = cause
             return cause[1]
         self._show(everything=True)
-        return self._latest[1] if recent and self._latest is not None else ""
+        if recent and self._latest is not None:
+            return self._latest[1]
+        return next((reason for reason in reversed(self.reasons) if ": " in reason), "")
 
     def close(self) -> None:
         """The program has ended. Shows all that it has written."""
@@ -100,6 +105,8 @@ class Errors:
         match = _NBDKIT.fullmatch(text)
         if match and match[1] == "debug":
             print(text, file=sys.stderr, flush=True)
+        elif match and (reason := reason_for_owing(match[2])) is not None:
+            self.reasons.append(reason)
         elif text and not (match and _CLIENT_GONE.fullmatch(match[2])):
             self._error(match[2] if match else text)
 
@@ -120,4 +127,5 @@ class Errors:
             error = self._held.pop(0)
             if self._latest is None or not _GOES_ON.match(error[1]):
                 self._latest = error
-            say(f"{self._name}: {error[1]}")
+            level = Level.WARNING if _GOES_ON.match(error[1]) else Level.ERROR
+            say(f"{self._name}: {error[1]}", level, self._subject)

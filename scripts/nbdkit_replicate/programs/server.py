@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 
 from ..contract import inherited_descriptors
-from ..messages import Failure, say
+from ..messages import Failure, Level, say
 from ..composition.commands import uri_of
 from .directory import RunDirectory
 from .errors import Errors
@@ -18,31 +18,30 @@ POLL = 0.05  # seconds between two looks for the file that says that the server 
 class Server:
     """It ends when nbdkit-replicate ends, also if that is killed."""
 
-    def __init__(self, name: str, disk: str, socket: str, process: Process, errors: Errors) -> None:
+    def __init__(self, name: str, socket: str, process: Process, errors: Errors) -> None:
         self.socket = socket
+        self.patience = 0.0  # seconds for which it may try what it is asked again, on top of what it takes otherwise
         self._name = name
-        self._disk = disk
         self._process = process
         self._errors = errors
         self._started = False  # it accepts connections, or has done so
 
     @classmethod
     async def start(cls, name: str, command: Sequence[str], directory: RunDirectory, socket: str,
-                    password: str | None = None, disk: str = "") -> "Server":
-        """name: for messages. socket: its name in the directory. password: for a parameter that asks for one. disk:
-        what its own messages begin with.
+                    password: str | None = None) -> "Server":
+        """name: for messages. socket: its name in the directory. password: for a parameter that asks for one.
 
         Must not be cancelled, which would kill the server (Process.start): a source that is killed leaves its
         snapshot behind.
         """
         program, *arguments = command
         path = directory.file(socket)
-        errors = Errors(disk + name)
+        errors = Errors(name)
         words = [program, "-f", "-U", path, "-P", _ready_file(path), *arguments]
         with passed_by_descriptor(words, password) as words:
             inherited = [*inherited_descriptors(words), directory.lock]
             process = await Process.start(words, inherited, errors=errors)
-        return cls(name, disk, path, process, errors)
+        return cls(name, path, process, errors)
 
     def uri(self, export: str = "") -> str:
         return uri_of(self.socket, export)
@@ -61,6 +60,11 @@ class Server:
         error = self._errors.cause()
         return error and f"{self._name}: {error}"
 
+    def reason_for_owing(self, destination: str) -> str:
+        """After its end: why that destination has not got everything; "" if it has not said so."""
+        prefix = destination + ": "
+        return next((r.removeprefix(prefix) for r in reversed(self._errors.reasons) if r.startswith(prefix)), "")
+
     def kill(self) -> None:
         self._process.kill()
 
@@ -73,7 +77,7 @@ class Server:
         status = await self._process.wait()
         self._errors.close()
         if status != 0 and self._started:
-            say(f"{self._disk}the {self._name} server ended with {outcome(status)}")
+            say(f"the {self._name} server ended with {outcome(status)}", Level.ERROR)
         return status == 0
 
 

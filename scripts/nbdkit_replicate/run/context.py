@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from ..programs.connections import Connections
 from ..programs.directory import RunDirectory
 from ..programs.server import Server
+from ..report.run import RunReport
 from .interruption import Interruption
-from .progress import Progress
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class RunContext:
     source: Server
     directory: RunDirectory
     interruption: Interruption
-    progress: Progress | None  # None: a single disk, whose nbdcopy shows its own progress
+    report: RunReport
     target_password: str | None
     _draining: set[asyncio.Task[None]] = field(default_factory=set)
 

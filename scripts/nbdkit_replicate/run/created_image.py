@@ -4,7 +4,7 @@ import contextlib
 import os
 from dataclasses import dataclass
 
-from ..images import image_file, is_qcow2
+from ..images import continues_image, image_file, is_qcow2
 from ..composition.replication import DiskCopy
 
 
@@ -21,7 +21,8 @@ class CreatedImage:
     def of(cls, disk: DiskCopy) -> "CreatedImage":
         """Before the server is started."""
         file = image_file(disk.target.parameters) if is_qcow2(disk.target.plugin) else None
-        names = (file, file + ".partial") if file is not None else ()
+        # A server that goes on with an image may complete it, and give it its name, with the state as it is.
+        names = (file, file + ".partial") if file is not None and not continues_image(disk.target.parameters) else ()
         return cls(tuple(name for name in names if not os.path.lexists(name)), disk.state, _identity(disk.state))
 
     def remove_if_unused(self) -> None:

@@ -1,22 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The run of one disk: its target server, nbdcopy, and the check of the result."""
-import os
-
 from ..contract import destination_name
 from ..files import make_directory
-from ..messages import RUN_AGAIN, Failure, say
-from ..parameters import value
+from ..messages import RUN_AGAIN, Failure, Level, say
 from ..composition.checks import check_disk
-from ..composition.commands import Circumstances, target_command
+from ..composition.commands import Circumstances, StatisticsFiles, target_command
 from ..composition.replication import DiskCopy
 from ..programs.client import Client, Route
 from ..programs.server import Server
 from ..programs.source import DiskFacts, ask_disk
+from ..report.events import Stage
 from ..states import require_full_copy
 from .context import RunContext
 from .created_image import CreatedImage
 from .growth import enlarge_file
-from .result import Result, behind, check_copy
+from .result import Result, behind, check_copy, owed_by_destination
 from .written_file import WrittenFile
 
 # What a disk may fail with while the others go on. All else is a bug.
@@ -30,43 +28,63 @@ class DiskRun:
         self._context = context
         self._source_uri = context.source.uri(disk.export)
         self._socket = f"{number}.sock"
-        self._stats = value(disk.target.parameters, "fanout-stats") or context.directory.file(f"{number}.stats")
+        self._stats = StatisticsFiles.of(disk, *(context.directory.file(f"{number}.{of}") for of in ("apply", "fanout")))
+        self._report = context.report.disk(disk.name)
 
     async def run(self) -> Result:
         """What is not complete, and why, has been said when this returns."""
-        try:
-            return await self._replicate()
-        except EXPECTED as e:
-            self._say(str(e))
-            return Result.INCOMPLETE
+        with self._report.running():
+            try:
+                return await self._replicate()
+            except EXPECTED as e:
+                return self._failed(e)
+
+    def leave(self, why: Failure) -> Result:
+        """It is not begun."""
+        with self._report.running():
+            return self._failed(why)
+
+    def _failed(self, why: BaseException) -> Result:
+        self._report.ended(Result.INCOMPLETE.recorded, str(why))
+        say(str(why), Level.ERROR)
+        return Result.of_failure(why)
 
     async def _replicate(self) -> Result:
         with self._context.interruption.scope():
+            self._report.stage(Stage.EXAMINING)
             check_disk(self._disk)  # only now is it known which disks without a state there are
             facts = await ask_disk(self._context.source, self._disk.export)
-        self._say(facts.summary())
+        self._report.examined(facts)
+        say(facts.summary())
+        self._disk = self._disk.with_chosen_target(facts.full)
+        check_disk(self._disk, facts.full and self._disk.replication.targets is not None)
         created = CreatedImage.of(self._disk)
         try:
-            await self._copy(facts)
+            target = await self._copy(facts)
         except EXPECTED:
             created.remove_if_unused()
             raise
-        say(check_copy(self._disk, facts))
-        missing = behind(self._stats) if self._disk.also else ""
+        complete = check_copy(self._disk, facts)
+        owed = owed_by_destination(self._disk, self._stats.fanout) if self._disk.also else {}
+        missing = behind(owed, target.reason_for_owing)
+        result = Result.BEHIND if missing else Result.DONE
+        self._report.ended(result.recorded, missing, {"": 0, **owed})
+        say(complete)
         if missing:
-            self._say(missing)
-        return Result.BEHIND if missing else Result.DONE
+            say(missing, Level.ERROR)
+        return result
 
-    async def _copy(self, facts: DiskFacts) -> None:
-        """Raises Failure if nbdcopy or the target have not succeeded."""
+    async def _copy(self, facts: DiskFacts) -> Server:
+        """Returns the target server, which has ended. Raises Failure if nbdcopy or the target have not succeeded."""
         if self._disk.also:
             make_directory(self._disk.fanout_state)
         enlarge_file(self._disk, facts.size)
+        self._report.stage(Stage.COPYING)
         now = Circumstances.of(self._disk, facts.size)
         command = target_command(self._disk, self._source_uri, now, self._stats)
         target = await Server.start("destination", command, self._context.directory, self._socket,
-                                    self._context.target_password, self._prefix)
-        with self._context.interruption.expendable(target):
+                                    self._context.target_password)
+        with self._context.interruption.expendable(target), self._report.watching(self._disk.image or "", self._stats):
             written: WrittenFile | None = None
             replaced = False
             try:
@@ -86,17 +104,19 @@ class DiskRun:
             cause = self._cause_at(target) or "the destination did not end in order"
         if cause is not None:
             raise Failure(f"the copy is not complete: {cause}; {RUN_AGAIN}")
+        return target
 
     async def _run_client(self, target: Server) -> str | None:
         """Returns why nbdcopy has failed; None if it has not. It has ended in any case, as the target must end
         after it."""
-        client = await self._start_client(target)
+        client = await Client.start(Route(self._context.source, self._disk.export, target))
         succeeded = False
         with self._context.interruption.expendable(client):
             try:
                 with self._context.interruption.scope():
                     succeeded = await client.wait() == 0
             finally:
+                self._report.stage(Stage.COMPLETING)
                 connections = await client.stop()
                 if succeeded:
                     connections.close()
@@ -113,21 +133,3 @@ class DiskRun:
         if not cause or image is None or any(name in cause for name in (image, *known)):
             return cause
         return f"{cause} ({image})"
-
-    async def _start_client(self, target: Server) -> Client:
-        progress, replication = self._context.progress, self._disk.replication
-        route = Route(self._context.source, self._disk.export, target)
-        if progress is None or self._disk.name is None:
-            return await Client.start(route, bar=replication.progress)
-        pipe = progress.open(self._disk.name)
-        try:
-            return await Client.start(route, percent_to=pipe)
-        finally:
-            os.close(pipe)
-
-    @property
-    def _prefix(self) -> str:
-        return f"disk {self._disk.name}: " if self._disk.name else ""
-
-    def _say(self, text: str) -> None:
-        say(self._prefix + text)

@@ -1,76 +1,106 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The run of all disks of a source. One source server serves them all, so they are of one instant."""
 import asyncio
+import contextlib
 
 from ..files import make_directory
-from ..messages import RUN_AGAIN, Failure, say
+from ..messages import RUN_AGAIN, Failure, Level, say
 from ..parameters import has
-from ..composition.commands import source_command
+from ..composition.commands import source_command, source_statistics
 from ..composition.replication import Replication
 from ..programs.directory import RunDirectory
 from ..programs.server import Server
 from ..programs.source import list_disks
+from ..report.events import Stage
+from ..report.run import RunReport
+from ..statistics import coalesce_read
 from .context import RunContext
 from .disk import DiskRun
 from .interruption import Interruption
-from .progress import Progress
 from .result import Result
+from .slots import DiskSlots, OwnSlots
 from .written_file import distrust_wrong_image
 
 
 class MachineRun:
-    def __init__(self, replication: Replication, source_password: str | None, target_password: str | None) -> None:
+    def __init__(self, replication: Replication, source_password: str | None, target_password: str | None,
+                 report: RunReport | None = None, interruption: Interruption | None = None,
+                 slots: DiskSlots | None = None) -> None:
+        """interruption: one that several runs have in common; its owner handles the signals. slots: those of a run that is
+        one of several; otherwise the replication says how many disks are copied at the same time."""
         self._replication = replication
         self._source_password = source_password
         self._target_password = target_password
-        self._interruption = Interruption()
+        self._interruption = interruption or Interruption()
+        self._signals = contextlib.nullcontext if interruption else self._interruption.handle_signals
+        self._slots = slots or OwnSlots(replication.at_once)
+        self._report = report or RunReport()
 
     async def run(self) -> Result:
         """The order of the end: nbdcopy, targets, source, directory."""
-        with self._interruption.handle_signals(), RunDirectory() as directory:
-            if self._replication.several:
-                make_directory(self._replication.state)
+        if self._replication.several:
+            make_directory(self._replication.state)
+        with self._report.running():
+            return await self._run()
+
+    async def _run(self) -> Result:
+        with self._signals(), RunDirectory() as directory:
+            if self._replication.targets is not None:
+                self._replication.targets.prepare()
             for name in self._replication.known_disks():
                 distrust_wrong_image(self._replication.disk(name))
             return await self._with_source(directory)
 
     async def _with_source(self, directory: RunDirectory) -> Result:
-        command = source_command(self._replication)
+        stats = source_statistics(self._replication, directory.file("source.stats"))
+        command = source_command(self._replication, stats)
         source = await Server.start("source", command, directory, "source.sock", self._source_password)
-        progress = Progress() if self._replication.progress and self._replication.several else None
-        context = RunContext(source, directory, self._interruption, progress, self._target_password)
+        source.patience = self._replication.patience
+        context = RunContext(source, directory, self._interruption, self._report, self._target_password)
         try:
             with self._interruption.scope():
                 await source.wait_ready()
-            result = await self._copy_disks(context)
+                disks = await self._disks(source)
+            results = await self._copy_disks(disks, context)
         finally:
+            self._report.stage(Stage.REMOVING)
             ended_well = await source.stop()
             await context.drained()
-        if result != Result.INCOMPLETE and not ended_well:
+        missing = self._missing(disks)
+        result = Result.of_all([*results, *([Result.INCOMPLETE] if missing else [])])
+        if result in (Result.DONE, Result.BEHIND) and not ended_well:
             raise Failure(f"the copy is not complete: {source.cause() or 'see above'}; {RUN_AGAIN}")
+        self._report.ended(result.recorded, "; ".join(missing), read=coalesce_read(stats))
+        self._say_what_is_missing(missing, results)
         return result
 
-    async def _copy_disks(self, context: RunContext) -> Result:
-        with self._interruption.scope():
-            disks = await self._disks(context.source)
+    async def _copy_disks(self, disks: list[str | None], context: RunContext) -> list[Result]:
         runs = [DiskRun(self._replication.disk(name), number, context) for number, name in enumerate(disks)]
-        try:
-            results = await self._run_all(runs)
-        finally:
-            if context.progress:
-                context.progress.end()
-        return self._report(disks, results)
+        self._report.found(disks)
+        return await self._run_all(runs)
 
     async def _disks(self, source: Server) -> list[str | None]:
-        return [*await list_disks(source)] if self._replication.several else [None]
+        if not self._replication.several:
+            return [None]
+        disks, only = await list_disks(source), self._replication.only
+        for name in only:
+            if name not in disks:
+                raise Failure(f"the source has no disk {name}; it has {', '.join(disks)}")
+        return [name for name in disks if not only or name in only]
 
     async def _run_all(self, runs: list[DiskRun]) -> list[Result]:
-        """In their order, at_once at the same time. A bug in one does not keep the others from ending in order."""
-        slots = asyncio.Semaphore(self._replication.at_once)
-
+        """In their order, as many at the same time as there are slots. A bug in one does not keep the others from ending in
+        order."""
         async def run(disk: DiskRun) -> Result:
-            async with slots:
+            try:
+                with self._interruption.scope():
+                    await self._slots.acquire()
+            except Failure as e:
+                return disk.leave(e)
+            try:
                 return await disk.run()
+            finally:
+                self._slots.release()
 
         results = await asyncio.gather(*map(run, runs), return_exceptions=True)
         for result in results:
@@ -78,20 +108,22 @@ class MachineRun:
                 raise result
         return [result for result in results if isinstance(result, Result)]
 
-    def _report(self, disks: list[str | None], results: list[Result]) -> Result:
-        """Says what is missing of the whole."""
-        missing = [name for name in self._replication.known_disks() if name not in disks]
-        if has(self._replication.source.parameters, "disk"):  # which leaves the others out
-            missing = []
-        for name in missing:
-            say(f"disk {name}: the source no longer has this disk; if that is intended, remove "
-                f"{self._replication.disk(name).state}")
+    def _missing(self, disks: list[str | None]) -> list[str]:
+        """What the source no longer has."""
+        if self._replication.only or has(self._replication.source.parameters, "disk"):  # which leaves the others out
+            return []
+        return [f"disk {name}: the source no longer has this disk; if that is intended, remove "
+                f"{self._replication.disk(name).state}" for name in self._replication.known_disks() if name not in disks]
+
+    def _say_what_is_missing(self, missing: list[str], results: list[Result]) -> None:
+        for text in missing:
+            say(text, Level.ERROR)
         if self._replication.several:
-            _say_count(results.count(Result.BEHIND), len(disks), "have a destination that is behind")
-            _say_count(results.count(Result.INCOMPLETE), len(disks), "are not complete")
-        return Result.INCOMPLETE if missing else Result.of_all(results)
+            _say_count(results.count(Result.BEHIND), len(results), "have a destination that is behind")
+            incomplete = [result for result in results if result not in (Result.DONE, Result.BEHIND)]
+            _say_count(len(incomplete), len(results), "are not complete")
 
 
 def _say_count(count: int, total: int, what: str) -> None:
     if count:
-        say(f"{count} of {total} disks {what}, see above")
+        say(f"{count} of {total} disks {what}, see above", Level.ERROR)

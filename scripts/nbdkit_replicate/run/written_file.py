@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 
 from ..images import Mark, contradicts, is_qcow2, is_sealed, open_file_of, read_image
-from ..messages import Failure, say
+from ..messages import Failure, warn
 from ..composition.replication import DiskCopy
 from ..states import read_state, require_full_copy
 
@@ -39,7 +39,7 @@ def distrust_wrong_image(disk: DiskCopy) -> None:
         return
     mark = _mark(path)
     if mark is not None and contradicts(mark, state := read_state(disk.state)):
-        say(f"{path} is complete as of {mark.checkpoint.decode(errors='replace')}, but {disk.state} says "
+        warn(f"{path} is complete as of {mark.checkpoint.decode(errors='replace')}, but {disk.state} says "
             f"{state.checkpoint}: one of them has been put back from an earlier time; everything is copied")
         require_full_copy(disk.state)
 

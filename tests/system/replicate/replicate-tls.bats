@@ -134,7 +134,7 @@ peer_of_uri("--also", sys.argv[1]).check()'
         [ "$status" = 0 ]
         [[ "${lines[0]}" == *"warning: --from nbds://localhost:$port/: the server is not verified"* ]]
         qemu-img compare -f raw -F qcow2 disk.img copy.qcow2
-        rm copy.*
+        rm -r copy.*
     done
 }
 

@@ -20,9 +20,10 @@ from nbdkit_replicate.composition.checks import check_replication  # noqa: E402
 from nbdkit_replicate.composition.commands import client_command, uri_of  # noqa: E402
 from nbdkit_replicate.programs.process import Process  # noqa: E402
 from nbdkit_replicate.programs.source import DiskFacts, SourceDescription  # noqa: E402
+from nbdkit_replicate.run.created_image import CreatedImage  # noqa: E402
 from nbdkit_replicate.run.interruption import Interruption  # noqa: E402
 from nbdkit_replicate.run.machine import MachineRun  # noqa: E402
-from nbdkit_replicate.run.result import Result, behind, check_copy  # noqa: E402
+from nbdkit_replicate.run.result import Result, check_copy  # noqa: E402
 from nbdkit_replicate.run.written_file import WrittenFile, distrust_wrong_image  # noqa: E402
 
 UUID = "939e3e98-b009-46ac-99bd-a05e8a00c5bd"
@@ -167,13 +168,6 @@ class Complete(InDirectory):
         check_copy(disk(), FULL)
         self.refused("still called a.qcow2.partial", FULL, "qcow2", "a.qcow2", "seal=on")
 
-    def test_behind(self):
-        with open("stats", "w", encoding="ascii") as file:
-            file.write('nbdkit_fanout_owed_bytes{destination="dr"} 1048576\n'
-                       'nbdkit_fanout_owed_bytes{destination="near"} 0\n')
-        self.assertIn("dr is owed 1.0 MiB", behind("stats"))
-        self.assertNotIn("near", behind("stats"))
-
     def test_result_of_all(self):
         self.assertEqual(Result.of_all([Result.DONE, Result.BEHIND, Result.INCOMPLETE]), Result.INCOMPLETE)
         self.assertEqual(Result.of_all([Result.BEHIND, Result.DONE]), Result.BEHIND)
@@ -225,6 +219,24 @@ class Distrust(InDirectory):
         self.assertIsNone(WrittenFile.of(disk("memory", "1M")))
         write_image("a.qcow2", mark_data())
         self.assertIsNone(WrittenFile.of(disk()))  # looks for itself
+
+
+class Created(InDirectory):
+    def created(self):
+        return CreatedImage.of(disk("qcow2", "a.qcow2", "seal=on"))
+
+    def test_an_image_that_the_run_has_made(self):
+        created = self.created()
+        write_image("a.qcow2.partial", mark_data(state=1))
+        created.remove_if_unused()
+        self.assertEqual(os.listdir(), [])
+
+    def test_one_that_it_has_completed_stays(self):
+        write_image("a.qcow2.partial", mark_data(state=1))
+        created = self.created()
+        os.rename("a.qcow2.partial", "a.qcow2")
+        created.remove_if_unused()
+        self.assertEqual(os.listdir(), ["a.qcow2"])
 
 
 class Commands(InDirectory):
@@ -299,18 +311,3 @@ class Signals(unittest.TestCase):
                 with interruption.expendable(late):
                     self.assertEqual(late.killed, 1)
         asyncio.run(run())
-
-
-class Tap(unittest.TextTestResult):
-    """A line for each test, as scripts/test counts them."""
-
-    def stopTest(self, test):
-        bad = any(test is one for one, _ in (*self.failures, *self.errors))
-        print(f"{'not ' if bad else ''}ok {self.testsRun} {test}", flush=True)
-        super().stopTest(test)
-
-
-if __name__ == "__main__":
-    suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules[__name__])
-    print(f"1..{suite.countTestCases()}")
-    sys.exit(not unittest.TextTestRunner(resultclass=Tap, verbosity=0).run(suite).wasSuccessful())

@@ -10,6 +10,7 @@
 #include "tests/unit/directory.hpp"
 
 using namespace delta;
+using namespace digests;
 using extents::Extent;
 using extents::Range;
 

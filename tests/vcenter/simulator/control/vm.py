@@ -41,6 +41,15 @@ def template(service, arguments, body):
 
 
 @control
+def disk(service, arguments, body):
+    """A new disk, with the content of a raw file, which is its live content from now on."""
+    vm, key, path = arguments.vm(), arguments.number("key"), arguments.text("file")
+    arguments.all_used()
+    service.inventory.add_disk(vm, key, path)
+    return {}
+
+
+@control
 def mode(service, arguments, body):
     disk, new_mode = arguments.disk(), arguments.text("mode")
     arguments.all_used()

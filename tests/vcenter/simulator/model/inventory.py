@@ -9,6 +9,7 @@ import threading
 from simulator.model.disk import Disk
 from simulator.model.machine import VirtualMachine
 from simulator.model.service_instance import ServiceInstance
+from simulator.model.snapshot_counts import SnapshotCounts
 from simulator.model.objects import Datacenter, Datastore, Folder, HostSystem, ServiceObject, SessionManager
 
 
@@ -23,6 +24,7 @@ class Inventory:
         """esxi: the managed objects of the service have the references of an ESXi host."""
         self.scratch, self.datastore_name = scratch, datastore
         self.objects = {}
+        self.counts = SnapshotCounts()
         self.numbers = itertools.count(1)
         self.lock = threading.Lock()  # protects objects and numbers
         self.esxi = esxi
@@ -75,12 +77,18 @@ class Inventory:
                 self.new_moref("group-v"), name, folder))
         vm = VirtualMachine(moref, names[-1], folder,
                             self._datastore(center, datastore or self.datastore_name), cbt, directory)
-        for number, (key, raw) in enumerate(disks):
-            stem = vm.name + (f"_{number}" if number else "")
-            vm.disks.append(Disk(key, raw, f"{vm.directory}/{stem}.vmdk", self.scratch))
+        for key, raw in disks:
+            self.add_disk(vm, key, raw)
+        vm.counts = self.counts
         vm.stun()
         self._append(folder, vm)
         return vm
+
+    def add_disk(self, vm, key, raw):
+        """With a VM that runs, CBT of the disk begins with the next stun."""
+        with vm.lock:
+            stem = vm.name + (f"_{len(vm.disks)}" if vm.disks else "")
+            vm.disks.append(Disk(key, raw, f"{vm.directory}/{stem}.vmdk", self.scratch))
 
     def _datacenter(self, names):
         folder = self.root
@@ -106,11 +114,11 @@ class Inventory:
         folder.children.append(one)
         return self.add(one)
 
-    def add_host(self, name):
-        """All VMs run on it."""
-        host = self.add(HostSystem("host-9", name, self.root))
-        for vm in self.machines():
-            vm.host = host
+    def add_hosts(self, name, count):
+        """The VMs run on them in turn: host-9, host-10, ... They have one address."""
+        hosts = [self.add(HostSystem(f"host-{9 + number}", name, self.root)) for number in range(count)]
+        for number, vm in enumerate(self.machines()):
+            vm.host = hosts[number % count]
 
     # --- finding
 

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A server that shows a restore point. What is read of it is compared with its digests, if there are any."""
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncIterator, Sequence
+
+from ..contract import module
+from ..messages import Failure
+from ..points.chain import chain_of
+from ..points.points import Point
+from ..points.store import stored_image
+from ..programs.connections import Connections
+from ..programs.directory import RunDirectory
+from ..programs.errors import Errors
+from ..programs.process import Process, outcome
+from ..programs.server import Server
+
+_numbers = itertools.count()  # for the names of sockets
+
+
+def reading_command(point: Point, build: str | None, filters: Sequence[str] = ()) -> list[str]:
+    """filters: above the one that checks, with their parameters after all others, as words KEY=VALUE."""
+    top = point.top
+    words = ["nbdkit", "-r", *(f"--filter={name}" for name in filters if "=" not in name)]
+    if point.has_digests:
+        words.append(f"--filter={module('filter', 'delta', build)}")
+    words += [module("plugin", "qcow2", build), f"file={top.path}", "read-only=on"]
+    if top.backing:
+        # The chain is known, and by UUID, so its names may lead anywhere.
+        words += [f"backing={top.backing}", f"backing-format={top.image.backing_format or 'qcow2'}", "backing=auto"]
+    if point.has_digests:
+        words.append(f"delta-check={top.digests}")
+    return [*words, *(word for word in filters if "=" in word)]
+
+
+@contextlib.asynccontextmanager
+async def shown(point: Point, build: str | None, directory: RunDirectory, filters: Sequence[str] = ()) -> AsyncIterator[Server]:
+    """A server within the block. Raises Failure also if the point has changed before the server had locked its images."""
+    server = await Server.start("restore point", reading_command(point, build, filters), directory, f"point-{next(_numbers)}.sock")
+    try:
+        await server.wait_ready()
+        _check_unchanged(point)
+        yield server
+    finally:
+        await server.stop()
+
+
+async def copy(server: Server, target: str, progress: bool = False) -> None:
+    """By nbdcopy. target: a URI, a file, or null:. Raises Failure with the cause."""
+    errors = None if progress else Errors("nbdcopy", shown=False)
+    options = ["--progress"] if progress else []
+    client = await Process.start(["nbdcopy", "--flush", *options, server.uri(), target], errors=errors)
+    connections = Connections(client.id, (server.socket,))
+    watching = asyncio.create_task(connections.watch())
+    try:
+        status = await client.wait()
+    finally:
+        connections.look()
+        client.terminate()
+        await client.wait()
+        watching.cancel()
+        await connections.drain()
+        cause = errors.cause() if errors else ""
+        if errors:
+            errors.close()
+    if status != 0:
+        raise Failure(server.cause() or cause or f"nbdcopy ended with {outcome(status)}")
+
+
+def _check_unchanged(point: Point) -> None:
+    now = chain_of(stored_image(point.path))
+    if [image.uuid for image in now.images] != [image.uuid for image in point.chain.images] or now.fault or \
+            now.top.mark != point.top.mark:
+        raise Failure(f"{point.path} has been changed meanwhile, by a run or by prune; run the same command again")
