@@ -368,4 +368,4 @@ class Manual(unittest.TestCase):
             options = set(re.findall(r"^  (?:(-\w), )?(--[\w-]+)", parser.format_help(), re.MULTILINE)) - {("-h", "--help")}
             section = re.search(rf"^=head2 {name}\n(.*?)^=head", manual, re.MULTILINE | re.DOTALL)
             self.assertEqual({one for pair in options for one in pair if one},
-                             set(re.findall(r"^=item C<(--?[\w-]+)>", section[1], re.MULTILINE)), name)
+                             set(re.findall(r"^=item [BC]<(--?[\w-]+)>", section[1], re.MULTILINE)), name)
