@@ -275,7 +275,9 @@ class Targets(InDirectory):
         self.assertEqual(target_of(f"{self.top}/a", False, None), FileTarget(os.path.realpath(f"{self.top}/a"), False, "raw"))
         self.assertEqual(target_of(f"{self.top}/a.qcow2", True, None).format, "qcow2")
         self.assertEqual(target_of(f"{self.top}/a.qcow2", True, "raw").format, "raw")
-        self.assertIsInstance(target_of("nbd://host/x", False, None), Remote)
+        self.assertIsInstance(target_of("nbd://host/x", False, "raw"), Remote)
+        with self.assertRaises(WrongUse):
+            target_of("nbd://host/x", False, "qcow2")
 
     def test_uris_for_the_nbd_plugin(self):
         self.assertEqual(Remote("nbd+unix:///a/b?socket=/x y").parameters(), ["uri=nbd+unix:///a/b?socket=/x+y"])
