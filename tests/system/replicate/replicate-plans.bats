@@ -79,23 +79,68 @@ newest() { find "images/$1" -name '*.qcow2' | sort | tail -1; }
 }
 second_has_passed() { [[ ! "$1" == *"-$(date -u +%Y%m%dT%H%M%SZ).qcow2" ]]; }
 
-@test "never more machines at once than the limits of the plan, and of each host" {
-    machines 10 --host --hosts 3
+# peak COMMAND...: runs it, and prints the most memory that it or a program below it has had, in KiB.
+peak() {
+    /usr/bin/python3 - "$@" << 'PY'
+import resource, subprocess, sys
+status = subprocess.run(sys.argv[1:], stdout=sys.stderr, check=False).returncode
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(status)
+PY
+}
+
+@test "20 machines, of which 2 fail: 18 are done; never more at once than the limits; memory has a bound" {
+    machines 20 --host --hosts 4
     plan
     cat >> plan.toml << END
 [limits]
-machines = 5
+machines = 6
 per-host = 2
 END
-    run_plan
+    control 'fault?where=CreateSnapshot_Task&kind=TooManySnapshots&count=2'
+    status_is 1 peak timeout 300 "$SOURCE/scripts/nbdkit-replicate" run plan.toml "${OPTIONS[@]}"
+    [ "$(tail -1 said)" -lt $((96 * 1024)) ]
+    grep -q '18 of 20 machines are done' said
+    [ "$(grep -c 'is not complete: .*too many snapshots' said)" = 2 ]
+    [ "$(find images -name '*.qcow2' | wc -l)" = 18 ]
     local most
     most=$(control state | jq -c .most_snapshots)
     echo "$most"
-    [ "$(jq .all <<< "$most")" -le 5 ]
-    [ "$(jq .all <<< "$most")" -ge 2 ]
-    jq -e 'del(.all) | length == 3 and all(. <= 2)' <<< "$most"
-    [ "$(find images -name '*.qcow2' | wc -l)" = 10 ]
+    [ "$(jq .all <<< "$most")" -le 6 ]
+    [ "$(jq .all <<< "$most")" -ge 3 ]
+    jq -e 'del(.all) | length == 4 and all(. <= 2)' <<< "$most"
+    local failed
+    mapfile -t failed < <(grep -oP 'web[0-9]+(?= is not complete)' said)
+    status_is 0 run_plan "${failed[@]}"
+    grep -q '2 of 2 machines are done' said
+    [ "$(find images -name '*.qcow2' | wc -l)" = 20 ]
 }
+
+@test "a run of a plan that is ended or killed: no snapshot is left, and the same again completes it" {
+    machines 3 --delay-ms 200
+    plan
+    local signal
+    for signal in TERM KILL; do
+        "$SOURCE/scripts/nbdkit-replicate" run plan.toml "${OPTIONS[@]}" > run.log 2>&1 3>&- &
+        local run=$! status=0
+        until_true 60 snapshots_exist
+        kill -$signal $run
+        wait $run || status=$?
+        cat run.log
+        until_true 60 no_snapshots_exist
+        if [ $signal = TERM ]; then
+            [ "$status" = 1 ]
+            grep -q '0 of 3 machines are done' run.log
+            grep -q 'web3 is not complete: .*interrupted' run.log
+        fi
+    done
+    # Their servers have ended, too, and let go of the states.
+    until_true 60 run_plan
+    local i
+    for i in 1 2 3; do qemu-img compare -f raw -F qcow2 "disk$i.img" "$(newest "web$i")"; done
+}
+snapshots_exist() { [ "$(snapshots)" != 0 ]; }
+no_snapshots_exist() { [ "$(snapshots)" = 0 ]; }
 
 @test "one of many fails: the others are done, it is named with its cause" {
     machines 4
@@ -248,4 +293,45 @@ END
     status_is 2 run_plan
     [ "$(cat said)" = 'nbdkit-replicate: plan.toml:3: vm.a: path is missing: the inventory path of the virtual machine, such as'\
 ' /DC0/vm/web1; or source, with another plugin and its parameters' ]
+}
+
+@test "a source that is away for a while: reconnect-for waits for it" {
+    machines 1
+    plan 'reconnect-for = "5m"'
+    sed -i 's/"timeout=20"/&, "retry-delay=0.01"/' plan.toml
+    # More failures in a row than the plugin takes by itself.
+    control 'fault?where=folder&kind=503&count=8'
+    status_is 0 run_plan
+    [ "$(control state | jq .faults)" = 0 ]
+    qemu-img compare -f raw -F qcow2 disk1.img "$(newest web1)"
+
+    sed -i 's/"5m"/"0s"/' plan.toml
+    control 'write?offset=0&length=65536&byte=7'
+    control 'fault?where=folder&kind=503&count=8'
+    status_is 1 run_plan
+    control nofault
+    # The same again goes on.
+    status_is 0 run_plan
+    qemu-img compare -f raw -F qcow2 disk1.img "$(newest web1)"
+}
+
+@test "estimate: what a run would copy; nothing is written" {
+    machines 2
+    plan
+    "$SOURCE/scripts/nbdkit-replicate" estimate plan.toml "${OPTIONS[@]}" > said
+    cat said
+    grep -q 'web1 disk 2000: the whole disk, 2.0 MiB in 1 area, no earlier run to tell the time' said
+    [ ! -e images ]
+    run_plan
+    find images states -type f -name '*[!k]' -exec md5sum {} + | sort > before
+    control "write?vm=vm-42&offset=0&length=65536&byte=7"
+    control "write?vm=vm-42&offset=1048576&length=65536&byte=7"
+    "$SOURCE/scripts/nbdkit-replicate" estimate plan.toml web1 --json "${OPTIONS[@]}" > said
+    cat said
+    jq -e '.vm == "web1" and .result == "done" and (.disks | length == 1)' said
+    jq -e '.disks[0] | .disk == "2000" and .size == 2097152 and .changed == 131072 and .areas == 2 and .seconds > 0 and
+        (.full | not)' said
+    find images states -type f -name '*[!k]' -exec md5sum {} + | sort > after
+    diff before after
+    [ "$(snapshots)" = 0 ]
 }

@@ -364,7 +364,7 @@ class Hooks(Messages):
 
     def test_one_that_hangs_is_killed_with_what_it_has_started(self):
         with mock.patch("nbdkit_replicate.many.hooks.GRACE", 0.05):
-            self.hook(f"trap '' TERM; sleep 1000 & echo $! > {self.path('pid')}; while :; do wait; done", 0.3)
+            self.hook(f"(trap '' TERM; exec sleep 1000) & echo $! > {self.path('pid')}; wait", 0.3)
         self.assertEqual(self.said, ["the hook after has not ended within 0 seconds and was killed: /bin/sh"])
         with open(self.path("pid"), encoding="utf-8") as file:
             pid = int(file.read())

@@ -2,10 +2,13 @@
 """Plans: what they come to, and the file, line and key of each error."""
 import datetime
 import os
+import re
 import sys
 import tempfile
 import textwrap
+import tomllib
 import unittest
+from unittest import mock
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.environ["SOURCE"], "scripts"))
@@ -13,6 +16,7 @@ sys.path.insert(0, os.path.join(os.environ["SOURCE"], "scripts"))
 # pylint: disable=wrong-import-position
 from nbdkit_replicate.composition.replication import Destination, Module  # noqa: E402
 from nbdkit_replicate.messages import WrongUse  # noqa: E402
+from nbdkit_replicate.plan.document import Table  # noqa: E402
 from nbdkit_replicate.plan.folders import choose, with_folders  # noqa: E402
 from nbdkit_replicate.plan.lines import lines_of_keys  # noqa: E402
 from nbdkit_replicate.plan.plan import Keep, Limits, Window  # noqa: E402
@@ -282,3 +286,52 @@ class Folders(Plans):
         self.assertEqual(choose(plan, []), plan)
         with self.assertRaisesRegex(WrongUse, "the plan has no machine web9; it has a%2fb, db, web1"):
             choose(plan, ["web9"])
+
+
+class Documents(unittest.TestCase):
+    """The example and the manual page have the keys that the code has."""
+
+    def known(self):
+        """Pairs of a table and a key that a reader of the example asks for."""
+        found = set()
+
+        def get(table, key, *arguments):
+            found.add((self.table(table.key), key))
+            return original(table, key, *arguments)
+
+        original = Table.get
+        with mock.patch.object(Table, "get", get):
+            read_plan(os.path.join(os.environ["SOURCE"], "scripts/examples/plan.toml"))
+        return found
+
+    @staticmethod
+    def table(key):
+        """vm, whether it is [[vm]] or [vm.NAME]."""
+        return ".".join(part for part in key[:1] + key[2:] if isinstance(part, str))
+
+    def keys_of(self, values, key=()):
+        for name, value in values.items():
+            if key[:1] != ("vcenter",) or len(key) > 1:
+                yield self.table(key), name
+            for number, one in enumerate(value if isinstance(value, list) else []):
+                if isinstance(one, dict):
+                    yield from self.keys_of(one, (*key, name, number))
+            if isinstance(value, dict):
+                yield from self.keys_of(value, (*key, name))
+
+    def test_the_example_has_every_key(self):
+        with open(os.path.join(os.environ["SOURCE"], "scripts/examples/plan.toml"), "rb") as file:
+            text = file.read().decode()
+        shown = set(self.keys_of(tomllib.loads(text)))
+        common = {"images", "states", "target-parameters", "longest-chain", "keep", "also"}
+        for table, key in sorted(self.known() - shown):
+            with self.subTest(f"{table}.{key}"):
+                commented = re.search(rf"^# {re.escape(key)} = ", text, re.M)
+                for_all = table in ("vm", "folder") and key in common or table in ("vm.also", "vm.keep", "folder.keep")
+                self.assertTrue(commented or for_all)
+
+    def test_the_manual_page_has_the_same_keys(self):
+        with open(os.path.join(os.environ["SOURCE"], "man/nbdkit-replicate.plan.pod"), encoding="utf-8") as file:
+            page = set(re.findall(r"^=item B<([a-z-]+)>$", file.read(), re.M))
+        tables = {"vm", "folder", "limits", "hooks"}
+        self.assertEqual(page, {key for table, key in self.known() if "keep" not in table} - tables)
