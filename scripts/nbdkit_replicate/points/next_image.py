@@ -27,6 +27,7 @@ from .chain import LONGEST, Chain, chain_of
 from .naming import PARTIAL, Naming
 from .store import DIGESTS, Folder, StoredImage, stored_image
 
+
 @dataclass(frozen=True)
 class PointTargets:
     """The targets of one run of a machine."""
