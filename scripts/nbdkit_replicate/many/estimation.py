@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ..composition.commands import source_command
 from ..composition.replication import Replication
 from ..messages import Failure, Level, about, say
-from ..plan.plan import Machine, Plan
+from ..plan.plan import Folder, Machine, Plan
 from ..programs.directory import RunDirectory
 from ..programs.server import Server
 from ..programs.source import ask_disk, count_areas, list_disks
@@ -59,7 +59,14 @@ class Estimation:
         with self._interruption.handle_signals():
             with self._interruption.scope():
                 machines = await self._selection.machines()
-            return await asyncio.gather(*map(self._estimate, machines))
+            left = [self._left(folder) for folder in self._selection.left]
+            return [*await asyncio.gather(*map(self._estimate, machines)), *left]
+
+    def _left(self, folder: Folder) -> Estimate:
+        """One that could not be looked into."""
+        failure = self._selection.why(folder)
+        say(str(failure), Level.ERROR)
+        return Estimate(f"folder {folder.path}", (), Result.of_failure(failure), str(failure))
 
     async def _estimate(self, machine: Machine) -> Estimate:
         with about(vm=machine.name, vm_shown=True):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ..files import make_directory
 from ..messages import Failure, Level, about, say
-from ..plan.plan import Machine, Plan
+from ..plan.plan import Folder, Machine, Plan
 from ..report.events import DisksFound, Event, Listener
 from ..report.records import INCOMPLETE, RunRecord, time_of
 from ..report.run import RunReport
@@ -28,7 +28,6 @@ from .window import Beginning
 
 @dataclass(frozen=True)
 class Outcome:
-    machine: Machine
     result: Result
     record: RunRecord
 
@@ -47,14 +46,22 @@ class PlanRun:
         self._scheduler = Scheduler(self._selection.limits, self._beginning.check)
 
     async def run(self) -> list[Outcome]:
-        """One for each machine, those in folders included, in the order of the plan. Raises Failure if it is not known which
-        machines there are."""
+        """One for each machine, those in folders included, in the order of the plan; and one for each folder that could not be
+        looked into."""
         with self._interruption.handle_signals():
             with self._interruption.scope():
                 self._beginning.check()
                 machines = await self._selection.machines()
-            self._single = len(machines) == 1
-            return await asyncio.gather(*map(self._run, machines))
+            left = [self._left(folder) for folder in self._selection.left]
+            self._single = len(machines) + len(left) == 1
+            if self._single and left:
+                say(left[0].record.cause, Level.ERROR)
+            return [*await asyncio.gather(*map(self._run, machines)), *left]
+
+    def _left(self, folder: Folder) -> Outcome:
+        failure = self._selection.why(folder)
+        record = RunRecord(f"folder {folder.path}", "", time.time(), result=INCOMPLETE, cause=str(failure))
+        return Outcome(Result.of_failure(failure), record)
 
     async def _run(self, machine: Machine) -> Outcome:
         with about(vm=machine.name, vm_shown=True):
@@ -66,8 +73,8 @@ class PlanRun:
                 if self._single or e is not self._vcenters.failure(machine.vcenter):
                     say(str(e), Level.ERROR)
                 record = dataclasses.replace(report.record, result=INCOMPLETE, cause=str(e))
-                return Outcome(machine, Result.of_failure(e), record)
-            return Outcome(machine, result, report.record)
+                return Outcome(Result.of_failure(e), record)
+            return Outcome(result, report.record)
 
     async def _begin(self, machine: Machine, report: RunReport) -> Result:
         async with contextlib.AsyncExitStack() as held:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ..messages import Failure
 from ..plan.folders import choose, with_folders
-from ..plan.plan import Limits, Machine, Plan
+from ..plan.plan import Folder, Limits, Machine, Plan
 from .shard import Shard
 from .vcenters import VCenters
 
@@ -27,15 +27,20 @@ class Selection:
         self._choice = choice
         self.plan = plan
         self.vcenters = VCenters(plan)
+        self.left: tuple[Folder, ...] = ()  # that could not be looked into: vcenters.failure() tells why
 
     @property
     def limits(self) -> Limits:
         return self._choice.shard.limits(self.plan.limits)
 
     async def machines(self) -> tuple[Machine, ...]:
-        """Asks the vCenters. Raises Failure if it is not known which machines there are."""
+        """Asks the vCenters."""
         await self.vcenters.ask()
         plan = with_folders(self.plan, self.vcenters.inventories)
-        if plan.folders:
-            raise self.vcenters.failure(plan.folders[0].vcenter) or Failure("a folder could not be looked into")
+        self.left = plan.folders
+        if self.left and not {machine.name for machine in plan.machines}.issuperset(self._choice.names):
+            raise self.why(self.left[0])
         return self._choice.shard.of(choose(plan, self._choice.names).machines)
+
+    def why(self, folder: Folder) -> Failure:
+        return self.vcenters.failure(folder.vcenter) or Failure(f"{folder.path} could not be looked into")

@@ -27,6 +27,7 @@ from .chain import LONGEST, Chain, chain_of
 from .naming import PARTIAL, Naming
 from .store import DIGESTS, Folder, StoredImage, stored_image
 
+
 @dataclass(frozen=True)
 class PointTargets:
     """The targets of one run of a machine."""
@@ -106,8 +107,8 @@ def _last_image(machine: Machine, disk: str, state: State) -> Chain | None:
     """The image that the state names, FILE or FILE.partial, and those below it; None if it is not there."""
     naming = Naming(machine.images)
     if state.image and not os.path.isdir(naming.folder(disk)):
-        raise Failure(f"{naming.folder(disk)}, where the image of the last run is, is not there: mount its file system; or, if the "
-                      "images are gone for good, create it, and everything is copied")
+        raise Failure(f"{naming.folder(disk)}, where the image of the last run is, is not there: mount its file system; or, if "
+                      "the images are gone for good, create it, and everything is copied")
     found = [image for image in Folder.read(naming.folder(disk)).points()
              if state.image and image.uuid == state.image and _disk_of(naming, image) == disk]
     if len(found) > 1:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Removes the restore points of one disk that are not kept."""
+import contextlib
 import os
 import re
 from collections.abc import Callable
@@ -42,7 +43,7 @@ class DiskPrune:
         """Raises Failure if a run is under way, and if a journal cannot be read. What cannot be removed or merged otherwise is
         told, and is not removed."""
         path = state_path(self._machine.states, self._disk)
-        with held(path):
+        with contextlib.nullcontext() if self._dry_run else held(path):
             current = read_state(path).image if os.path.exists(path) else ""
             await self._finish_merges()
             decision = self._decide(current)

@@ -69,6 +69,6 @@ class TerminalView(View):
         rows.add_row(name, bar, f"{progress.percent:.0f}%", f"{text.size(progress.bytes)}",
                      text.rate(progress.rate) if disk.stage == Stage.COPYING else "", last)
         for destination in progress.destinations:
-            rows.add_row(Text("  " + printable(destination.name), style="dim"),
-                         Text("in step" if destination.in_sync else f"owed {text.size(destination.owed)}", style="dim"), "",
+            owed = "in step" if destination.in_sync else f"owed {text.size(destination.owed)}"
+            rows.add_row(Text("  " + printable(destination.name), style="dim"), Text(owed, style="dim"), "",
                          text.size(destination.sent), text.rate(destination.rate) if destination.rate else "", text.clock(destination.left))

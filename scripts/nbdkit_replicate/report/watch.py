@@ -92,8 +92,8 @@ class Watch:
         elif silent >= STALL and (self._said is None or now - self._said >= STALL_AGAIN):
             self._said = now
             self._emit(Stalled(self._vm, self._disk, seconds=silent))
-            say(f"nothing has been copied for {silent:.0f} seconds: the source or a destination does not answer; the run goes on "
-                "when it does", Level.WARNING, self._subject)
+            say(f"nothing has been copied for {silent:.0f} seconds: the source or a destination does not answer; the run "
+                "goes on when it does", Level.WARNING, self._subject)
 
     def _destination(self, now: float, of: FanoutStatistics) -> DestinationProgress:
         rate = self._rate(of.name, now, of.sent)

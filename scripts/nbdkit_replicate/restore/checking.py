@@ -8,7 +8,7 @@ from ..points.store import StoredImage
 from ..programs.directory import RunDirectory
 from ..programs.errors import Errors
 from ..programs.process import Process, outcome
-from .reading import copy, shown
+from .reading import Reading, copy, shown
 
 LEAKS = 3  # exit status of qemu-img check: space that nothing uses, which harms nobody
 
@@ -17,7 +17,7 @@ class Checker:
     """Looks at each image once, though many points may lie on it."""
 
     def __init__(self, build: str | None, directory: RunDirectory) -> None:
-        self._build = build
+        self._how = Reading(build)
         self._directory = directory
         self._known: dict[tuple[int, int], str] = {}
 
@@ -28,7 +28,7 @@ class Checker:
         faults = [fault for image in point.chain.images if (fault := await self._fault_of_tables(image))]
         if not faults:
             try:
-                async with shown(point, self._build, self._directory) as server:
+                async with shown(point, self._how, self._directory) as server:
                     await copy(server, "null:")
             except Failure as e:
                 faults.append(str(e))

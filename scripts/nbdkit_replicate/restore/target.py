@@ -143,7 +143,8 @@ class RemoteTarget(Remote):
         peer = peer_of_uri("--to", self.uri)
         if peer is not None:
             peer.check()
-        return check_size(self.name, self.size(), size)
+        warnings = (peer and peer.warning(), check_size(self.name, self.size(), size))
+        return "; ".join(filter(None, warnings))
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[None]:
@@ -161,11 +162,12 @@ Target = FileTarget | DeviceTarget | RemoteTarget
 
 def target_of(text: str, overwrite: bool, kind: str | None) -> Target:
     """text: a file, a block device, or an NBD URI. kind: raw or qcow2; None: by the name of the file."""
+    is_device = os.path.exists(text) and stat.S_ISBLK(os.stat(text).st_mode)
+    if kind == "qcow2" and ("://" in text or is_device):
+        raise WrongUse(f"--to {text}: only a file can be written in the format qcow2")
     if "://" in text:
         return RemoteTarget(text)
-    if os.path.exists(text) and stat.S_ISBLK(os.stat(text).st_mode):
-        if kind == "qcow2":
-            raise WrongUse(f"{text}: a block device can only be written as it is (--format raw)")
+    if is_device:
         return DeviceTarget(text)
     path = os.path.realpath(text)
     return FileTarget(path, overwrite, kind or ("qcow2" if path.endswith(".qcow2") else "raw"))

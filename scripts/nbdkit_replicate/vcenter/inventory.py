@@ -39,11 +39,14 @@ class Inventory:
     machines: dict[str, VmFacts]  # by path
 
     def find(self, vm: str) -> VmFacts | None:
-        """vm: a value of the vsphere plugin's vm=, a path or a name. None if there is none, or if there are several of that name:
-        which they are is for the plugin to say."""
-        if "/" in vm:
-            return self.machines.get(normal(vm))
-        found = [facts for facts in self.machines.values() if facts.name == normal(vm)]
+        """vm: a value of the vsphere plugin's vm=, a path or a name, which may have a slash in it. None if there is none, or if
+        there are several: which they are is for the plugin to say."""
+        path, name = normal(vm), _lower(vm.replace("/", "%2f"))
+        exact = self.machines.get(path) if "/" in vm else None
+        if exact is not None:
+            return exact
+        found = [facts for facts in self.machines.values()
+                 if facts.name == name or "/" in vm and facts.path.casefold() == path.casefold()]
         return found[0] if len(found) == 1 else None
 
     def below(self, folder: str) -> list[VmFacts]:
@@ -53,8 +56,12 @@ class Inventory:
 
 
 def normal(path: str) -> str:
+    return "/" + _lower(path.strip("/"))
+
+
+def _lower(text: str) -> str:
     """Names of the API have %2f, %5c and %25 in them, in lower case."""
-    return re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), path.rstrip("/"))
+    return re.sub("%[0-9a-fA-F]{2}", lambda found: found[0].lower(), text)
 
 
 def can_ask() -> bool:

@@ -41,13 +41,21 @@ def execute(arguments: argparse.Namespace) -> int:
     choice = Choice(tuple(arguments.machines), shard, arguments.any_time, arguments.verbose)
     _check(plan)
     if arguments.dry_run:
-        print(*(machine.name for machine in asyncio.run(Selection(plan, choice).machines())), sep="\n")
-        return Result.DONE.value
+        return _print_machines(Selection(plan, choice)).value
     with plan_held(plan, shard), view_of(style_of(arguments, several=True)) as shown:
         outcomes = asyncio.run(PlanRun(plan, choice, lambda machine: [shown, _recorder(machine)]).run())
         _say_summary(outcomes)
         update_metrics(plan, machines_of_plan(plan.path))
     return Result.of_all([one.result for one in outcomes]).value
+
+
+def _print_machines(selection: Selection) -> Result:
+    for machine in asyncio.run(selection.machines()):
+        print(machine.name)
+    failures = [selection.why(folder) for folder in selection.left]
+    for failure in failures:
+        say(str(failure), Level.ERROR)
+    return Result.of_all([Result.of_failure(failure) for failure in failures])
 
 
 def _recorder(machine: Machine) -> Recorder:

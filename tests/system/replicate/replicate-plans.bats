@@ -167,14 +167,19 @@ no_snapshots_exist() { [ "$(snapshots)" = 0 ]; }
     machines 4
     plan
     printf wrong > vc.pass
+    printf '[[vm]]\nname = "files"\nsource = ["file", "disk1.img"]\n' >> plan.toml
     status_is 4 run_plan
-    grep -q 'the user name or the password is wrong' said
+    # What has nothing to do with that vCenter is done.
+    grep -q '1 of 2 machines are done' said
+    tail -1 said | grep -q 'folder /DC0/vm/prod is not complete: vCenter main .*: the user name or the password is wrong'
+    [ "$(points files)" = 1 ]
+    status_is 4 run_plan --dry-run
     # Also where no folder is looked into.
     sed -i '/^\[\[folder/,$d' plan.toml
     printf '[vm.web%d]\npath = "/DC0/vm/prod/web%d"\n' 1 1 2 2 3 3 >> plan.toml
     status_is 4 run_plan
     [ "$(grep -c 'web[123] is not complete: .*the user name or the password is wrong' said)" = 3 ]
-    [ "$(control state | jq .soap.Login)" = 2 ]
+    [ "$(control state | jq .soap.Login)" = 3 ]
     [ "$(control state | jq '[.vms[].taken] | add')" = 0 ]
 }
 

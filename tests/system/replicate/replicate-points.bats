@@ -156,6 +156,9 @@ PY
     refuses "has not been written" verb restore plan.toml --to never --build "$BUILD"
     [ ! -e never ]
     [ ! -e never.partial ]
+    # Unless what is left of it is wanted.
+    verb restore plan.toml --to left --unchecked --build "$BUILD"
+    [ "$(cmp -l left 3.ref | wc -l)" = 1 ]
 }
 
 @test "verify finds a layer that has other content, though its header is the same" {

@@ -88,6 +88,14 @@ SH
     echo "$output"
     [ "$status" = 1 ]
     [[ "$output" == *"a run or prune is under way"* ]]
+    exec 9> states/web1/run.lock
+    flock -n 9
+    run prune
+    echo "$output"
+    [ "$status" = 1 ]
+    [[ "$output" == *"run of this machine is under way"* ]]
+    prune --dry-run
+    exec 9>&-
     complete 1 2 3
     # Somebody reads night 1, which is to be merged.
     start reader "$QCOW2" "$(image_of 1)" read-only=on

@@ -107,12 +107,44 @@ class Asking(unittest.TestCase):
         self.assertEqual(selection.plan.folders, ())
 
 
+class Selecting(unittest.TestCase):
+    FOLDER = Folder("b", "/DC0/vm", (), (), machine("{vm}", "b"), 7)
+
+    def select(self, choice, *answers):
+        left = dict(zip(("a", "b"), answers))
+
+        async def answer(asked, _sizes):
+            if isinstance(left[asked.name], Exception):
+                raise left[asked.name]
+            return left[asked.name]
+
+        async def run():
+            selection = Selection(plan([machine("web1")], folders=(self.FOLDER,)), choice)
+            return [one.name for one in await selection.machines()], [folder.path for folder in selection.left]
+
+        with mock.patch.object(room, "ask", answer), mock.patch.object(room, "can_ask", lambda: True):
+            return asyncio.run(run())
+
+    def test_a_folder_that_cannot_be_looked_into_does_not_hurt_the_others(self):
+        self.assertEqual(self.select(Choice(), INVENTORY, Refused("wrong")), (["web1"], ["/DC0/vm"]))
+
+    def test_a_machine_that_may_be_in_such_a_folder(self):
+        with self.assertRaisesRegex(Refused, "wrong"):
+            self.select(Choice(("db",)), INVENTORY, Refused("wrong"))
+        with self.assertRaisesRegex(Failure, "the plan has no machine xyz"):
+            self.select(Choice(("xyz",)), INVENTORY, Inventory({}))
+
+
 class Inventories(unittest.TestCase):
     def test_finding(self):
         inventory = Inventory({path: VmFacts(path, "h") for path in ("/DC0/vm/web1", "/DC0/vm/x/web1", "/DC0/vm/a%2fb")})
         self.assertEqual(inventory.find("/DC0/vm/x/web1").path, "/DC0/vm/x/web1")
         self.assertEqual(inventory.find("/DC0/vm/a%2Fb").path, "/DC0/vm/a%2fb")
         self.assertEqual(inventory.find("a%2Fb").path, "/DC0/vm/a%2fb")
+        self.assertEqual(inventory.find("a/b").path, "/DC0/vm/a%2fb")
+        self.assertEqual(inventory.find("DC0/vm/web1/").path, "/DC0/vm/web1")
+        self.assertEqual(inventory.find("/dc0/VM/web1").path, "/DC0/vm/web1")
+        self.assertIsNone(inventory.find("/DC0/vm/y/web1"))
         self.assertIsNone(inventory.find("web1"))  # two
         self.assertEqual([vm.name for vm in inventory.below("/DC0/vm/x")], ["web1"])
 
