@@ -66,3 +66,81 @@ PY
     must_fail nbdcopy --connections=1 --requests=1 "$(uri check)" restored.raw
     grep "the block of 65536 bytes at offset 10485760 is not what was written" check.log
 }
+
+@test "a run that is killed leaves no digests; the one that continues it reads what it has written" {
+    full
+    source_server
+    target tuesday.qcow2 backing=monday.qcow2 backing-format=qcow2 apply-digests-parent=monday.qcow2.digests
+    python 'h.pwrite(disk[512*K:768*K], 512*K)
+h.flush()
+import os, signal
+os.kill(int(open("dst.pid").read()), signal.SIGKILL)
+os._exit(0)'
+    stop dst KILL
+    stop src
+    [ ! -e tuesday.qcow2.digests ]
+    jq -e '.checkpoint == "c2" and .owed != []' web1.state
+
+    # The guest has gone on to c3: what is owed is added by the delta filter.
+    echo "0 16777216 hole" > none
+    start src --filter="$DELTA" --filter=exportname --filter=extentlist file disk.raw extentlist=none \
+        exportname-list=keep exportdesc=fixed:"$(description c2 c3)" delta-owed=web1.state
+    target tuesday.qcow2 backing=monday.qcow2 backing-format=qcow2 apply-digests-parent=monday.qcow2.digests
+    nbdcopy --flush "$(uri src)" "$(uri dst)"
+    stop dst
+    read -r sent parent read <<< "$(taken)"
+    # What lies outside both deltas is taken from monday, and the four blocks that the first run wrote are read.
+    [ "$parent" = 208 ]
+    [ "$read" -ge 4 ]
+    [ "$read" -le 16 ]
+    verified tuesday.qcow2 disk.raw
+}
+
+@test "any client: small and unaligned requests, zeroes, several connections" {
+    full
+    cp web1.state monday.state
+    source_server
+    target tuesday.qcow2 backing=monday.qcow2 backing-format=qcow2 apply-digests-parent=monday.qcow2.digests
+    qemu-img convert -n -f raw -O raw -S 4k "$(uri src)" "$(uri dst)"
+    stop dst
+    verified tuesday.qcow2 disk.raw
+
+    rm tuesday.qcow2*
+    cp monday.state web1.state
+    target tuesday.qcow2 backing=monday.qcow2 backing-format=qcow2 apply-digests-parent=monday.qcow2.digests
+    nbdcopy --flush --request-size=4096 --connections=4 --threads=4 "$(uri src)" "$(uri dst)"
+    stop dst
+    verified tuesday.qcow2 disk.raw
+    must_fail grep -q warning dst.log
+}
+
+@test "a digest file that cannot be written harms no copy" {
+    mkdir digests
+    source_server
+    cp base.raw dst.raw
+    start dst --filter="$APPLY" file dst.raw apply-from="$(uri src)" apply-state=web1.state apply-digests=digests/dst
+    rm -r digests
+    nbdcopy --flush "$(uri src)" "$(uri dst)"
+    stop dst
+    same disk.raw dst.raw
+    owes_nothing
+    [ "$(grep -c 'there are no digests of this copy' dst.log)" = 1 ]
+}
+
+@test "digests of another image of the same disk are refused" {
+    full
+    increment
+    # As if the wrong file had been copied beside the image.
+    start check --filter="$DELTA" "$QCOW2" file=tuesday.qcow2 read-only=on backing=auto delta-check=monday.qcow2.digests
+    must_fail nbdinfo "$(uri check)"
+    grep "the digests are of" check.log
+}
+
+@test "what does not go together is refused" {
+    cp base.raw dst.raw
+    source_server
+    common=(apply-from="$(uri src)" apply-state=web1.state)
+    refused "needs apply-digests=" "${common[@]}" apply-digests-parent=f
+    refused "must not be empty" "${common[@]}" apply-digests=
+    refused "cannot write to the directory" "${common[@]}" apply-digests=none/f
+}
