@@ -67,6 +67,9 @@ bool Parameters::set(const std::string &key, const std::string &value) {
     s.retry.retries = nbdkit::parse_unsigned(key, value, 0, 10);
   } else if (key == "retry-delay") {
     s.retry.delay = std::chrono::milliseconds(nbdkit::parse_seconds(key, value, 0, 60'000));
+  } else if (key == "reconnect-for") {
+    s.retry.reconnect_for =
+        std::chrono::milliseconds(nbdkit::parse_seconds(key, value, 0, 86'400'000));
   } else {
     return false;
   }

@@ -41,7 +41,8 @@ struct Parameters {
       "timeout=<SECONDS>          Limit for a request without progress (default: 60).\n"
       "end-timeout=<SECONDS>      Limit for the end, without answers (default: 60).\n"
       "retries=<N>                Retries after a failure, 0 to 10 (default: 3).\n"
-      "retry-delay=<SECONDS>      Before the first retry, then doubled (default: 1).";
+      "retry-delay=<SECONDS>      Before the first retry, then doubled (default: 1).\n"
+      "reconnect-for=<SECONDS>    Retry lost connections for so long (default: 0).";
 
   // Returns false if there is no such parameter. Throws util::Error EINVAL.
   bool set(const std::string &key, const std::string &value);

@@ -45,8 +45,12 @@ class SourceDescription:
 
 def delta_bytes(totals: str) -> int:
     """How much is to be copied, from the output of nbdinfo --map --totals --json."""
-    hole_and_zero = _HOLE | _ZERO  # delta shows what need not be copied as such an extent
-    return sum(extent["size"] for extent in json.loads(totals) if extent["type"] != hole_and_zero)
+    return sum(extent["size"] for extent in json.loads(totals) if is_delta_extent(extent["type"]))
+
+
+def is_delta_extent(kind: int) -> bool:
+    """kind: flags of base:allocation. delta shows what need not be copied as a hole that is zero."""
+    return kind != _HOLE | _ZERO
 
 
 def data_bytes(totals: str) -> int:
@@ -66,6 +70,25 @@ def source_parameters(plugin: str, parameters: Sequence[str], state: str) -> lis
     """With what tells vsphere which changes to show, and delta what is owed. state: a file or a directory."""
     since = [f"since=@{state}"] if plugin == "vsphere" and value(parameters, "since") is None else []
     return [*parameters, *since, f"delta-owed={state}"]
+
+
+RETRY_PAUSE = 10  # seconds
+
+
+def reconnecting(plugin: str, parameters: Sequence[str], seconds: float) -> tuple[list[str], list[str]]:
+    """Filters below coalesce, and parameters, with which a source that cannot be reached is tried again for so long. What the
+    parameters say themselves stays. Other plugins than these two read local files, or have no such thing."""
+    if seconds and is_plugin(plugin, "vsphere"):
+        return [], [] if value(parameters, "reconnect-for") else [f"reconnect-for={seconds:.0f}"]
+    if seconds and is_plugin(plugin, "nbd") and value(parameters, "retries") is None:
+        count = max(1, round(seconds / RETRY_PAUSE))
+        return ["retry"], [f"retries={count}", f"retry-delay={RETRY_PAUSE}", "retry-exponential=no"]
+    return [], []
+
+
+def is_refused_login(cause: str) -> bool:
+    """Whether this is what vsphere reports of a login that is refused: plugins/vsphere/api/fault_error.cpp."""
+    return "the user name or the password is wrong" in cause
 
 
 # ---- Targets: nbdkit-apply-filter(1), nbdkit-fanout-filter(1) ----

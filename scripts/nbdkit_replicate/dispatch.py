@@ -25,7 +25,7 @@ def execute(words: Sequence[str]) -> int:
     verb = importlib.import_module(f"{verbs.__name__}.{name}")
     parser = argparse.ArgumentParser(prog=f"{PROGRAM} {name}", allow_abbrev=False, description=verb.__doc__)
     verb.add_arguments(parser)
-    status = verb.execute(parser.parse_args(arguments))
+    status = verb.execute(parser.parse_intermixed_args(arguments))
     assert isinstance(status, int)
     return status
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Images of the qcow2 plugin: nbdkit-qcow2-plugin(1), parameters and "Identity"."""
+import fcntl
 import os
+import struct
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -110,6 +112,21 @@ class Image:
     mark: Mark | None  # None: it is an image of another program
     backing: str = ""  # the name of the backing file as it is in the header; "": none
     backing_format: str = ""  # "": the header does not say
+
+
+def is_in_use(path: str) -> bool:
+    """Whether another program has opened the image, as QEMU and the qcow2 plugin lock it: plugins/qcow2/file/image_lock.cpp.
+    False where the file system has no locks."""
+    lock = struct.pack("@hhqqi0q", fcntl.F_WRLCK, os.SEEK_SET, _LOCKED_FROM, _LOCKED, 0)
+    try:
+        with open(path, "rb") as file:
+            found = fcntl.fcntl(file, fcntl.F_OFD_GETLK, lock)
+    except OSError:
+        return False
+    return int(struct.unpack("@hhqqi0q", found)[0]) != fcntl.F_UNLCK
+
+
+_LOCKED_FROM, _LOCKED = 100, 200  # bytes of the file
 
 
 def read_image(path: str) -> Image:

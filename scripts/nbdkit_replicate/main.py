@@ -28,7 +28,7 @@ def main() -> int:
         return Result.INCOMPLETE.value
     except (Failure, OSError, ValueError) as e:
         say(str(e), Level.ERROR)
-        return WRONG_USE if isinstance(e, WrongUse) else Result.INCOMPLETE.value
+        return WRONG_USE if isinstance(e, WrongUse) else Result.of_failure(e).value
 
 
 def _replicate(words: list[str]) -> Result:

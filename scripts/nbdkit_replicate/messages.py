@@ -25,6 +25,14 @@ class WrongUse(Failure):
     """The command line cannot be carried out as it is, however often it is run."""
 
 
+class Refused(Failure):
+    """A login. It is not to be tried again as it is, which could lock the account."""
+
+
+class TooLate(Failure):
+    """A time window has ended. Nothing has gone wrong; the next run does what is left."""
+
+
 class Level(enum.Enum):
     """The values are what --json writes."""
 

@@ -52,7 +52,18 @@ def held(path: str) -> Iterator[None]:
             with contextlib.suppress(FileNotFoundError):
                 stack.enter_context(_locked(path, os.O_RDONLY))
         except BlockingIOError:
-            raise Failure(f"{path} is in use: a run is under way") from None
+            raise Failure(f"{path} is in use: a run or prune is under way") from None
+        yield
+
+
+@contextlib.contextmanager
+def held_file(path: str, in_use: str) -> Iterator[None]:
+    """Nobody else is in such a block for the file, which is created. Raises Failure with `in_use` otherwise."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(_locked(path, os.O_RDWR | os.O_CREAT))
+        except BlockingIOError:
+            raise Failure(in_use) from None
         yield
 
 

@@ -59,7 +59,8 @@ vm=MOREF and disk=KEY may be omitted if there is only one. Numbers may be 0x...
   pace    task-ms=N                    as --task-ms, also for tasks that run
   state                                VMs, snapshots, disks; sessions and logins; calls of each SOAP
                                        method; for /folder the requests answered with bytes, the
-                                       bytes, and the maximum of requests at the same time
+                                       bytes, and the maximum of requests at the same time; most_snapshots: at the
+                                       same time, of all VMs and of those on each host
   evaluate of=EXPRESSION vm=vm-42      a Python expression of the state s, and of that VM's part of it, v;
                                        the answer is its text
   fault   where= kind= [count=1] [after=0] [task=1] [key=] [message=] [seconds=30]
@@ -120,7 +121,7 @@ def main():
         _, host_chain, host_key, service.tickets.thumbprint, _ = certificate.make(
             os.path.join(directory, "host"))
         servers.append(Server(service, host_chain, host_key, on_host=True))
-        inventory.add_host(options.host_name or f"127.0.0.1:{servers[-1].server_address[1]}")
+        inventory.add_hosts(options.host_name or f"127.0.0.1:{servers[-1].server_address[1]}", options.hosts)
     for one in servers:
         threading.Thread(target=one.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     write_ready(options.ready, {"host": f"127.0.0.1:{server.server_address[1]}", "cafile": cafile,

@@ -35,11 +35,13 @@ Client::Client(const Endpoint &endpoint, const Credentials &credentials, const R
 void Client::set_limits(std::chrono::milliseconds deadline, unsigned retries) {
   deadline_ = deadline;
   policy_.retries = std::min(given_policy_.retries, retries);
+  policy_.reconnect_for = {};  // who sets limits tries again itself, or must end soon
 }
 
 void Client::reset_limits() {
   deadline_ = call_deadline;
   policy_.retries = given_policy_.retries;
+  policy_.reconnect_for = given_policy_.reconnect_for;
 }
 
 void Client::login() {
@@ -152,7 +154,10 @@ soap::Reply Client::post(std::string_view method, const Ref &self, std::string_v
 soap::Reply Client::call(std::string_view method, const Ref &self, std::string_view arguments,
                          Repeat repeat) {
   RetryPolicy policy = policy_;
-  if (repeat == Repeat::once) policy.retries = 0;
+  if (repeat == Repeat::once) {
+    policy.retries = 0;
+    policy.reconnect_for = {};
+  }
   return with_session([&] {
     return with_retries(policy, log_, std::string(method),
                         [&] { return post(method, self, arguments); });

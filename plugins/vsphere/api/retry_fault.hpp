@@ -11,9 +11,10 @@
 
 namespace vsphere {
 
-// Repeats attempt() while the fault is a temporary one.
+// Repeats attempt() while the fault is a temporary one. reconnect_for is about connections.
 template <typename Attempt>
-auto retry_temporary_fault(const RetryPolicy &policy, const util::Log &log, Attempt &&attempt) {
+auto retry_temporary_fault(RetryPolicy policy, const util::Log &log, Attempt &&attempt) {
+  policy.reconnect_for = {};
   return retry_while<FaultError>(
       policy, log, "", [](const FaultError &e) { return e.meaning() == Meaning::temporary; },
       attempt);
@@ -23,6 +24,7 @@ auto retry_temporary_fault(const RetryPolicy &policy, const util::Log &log, Atte
 template <typename Attempt>
 auto retry_busy_vm(RetryPolicy policy, const util::Log &log, unsigned min_retries,
                    Attempt &&attempt) {
+  policy.reconnect_for = {};
   policy.retries = std::max(policy.retries, min_retries);
   return retry_while<FaultError>(
       policy, log, "", [](const FaultError &e) { return e.meaning() == Meaning::busy; }, attempt);

@@ -44,7 +44,7 @@ def source_command(replication: Replication, stats: str | None = None) -> list[s
     parameters = [*source_parameters(plugin, own, replication.state), *added_parameters(plugin, own)]
     if stats:
         add_default(parameters, "coalesce-stats", stats)
-    return ["nbdkit", *_nbdkit(replication, ["delta", "coalesce"], Module(plugin, tuple(parameters)))]
+    return ["nbdkit", *_nbdkit(replication, ["delta", "coalesce", *replication.source_filters], Module(plugin, tuple(parameters)))]
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,8 @@ class Targets(Protocol):
         """Before the source is started, which reads the states."""
 
     def target(self, disk: str | None, full: bool) -> Module:
-        """disk: None: that of a source with a single one. full: the source shows the whole disk. Throws Failure if there is none now."""
+        """disk: None: that of a source with a single one. full: the source shows the whole disk. Throws Failure if there is
+        none now."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,9 @@ class Replication:
     verbose: bool = False
     build: str | None = None  # a build tree whose modules are used
     targets: Targets | None = None  # each disk has a target of these
+    only: tuple[str, ...] = ()  # disks; () is all
+    source_filters: tuple[str, ...] = ()  # nbdkit's, between the plugin and coalesce
+    patience: float = 0.0  # seconds for which a source that has gone away is waited for
 
     @property
     def vm(self) -> str:

@@ -42,7 +42,8 @@ class Document:
         return 1
 
     def wrong(self, key: Key, what: str) -> WrongUse:
-        return WrongUse(f"{self.path}:{self.line(key)}: {name_of(key)}: {what}")
+        about = f"{name_of(key)}: " if key else ""
+        return WrongUse(f"{self.path}:{self.line(key)}: {about}{what}")
 
 
 def _syntax(path: str, error: str) -> str:

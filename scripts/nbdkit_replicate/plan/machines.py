@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from ..composition.replication import Destination, Module
-from ..contract import DISK
+from ..contract import ASK_PASSWORD, DISK, is_plugin
+from ..parameters import has
 from .document import Table
 from .plan import VM, Folder, Keep, Machine, VCenter
 from .values import rate
@@ -58,6 +59,8 @@ class Reader:
                     raise table.wrong(key, "cannot be used with source, which names another plugin and its parameters")
             if not words:
                 raise table.wrong("source", "must name a plugin, and its parameters")
+            if ASK_PASSWORD in words:
+                raise table.wrong("source", f"{ASK_PASSWORD}: nobody is there to be asked: use password=+FILE")
             source, vcenter_name = Module(words[0], words[1:]), ""
         elif path is None:
             raise table.wrong(None, "path is missing: the inventory path of the virtual machine, such as /DC0/vm/web1; or "
@@ -71,7 +74,7 @@ class Reader:
                 raise table.wrong(None, "name is missing")
         _check_name(table, name)
         result = replace(result, source=source, vcenter=vcenter_name, disks=table.texts("disks") or (),
-                         disk_name=_disk_name(table))
+                         several=(several := _several(table, source)), disk_name=_disk_name(table, several))
         table.finish()
         return result.named(name)
 
@@ -127,7 +130,7 @@ class Reader:
         parameters = list(table.texts("parameters") or ())
         name, own_rate = table.text("name"), rate(table, "rate") or self.destination_rate
         parameters += [f"fanout-name={name}"] if name else []
-        parameters += [f"fanout-rate={own_rate}"] if own_rate and not _given(parameters, "fanout-rate") else []
+        parameters += [f"fanout-rate={own_rate}"] if own_rate and not has(parameters, "fanout-rate") else []
         table.finish()
         return Destination(uri, tuple(parameters))
 
@@ -138,6 +141,9 @@ class Reader:
         for word in (DISK, TIME):
             if word not in text:
                 raise table.wrong("images", f"must have {word} in it: {text}")
+        if TIME in os.path.dirname(text):
+            raise table.wrong("images", f"must have {TIME} in the name of the file, not in that of a directory: images lie beside "
+                              f"those that they are made over: {text}")
         return os.path.join(self.directory, text)
 
     def _states(self, table: Table) -> str:
@@ -167,8 +173,20 @@ def _keep(table: Table, default: Keep) -> Keep:
     return Keep(**counts) if table.has("keep") else default
 
 
-def _disk_name(table: Table) -> str | None:
+def _several(table: Table, source: Module) -> bool:
+    """Whether the source lists its disks; those of most plugins have one, which has no name."""
+    listing = is_plugin(source.plugin, "vsphere") or is_plugin(source.plugin, "file") and has(source.parameters, "dir")
+    several = table.boolean("several-disks", listing)
+    if not several and table.has("disks"):
+        raise table.wrong("disks", "cannot be used with a source of a single disk; if it lists its disks, add "
+                          "several-disks = true")
+    return several
+
+
+def _disk_name(table: Table, several: bool) -> str | None:
     name = table.text("disk-name")
+    if name is not None and several:
+        raise table.wrong("disk-name", "is for a source of a single disk; this one lists its disks")
     if name is not None and not is_name(name):
         raise table.wrong("disk-name", f'"{name}" cannot be part of a file name')
     return name
@@ -187,7 +205,3 @@ def is_name(name: str) -> bool:
 
 def _last_part(path: str | None) -> str:
     return (path or "").rstrip("/").rpartition("/")[2]
-
-
-def _given(parameters: Iterable[str], key: str) -> bool:
-    return any(one.startswith(key + "=") for one in parameters)

@@ -51,6 +51,7 @@ class Hooks:
     deadline: float = 60.0  # seconds; after that it is killed
 
 
+NAMELESS = "disk"  # a disk that neither its source nor the plan names
 VM = "{vm}"  # in a plan: the name of the machine
 
 
@@ -90,7 +91,13 @@ class Machine:
     keep: Keep = Keep()
     longest_chain: int = 30  # images; the next point is a full one. 0: no limit
     vcenter: str = ""  # the name of its [vcenter.NAME]; "" for a source of another plugin
-    disk_name: str | None = None  # of the only disk, if the source does not name it; None: the source lists its disks
+    several: bool = True  # the source lists its disks, as vsphere does; False: it has one, without a name
+    disk_name: str | None = None  # of that one; None: NAMELESS
+
+    @property
+    def single_disk(self) -> str:
+        """The name of the disk of a source that does not name it."""
+        return self.disk_name or NAMELESS
 
     def named(self, name: str) -> "Machine":
         """With the name in place of {vm}."""

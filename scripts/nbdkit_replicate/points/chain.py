@@ -62,7 +62,8 @@ def _gone(above: StoredImage) -> str:
 
 
 def _fault_between(above: Image, below: StoredImage, merge: Merge | None) -> str:
-    """merge: the nearest one, into an image above or into this one. What is merged is right as far as it is seen from the image above."""
+    """merge: the nearest one, into an image above or into this one. What is merged is right where it is seen from the image
+    above."""
     if merge is not None and below.path in merge.gone:
         return ""
     mark = below.mark

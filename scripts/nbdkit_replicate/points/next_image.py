@@ -27,8 +27,6 @@ from .chain import LONGEST, Chain, chain_of
 from .naming import PARTIAL, Naming
 from .store import DIGESTS, Folder, StoredImage, stored_image
 
-NAMELESS = "disk"  # that of a source which names no disks, where the plan does not either
-
 
 @dataclass(frozen=True)
 class PointTargets:
@@ -41,7 +39,7 @@ class PointTargets:
         prepare(self.machine)
 
     def target(self, disk: str | None, full: bool) -> Module:
-        return next_target(self.machine, disk or self.machine.disk_name or NAMELESS, self.time, full)
+        return next_target(self.machine, disk or self.machine.single_disk, self.time, full)
 
 
 def prepare(machine: Machine) -> None:
@@ -57,8 +55,8 @@ def prepare(machine: Machine) -> None:
 def next_target(machine: Machine, disk: str, time: str, full: bool) -> Module:
     """full: the source shows the whole disk. Raises Failure if another run uses the state."""
     path, state_file = Naming(machine.images).path(disk, time), _state_file(machine, disk)
-    make_directory(os.path.dirname(path))
     if not os.path.exists(state_file):
+        make_directory(os.path.dirname(path))
         if not full:
             raise Failure(f"the source shows only what has changed, but there is no {state_file} of an earlier run: let the "
                           "source show the whole disk (without since= and delta-since=)")
@@ -69,6 +67,7 @@ def next_target(machine: Machine, disk: str, time: str, full: bool) -> Module:
         if last is not None and last.top.is_partial and not _fault(last, state) and not (full and last.top.backing):
             return _going_on(machine, last.top, path)
         if full:
+            make_directory(os.path.dirname(path))
             return _new_target(machine, path, None)
         why = _fault(last, state)
         if last is not None and not why:
@@ -107,6 +106,9 @@ def _too_long(last: Chain | None, machine: Machine) -> str:
 def _last_image(machine: Machine, disk: str, state: State) -> Chain | None:
     """The image that the state names, FILE or FILE.partial, and those below it; None if it is not there."""
     naming = Naming(machine.images)
+    if state.image and not os.path.isdir(naming.folder(disk)):
+        raise Failure(f"{naming.folder(disk)}, where the image of the last run is, is not there: mount its file system; or, if "
+                      "the images are gone for good, create it, and everything is copied")
     found = [image for image in Folder.read(naming.folder(disk)).points()
              if state.image and image.uuid == state.image and _disk_of(naming, image) == disk]
     if len(found) > 1:

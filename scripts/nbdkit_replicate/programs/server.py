@@ -20,6 +20,7 @@ class Server:
 
     def __init__(self, name: str, socket: str, process: Process, errors: Errors) -> None:
         self.socket = socket
+        self.patience = 0.0  # seconds for which it may try what it is asked again, on top of what it takes otherwise
         self._name = name
         self._process = process
         self._errors = errors

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import nbd
 
-from ..contract import SourceDescription, data_bytes, delta_bytes, is_disk
+from ..contract import SourceDescription, data_bytes, delta_bytes, is_delta_extent, is_disk
 from ..messages import Failure, mib
 from .errors import Errors
 from .process import Process, outcome
@@ -45,6 +45,12 @@ async def ask_disk(source: Server, export: str) -> DiskFacts:
     return DiskFacts(size, delta_bytes(totals), SourceDescription.parse(description), data_bytes(totals))
 
 
+async def count_areas(source: Server, export: str) -> int:
+    """Of what is to be copied: ranges with nothing else between them."""
+    uri = source.uri(export)
+    return await _answer(source, lambda: _areas(uri))
+
+
 async def list_disks(source: Server) -> list[str]:
     uri = source.uri()
     disks = [name for name in await _answer(source, lambda: _exports(uri)) if is_disk(name)]
@@ -60,10 +66,10 @@ async def list_disks(source: Server) -> list[str]:
 async def _answer(source: Server, ask: Callable[[], T]) -> T:
     """What a blocking call of libnbd returns. If it is cancelled, the thread ends when the source does."""
     try:
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(DEADLINE + source.patience):
             return await asyncio.to_thread(ask)
     except TimeoutError as e:
-        raise Failure(f"the source has not answered for {DEADLINE:.0f} seconds") from e
+        raise Failure(f"the source has not answered for {DEADLINE + source.patience:.0f} seconds") from e
     except nbd.Error as e:
         raise Failure(source.cause() or str(e)) from e
 
@@ -88,6 +94,29 @@ def _exports(uri: str) -> list[str]:
     handle.opt_list(lambda name, _description: names.append(name))
     handle.opt_abort()
     return names
+
+
+def _areas(uri: str) -> int:
+    count, shown, at = 0, False, 0
+
+    def extents(_context: str, _offset: int, entries: list[int], _error: int) -> int:
+        nonlocal count, shown, at
+        for length, kind in zip(entries[::2], entries[1::2]):
+            count += is_delta_extent(kind) and not shown
+            shown, at = is_delta_extent(kind), at + length
+        return 0
+
+    handle = nbd.NBD()
+    handle.add_meta_context(nbd.CONTEXT_BASE_ALLOCATION)
+    handle.connect_uri(uri)
+    size = handle.get_size()
+    while at < size:
+        handle.block_status(min(size - at, _MOST), at, extents)
+    handle.shutdown()
+    return count
+
+
+_MOST = 0xFFFF_0000  # bytes of a request for block status: 32 bits, whole blocks
 
 
 async def _map_totals(source: Server, uri: str) -> str:

@@ -13,7 +13,7 @@ from ..messages import Failure
 from ..parameters import value
 from ..plan.plan import Machine
 from ..points.machines import points_of
-from ..points.next_image import NAMELESS
+from ..plan.plan import NAMELESS
 from ..points.points import Point
 from ..states import disks_with_state, names_directory, read_state, state_path
 from .records import BEHIND, DONE, RUNNING, DiskRecord, RunRecord, is_running, read_records, records_directory

@@ -2,6 +2,7 @@
 """Writes one restore point to a target."""
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator
 
 import nbd
@@ -10,15 +11,17 @@ from ..messages import Failure
 from ..points.points import Point
 from ..programs.directory import RunDirectory
 from ..programs.server import Server
-from .reading import copy, shown
+from .reading import Reading, copy, shown
 from .target import HEAD, DeviceTarget, FileTarget, RemoteTarget, Target
+
+_numbers = itertools.count()  # for the names of sockets
 
 
 class Restore:
-    def __init__(self, point: Point, target: Target, build: str | None, directory: RunDirectory, progress: bool) -> None:
+    def __init__(self, point: Point, target: Target, how: Reading, directory: RunDirectory, progress: bool) -> None:
         self._point = point
         self._target = target
-        self._build = build
+        self._how = how
         self._directory = directory
         self._progress = progress
 
@@ -32,8 +35,8 @@ class Restore:
             self._target.finish()
 
     async def _copy_file(self, target: FileTarget) -> None:
-        command = target.server(self._point.top.image.size, self._build)
-        async with shown(self._point, self._build, self._directory) as source:
+        command = target.server(self._point.top.image.size, self._how.build)
+        async with shown(self._point, self._how, self._directory) as source:
             if command is None:
                 await copy(source, target.partial, self._progress)
                 return
@@ -43,18 +46,18 @@ class Restore:
     async def _copy_to_place(self, target: DeviceTarget | RemoteTarget) -> None:
         """The beginning is written last."""
         size = self._point.top.image.size
-        async with shown(self._point, self._build, self._directory) as source:
+        async with shown(self._point, self._how, self._directory) as source:
             head = await asyncio.to_thread(_read_head, source, min(size, HEAD))
         await asyncio.to_thread(target.write, bytes(len(head)))
         if size > HEAD:
-            async with shown(self._point, self._build, self._directory, ("offset", f"offset={HEAD}")) as source, \
-                    self._writing(target.server(size, self._build)) as server:
+            async with shown(self._point, self._how, self._directory, ("offset", f"offset={HEAD}")) as source, \
+                    self._writing(target.server(size, self._how.build)) as server:
                 await copy(source, server.uri(), self._progress)
         await asyncio.to_thread(target.write, head)
 
     @contextlib.asynccontextmanager
     async def _writing(self, command: list[str]) -> AsyncIterator[Server]:
-        server = await Server.start("target", command, self._directory, f"{id(self)}.sock")
+        server = await Server.start("target", command, self._directory, f"target-{next(_numbers)}.sock")
         ended_well = False
         try:
             await server.wait_ready()

@@ -2,38 +2,52 @@
 """A server that shows a restore point. What is read of it is compared with its digests, if there are any."""
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 
 from ..contract import module
 from ..messages import Failure
 from ..points.chain import chain_of
 from ..points.points import Point
 from ..points.store import stored_image
+from ..programs.connections import Connections
 from ..programs.directory import RunDirectory
 from ..programs.errors import Errors
 from ..programs.process import Process, outcome
 from ..programs.server import Server
 
+_numbers = itertools.count()  # for the names of sockets
 
-def reading_command(point: Point, build: str | None, filters: Sequence[str] = ()) -> list[str]:
+
+@dataclass(frozen=True)
+class Reading:
+    """How points are read."""
+
+    build: str | None = None
+    checked: bool = True  # compared with the digests of the point, if it has any
+
+
+def reading_command(point: Point, how: Reading, filters: Sequence[str] = ()) -> list[str]:
     """filters: above the one that checks, with their parameters after all others, as words KEY=VALUE."""
-    top = point.top
+    top, build, checked = point.top, how.build, how.checked and point.has_digests
     words = ["nbdkit", "-r", *(f"--filter={name}" for name in filters if "=" not in name)]
-    if point.has_digests:
+    if checked:
         words.append(f"--filter={module('filter', 'delta', build)}")
     words += [module("plugin", "qcow2", build), f"file={top.path}", "read-only=on"]
     if top.backing:
         # The chain is known, and by UUID, so its names may lead anywhere.
         words += [f"backing={top.backing}", f"backing-format={top.image.backing_format or 'qcow2'}", "backing=auto"]
-    if point.has_digests:
+    if checked:
         words.append(f"delta-check={top.digests}")
     return [*words, *(word for word in filters if "=" in word)]
 
 
 @contextlib.asynccontextmanager
-async def shown(point: Point, build: str | None, directory: RunDirectory, filters: Sequence[str] = ()) -> AsyncIterator[Server]:
+async def shown(point: Point, how: Reading, directory: RunDirectory, filters: Sequence[str] = ()) -> AsyncIterator[Server]:
     """A server within the block. Raises Failure also if the point has changed before the server had locked its images."""
-    server = await Server.start("restore point", reading_command(point, build, filters), directory, f"{id(point)}.sock")
+    command = reading_command(point, how, filters)
+    server = await Server.start("restore point", command, directory, f"point-{next(_numbers)}.sock")
     try:
         await server.wait_ready()
         _check_unchanged(point)
@@ -47,12 +61,16 @@ async def copy(server: Server, target: str, progress: bool = False) -> None:
     errors = None if progress else Errors("nbdcopy", shown=False)
     options = ["--progress"] if progress else []
     client = await Process.start(["nbdcopy", "--flush", *options, server.uri(), target], errors=errors)
+    connections = Connections(client.id, (server.socket,))
+    watching = asyncio.create_task(connections.watch())
     try:
         status = await client.wait()
     finally:
-        if client.running:
-            client.terminate()
-            await asyncio.shield(client.wait())
+        connections.look()
+        client.terminate()
+        await client.wait()
+        watching.cancel()
+        await connections.drain()
         cause = errors.cause() if errors else ""
         if errors:
             errors.close()

@@ -35,7 +35,7 @@ class Remote:
         query = urllib.parse.parse_qsl(parts.query)
         own = {"tls-certificates": "tls-certificates", "tls-psk-file": "tls-psk", "tls-verify-peer": "tls-verify"}
         rest = urllib.parse.urlencode([(key, value) for key, value in query if key not in own], safe="/")
-        result = [f"uri={urllib.parse.urlunsplit(parts._replace(query=rest))}"]
+        result = [f"uri={self.uri.partition('?')[0]}{'?' if rest else ''}{rest}"]
         result += [f"{own[key]}={value}" for key, value in query if key in own]
         if parts.scheme.lower().startswith("nbds"):
             result.append("tls=require")

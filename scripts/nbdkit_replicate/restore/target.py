@@ -8,6 +8,7 @@
 A target is checked first; then it is a context manager, in whose block it belongs to this restore.
 """
 import contextlib
+import fcntl
 import os
 import stat
 from collections.abc import Iterator
@@ -60,19 +61,21 @@ class FileTarget:
 
     def _check_partial(self) -> None:
         """It may be what an interrupted restore has left, but not an image that a run writes."""
+        mark = None
         with contextlib.suppress(Failure):
             mark = read_image(self.partial).mark
-            if mark is not None and mark.complete is not None:
-                raise WrongUse(f"{self.partial} is an image that a run has not completed: choose another name")
+        if mark is not None and mark.complete is not None:
+            raise WrongUse(f"{self.partial} is an image that a run has not completed: choose another name")
         os.close(open_unused(self.partial))
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[None]:
-        if not os.path.lexists(self.partial):
-            os.close(os.open(self.partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        lock = open_unused(self.partial)
+        if os.path.lexists(self.partial):  # of a restore that was killed
+            os.close(open_unused(self.partial))
+            os.unlink(self.partial)
+        lock = os.open(self.partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:
-            os.ftruncate(lock, 0)
             yield
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
@@ -140,7 +143,8 @@ class RemoteTarget(Remote):
         peer = peer_of_uri("--to", self.uri)
         if peer is not None:
             peer.check()
-        return check_size(self.name, self.size(), size)
+        warnings = (peer and peer.warning(), check_size(self.name, self.size(), size))
+        return "; ".join(filter(None, warnings))
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[None]:
@@ -158,11 +162,12 @@ Target = FileTarget | DeviceTarget | RemoteTarget
 
 def target_of(text: str, overwrite: bool, kind: str | None) -> Target:
     """text: a file, a block device, or an NBD URI. kind: raw or qcow2; None: by the name of the file."""
+    is_device = os.path.exists(text) and stat.S_ISBLK(os.stat(text).st_mode)
+    if kind == "qcow2" and ("://" in text or is_device):
+        raise WrongUse(f"--to {text}: only a file can be written in the format qcow2")
     if "://" in text:
         return RemoteTarget(text)
-    if os.path.exists(text) and stat.S_ISBLK(os.stat(text).st_mode):
-        if kind == "qcow2":
-            raise WrongUse(f"{text}: a block device can only be written as it is (--format raw)")
+    if is_device:
         return DeviceTarget(text)
     path = os.path.realpath(text)
     return FileTarget(path, overwrite, kind or ("qcow2" if path.endswith(".qcow2") else "raw"))

@@ -37,9 +37,17 @@ class DiskRun:
             try:
                 return await self._replicate()
             except EXPECTED as e:
-                self._report.ended(Result.INCOMPLETE.recorded, str(e))
-                say(str(e), Level.ERROR)
-                return Result.INCOMPLETE
+                return self._failed(e)
+
+    def leave(self, why: Failure) -> Result:
+        """It is not begun."""
+        with self._report.running():
+            return self._failed(why)
+
+    def _failed(self, why: BaseException) -> Result:
+        self._report.ended(Result.INCOMPLETE.recorded, str(why))
+        say(str(why), Level.ERROR)
+        return Result.of_failure(why)
 
     async def _replicate(self) -> Result:
         with self._context.interruption.scope():

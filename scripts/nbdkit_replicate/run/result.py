@@ -4,9 +4,9 @@ import enum
 import os
 from collections.abc import Callable, Collection, Mapping
 
-from ..contract import destination_name, known_destinations
+from ..contract import destination_name, is_refused_login, known_destinations
 from ..images import check_complete, is_qcow2
-from ..messages import RUN_AGAIN, Failure, mib
+from ..messages import RUN_AGAIN, Failure, Refused, TooLate, mib
 from ..composition.replication import DiskCopy
 from ..programs.source import DiskFacts
 from ..report import records
@@ -20,10 +20,19 @@ class Result(enum.Enum):
     DONE = 0
     INCOMPLETE = 1
     BEHIND = 3  # the target is complete, a further destination is not
+    REFUSED = 4  # as INCOMPLETE: a login was refused, and is not to be tried again
+    LATER = 5  # the time window has ended before all has been begun
 
     @classmethod
     def of_all(cls, results: Collection["Result"]) -> "Result":
-        return next((r for r in (cls.INCOMPLETE, cls.BEHIND) if r in results), cls.DONE)
+        """The one that matters most: nothing is to be tried again after REFUSED, as that can lock an account."""
+        return next((r for r in (cls.REFUSED, cls.INCOMPLETE, cls.BEHIND, cls.LATER) if r in results), cls.DONE)
+
+    @classmethod
+    def of_failure(cls, failure: BaseException) -> "Result":
+        if isinstance(failure, TooLate):
+            return cls.LATER
+        return cls.REFUSED if isinstance(failure, Refused) or is_refused_login(str(failure)) else cls.INCOMPLETE
 
     @property
     def recorded(self) -> str:

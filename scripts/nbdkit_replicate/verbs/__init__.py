@@ -10,7 +10,11 @@ A verb is imported only when it is used, so what one of them needs is not needed
 """
 
 VERBS: tuple[str, ...] = (
+    "run",
+    "estimate",
+    "status",
     "list",
     "restore",
-    "status",
+    "verify",
+    "prune",
 )

@@ -38,13 +38,17 @@ def _fields(machine: MachinePoints, point: Point) -> dict[str, Any]:
 
 
 def _print_rows(points: Iterable[tuple[str, Point]]) -> None:
-    rows = [(vm, point.disk, _local(point), point.status.value, size_text(point.top.image.size), size_text(point.top.used),
-             str(len(point.chain.images)), "yes" if point.has_digests else "no", point.path + (f": {point.why}" * bool(point.why)))
-            for vm, point in points]
+    rows = [_row(vm, point) for vm, point in points]
     if not rows:
         print("there are no restore points")
         return
     print_table(("vm", "disk", "time", "status", "disk size", "used", "chain", "digests", "image"), rows, right=(4, 5, 6))
+
+
+def _row(vm: str, point: Point) -> tuple[str, ...]:
+    top, image = point.top, point.path + (f": {point.why}" if point.why else "")
+    return (vm, point.disk, _local(point), point.status.value, size_text(top.image.size), size_text(top.used),
+            str(len(point.chain.images)), "yes" if point.has_digests else "no", image)
 
 
 def _local(point: Point) -> str:

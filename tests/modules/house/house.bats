@@ -110,24 +110,45 @@ parameters_in_page() {
     [ -s "$(find "$root" -path '*/man7/nbdkit-replicate-delta.7')" ]
     "$(find "$root" -path '*/bin/nbdkit-replicate')" --help | grep -q '^usage: nbdkit-replicate '
     [ -s "$(find "$root" -path '*/man1/nbdkit-replicate.1')" ]
+    [ -s "$(find "$root" -path '*/man5/nbdkit-replicate.plan.5')" ]
+    [ -s "$(find "$root" -path '*/doc/nbdkit-replicate/examples/plan.toml')" ]
 }
 
 @test "systemd finds nothing to complain of" {
     command -v systemd-analyze > /dev/null || skip "no systemd"
     DESTDIR=$BATS_TEST_TMPDIR/root meson install -C "$BUILD" --no-rebuild > install.log
     mkdir units
-    cp "$(find "$BATS_TEST_TMPDIR/root" -name 'nbdkit-replicate@.service')" \
-        "$(find "$BATS_TEST_TMPDIR/root" -name 'nbdkit-replicate@.timer')" units
+    find "$BATS_TEST_TMPDIR/root" -name 'nbdkit-replicate*@.service' -exec cp {} units \; \
+        -o -name 'nbdkit-replicate*@.timer' -exec cp {} units \;
     # It looks for the program and its manual page, which are not installed here.
     sed -i 's,^ExecStart=nbdkit-replicate,ExecStart=/bin/true,' units/*.service
-    grep -q '^ExecStart=/bin/true @' units/*.service
+    grep -q '^ExecStart=/bin/true @' units/nbdkit-replicate@.service
+    grep -q '^ExecStart=/bin/true run ' units/nbdkit-replicate-plan@.service
+    # The example is told to others.
+    sed -i 's,^\[Unit\],&\nOnFailure=nbdkit-replicate-failed@%n.service,' units/nbdkit-replicate-plan@.service
     SYSTEMD_UNIT_PATH=$PWD/units: systemd-analyze verify --man=no "$PWD"/units/nbdkit-replicate@web1.{service,timer} \
-        > said 2>&1
+        "$PWD"/units/nbdkit-replicate-plan@web.{service,timer} "$PWD/units/nbdkit-replicate-failed@x.service" > said 2>&1
+    cat said
     [ -z "$(grep nbdkit said)" ]
 }
 
+# options_of [VERB]: the options in a help; options_in_page HEADING: those in a section of the manual page.
+options_of() {
+    "$SOURCE/scripts/nbdkit-replicate" "$@" --help | sed -n '/^options:/,$p' | grep -oE '^ .*' |
+        grep -oE '(^|[ ,])--?[a-z][a-z-]*' | grep -oE -- '-.*' | sort -u
+}
+options_in_page() {
+    sed -nE "/^=head[12] $1\$/,/^=head[12] /p" "$SOURCE/man/nbdkit-replicate.pod" |
+        grep '^=item B<-' | grep -oE 'B<-[a-z-]+' | cut -c3- | sort -u
+}
+
 @test "the help of nbdkit-replicate and its manual page name the same options" {
-    diff <("$SOURCE/scripts/nbdkit-replicate" --help | sed -n '/^options:/,$p' | grep -oE '^ .*' |
-            grep -oE '(^|[ ,])--?[a-z][a-z-]*' | grep -oE -- '-.*' | sort -u) \
-        <(grep '^=item B<-' "$SOURCE/man/nbdkit-replicate.pod" | grep -oE 'B<-[a-z-]+' | cut -c3- | sort -u)
+    diff <(options_of) <(options_in_page OPTIONS)
+    # Those of a verb; each has --help.
+    local verb
+    for verb in $("$SOURCE/scripts/nbdkit-replicate" --help | sed -n '/^verbs/,/^$/s/^  \([a-z]*\) .*/\1/p'); do
+        echo "$verb"
+        diff <(options_of "$verb" | grep -vxE -- '-h|--help') <(options_in_page "$verb( .*)?")
+    done
+    [ "$verb" ]
 }

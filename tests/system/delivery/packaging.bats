@@ -79,9 +79,13 @@ fits() {
         echo "-rw-r--r-- /usr/share/man/man1/nbdkit-replicate.1.gz"
         echo "-rw-r--r-- /usr/share/man/man7/nbdkit-replicate-delta.7.gz"
         (cd "$SOURCE/scripts" && find nbdkit_replicate -name '*.py' -printf '-rw-r--r-- /usr/share/nbdkit-replicate/%p\n')
-        echo "-rw-r--r-- /usr/lib/systemd/system/nbdkit-replicate@.service"
-        echo "-rw-r--r-- /usr/lib/systemd/system/nbdkit-replicate@.timer"
-        for name in changelog.gz copyright; do
+        for name in nbdkit-replicate nbdkit-replicate-plan; do
+            echo "-rw-r--r-- /usr/lib/systemd/system/$name@.service"
+            echo "-rw-r--r-- /usr/lib/systemd/system/$name@.timer"
+        done
+        echo "-rw-r--r-- /usr/share/man/man5/nbdkit-replicate.plan.5.gz"
+        for name in changelog.gz copyright grafana-dashboard.json examples/plan.toml \
+            examples/nbdkit-replicate-failed@.service; do
             echo "-rw-r--r-- /usr/share/doc/nbdkit-replicate/$name"
         done
     } | sort > expected

@@ -24,14 +24,16 @@ VERB = '''
     from nbdkit_replicate.messages import Failure, WrongUse
 
     def add_arguments(parser):
+        parser.add_argument("--loud", action="store_true")
         parser.add_argument("name")
+        parser.add_argument("more", nargs="*")
 
     def execute(arguments):
         if arguments.name == "failure":
             raise Failure("it has failed")
         if arguments.name == "wrong":
             raise WrongUse("it is wrong")
-        print("hello", arguments.name)
+        print("hello", arguments.name, *arguments.more)
         return 3
 '''
 
@@ -62,10 +64,13 @@ class Verbs(unittest.TestCase):
     def test_the_first_word_is_the_verb(self):
         self.assertEqual(self.run_main("greet", "you"), (3, "hello you\n", ""))
 
+    def test_options_may_stand_between_names(self):
+        self.assertEqual(self.run_main("greet", "you", "--loud", "and", "me"), (3, "hello you and me\n", ""))
+
     def test_a_verb_has_a_help_of_its_own(self):
         status, output, _ = self.run_main("greet", "--help")
         self.assertEqual(status, 0)
-        self.assertIn("usage: nbdkit-replicate greet [-h] name", output)
+        self.assertIn("usage: nbdkit-replicate greet [-h] [--loud] name", output)
 
     def test_the_help_lists_the_verbs(self):
         self.assertIn("  greet     Greet.\n", self.run_main("--help")[1])

@@ -150,6 +150,19 @@ class NextImage(unittest.TestCase):
         write_state(self.state, 2, "c2")
         self.needs_full_copy("not there")
 
+    def test_a_directory_that_is_not_there_may_not_be_mounted(self):
+        os.rmdir(f"{self.top}/images")
+        write_state(self.state, 2, "c2")
+        prepare(self.machine())
+        for full in False, True:
+            with self.assertRaisesRegex(Failure, "mount its file system"):
+                self.next(full=full)
+        self.assertFalse(self.owes_everything())
+        self.assertFalse(os.path.exists(f"{self.top}/images"))
+        os.mkdir(f"{self.top}/images")
+        prepare(self.machine())
+        self.assertTrue(self.owes_everything())
+
     def test_parent_lost(self):
         self.write(1, 2, 1, below=0)
         write_state(self.state, 2, "c2")

@@ -77,6 +77,8 @@ def parse(arguments, description):
     parser.add_argument("--task-ms", type=int, default=100, metavar="N", help="duration of a task (100)")
     parser.add_argument("--esxi", action="store_true", help="be an ESXi host instead of a vCenter")
     parser.add_argument("--host", action="store_true", help="run the VMs on a simulated ESXi host")
+    parser.add_argument("--hosts", type=int, default=1, metavar="N",
+                        help="with --host: of N hosts, in turn; all of them are the same server")
     parser.add_argument("--host-name", metavar="HOST:PORT", help="run the VMs on another ESXi host")
     parser.add_argument("--no-cbt", action="store_true", help="CBT is off at the start")
     return parser.parse_args(arguments)

@@ -8,6 +8,7 @@ using namespace vsphere;
 
 TEST_CASE("a temporary fault is retried, as often as the policy says") {
   RetryPolicy policy;
+  policy.reconnect_for = std::chrono::seconds(100);  // is for connections: the count decides
   policy.sleep = [](std::chrono::milliseconds) {};
   unsigned failures = 0;
   auto query = [&]() -> unsigned {
@@ -23,6 +24,7 @@ TEST_CASE("a temporary fault is retried, as often as the policy says") {
 TEST_CASE("a busy machine is retried at least the minimum number of times") {
   RetryPolicy policy;
   policy.retries = 1;
+  policy.reconnect_for = std::chrono::seconds(100);
   policy.sleep = [](std::chrono::milliseconds) {};
   int calls = 0;
   auto busy = [&] {

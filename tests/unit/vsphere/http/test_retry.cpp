@@ -35,6 +35,48 @@ TEST_CASE("retryable errors are retried with doubled pauses, others are not") {
   CHECK(calls == 1);
 }
 
+TEST_CASE("with reconnect_for the time counts, and the pauses have a limit") {
+  RetryPolicy policy;
+  policy.retries = 1;
+  policy.delay = std::chrono::seconds(10);
+  policy.reconnect_for = std::chrono::seconds(100);
+  std::chrono::steady_clock::time_point now{};
+  policy.now = [&] { return now; };
+  std::vector<int64_t> pauses;
+  policy.sleep = [&](std::chrono::milliseconds time) {
+    pauses.push_back(time.count());
+    now += time;
+  };
+  int calls = 0;
+  auto attempt = [&](int good) {
+    return with_retries(policy, {}, "x", [&] {
+      if (++calls < good) throw TransportError(EIO, "broke", true, true);
+      return calls;
+    });
+  };
+  CHECK(attempt(4) == 4);
+  CHECK(pauses == std::vector<int64_t>{10'000, 20'000, 30'000});
+  calls = 0;
+  pauses.clear();
+  CHECK_THROWS_AS(attempt(1000), TransportError);
+  CHECK(pauses == std::vector<int64_t>{10'000, 20'000, 30'000, 30'000, 30'000});
+}
+
+TEST_CASE("reconnect_for does not repeat what it is not for") {
+  RetryPolicy policy;
+  policy.retries = 0;
+  policy.reconnect_for = std::chrono::seconds(100);
+  policy.sleep = [](std::chrono::milliseconds) {};
+  int calls = 0;
+  CHECK_THROWS_AS(with_retries(policy, {}, "x",
+                               [&] {
+                                 ++calls;
+                                 throw TransportError(EIO, "refused", false, true);
+                               }),
+                  TransportError);
+  CHECK(calls == 1);
+}
+
 TEST_CASE("an exception of the pause ends the retries") {
   RetryPolicy policy;
   policy.sleep = [](std::chrono::milliseconds) { util::fail(EINTR, "told to end"); };

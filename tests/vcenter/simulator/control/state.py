@@ -35,7 +35,7 @@ def _state(service):
     return counted | {
         "vms": {vm.moref: _vm_state(vm) for vm in service.inventory.machines()},
         "sessions": len(service.sessions.open), "logins": service.sessions.logins,
-        "faults": pending, "threads": threading.active_count()}
+        "most_snapshots": dict(service.inventory.counts.most), "faults": pending, "threads": threading.active_count()}
 
 
 def _vm_state(vm):

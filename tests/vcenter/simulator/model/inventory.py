@@ -9,6 +9,7 @@ import threading
 from simulator.model.disk import Disk
 from simulator.model.machine import VirtualMachine
 from simulator.model.service_instance import ServiceInstance
+from simulator.model.snapshot_counts import SnapshotCounts
 from simulator.model.objects import Datacenter, Datastore, Folder, HostSystem, ServiceObject, SessionManager
 
 
@@ -23,6 +24,7 @@ class Inventory:
         """esxi: the managed objects of the service have the references of an ESXi host."""
         self.scratch, self.datastore_name = scratch, datastore
         self.objects = {}
+        self.counts = SnapshotCounts()
         self.numbers = itertools.count(1)
         self.lock = threading.Lock()  # protects objects and numbers
         self.esxi = esxi
@@ -78,6 +80,7 @@ class Inventory:
         for number, (key, raw) in enumerate(disks):
             stem = vm.name + (f"_{number}" if number else "")
             vm.disks.append(Disk(key, raw, f"{vm.directory}/{stem}.vmdk", self.scratch))
+        vm.counts = self.counts
         vm.stun()
         self._append(folder, vm)
         return vm
@@ -106,11 +109,11 @@ class Inventory:
         folder.children.append(one)
         return self.add(one)
 
-    def add_host(self, name):
-        """All VMs run on it."""
-        host = self.add(HostSystem("host-9", name, self.root))
-        for vm in self.machines():
-            vm.host = host
+    def add_hosts(self, name, count):
+        """The VMs run on them in turn: host-9, host-10, ... They have one address."""
+        hosts = [self.add(HostSystem(f"host-{9 + number}", name, self.root)) for number in range(count)]
+        for number, vm in enumerate(self.machines()):
+            vm.host = hosts[number % count]
 
     # --- finding
 

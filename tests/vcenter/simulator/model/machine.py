@@ -29,6 +29,7 @@ class VirtualMachine(Entity):
         self.consolidation_needed = False
         self.has_chain = False  # without a snapshot: only shown
         self.host = None  # the HostSystem it runs on
+        self.counts = None  # SnapshotCounts of the inventory
         self.changed = now()
         self.lock = threading.RLock()  # protects snapshots, power and cbt
         self.busy = threading.Lock()  # held by a task: a VM runs one at a time
@@ -66,6 +67,7 @@ class VirtualMachine(Entity):
                     all_disks.enter_context(disk.lock)
                 snapshot.disk_snapshots = {disk.key: disk.take_snapshot() for disk in self.disks}
             self.snapshots.append(snapshot)
+            self.counts.add(self, 1)
             self.most_snapshots = max(self.most_snapshots, len(self.snapshots))
             self.stun()  # last: tracking that starts now does not cover this snapshot
             return snapshot
@@ -80,6 +82,7 @@ class VirtualMachine(Entity):
                 for disk in self.disks:
                     disk.remove_snapshot(one.disk_snapshots[disk.key])
                 self.snapshots.remove(one)
+                self.counts.add(self, -1)
             self.stun()
 
     # --- properties

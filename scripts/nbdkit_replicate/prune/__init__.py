@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Removing restore points that are not kept.
+
+keep      which points are kept: a plan's keep = { last, daily, weekly, monthly }
+decide    what is removed, and what is merged into which image
+merging   merges images, so that it can be interrupted at any instant
+disk      all of this for one disk
+"""
