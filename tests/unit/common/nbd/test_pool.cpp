@@ -71,11 +71,11 @@ TEST_CASE("a server that tells of a part of the map is asked for the rest") {
 
 TEST_CASE("a server may tell of more than it was asked for; what is beyond is not taken") {
   auto map = map_of([](const SmallRequest &) {
-    return std::vector<std::pair<uint32_t, uint32_t>>{{1000, 0}, {1u << 21, hole_and_zero}};
+    return std::vector<std::pair<uint32_t, uint32_t>>{{1024, 0}, {1u << 21, hole_and_zero}};
   });
   REQUIRE(map.size() == 2);
-  CHECK(map[0] == extents::Extent{0, 1000, extents::data});
-  CHECK(map[1] == extents::Extent{1000, (1u << 20) - 1000, extents::hole | extents::zero});
+  CHECK(map[0] == extents::Extent{0, 1024, extents::data});
+  CHECK(map[1] == extents::Extent{1024, (1u << 20) - 1024, extents::hole | extents::zero});
 }
 
 TEST_CASE("a server that cannot tell of its map: all of it is data") {
