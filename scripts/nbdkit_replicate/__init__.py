@@ -28,4 +28,4 @@ many; many imports run, plan, points and vcenter. All of them import the modules
 """
 
 PROGRAM = "nbdkit-replicate"
-VERSION = "0.1.0"  # that of meson.build
+VERSION = "0.2.0"  # that of meson.build

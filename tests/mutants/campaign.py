@@ -56,7 +56,7 @@ class Campaign:
 
     def _configure(self):
         if not os.path.exists(os.path.join(self._build, "build.ninja")):
-            self._must(["meson", "setup", self._build, os.path.join(self._base, "tree"), "-Dtests=true"], "setup.log")
+            self._must(["meson", "setup", self._build, os.path.join(self._base, "tree"), "-Dtests=enabled"], "setup.log")
         # Rewrites meson-info where a meson.build has changed.
         self._must(["ninja", "-C", self._build, "build.ninja"], "setup.log")
 

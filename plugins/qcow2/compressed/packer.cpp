@@ -219,8 +219,9 @@ bool Packer::read(std::span<std::byte> buffer, uint64_t offset) const {
     if (chunk == nullptr) break;
     wait_until_copied(*chunk, lock);
     uint64_t stop = std::min(end, chunk->end_of_used());
-    std::memcpy(part({start, stop - start}).data(), chunk->bytes.data() + (start - chunk->offset),
-                stop - start);
+    std::span<std::byte> found = part({start, stop - start});
+    std::ranges::copy_n(chunk->bytes.data() + (start - chunk->offset), std::ssize(found),
+                        found.begin());
     at = std::min(end, chunk->offset + chunk->size);
     std::ranges::fill(part({stop, at - stop}), std::byte{0});  // not assigned yet
   }

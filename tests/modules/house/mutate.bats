@@ -20,10 +20,10 @@ small_tree() {
     cd tree
     git init -q .
     echo '/build*/' > .gitignore
-    echo "option('tests', type: 'boolean', value: false)" > meson_options.txt
+    echo "option('tests', type: 'feature', value: 'disabled')" > meson_options.txt
     cat > meson.build <<'END'
 project('small', 'cpp', default_options: ['cpp_std=c++20', 'warning_level=2', 'werror=true', 'buildtype=debugoptimized'])
-if get_option('tests')
+if get_option('tests').enabled()
   test('room', executable('test_room', 'test_room.cpp', 'room/room.cpp', include_directories: include_directories('.')),
        args: '-v', protocol: 'tap', suite: 'unit')
   test('room-program', find_program('bats'), args: ['--tap', files('program.bats')], protocol: 'tap', suite: 'modules',
@@ -143,7 +143,7 @@ says() {
 
 @test "a list of faults that does not fit the tree is refused" {
     small_tree
-    meson setup build -Dtests=true > setup.log
+    meson setup build -Dtests=enabled > setup.log
     export BUILD=$PWD/build
     fault room-half room/room.cpp 'return' 'return MUTANT +' 'tests = ["unit:room"]'
     says "room-half: old stands 2 times in room/room.cpp: return"

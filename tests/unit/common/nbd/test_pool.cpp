@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include <libnbd.h>
+
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <cerrno>
@@ -70,12 +72,20 @@ TEST_CASE("a server that tells of a part of the map is asked for the rest") {
 }
 
 TEST_CASE("a server may tell of more than it was asked for; what is beyond is not taken") {
-  auto map = map_of([](const SmallRequest &) {
-    return std::vector<std::pair<uint32_t, uint32_t>>{{1000, 0}, {1u << 21, hole_and_zero}};
-  });
+  auto ask = [] {
+    return map_of([](const SmallRequest &) {
+      return std::vector<std::pair<uint32_t, uint32_t>>{{1024, 0}, {1u << 21, hole_and_zero}};
+    });
+  };
+#ifdef LIBNBD_HAVE_NBD_BLOCK_STATUS_64
+  // Since it has this call, libnbd itself refuses what is beyond the end of the disk.
+  CHECK_THROWS_WITH(ask(), Catch::Contains("Protocol error"));
+#else
+  auto map = ask();
   REQUIRE(map.size() == 2);
-  CHECK(map[0] == extents::Extent{0, 1000, extents::data});
-  CHECK(map[1] == extents::Extent{1000, (1u << 20) - 1000, extents::hole | extents::zero});
+  CHECK(map[0] == extents::Extent{0, 1024, extents::data});
+  CHECK(map[1] == extents::Extent{1024, (1u << 20) - 1024, extents::hole | extents::zero});
+#endif
 }
 
 TEST_CASE("a server that cannot tell of its map: all of it is data") {

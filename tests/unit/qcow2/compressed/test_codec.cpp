@@ -48,7 +48,8 @@ TEST_CASE("what is compressed comes back, whatever follows it", "[single]") {
 
 TEST_CASE("a cluster that does not shrink is not compressed") {
   for (auto type : types) {
-    Bytes cluster = random_bytes(65536, 3), out(65535);
+    // A newer library may save some bytes even of this.
+    Bytes cluster = random_bytes(65536, 3), out(65000);
     CHECK(Compressor(type, default_level(type), 65536).compress(cluster, out) == 0);
     CHECK(Compressor(type, max_level(type), 65536).compress(Bytes(512), std::span(out).first(3)) ==
           0);
