@@ -3,6 +3,7 @@
 // One connection to an NBD server: a libnbd handle and the thread that drives it.
 #pragma once
 
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -46,6 +47,12 @@ struct Info {
   bool verified = true;                // false: TLS, and the server may be anybody
   std::string description;             // NBD_INFO_DESCRIPTION, often empty
 };
+
+// Whether a request with this result says that the connection has ended or is about to. ENOTCONN and
+// ETIMEDOUT are Connection's own: no server sends them. A server that shuts down sends ESHUTDOWN.
+inline bool is_lost(int errnum) {
+  return errnum == ENOTCONN || errnum == ETIMEDOUT || errnum == ESHUTDOWN;
+}
 
 class Connection {
  public:
