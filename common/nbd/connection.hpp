@@ -27,7 +27,7 @@ struct Options {
   std::chrono::milliseconds request_timeout{60'000};  // for each request
   std::string context;      // metadata context whose extents are asked for; empty: none
   bool background = false;  // gives way to others (util::give_way)
-  // Called several times a second while a connection is made, and while Pool::pread() waits, on the
+  // Called several times a second while a connection is made, and while Pool::pread() and read_map() wait, on the
   // thread that waits. What it throws (util::Error EINTR) ends the wait and goes to the caller.
   std::function<void()> interrupt = nullptr;
 };

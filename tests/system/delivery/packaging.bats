@@ -28,7 +28,7 @@ filter() { echo "$ROOT$MODULES/filters/nbdkit-$1-filter.so"; }
     [ "$(field Version)" = "$version" ]
     [ "$(field Architecture)" = "$(dpkg --print-architecture)" ]
     [[ "$(field Maintainer)" == "The nbdkit-replicate authors <"*">" ]]
-    for module in vsphere qcow2 coalesce delta apply fanout; do
+    for module in vsphere qcow2 coalesce delta apply fanout pull; do
         grep -q "the \(plugin\|filter\) $module " <(field Description)
     done
     # In KiB, about the size of the files in it.
@@ -70,7 +70,7 @@ fits() {
             echo "-rw-r--r-- $MODULES/plugins/nbdkit-$name-plugin.so"
             echo "-rw-r--r-- /usr/share/man/man1/nbdkit-$name-plugin.1.gz"
         done
-        for name in coalesce delta apply fanout; do
+        for name in coalesce delta apply fanout pull; do
             echo "-rw-r--r-- $MODULES/filters/nbdkit-$name-filter.so"
             echo "-rw-r--r-- /usr/share/man/man1/nbdkit-$name-filter.1.gz"
         done
@@ -147,7 +147,7 @@ fits() {
     done
     nbdkit "$(plugin vsphere)" --dump-plugin > dump
     grep -q "^vddk_helper=$(realpath "$ROOT")$MODULES/nbdkit-replicate/nbdkit-vsphere-vddk\$" dump
-    for name in coalesce delta apply fanout; do
+    for name in coalesce delta apply fanout pull; do
         nbdkit --filter="$(filter $name)" null --dump-plugin | grep -q '^name=null$'
         nbdkit --filter="$(filter $name)" null --help | grep -q "^filter: $name "
     done
