@@ -33,14 +33,13 @@ serves() {
         example 'mkdir mnt'
         bash -e example.sh
         example "nbdfuse mnt"
-        sed -i '1s/^ nbdfuse/ exec timeout 60 nbdfuse/; s/ &$//' example.sh
+        sed -i '1s/^ nbdfuse/ exec nbdfuse/; s/ &$//' example.sh
         bash -e example.sh > fuse.log 2>&1 3>&- &
+        echo $! > fuse.pid
         # Where mounting is not allowed it ends at once.
-        until_true 10 eval '[ -e mnt/nbd ] || gone '$!
-        if [ -e mnt/nbd ]; then
-            timeout 60 cmp web1.raw mnt/nbd
-            timeout 20 fusermount3 -u mnt
-        fi
+        until_true 10 eval '[ -e mnt/nbd ] || gone "$(cat fuse.pid)"'
+        if [ -e mnt/nbd ]; then timeout 60 cmp web1.raw mnt/nbd; fi
+        stop fuse
     fi
     example 'until jq'
     timeout 60 bash -e example.sh
