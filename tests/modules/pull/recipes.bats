@@ -22,25 +22,13 @@ serves() {
     [ -s "$1.ready" ] || { cat "$1.log"; return 1; }
 }
 
-@test "use a disk and bring it over: nbdcopy, nbdfuse, then the image alone" {
+@test "use a disk and bring it over: nbdcopy, then the image alone" {
     random_file web1.raw 16M
     serves src 'nbdkit -U src.sock'
     serves dst 'nbdkit -U dst.sock --filter=pull qcow2'
     example "nbdcopy 'nbd+unix"
     timeout 60 bash -e example.sh
     same web1.raw copy.raw
-    if [ -c /dev/fuse ] && command -v nbdfuse > /dev/null; then
-        example 'mkdir mnt'
-        bash -e example.sh
-        example "nbdfuse mnt"
-        sed -i '1s/^ nbdfuse/ exec nbdfuse/; s/ &$//' example.sh
-        bash -e example.sh > fuse.log 2>&1 3>&- &
-        echo $! > fuse.pid
-        # Where mounting is not allowed it ends at once.
-        until_true 10 eval '[ -e mnt/nbd ] || gone "$(cat fuse.pid)"'
-        if [ -e mnt/nbd ]; then timeout 60 cmp web1.raw mnt/nbd; fi
-        stop fuse
-    fi
     example 'until jq'
     timeout 60 bash -e example.sh
     stop dst
