@@ -15,6 +15,7 @@ COALESCE=$BUILD/filters/coalesce/nbdkit-coalesce-filter.so
 DELTA=$BUILD/filters/delta/nbdkit-delta-filter.so
 APPLY=$BUILD/filters/apply/nbdkit-apply-filter.so
 FANOUT=$BUILD/filters/fanout/nbdkit-fanout-filter.so
+PULL=$BUILD/filters/pull/nbdkit-pull-filter.so
 
 setup() {
     cd "$BATS_TEST_TMPDIR" || return 1

@@ -14,6 +14,14 @@ void RangeSet::put(Range range, bool in) {
   map_.set(range, in ? 1 : 0);
 }
 
+void RangeSet::add(const RangeSet &other) {
+  for (const Range &range : other.ranges()) add(range);
+}
+
+void RangeSet::subtract(const RangeSet &other) {
+  for (const Range &range : other.ranges()) subtract(range);
+}
+
 bool RangeSet::contains(Range range) const {
   bool all = range.empty() || (range.offset < size() && range.length <= size() - range.offset);
   split(range, [&](Range, bool in) { return all = all && in; });

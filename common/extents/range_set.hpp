@@ -24,6 +24,9 @@ class RangeSet {
 
   void add(Range range) { put(range, true); }
   void subtract(Range range) { put(range, false); }
+  // The same with each range of another set, which is of the same disk.
+  void add(const RangeSet &other);
+  void subtract(const RangeSet &other);
 
   bool contains(Range range) const;    // every byte of it; true for an empty range
   bool intersects(Range range) const;  // at least one byte of it

@@ -3,6 +3,7 @@
 // One connection to an NBD server: a libnbd handle and the thread that drives it.
 #pragma once
 
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -26,7 +27,7 @@ struct Options {
   std::chrono::milliseconds request_timeout{60'000};  // for each request
   std::string context;      // metadata context whose extents are asked for; empty: none
   bool background = false;  // gives way to others (util::give_way)
-  // Called several times a second while a connection is made, and while Pool::pread() waits, on the
+  // Called several times a second while a connection is made, and while Pool::pread() and read_map() wait, on the
   // thread that waits. What it throws (util::Error EINTR) ends the wait and goes to the caller.
   std::function<void()> interrupt = nullptr;
 };
@@ -46,6 +47,12 @@ struct Info {
   bool verified = true;                // false: TLS, and the server may be anybody
   std::string description;             // NBD_INFO_DESCRIPTION, often empty
 };
+
+// Whether a request with this result says that the connection has ended or is about to. ENOTCONN and
+// ETIMEDOUT are Connection's own: no server sends them. A server that shuts down sends ESHUTDOWN.
+inline bool is_lost(int errnum) {
+  return errnum == ENOTCONN || errnum == ETIMEDOUT || errnum == ESHUTDOWN;
+}
 
 class Connection {
  public:

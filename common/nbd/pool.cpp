@@ -45,33 +45,40 @@ namespace {
 
 // One block-status request: what was asked, and the answer.
 struct MapRequest {
-  explicit MapRequest(extents::Range range) : asked(range) {}
+  MapRequest(extents::Range range, Connection &c) : asked(range), connection(c) {}
   const extents::Range asked;
+  Connection &connection;
   std::vector<extents::Extent> told;
   Batch batch;  // last: it waits before the rest goes
 };
 
 }  // namespace
 
-void Pool::read_map(const std::function<void(const extents::Extent &)> &add) {
+void Pool::read_map(const std::function<void(const extents::Extent &)> &add, uint64_t from) {
   constexpr uint64_t step = 1u << 30;  // a block-status request's length is 32 bits
   constexpr size_t in_flight = 8;
   const uint64_t size = info().size;
   if (!info().can_extents) {
-    if (size > 0) add({0, size, extents::data});
+    if (size > from) add({from, size - from, extents::data});
     return;
   }
   auto ask = [this](extents::Range range) {
-    auto request = std::make_unique<MapRequest>(range);
-    request->batch.block_status(least_busy(), range, request->told);
+    auto request = std::make_unique<MapRequest>(range, least_busy());
+    request->batch.block_status(request->connection, range, request->told);
     return request;
   };
   std::deque<std::unique_ptr<MapRequest>> asked;
-  uint64_t done = 0;
-  for (uint64_t next = 0; done < size;) {
+  uint64_t done = from;
+  for (uint64_t next = from; done < size;) {
     while (asked.size() < in_flight && next < size) {
       asked.push_back(ask({next, std::min(step, size - next)}));
       next = asked.back()->asked.end();
+    }
+    try {
+      wait_for(asked.front()->batch, asked.front()->connection);
+    } catch (...) {
+      for (auto &other : asked) other->connection.give_up();
+      throw;
     }
     auto request = std::move(asked.front());
     asked.pop_front();

@@ -37,10 +37,10 @@ class Pool {
   // The connection with the fewest requests in flight.
   Connection &least_busy();
 
-  // Calls add(extent) for the whole export, in order, as Options::context tells it, with the flags of that
+  // Calls add(extent) for the whole export from the offset `from` on, in order, as Options::context tells it, with the flags of that
   // context as type; all of it of type 0 (data) where the server does not offer it. Several requests are in flight, so that a far server
   // costs few round trips; what is not yet due is kept, at most 8 GiB of the disk. Throws util::Error.
-  void read_map(const std::function<void(const extents::Extent &)> &add);
+  void read_map(const std::function<void(const extents::Extent &)> &add, uint64_t from = 0);
 
   // Reads and waits, in pieces of at most maximum_block. Throws util::Error naming the server.
   void pread(std::span<std::byte> buffer, uint64_t offset);

@@ -4,6 +4,7 @@
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstdlib>
@@ -76,6 +77,11 @@ uint64_t parse_seconds(const std::string &key, const std::string &value, uint64_
   return static_cast<uint64_t>(std::llround(ms));
 }
 
+std::chrono::milliseconds parse_timeout(const std::string &key, const std::string &value) {
+  constexpr uint64_t shortest = 100, longest = 86'400'000;  // milliseconds
+  return std::chrono::milliseconds(parse_seconds(key, value, shortest, longest));
+}
+
 size_t parse_choice(const std::string &key, const std::string &value,
                     std::initializer_list<std::string_view> words) {
   size_t place = 0;
@@ -86,6 +92,27 @@ size_t parse_choice(const std::string &key, const std::string &value,
     ++place;
   }
   util::fail(EINVAL, "{}={}: must be {}", key, value, allowed);
+}
+
+std::vector<extents::Range> parse_ranges(const std::string &key, const std::string &value) {
+  constexpr uint64_t max_offset = INT64_MAX;
+  std::vector<extents::Range> list;
+  for (size_t at = 0; at <= value.size();) {
+    const size_t comma = std::min(value.find(',', at), value.size());
+    const std::string range = value.substr(at, comma - at);
+    const size_t dash = range.find('-');
+    if (dash == 0 || dash == std::string::npos || dash + 1 == range.size()) {
+      util::fail(EINVAL, "{}={}: \"{}\" must be OFFSET-END, such as 0-1M", key, value, range);
+    }
+    uint64_t offset = parse_size(key, range.substr(0, dash), 0, max_offset);
+    uint64_t end = parse_size(key, range.substr(dash + 1), 0, max_offset);
+    if (end <= offset) {
+      util::fail(EINVAL, "{}={}: \"{}\" must end after it begins", key, value, range);
+    }
+    list.push_back({offset, end - offset});
+    at = comma + 1;
+  }
+  return list;
 }
 
 std::string read_password(const std::string &value) {

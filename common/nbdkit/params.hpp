@@ -4,10 +4,14 @@
 // the value it was given and what is allowed.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "common/extents/extent.hpp"
 
 namespace nbdkit {
 
@@ -16,6 +20,9 @@ namespace nbdkit {
 
 // As nbdkit_parse_size: "64K", "1M", "4096"; bytes, between min and max.
 uint64_t parse_size(const std::string &key, const std::string &value, uint64_t min, uint64_t max);
+
+// Seconds, from 0.1 to a day: how long something may take.
+std::chrono::milliseconds parse_timeout(const std::string &key, const std::string &value);
 
 // As nbdkit_parse_bool: on/off, yes/no, true/false, 1/0.
 bool parse_bool(const std::string &key, const std::string &value);
@@ -30,6 +37,9 @@ uint64_t parse_seconds(const std::string &key, const std::string &value, uint64_
 // One of the words; returns its place in the list.
 size_t parse_choice(const std::string &key, const std::string &value,
                     std::initializer_list<std::string_view> words);
+
+// OFFSET-END[,OFFSET-END...]: sizes; each range ends after it begins.
+std::vector<extents::Range> parse_ranges(const std::string &key, const std::string &value);
 
 // As nbdkit_read_password: the password itself, or "-" (ask), "+FILE", "-FD". The line that is read may end in CR LF,
 // as files of Windows do.

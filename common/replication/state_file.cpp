@@ -33,10 +33,21 @@ std::string enlarge(uint64_t size) {
                      size);
 }
 
+bool is_written(const State &state) {
+  return state.pull == "written";
+}
+
 void check_belongs(const State &state, const std::optional<SourceDescription> &source,
                    uint64_t size, const std::string &parameter) {
   // The state has no source if the source of the last run did not say what it is.
   bool known = source && !state.source.empty();
+  if (is_written(state)) {
+    util::fail(
+        EINVAL,
+        "{}: the destination has been used since (nbdkit-pull-filter), and what was written to "
+        "it would be lost; nothing was changed; give a new destination with a new state file",
+        parameter);
+  }
   if (known &&
       (source->source != state.source || source->vm != state.vm || source->disk != state.disk)) {
     util::fail(EINVAL,

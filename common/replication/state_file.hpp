@@ -25,6 +25,9 @@ struct State {
   std::vector<extents::Range> owed;  // sorted, disjoint, within size
   std::string destination = {};      // the user's name for the destination; empty: none
   std::string image = {};            // UUID of the destination's image; empty: it has none
+  // "unchanged" or "written": nbdkit-pull-filter has written it, and clients of that have not, or have,
+  // changed the destination; empty: another program.
+  std::string pull = {};
 
   uint64_t owed_bytes() const;
 };
@@ -43,6 +46,9 @@ void save_state(const std::string &path, const State &state, const EachOwed &eac
 
 // What to do about a destination that is smaller than the source, which has `size` bytes; for messages.
 std::string enlarge(uint64_t size);
+
+// The destination of the state is a replica no more: clients of nbdkit-pull-filter have changed it.
+bool is_written(const State &state);
 
 // Checks that the state is of the disk of `size` bytes that `source` describes (nothing: the source
 // does not say what it is, and only the size is checked), which may have grown since, and that the source shows all that has

@@ -37,6 +37,7 @@ class StateVisitor : public util::JsonVisitor {
     s.owed = std::move(required(owed_));
     s.destination = destination_.value_or("");
     s.image = image_.value_or("");
+    s.pull = pull_.value_or("");
     return s;
   }
 
@@ -123,6 +124,7 @@ class StateVisitor : public util::JsonVisitor {
     if (field_ == "vm") return &vm_;
     if (field_ == "destination") return &destination_;
     if (field_ == "image") return &image_;
+    if (field_ == "pull") return &pull_;
     return nullptr;
   }
   void add_pair() {
@@ -145,7 +147,7 @@ class StateVisitor : public util::JsonVisitor {
 
   std::optional<uint64_t> version_, size_;
   std::optional<int64_t> disk_;
-  std::optional<std::string> checkpoint_, source_, vm_, destination_, image_;
+  std::optional<std::string> checkpoint_, source_, vm_, destination_, image_, pull_;
   std::optional<std::vector<extents::Range>> owed_;
 };
 
@@ -163,6 +165,7 @@ void write_state(const State &s, const EachOwed &each, const durability::Write &
                                    {"disk", s.disk},        {"size", s.size}};
   if (!s.destination.empty()) header["destination"] = s.destination;
   if (!s.image.empty()) header["image"] = s.image;
+  if (!s.pull.empty()) header["pull"] = s.pull;
   std::string text = header.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
   text.back() = ',';
   out(text + "\"owed\":[");

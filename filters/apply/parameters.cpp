@@ -2,7 +2,6 @@
 #include "filters/apply/parameters.hpp"
 
 #include <cerrno>
-#include <chrono>
 #include <cstdint>
 
 #include "common/nbd/uri.hpp"
@@ -14,11 +13,6 @@
 namespace apply {
 
 namespace {
-
-std::chrono::milliseconds parse_timeout(const std::string &key, const std::string &value) {
-  constexpr uint64_t shortest = 100, longest = 86'400'000;  // milliseconds
-  return std::chrono::milliseconds(nbdkit::parse_seconds(key, value, shortest, longest));
-}
 
 const std::string &not_empty(const std::string &key, const std::string &value) {
   if (value.empty()) util::fail(EINVAL, "{}=: must not be empty", key);
@@ -46,9 +40,9 @@ bool Parameters::set(const std::string &key, const std::string &value) {
   } else if (key == "apply-stats") {
     settings.stats_path = nbdkit::absolute_path(value);
   } else if (key == "apply-connect-timeout") {
-    settings.timeouts.connect = parse_timeout(key, value);
+    settings.timeouts.connect = nbdkit::parse_timeout(key, value);
   } else if (key == "apply-timeout") {
-    settings.timeouts.request = parse_timeout(key, value);
+    settings.timeouts.request = nbdkit::parse_timeout(key, value);
   } else {
     return false;
   }

@@ -11,32 +11,6 @@
 
 namespace coalesce {
 
-namespace {
-
-// OFFSET-END[,OFFSET-END...]
-std::vector<extents::Range> parse_ranges(const std::string &key, const std::string &value) {
-  constexpr uint64_t max_offset = INT64_MAX;
-  std::vector<extents::Range> list;
-  for (size_t at = 0; at <= value.size();) {
-    const size_t comma = std::min(value.find(',', at), value.size());
-    const std::string range = value.substr(at, comma - at);
-    const size_t dash = range.find('-');
-    if (dash == 0 || dash == std::string::npos || dash + 1 == range.size()) {
-      util::fail(EINVAL, "{}={}: \"{}\" must be OFFSET-END, such as 0-1M", key, value, range);
-    }
-    uint64_t offset = nbdkit::parse_size(key, range.substr(0, dash), 0, max_offset);
-    uint64_t end = nbdkit::parse_size(key, range.substr(dash + 1), 0, max_offset);
-    if (end <= offset) {
-      util::fail(EINVAL, "{}={}: \"{}\" must end after it begins", key, value, range);
-    }
-    list.push_back({offset, end - offset});
-    at = comma + 1;
-  }
-  return list;
-}
-
-}  // namespace
-
 bool Parameters::set(const std::string &key, const std::string &value) {
   if (key == "coalesce-gap") {
     gap = nbdkit::parse_size(key, value, 0, uint64_t{1} << 40);
@@ -49,7 +23,7 @@ bool Parameters::set(const std::string &key, const std::string &value) {
   } else if (key == "coalesce-prefetch") {
     prefetch = nbdkit::parse_bool(key, value);
   } else if (key == "coalesce-priority") {
-    priority = parse_ranges(key, value);
+    priority = nbdkit::parse_ranges(key, value);
   } else if (key == "coalesce-extents") {
     merged = nbdkit::parse_choice(key, value, {"exact", "merged"}) == 1;
   } else if (key == "coalesce-stats") {

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 
 #include "common/nbdkit/params.hpp"
 #include "common/util/error.hpp"
@@ -12,11 +11,6 @@
 namespace fanout {
 
 namespace {
-
-std::chrono::milliseconds parse_time(const std::string &key, const std::string &value) {
-  constexpr uint64_t shortest = 100, longest = 86'400'000;  // milliseconds
-  return std::chrono::milliseconds(nbdkit::parse_seconds(key, value, shortest, longest));
-}
 
 // How many destinations; 0: all.
 unsigned parse_active(const std::string &key, const std::string &value) {
@@ -68,13 +62,13 @@ bool Parameters::set_for_one(const std::string &key, const std::string &value) {
   } else if (key == "fanout-retries") {
     settings.policy.retries = nbdkit::parse_unsigned(key, value, 0, 100);
   } else if (key == "fanout-retry-delay") {
-    settings.policy.retry_delay = parse_time(key, value);
+    settings.policy.retry_delay = nbdkit::parse_timeout(key, value);
   } else if (key == "fanout-retry-max") {
-    settings.policy.retry_max = parse_time(key, value);
+    settings.policy.retry_max = nbdkit::parse_timeout(key, value);
   } else if (key == "fanout-connect-timeout") {
-    settings.connect_timeout = parse_time(key, value);
+    settings.connect_timeout = nbdkit::parse_timeout(key, value);
   } else if (key == "fanout-timeout") {
-    settings.request_timeout = parse_time(key, value);
+    settings.request_timeout = nbdkit::parse_timeout(key, value);
   } else if (key == "fanout-verify") {
     settings.spot_check = value != "off" && value != "0";
     settings.verify = settings.spot_check ? util::parse_percent(key, value) : 0;
@@ -91,7 +85,7 @@ bool Parameters::set_for_all(const std::string &key, const std::string &value) {
     if (value.empty()) util::fail(EINVAL, "fanout-state=: must be a directory");
     settings_.state_directory = nbdkit::absolute_path(value);
   } else if (key == "fanout-drain-timeout") {
-    settings_.drain_timeout = parse_time(key, value);
+    settings_.drain_timeout = nbdkit::parse_timeout(key, value);
   } else if (key == "fanout-stats") {
     settings_.stats_path = nbdkit::absolute_path(value);
   } else {

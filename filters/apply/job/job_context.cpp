@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
+#include "common/replication/state_lock.hpp"
 #include "common/util/error.hpp"
 #include "filters/apply/state/initial_state.hpp"
-#include "filters/apply/state/state_lock.hpp"
 
 namespace apply {
 
@@ -18,13 +18,14 @@ JobContext::JobContext(std::unique_ptr<Source> from, Settings s, util::Log l,
                        StateWriter::Clock clock)
     : settings(std::move(s)),
       log(std::move(l)),
-      state_lock(lock_state(settings.state_path)),
+      state_lock(replication::lock_state("apply-state", settings.state_path)),
       source(std::move(from)),
       view(source->load()),
       coverage(view.map),
       header(
           initial_state(settings.state_path, settings.destination, view.source(), view.map, log)),
-      image({.state_path = settings.state_path,
+      image({.module = "apply",
+             .state_path = settings.state_path,
              .expected = header.image,
              .any = settings.any_image,
              .whole_disk = view.map.delta_bytes() == view.map.size(),

@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 
+#include "common/replication/destination_image.hpp"
 #include "common/stats/stats_file.hpp"
 #include "common/util/file_lock.hpp"
 #include "common/util/log.hpp"
@@ -22,7 +23,6 @@
 #include "filters/apply/job/run_failure.hpp"
 #include "filters/apply/job/settings.hpp"
 #include "filters/apply/source/source.hpp"
-#include "filters/apply/state/destination_image.hpp"
 #include "filters/apply/state/initial_state.hpp"
 #include "filters/apply/state/state_writer.hpp"
 #include "filters/apply/verify/verify_schedule.hpp"
@@ -64,7 +64,7 @@ struct JobContext {
   const DeltaView view;
   Coverage coverage;
   const InitialState header;  // see initial_state()
-  DestinationImage image;
+  replication::DestinationImage image;
   StateWriter state;
   const Coverage::Scope shared_scope;  // of all connections, where a flush covers all
   RunFailure failure;

@@ -22,12 +22,6 @@ nbd::Options options_for(std::string uri, const Timeouts &timeouts) {
   return options;
 }
 
-// Whether the connection has ended or is about to. ENOTCONN and ETIMEDOUT are nbd::Connection's
-// own: no server sends them. A server that shuts down sends ESHUTDOWN.
-bool is_lost(const util::Error &e) {
-  return e.errnum() == ENOTCONN || e.errnum() == ETIMEDOUT || e.errnum() == ESHUTDOWN;
-}
-
 }  // namespace
 
 ReconnectingPool::ReconnectingPool(std::string uri, Timeouts timeouts, Check check,
@@ -65,14 +59,14 @@ void ReconnectingPool::with(const std::function<void(nbd::Pool &)> &f) {
   try {
     return f(*pool_);
   } catch (const util::Error &e) {
-    if (!is_lost(e)) throw;
+    if (!nbd::is_lost(e.errnum())) throw;
   }
   pool_.reset();
   info();
   try {
     f(*pool_);
   } catch (const util::Error &e) {
-    if (!is_lost(e)) throw;
+    if (!nbd::is_lost(e.errnum())) throw;
     pool_.reset();
     util::fail(e.errnum(), "{} (the second time: the connection had been lost before)", e.what());
   }

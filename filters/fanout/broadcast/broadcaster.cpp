@@ -62,7 +62,7 @@ void Broadcaster::zero(uint64_t count, uint64_t offset, uint32_t flags, bool fua
 void Broadcaster::change(const Change &change, const Primary &primary) {
   check_alignment(change.range);
   check();
-  RangeLock::Hold hold(ranges_, change.range);
+  extents::RangeLock::Hold hold(ranges_, change.range);
   std::vector<std::unique_ptr<PendingChange>> pending;
   pending.reserve(destinations_.size());
   for (const auto &d : destinations_) pending.push_back(d->begin_change(change));

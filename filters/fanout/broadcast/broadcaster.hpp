@@ -12,7 +12,7 @@
 #include <span>
 #include <vector>
 
-#include "filters/fanout/broadcast/range_lock.hpp"
+#include "common/extents/range_lock.hpp"
 #include "filters/fanout/destination/destination.hpp"
 
 namespace fanout {
@@ -46,7 +46,7 @@ class Broadcaster {
   void check_alignment(Range range) const;
 
   const DestinationList &destinations_;
-  RangeLock ranges_;
+  extents::RangeLock ranges_;
   uint32_t minimum_block_ = 1;
 };
 

@@ -31,8 +31,10 @@ PY
     longest_status fanout
     start apply --filter="$APPLY" memory 8G apply-from="$(uri delta)" apply-state="$PWD/state"
     longest_status apply
+    start pull --filter="$PULL" memory 8G pull-from="$(uri other)" pull-state="$PWD/pull.state"
+    longest_status pull
     local name
-    for name in delta coalesce fanout apply; do
+    for name in delta coalesce fanout apply pull; do
         kill -0 "$(cat "$name.pid")"
     done
 }

@@ -6,7 +6,7 @@ load ../../lib
         nbdkit "$plugin" --dump-plugin | grep -q '^thread_model=parallel$'
         nbdkit "$plugin" --help > /dev/null
     done
-    for filter in "$COALESCE" "$DELTA" "$APPLY" "$FANOUT"; do
+    for filter in "$COALESCE" "$DELTA" "$APPLY" "$FANOUT" "$PULL"; do
         nbdkit --filter="$filter" null --help > /dev/null
     done
 }
@@ -15,7 +15,7 @@ load ../../lib
     for module in "$QCOW2" "$VSPHERE"; do
         [ "$(nm -D --defined-only "$module" | awk '{print $3}')" = plugin_init ]
     done
-    for module in "$COALESCE" "$DELTA" "$APPLY" "$FANOUT"; do
+    for module in "$COALESCE" "$DELTA" "$APPLY" "$FANOUT" "$PULL"; do
         [ "$(nm -D --defined-only "$module" | awk '{print $3}')" = filter_init ]
     done
 }
@@ -60,7 +60,7 @@ broken() {
 
 @test "an unknown parameter of a module is refused, in the same words by all" {
     local name
-    for name in coalesce delta apply fanout; do
+    for name in coalesce delta apply fanout pull; do
         refuses "unknown parameter $name-nonsense: see nbdkit-$name-filter(1)" \
             nbdkit -U - --filter="$BUILD/filters/$name/nbdkit-$name-filter.so" null "$name-nonsense=1" --run true
     done
@@ -85,7 +85,7 @@ parameters_in_page() {
         diff <(parameters_in_help plugin $name "$BUILD/plugins/$name/nbdkit-$name-plugin.so") \
             <(parameters_in_page plugin $name)
     done
-    for name in coalesce delta apply fanout; do
+    for name in coalesce delta apply fanout pull; do
         [ -n "$(parameters_in_page filter $name)" ]
         diff <(parameters_in_help filter $name --filter="$BUILD/filters/$name/nbdkit-$name-filter.so" null) \
             <(parameters_in_page filter $name)
@@ -102,7 +102,7 @@ parameters_in_page() {
     done
     nbdkit "$root$(pkg-config --variable=plugindir nbdkit)/nbdkit-vsphere-plugin.so" --dump-plugin |
         grep -qE "^vddk_helper=$(realpath "$root")/.*/nbdkit-replicate/nbdkit-vsphere-vddk\$"
-    for name in coalesce delta apply fanout; do
+    for name in coalesce delta apply fanout pull; do
         nbdkit --filter="$root$(pkg-config --variable=filterdir nbdkit)/nbdkit-$name-filter.so" \
             null --dump-plugin | grep -q '^name=null$'
         [ -s "$(find "$root" -path "*/man1/nbdkit-$name-filter.1")" ]

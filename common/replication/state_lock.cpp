@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "filters/apply/state/state_lock.hpp"
+#include "common/replication/state_lock.hpp"
 
 #include <unistd.h>
 
@@ -10,9 +10,9 @@
 #include "common/util/error.hpp"
 #include "common/util/file.hpp"
 
-namespace apply {
+namespace replication {
 
-util::FileLock lock_state(const std::string &path) {
+util::FileLock lock_state(const std::string &parameter, const std::string &path) {
   // A state that cannot be replaced is reported at the start, when the user can still correct it.
   std::string file, directory = util::directory_of(path);
   if (::access(directory.c_str(), X_OK) == 0) {
@@ -20,17 +20,17 @@ util::FileLock lock_state(const std::string &path) {
     directory = util::directory_of(file);
   }
   if (::access(directory.c_str(), W_OK | X_OK) < 0) {
-    util::fail_os(errno, "apply-state={}: cannot write to the directory {}", path, directory);
+    util::fail_os(errno, "{}={}: cannot write to the directory {}", parameter, path, directory);
   }
   auto lock = util::FileLock::try_lock(path);
   if (!lock) {
     util::fail(EBUSY,
-               "apply-state={}: another server is using this state file (it holds {} or the file "
+               "{}={}: another server is using this state file (it holds {} or the file "
                "itself): a destination can have one server only; wait until that one has ended",
-               path, util::lock_path_of(path));
+               parameter, path, util::lock_path_of(path));
   }
   durability::remove_unfinished(file);
   return *std::move(lock);
 }
 
-}  // namespace apply
+}  // namespace replication

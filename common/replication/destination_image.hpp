@@ -10,13 +10,15 @@
 #include "common/util/log.hpp"
 #include "common/util/mutex.hpp"
 
-namespace apply {
+namespace replication {
 
 // May be used from any thread.
 class DestinationImage {
  public:
   struct Rules {
-    std::string state_path;  // for messages
+    std::string
+        module;  // the filter, for messages: its parameters are MODULE-state= and MODULE-image=
+    std::string state_path;  // the same
     std::string expected;    // UUID of the image that the state names; empty: none
     bool any;                // another image is accepted, with a warning
     bool whole_disk;         // the delta is the whole disk: what the image holds does not matter
@@ -42,4 +44,4 @@ class DestinationImage {
   bool warned_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
-}  // namespace apply
+}  // namespace replication

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Requests that overlap are carried out one after the other. Otherwise the primary could carry them
-// out in one order and a destination in the other, and the copies would differ for good.
+// Requests that overlap are carried out one after the other. Otherwise two layers could carry them
+// out in different orders, and what they hold would differ for good.
 #pragma once
 
 #include <algorithm>
@@ -10,7 +10,7 @@
 #include "common/extents/extent.hpp"
 #include "common/util/mutex.hpp"
 
-namespace fanout {
+namespace extents {
 
 // May be used from any thread.
 class RangeLock {
@@ -18,7 +18,7 @@ class RangeLock {
   // Waits while another Hold has a byte of the range.
   class Hold {
    public:
-    Hold(RangeLock &ranges, extents::Range range) : ranges_(ranges) {
+    Hold(RangeLock &ranges, Range range) : ranges_(ranges) {
       util::MutexLock lock(ranges_.mutex_);
       while (ranges_.is_held(range)) ranges_.freed_.wait(lock);
       place_ = ranges_.held_.insert(ranges_.held_.end(), range);
@@ -35,18 +35,18 @@ class RangeLock {
 
    private:
     RangeLock &ranges_;
-    std::list<extents::Range>::iterator place_;
+    std::list<Range>::iterator place_;
   };
 
  private:
-  bool is_held(extents::Range range) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  bool is_held(Range range) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return std::any_of(held_.begin(), held_.end(),
-                       [&](const auto &held) { return !extents::intersect(held, range).empty(); });
+                       [&](const auto &held) { return !intersect(held, range).empty(); });
   }
 
   util::Mutex mutex_;
   util::Condition freed_;
-  std::list<extents::Range> held_ ABSL_GUARDED_BY(mutex_);
+  std::list<Range> held_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace fanout
+}  // namespace extents

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "filters/pull/background/fetch_workers.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "common/durability/sync_point.hpp"
+#include "common/util/priority.hpp"
+
+namespace pull {
+
+using extents::Range;
+using util::MutexLock;
+
+namespace {
+
+constexpr uint64_t ahead_of_reader = 16;                // chunks
+constexpr std::chrono::milliseconds client_active{50};  // since its last request
+constexpr std::chrono::milliseconds longest_wait{200};  // before it is looked whether there is work
+
+unsigned number_of_workers(const Settings &s) {
+  const uint64_t fit = s.memory / 2 / s.chunk;  // the other half is for clients that wait
+  return static_cast<unsigned>(std::clamp<uint64_t>(s.workers, 1, std::max<uint64_t>(fit, 1)));
+}
+
+}  // namespace
+
+class FetchWorkers::View : public DiskView {
+ public:
+  explicit View(const Parts &parts) : parts_(parts) {}
+  Range first_missing(Range within) const override { return parts_.presence.first_missing(within); }
+  bool is_fetched_now(Range range) const override { return parts_.presence.is_fetched_now(range); }
+  uint64_t known() const override { return parts_.map.known(); }
+  extents::Extent source_at(uint64_t offset) const override { return parts_.map.at(offset); }
+
+ private:
+  const Parts &parts_;
+};
+
+FetchWorkers::FetchWorkers(const Settings &settings, uint64_t size, Parts parts, util::Log log)
+    : number_(number_of_workers(settings)),
+      retry_(settings.patience.retry_max),
+      parts_(parts),
+      log_(std::move(log)),
+      order_(size, settings.chunk, settings.priority, ahead_of_reader * settings.chunk),
+      rate_(settings.rate) {
+  for (unsigned i = 0; i < number_; ++i) threads_.emplace_back([this] { work(); });
+  threads_.emplace_back([this] { read_map(); });
+}
+
+FetchWorkers::~FetchWorkers() {
+  {
+    MutexLock lock(mutex_);
+    stop_ = true;
+  }
+  work_.notify_all();
+  for (std::thread &thread : threads_) thread.join();
+}
+
+void FetchWorkers::note_read(Range range) {
+  note_client();
+  {
+    MutexLock lock(mutex_);
+    order_.note_read(range);
+  }
+  work_.notify_one();
+}
+
+void FetchWorkers::want(Range range) {
+  {
+    MutexLock lock(mutex_);
+    order_.want(range);
+  }
+  work_.notify_one();
+}
+
+// As few as still come to an end, while clients are served.
+unsigned FetchWorkers::most_rest() const {
+  const Clock::time_point last{Clock::duration(last_client_.load())};
+  return Clock::now() - last < client_active ? std::max(number_ / 4, 1u) : number_;
+}
+
+std::optional<ChunkJob> FetchWorkers::wait_for_job() {
+  const View view(parts_);
+  MutexLock lock(mutex_);
+  while (!stop_ && parts_.presence.owed_bytes() > 0) {
+    const auto now = Clock::now();
+    const bool may_rest = rest_under_way_ < most_rest();
+    std::optional<ChunkJob> job;
+    if (rate_.next() <= now) job = order_.next(view, now, may_rest);
+    if (job) {
+      if (job->why == ChunkJob::Why::rest) ++rest_under_way_;
+      if (!job->zeroes) rate_.take(job->range.length, now);
+      work_.notify_one();  // there may be another one
+      return job;
+    }
+    work_.wait_until(
+        lock, rate_.next() > now ? std::min(rate_.next(), now + longest_wait) : now + longest_wait);
+  }
+  return std::nullopt;
+}
+
+void FetchWorkers::work() {
+  util::give_way();
+  while (const auto job = wait_for_job()) {
+    try {
+      REPLICATE_SYNC_POINT("pull.job");
+      if (job->zeroes) {
+        parts_.fetcher.fetch_zeroes(job->range);
+      } else {
+        parts_.fetcher.fetch(job->range, Waiting::background);
+      }
+    } catch (const util::Error &e) {
+      if (e.errnum() != EINTR) failed(*job, e.what());
+    } catch (const std::exception &e) {
+      failed(*job, e.what());
+    } catch (...) {
+      failed(*job, "the layer below has failed");
+    }
+    finish(*job);
+  }
+}
+
+void FetchWorkers::finish(const ChunkJob &job) {
+  if (job.why != ChunkJob::Why::rest) return;
+  MutexLock lock(mutex_);
+  --rest_under_way_;
+}
+
+void FetchWorkers::failed(const ChunkJob &job, const std::string &why) {
+  bool first;
+  {
+    MutexLock lock(mutex_);
+    order_.defer(job.range.offset, Clock::now() + retry_);
+    first = !std::exchange(warned_, true);
+  }
+  const auto text =
+      fmt::format("pull: {} bytes at offset {} could not be fetched: {}; they are tried again",
+                  job.range.length, job.range.offset, why);
+  if (first) {
+    log_.warning("{}", text);
+  } else {
+    log_.info("{}", text);
+  }
+}
+
+void FetchWorkers::read_map() {
+  try {
+    parts_.remote.read_map(0, [this](const extents::Extent &e) { parts_.map.append(e); });
+  } catch (const util::Error &e) {
+    if (e.errnum() == EINTR) return;
+    log_.warning("pull: {}; holes of the source are read like data", e.what());
+  }
+  parts_.map.end();
+  work_.notify_all();
+}
+
+}  // namespace pull

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "common/util/error.hpp"
+#include "common/util/log.hpp"
+#include "common/util/mutex.hpp"
+#include "filters/pull/background/rate_limit.hpp"
+#include "filters/pull/chunks/chunk_fetcher.hpp"
+#include "filters/pull/chunks/presence.hpp"
+#include "filters/pull/order/fetch_order.hpp"
+#include "filters/pull/settings.hpp"
+#include "filters/pull/source/source_map.hpp"
+
+namespace pull {
+
+// The threads that fetch what no client waits for, and one that reads the source's map for them. Its methods may
+// be called from any thread.
+class FetchWorkers {
+ public:
+  struct Parts {
+    Presence &presence;
+    ChunkFetcher &fetcher;
+    RemoteDisk &remote;
+    SourceMap &map;
+  };
+  // Starts the threads; all that is given must outlive it.
+  FetchWorkers(const Settings &settings, uint64_t size, Parts parts, util::Log log);
+  // Waits for what is under way; RemoteDisk::interrupt() makes that short.
+  ~FetchWorkers();
+  FetchWorkers(const FetchWorkers &) = delete;
+  FetchWorkers &operator=(const FetchWorkers &) = delete;
+
+  // A client reads: what lies ahead may be wanted.
+  void note_read(extents::Range range) ABSL_LOCKS_EXCLUDED(mutex_);
+  // A client waits for the range.
+  void want(extents::Range range) ABSL_LOCKS_EXCLUDED(mutex_);
+  // A client does something: the rest is not to stand in its way.
+  void note_client() { last_client_ = Clock::now().time_since_epoch().count(); }
+
+  extents::Range chunk_of(uint64_t offset) const { return order_.chunk_of(offset); }
+
+ private:
+  using Clock = FetchOrder::Clock;
+  class View;
+
+  void work();
+  std::optional<ChunkJob> wait_for_job() ABSL_LOCKS_EXCLUDED(mutex_);
+  void finish(const ChunkJob &job) ABSL_LOCKS_EXCLUDED(mutex_);
+  void failed(const ChunkJob &job, const std::string &why) ABSL_LOCKS_EXCLUDED(mutex_);
+  void read_map();
+  unsigned most_rest() const;
+
+  const unsigned number_;
+  const std::chrono::milliseconds retry_;
+  Parts parts_;
+  const util::Log log_;
+  std::atomic<Clock::rep> last_client_ = 0;
+
+  util::Mutex mutex_;  // before Presence's and SourceMap's
+  util::Condition work_;
+  bool stop_ ABSL_GUARDED_BY(mutex_) = false;
+  FetchOrder order_;  // chunk_of() apart, guarded by mutex_
+  RateLimit rate_ ABSL_GUARDED_BY(mutex_);
+  unsigned rest_under_way_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool warned_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<std::thread> threads_;  // last: they use all of the above
+};
+
+}  // namespace pull

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "filters/pull/background/progress_saver.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <utility>
+
+#include "common/durability/sync_point.hpp"
+#include "common/util/error.hpp"
+
+namespace pull {
+
+using util::MutexLock;
+
+ProgressSaver::ProgressSaver(Parts parts, std::function<void()> flush_clients,
+                             std::function<void()> whole, util::Log log)
+    : parts_(parts),
+      flush_clients_(std::move(flush_clients)),
+      whole_(std::move(whole)),
+      log_(std::move(log)),
+      thread_([this] { run(); }) {}
+
+ProgressSaver::~ProgressSaver() {
+  {
+    MutexLock lock(mutex_);
+    stop_ = true;
+    changed_.notify_all();
+  }
+  thread_.join();
+}
+
+// False if the server ends.
+bool ProgressSaver::wait() {
+  using std::chrono::milliseconds;
+  const auto end = std::chrono::steady_clock::now() +
+                   std::max<milliseconds>(std::chrono::seconds(1), 19 * parts_.state.took());
+  MutexLock lock(mutex_);
+  while (!stop_ && changed_.wait_until(lock, end)) {
+  }
+  return !stop_;
+}
+
+void ProgressSaver::run() {
+  bool is_whole = false;
+  while (!is_whole && wait()) is_whole = save_progress();
+  if (!is_whole) is_whole = save_progress();  // the server ends
+  if (is_whole) whole_();
+}
+
+bool ProgressSaver::save_progress() {
+  try {
+    make_durable();
+    if (parts_.presence.missing_bytes() == 0 && flush_clients_) flush_clients_();
+    parts_.state.save();
+    warned_.clear();
+    return parts_.presence.owed_bytes() == 0;
+  } catch (const util::Error &e) {
+    if (e.errnum() != EINTR) warn(e.what());
+  } catch (const std::exception &e) {
+    warn(e.what());
+  } catch (...) {
+    warn("the layer below has failed");
+  }
+  return false;
+}
+
+void ProgressSaver::make_durable() {
+  const Presence::FetchedFlush flush = parts_.presence.begin_fetched_flush();
+  auto result = flush.empty ? Presence::Result::durable : Presence::Result::lost;
+  try {
+    if (!flush.empty) {
+      parts_.local.flush();
+      result = Presence::Result::unconfirmed;
+      REPLICATE_SYNC_POINT("pull.before_confirm");
+      parts_.remote.confirm();
+      result = Presence::Result::durable;
+    }
+    parts_.presence.end_fetched_flush(flush, result);
+  } catch (...) {
+    parts_.presence.end_fetched_flush(flush, result);
+    throw;
+  }
+}
+
+void ProgressSaver::warn(const std::string &why) {
+  if (why == warned_) return;
+  log_.warning(
+      "pull: {}; what was fetched since the last save would be fetched again after a crash", why);
+  warned_ = why;
+}
+
+}  // namespace pull

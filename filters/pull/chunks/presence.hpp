@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What of the disk is here, and what of that is durable.
+//
+// A byte is
+//   missing  reads come from the source;
+//   here     it is read from the local disk: it was fetched, or a client has written it;
+//   durable  and it stays so after a crash: a flush of the local disk has covered it (and, for one that
+//            was fetched, the source has confirmed it). Only these are left out of what the state owes.
+// A byte that a client has written is never missing again, for the source does not have it.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <optional>
+
+#include "common/durability/pending_set.hpp"
+#include "common/extents/range_set.hpp"
+#include "common/util/mutex.hpp"
+
+namespace pull {
+
+// May be used from any thread. What lies beyond the size, that of the source, is here and durable.
+class Presence {
+  using Pending = durability::PendingSet<extents::RangeSet>;
+
+ public:
+  // What one flush of the local disk covers: one connection, or all of them.
+  using Scope = std::list<Pending>::iterator;
+
+  explicit Presence(const extents::RangeSet &owed);
+
+  bool here(extents::Range range) const ABSL_LOCKS_EXCLUDED(mutex_);
+  // The first run of missing bytes within the range; empty if all is here.
+  extents::Range first_missing(extents::Range within) const ABSL_LOCKS_EXCLUDED(mutex_);
+  std::vector<extents::Range> missing(extents::Range within) const ABSL_LOCKS_EXCLUDED(mutex_);
+  uint64_t missing_bytes() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // How often bytes that were here have become missing: a read that began before may be of those.
+  uint64_t losses() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Only one thread fetches a byte at a time. try_begin: false if another one fetches some of the range;
+  // wait: until none does. end() must follow a try_begin() that was true.
+  bool try_begin(extents::Range range) ABSL_LOCKS_EXCLUDED(mutex_);
+  void end(extents::Range range) ABSL_LOCKS_EXCLUDED(mutex_);
+  void wait_for_fetch(extents::Range range) ABSL_LOCKS_EXCLUDED(mutex_);
+  bool is_fetched_now(extents::Range range) const ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // The source's bytes have been written to the local disk.
+  void fetched(extents::Range range) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Around a flush of the local disk, on the connection that was fetched by. confirmed: whether the source has
+  // confirmed it. What was fetched before is durable then, or missing if the flush failed, or waits for the next.
+  struct FetchedFlush {
+    Pending::Flush flush;
+    bool empty;
+  };
+  FetchedFlush begin_fetched_flush() ABSL_LOCKS_EXCLUDED(mutex_);
+  enum class Result { durable, unconfirmed, lost };
+  void end_fetched_flush(FetchedFlush flush, Result result) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  Scope open() ABSL_LOCKS_EXCLUDED(mutex_);
+  // What is pending in it is never durable, until it is written again.
+  void close(Scope scope) ABSL_LOCKS_EXCLUDED(mutex_);
+  // A client has changed the range: the local disk has answered.
+  void written(extents::Range range, Scope scope) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Around a flush of the local disk by a connection of the scope. No two at the same time in one scope.
+  Pending::Flush begin_flush(Scope scope) ABSL_LOCKS_EXCLUDED(mutex_);
+  void end_flush(Scope scope, Pending::Flush flush, bool succeeded) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  struct Snapshot {
+    extents::RangeSet owed;  // all that is not durable
+    uint64_t changes;        // how often what is durable has changed
+  };
+  Snapshot durable() const ABSL_LOCKS_EXCLUDED(mutex_);
+  uint64_t changes() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // Whether nothing of the range is owed, and nothing has changed since.
+  bool is_durable(extents::Range range, uint64_t changes) const ABSL_LOCKS_EXCLUDED(mutex_);
+  uint64_t owed_bytes() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  bool overlaps_fetch(extents::Range range) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void make_durable(const extents::RangeSet &set) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const extents::RangeSet empty_;
+  mutable util::Mutex mutex_;  // before those of the PendingSets
+  util::Condition fetch_ended_;
+  extents::RangeSet missing_ ABSL_GUARDED_BY(mutex_);
+  extents::RangeSet owed_ ABSL_GUARDED_BY(mutex_);
+  extents::RangeSet written_ ABSL_GUARDED_BY(mutex_);  // by clients, before it was durable
+  uint64_t losses_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t changes_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::list<extents::Range> fetching_ ABSL_GUARDED_BY(mutex_);
+  Pending fetched_;
+  std::list<Pending> scopes_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace pull

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "filters/pull/pull_client.hpp"
+
+#include <algorithm>
+
+#include "common/durability/sync_point.hpp"
+
+namespace pull {
+
+using extents::Extent;
+using extents::Range;
+
+void FlushScope::flush(LocalDisk &local, StateSaver &state) {
+  rounds_.run([&] {
+    const auto flush = presence_.begin_flush(pending_);
+    try {
+      local.flush();
+    } catch (...) {
+      presence_.end_flush(pending_, flush, false);
+      throw;
+    }
+    presence_.end_flush(pending_, flush, true);
+    REPLICATE_SYNC_POINT("pull.flushed");
+    state.save();
+  });
+}
+
+PullClient::PullClient(const Parts &parts, FlushScope *shared)
+    : parts_(parts),
+      own_scope_(shared != nullptr ? nullptr : std::make_unique<FlushScope>(parts.presence)),
+      scope_(shared != nullptr ? *shared : *own_scope_) {}
+
+void PullClient::read(std::span<std::byte> buffer, uint64_t offset) {
+  parts_.counters.read += buffer.size();
+  const Range range{offset, buffer.size()};
+  if (parts_.whole) return parts_.local.read(buffer, offset);
+  if (parts_.workers != nullptr) parts_.workers->note_read(range);
+  for (;;) {
+    const uint64_t losses = parts_.presence.losses();
+    bring_here(range);
+    REPLICATE_SYNC_POINT("pull.before_read");
+    parts_.local.read(buffer, offset);
+    // What was lost at the local disk meanwhile may be what was read.
+    if (parts_.presence.losses() == losses || parts_.presence.here(range)) return;
+  }
+}
+
+void PullClient::bring_here(Range range) {
+  bool told = false;
+  for (;;) {
+    const Range missing = parts_.presence.first_missing(range);
+    if (missing.empty()) return;
+    const Range chunk = parts_.workers->chunk_of(missing.offset);
+    if (!told && range.end() > chunk.end())
+      parts_.workers->want({chunk.end(), range.end() - chunk.end()});
+    told = true;
+    parts_.fetcher.fetch(chunk, Waiting::client);
+  }
+}
+
+// The range is held until it is marked as written, so that no fetch overwrites it (see ChunkFetcher).
+template <typename F>
+void PullClient::change(Range range, bool durable, F &&f) {
+  parts_.counters.written += range.length;
+  if (parts_.workers != nullptr && !parts_.whole) parts_.workers->note_client();
+  parts_.state.claim_written();
+  const bool is_saved = parts_.state.is_saved(range);
+  {
+    const extents::RangeLock::Hold hold(parts_.changes, range);
+    f(durable && is_saved);
+    REPLICATE_SYNC_POINT("pull.written");
+    parts_.presence.written(range, scope_.pending());
+  }
+  if (durable && !is_saved) flush();
+}
+
+void PullClient::write(std::span<const std::byte> buffer, uint64_t offset, bool durable) {
+  change({offset, buffer.size()}, durable,
+         [&](bool now) { parts_.local.write(buffer, offset, now); });
+}
+
+void PullClient::zero(Range range, LocalDisk::Hole hole, bool durable) {
+  change(range, durable, [&](bool now) { parts_.local.zero(range, hole, now); });
+}
+
+void PullClient::fast_zero(Range range, LocalDisk::Hole hole, bool durable) {
+  change(range, durable, [&](bool) { parts_.local.fast_zero(range, hole); });
+  if (durable) flush();
+}
+
+void PullClient::flush() {
+  scope_.flush(parts_.local, parts_.state);
+}
+
+void PullClient::cache(Range range) {
+  if (!parts_.whole) bring_here(range);
+}
+
+std::vector<Extent> PullClient::extents(Range range) {
+  if (parts_.whole) return parts_.local.extents(range);
+  constexpr size_t most = 4096;  // more are asked for again
+  std::vector<Extent> list;
+  for (Range rest = range; !rest.empty() && list.size() < most;) {
+    const Range missing = parts_.presence.first_missing(rest);
+    Range part{rest.offset, missing.empty() ? rest.length : missing.offset - rest.offset};
+    if (part.empty()) {
+      part = missing;
+      const Extent source = parts_.map.at(part.offset);
+      part = extents::intersect(part, source.range());
+      list.push_back({part.offset, part.length, source.type});
+    } else {
+      const auto here = parts_.local.extents(part);
+      list.insert(list.end(), here.begin(), here.end());
+      part.length = here.back().end() - part.offset;
+    }
+    rest = {part.end(), rest.end() - part.end()};
+  }
+  return list;
+}
+
+}  // namespace pull

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "filters/pull/pull_server.hpp"
+
+#include <cerrno>
+#include <chrono>
+#include <utility>
+
+#include "common/replication/state_lock.hpp"
+#include "common/util/error.hpp"
+
+namespace pull {
+
+PullServer::PullServer(Settings settings, util::Log log)
+    : settings_(std::move(settings)),
+      log_(std::move(log)),
+      lock_(replication::lock_state("pull-state", settings_.state_path)),
+      state_(read_state(settings_, log_)),
+      presence_(state_.owed),
+      map_(state_.header.size, state_.changes_only),
+      memory_(settings_.memory),
+      saver_(settings_.state_path, state_.header, presence_),
+      remote_(settings_.uri, settings_.connections, settings_.patience, check(), log_),
+      image_({.module = "pull",
+              .state_path = settings_.state_path,
+              .expected = state_.header.image,
+              .any = settings_.any_image,
+              .whole_disk = state_.is_new,
+              .checkpoints = {state_.held, state_.header.checkpoint}},
+             log_),
+      stats_(
+          "pull-stats", settings_.stats_path,
+          [this] { return prometheus_text(counters_, gauges()); }, log_) {
+  log_.info("pull: {} of {} bytes are owed", presence_.owed_bytes(), size());
+  stats_.write();
+}
+
+PullServer::~PullServer() {
+  stop();
+  stats_.write_anyway();
+}
+
+PullState PullServer::read_state(const Settings &settings, const util::Log &log) {
+  const auto old = replication::load_state(settings.state_path);
+  // A state that owes nothing needs no source, unless that shows what has changed since.
+  const bool is_whole = old && old->owed.empty();
+  if (is_whole && replication::is_written(*old)) {
+    return begin_state(settings.state_path, old, {}, "");
+  }
+  std::optional<PullState> state;
+  std::string unreachable;
+  try {
+    RemoteServer::probe(settings.uri, settings.patience, log, [&](nbd::Pool &pool) {
+      const FoundSource found{pool.info().size,
+                              replication::parse_description(pool.info().description),
+                              [&](const auto &add) { pool.read_map(add); }};
+      state = begin_state(settings.state_path, old, found, "");
+    });
+  } catch (const util::Error &e) {
+    if (e.errnum() == EINVAL || !old) throw;
+    unreachable = e.what();
+  }
+  if (!state) {
+    state = begin_state(settings.state_path, old, {}, unreachable);
+    if (!is_whole) log.warning("{}; what is here can be used meanwhile", unreachable);
+  }
+  return *std::move(state);
+}
+
+RemoteServer::Check PullServer::check() const {
+  return [this](const nbd::Info &info) {
+    const std::string why = difference(state_.header, info.size, info.description);
+    if (why.empty()) return;
+    util::fail(ESTALE, "pull-from={}: the source is not the one that was there at the start: {}",
+               settings_.uri, why);
+  };
+}
+
+void PullServer::check_below(const Below &below) {
+  if (!below.can_write)
+    util::fail(EROFS, "pull: the layer below is read-only: it must be writable");
+  if (below.size < size()) {
+    util::fail(EINVAL, "pull: the layer below has {} bytes, less than the source's {}: {}",
+               below.size, size(), replication::enlarge(size()));
+  }
+  if (size() % below.minimum_block != 0 || settings_.chunk % below.minimum_block != 0) {
+    util::fail(EINVAL,
+               "pull: the layer below takes only blocks of {} bytes, and the source has {} bytes",
+               below.minimum_block, size());
+  }
+  const std::string contradiction = image_.contradiction(below.description);
+  if (!contradiction.empty()) util::fail(EINVAL, "pull: {}", contradiction);
+}
+
+void PullServer::start(std::unique_ptr<LocalDisk> local, const Below &below) {
+  check_below(below);
+  saver_.begin(image_.accept(below.description));
+  local_ = std::move(local);
+  fetcher_.emplace(presence_, changes_, *local_, remote_, memory_, counters_);
+  if (below.flush_covers_all) shared_scope_.emplace(presence_);
+  if (presence_.owed_bytes() == 0) {
+    whole_ = true;
+    log_.info("pull: nothing is owed; the source is not needed");
+    return;
+  }
+  workers_ = std::make_unique<FetchWorkers>(
+      settings_, size(), FetchWorkers::Parts{presence_, *fetcher_, remote_, map_}, log_);
+  std::function<void()> flush_clients;
+  if (shared_scope_) flush_clients = [this] { shared_scope_->flush(*local_, saver_); };
+  progress_saver_ = std::make_unique<ProgressSaver>(
+      ProgressSaver::Parts{presence_, *local_, remote_, saver_}, std::move(flush_clients),
+      [this] { end_of_fetching(); }, log_);
+}
+
+void PullServer::end_of_fetching() {
+  whole_ = true;
+  remote_.close();
+  memory_.drop_spares();
+  log_.info("pull: nothing is owed any more; the connections to the source are closed");
+}
+
+void PullServer::stop() {
+  remote_.interrupt();
+  workers_.reset();
+  progress_saver_.reset();
+  shared_scope_.reset();
+  fetcher_.reset();
+  local_.reset();
+}
+
+std::unique_ptr<PullClient> PullServer::join(LocalDisk &local) {
+  return std::make_unique<PullClient>(PullClient::Parts{local, presence_, changes_, map_, *fetcher_,
+                                                        workers_.get(), saver_, counters_, whole_},
+                                      shared_scope_ ? &*shared_scope_ : nullptr);
+}
+
+Gauges PullServer::gauges() const {
+  return {size(), presence_.missing_bytes(), presence_.owed_bytes(), remote_.connected(),
+          remote_.retries()};
+}
+
+void PullServer::tick() noexcept {
+  stats_.write_if_due();
+  const Gauges now = gauges();
+  std::string line = fmt::format("pull: {} of {} bytes are here; {} bytes were fetched",
+                                 now.size - now.missing, now.size, counters_.fetched.load());
+  if (line == progress_) return;
+  log_.info("{}", line);
+  progress_ = std::move(line);
+}
+
+}  // namespace pull

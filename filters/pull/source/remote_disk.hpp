@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+
+#include "common/extents/extent.hpp"
+
+namespace pull {
+
+// Who waits for the source.
+enum class Waiting {
+  client,      // fails when the retries are used up, and at once while the source is given up
+  background,  // waits until the source is there again
+};
+
+// The source. May be used from any thread.
+class RemoteDisk {
+ public:
+  virtual ~RemoteDisk() = default;
+  // The range need not keep to the server's blocks. Throws util::Error: EINTR after interrupt(), ESTALE if the source
+  // is not the one that was there at the start, else the reason.
+  virtual void read(std::span<std::byte> buffer, uint64_t offset, Waiting waiting) = 0;
+  // Calls add(extent) for all from `from` on, in order. Throws the same; what was added stays so.
+  virtual void read_map(uint64_t from, const std::function<void(const extents::Extent &)> &add) = 0;
+  // Confirms all that was read before the call, where the source can say so. Throws the same.
+  virtual void confirm() = 0;
+  // Ends all waits: they throw EINTR from now on.
+  virtual void interrupt() = 0;
+  // The source is needed no more.
+  virtual void close() = 0;
+};
+
+}  // namespace pull

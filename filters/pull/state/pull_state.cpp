@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "filters/pull/state/pull_state.hpp"
+
+#include <cerrno>
+
+#include "common/util/error.hpp"
+
+namespace pull {
+
+using extents::RangeSet;
+using replication::SourceDescription;
+using replication::State;
+
+namespace {
+
+constexpr const char *anew =
+    "nothing was changed; remove the state to begin anew, which fetches everything again";
+
+// The state says nothing that is to be kept.
+bool owes_all(const State &state) {
+  return state.owed_bytes() == state.size && !replication::is_written(state);
+}
+
+RangeSet owed_of(const State &state) {
+  RangeSet owed(state.size);
+  for (const extents::Range &range : state.owed) owed.add(range);
+  return owed;
+}
+
+bool is_of(const State &state, const SourceDescription &source) {
+  return source.source == state.source && source.vm == state.vm && source.disk == state.disk;
+}
+
+bool shows_changes_since(const State &state, const FoundSource &source) {
+  const auto &d = source.description;
+  return d && d->mode == "delta" && source.size == state.size && is_of(state, *d) &&
+         !state.checkpoint.empty() && d->since == state.checkpoint &&
+         d->checkpoint != state.checkpoint;
+}
+
+PullState begin_anew(const FoundSource &source, const std::optional<State> &old) {
+  State header;
+  if (source.description) {
+    const SourceDescription &d = *source.description;
+    header = {d.checkpoint, d.source, d.vm, d.disk, 0, {}};
+  }
+  header.size = source.size;
+  if (old) header.destination = old->destination;
+  RangeSet owed(source.size);
+  owed.add({0, source.size});
+  return {header, owed, source.description && source.description->mode == "delta", "", true};
+}
+
+PullState go_on(const State &old, bool changes_only) {
+  State header = old;
+  header.owed.clear();
+  return {header, owed_of(old), changes_only, old.checkpoint, false};
+}
+
+// From the checkpoint of the state to that of the source: what has changed since is owed too.
+PullState go_further(const std::string &path, const State &old, const FoundSource &source) {
+  if (replication::is_written(old)) {
+    util::fail(EINVAL,
+               "pull-state={}: the destination has been used since \"{}\", and the changes that "
+               "the source shows "
+               "would destroy what was written to it; nothing was changed; start the source with "
+               "the checkpoint "
+               "\"{}\", or use a new destination",
+               path, old.checkpoint, old.checkpoint);
+  }
+  PullState state = go_on(old, true);
+  state.header.checkpoint = source.description->checkpoint;
+  source.read_map([&](const extents::Extent &e) {
+    if (e.type == extents::hole) {
+      util::fail(
+          EINVAL,
+          "pull-from: this is not a delta view: it has a hole that is not zero at offset {}: put "
+          "nbdkit-delta-filter over the source, and do not use its export \"honest\"",
+          e.offset);
+    }
+    if (e.type != (extents::hole | extents::zero)) state.owed.add(e.range());
+  });
+  return state;
+}
+
+// What the file says of the source against what it says of itself.
+[[noreturn]] void refuse(const std::string &path, const State &old, const std::string &why) {
+  util::fail(EINVAL, "pull-state={}: {}; {}{}", path, why,
+             replication::is_written(old) ? "what was written to the destination is kept; " : "",
+             anew);
+}
+
+}  // namespace
+
+PullState begin_state(const std::string &path, const std::optional<State> &old,
+                      const std::optional<FoundSource> &source, const std::string &unreachable) {
+  if (!old || (owes_all(*old) && source)) {
+    if (!source) util::fail(EIO, "{}", unreachable);
+    return begin_anew(*source, old);
+  }
+  const bool is_whole = old->owed.empty();
+  if (source && shows_changes_since(*old, *source) &&
+      !(is_whole && replication::is_written(*old))) {
+    return go_further(path, *old, *source);
+  }
+  if (is_whole) return go_on(*old, false);
+  if (old->checkpoint.empty() && old->pull.empty()) {
+    refuse(path, *old, "that state does not say of which instant what it holds is");
+  }
+  if (!source)
+    return go_on(*old, true);  // its zeroes are not relied on; it is compared when it is there
+  const auto &d = source->description;
+  const std::string why = difference(*old, source->size, d ? replication::format(*d) : "");
+  if (!why.empty()) refuse(path, *old, why);
+  return go_on(*old, d && d->mode == "delta");
+}
+
+std::string difference(const State &state, uint64_t size, const std::string &description) {
+  if (size != state.size) {
+    return fmt::format("that state is of a disk of {} bytes, and the source has {}", state.size,
+                       size);
+  }
+  const auto source = replication::parse_description(description);
+  if (!source) {
+    if (state.source.empty()) return "";  // it is taken at its word
+    return fmt::format(
+        "that state is of {} {} disk {} as of \"{}\", and the source does not say what it shows",
+        state.source, state.vm, state.disk, state.checkpoint);
+  }
+  if (!is_of(state, *source)) {
+    return fmt::format("that state is of {} {} disk {}, and the source is {} {} disk {}",
+                       state.source, state.vm, state.disk, source->source, source->vm,
+                       source->disk);
+  }
+  if (source->checkpoint == state.checkpoint) return "";
+  return fmt::format("what is here is of \"{}\", and the source shows \"{}\"", state.checkpoint,
+                     source->checkpoint);
+}
+
+}  // namespace pull

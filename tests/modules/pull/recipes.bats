@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# The examples of nbdkit-pull-filter(1).
+load ../../lib
+load pull
+
+# example TEXT: the command of the page that begins with TEXT, with the module that was built.
+example() {
+    awk -v text=" $1" 'index($0, text) == 1 { on = 1 } on && ! /^ / { exit } on { print }' \
+        "$SOURCE/man/nbdkit-pull-filter.pod" > example.sh
+    [ -s example.sh ]
+    sed -i "s,--filter=pull,--filter=$PULL,; s,--filter=fanout,--filter=$FANOUT,; s, qcow2 file, $QCOW2 file," example.sh
+    cat example.sh
+}
+# serves NAME TEXT: the example is a server on NAME.sock, in the background.
+serves() {
+    example "$2"
+    sed -i "1s/^ nbdkit -U/ exec nbdkit -fv -P $1.ready -U/" example.sh
+    bash -e example.sh > "$1.log" 2>&1 3>&- &
+    echo $! > "$1.pid"
+    until_true 60 started_or_gone "$1"
+    [ -s "$1.ready" ] || { cat "$1.log"; return 1; }
+}
+
+@test "use a disk and bring it over: nbdcopy, then the image alone" {
+    random_file web1.raw 16M
+    serves src 'nbdkit -U src.sock'
+    serves dst 'nbdkit -U dst.sock --filter=pull qcow2'
+    example "nbdcopy 'nbd+unix"
+    timeout 60 bash -e example.sh
+    same web1.raw copy.raw
+    example 'until jq'
+    timeout 60 bash -e example.sh
+    stop dst
+    stop src
+    example 'qemu-img check'
+    bash -e example.sh
+    qemu-img compare -f raw web1.raw -F qcow2 web1.qcow2
+}
+
+@test "several destinations" {
+    random_file web1.raw 16M
+    serves src 'nbdkit -U src.sock'
+    start dr memory 16M
+    mkdir fanout
+    serves dst 'nbdkit -U dst.sock --filter=pull --filter=fanout'
+    example 'until jq'
+    timeout 60 bash -e example.sh
+    stop dst
+    qemu-img compare -f raw web1.raw -F qcow2 web1.qcow2
+    timeout 60 nbdcopy "$(uri dr)" dr.raw
+    same web1.raw dr.raw
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "filters/pull/chunks/presence.hpp"
+
+#include <catch2/catch.hpp>
+
+using extents::Range;
+using pull::Presence;
+
+namespace {
+
+extents::RangeSet all(uint64_t size) {
+  extents::RangeSet set(size);
+  set.add({0, size});
+  return set;
+}
+
+void flush(Presence &p, Presence::Scope scope, bool succeeded = true) {
+  auto flush = p.begin_flush(scope);
+  p.end_flush(scope, flush, succeeded);
+}
+
+}  // namespace
+
+TEST_CASE("what was fetched is here at once, and owed until a flush that began after it") {
+  Presence p(all(100));
+  auto before = p.begin_fetched_flush();
+  CHECK(before.empty);
+  p.fetched({10, 20});
+  CHECK(p.here({10, 20}));
+  CHECK(p.first_missing({0, 100}) == Range{0, 10});
+  p.end_fetched_flush(before, Presence::Result::durable);
+  CHECK(p.owed_bytes() == 100);
+  auto flush = p.begin_fetched_flush();
+  CHECK_FALSE(flush.empty);
+  p.end_fetched_flush(flush, Presence::Result::unconfirmed);
+  CHECK(p.owed_bytes() == 100);
+  flush = p.begin_fetched_flush();
+  p.end_fetched_flush(flush, Presence::Result::durable);
+  CHECK(p.durable().owed.ranges() == std::vector<Range>{{0, 10}, {30, 70}});
+  CHECK(p.is_durable({10, 20}, p.changes()));
+  CHECK_FALSE(p.is_durable({10, 20}, p.changes() - 1));
+  CHECK_FALSE(p.is_durable({9, 1}, p.changes()));
+}
+
+TEST_CASE("what a failed flush lost is missing again, but for what clients have written") {
+  Presence p(all(100));
+  auto scope = p.open();
+  p.fetched({0, 50});
+  p.written({10, 10}, scope);
+  auto flush = p.begin_fetched_flush();
+  p.end_fetched_flush(flush, Presence::Result::lost);
+  CHECK(p.losses() == 1);
+  CHECK(p.missing({0, 50}) == std::vector<Range>{{0, 10}, {20, 30}});
+  CHECK(p.here({10, 10}));
+}
+
+TEST_CASE("what a client has written is owed until its own flush has succeeded") {
+  Presence p(all(100));
+  auto one = p.open(), other = p.open();
+  p.written({0, 10}, one);
+  CHECK(p.here({0, 10}));
+  flush(p, other);
+  CHECK(p.owed_bytes() == 100);
+  flush(p, one, false);
+  CHECK(p.owed_bytes() == 100);
+  flush(p, one);
+  CHECK(p.owed_bytes() == 90);
+  // What is not owed does not become owed by a write.
+  p.written({0, 10}, one);
+  CHECK(p.owed_bytes() == 90);
+  p.close(other);
+  p.close(one);
+}
+
+TEST_CASE("one thread at a time fetches a byte") {
+  Presence p(all(100));
+  CHECK(p.try_begin({0, 50}));
+  CHECK_FALSE(p.try_begin({49, 10}));
+  CHECK(p.try_begin({50, 10}));
+  CHECK(p.is_fetched_now({40, 10}));
+  p.end({0, 50});
+  CHECK_FALSE(p.is_fetched_now({40, 10}));
+  CHECK(p.try_begin({0, 50}));
+}
