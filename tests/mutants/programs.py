@@ -8,6 +8,7 @@
 
 import dataclasses
 import fnmatch
+import glob
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import re
 from faults import Wrong
 
 _CASE = re.compile(r'\bTEST_CASE\(\s*((?:"(?:[^"\\]|\\.)*"\s*)+)')
+_PYTHON_CASE = re.compile(r"^ +def (test_\w+)\(", re.M)
 _BATS_CASE = re.compile(r'^@test "(.*)" \{', re.M)
 
 
@@ -97,6 +99,9 @@ class Programs:
                     if not test.tap:
                         continue
                     pattern = name.removeprefix("unit:").partition(":")[2]
+                    if "-k" in test.command:
+                        _check_python(name, test.command[test.command.index("-k") - 1], pattern)
+                        continue
                     source = test.target or test.command[-1]
                     if source not in cases:
                         cases[source] = self._cases(test)
@@ -127,6 +132,15 @@ class Programs:
 
 def _unquoted(text):
     return re.sub(r"\\(.)", r"\1", text)
+
+
+def _check_python(name, program, pattern):
+    """In its directory a test has the pattern in its name."""
+    for path in glob.glob(os.path.join(os.path.dirname(program), "test_*.py")):
+        with open(path, encoding="utf-8") as file:
+            if any(pattern in case for case in _PYTHON_CASE.findall(file.read())):
+                return
+    raise Wrong(f"no case of {name.removesuffix(':' + pattern)} is called {pattern}")
 
 
 def _any_case(names, pattern, unit):
