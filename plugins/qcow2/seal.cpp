@@ -138,6 +138,12 @@ Verdict verdict_of(const Settings &settings, const Image &image) {
     if (!state->owed.empty()) {
       return {fmt::format("{} owes {} bytes", path, state->owed_bytes()), ""};
     }
+    if (replication::is_written(*state)) {
+      return {fmt::format("{} says that clients of nbdkit-pull-filter have changed it: it is no "
+                          "copy of one instant",
+                          path),
+              ""};
+    }
     return {"", state->checkpoint};
   } catch (const util::Error &e) {
     return {e.what(), ""};

@@ -117,6 +117,20 @@ again() {
     refuses "seal=" try image.qcow2 read-only=on seal=@state
 }
 
+@test "an image that clients of the filter pull have changed is no copy of one instant, and stays partial" {
+    state() { echo '{"nbdkit-replicate":1,"checkpoint":"c1","source":"test","vm":"vm-1","disk":2000,"size":1048576,"owed":[],"pull":"'"$1"'"}' > state; }
+    state written
+    start d "$QCOW2" image.qcow2 size=1M seal=@state
+    shell d -c 'h.pwrite(b"a" * 512, 0)' -c 'h.flush()'
+    stop d
+    grep -q 'image.qcow2.partial keeps its name: .*clients of nbdkit-pull-filter have changed it' d.log
+    [ ! -e image.qcow2 ]
+    state unchanged
+    start d "$QCOW2" image.qcow2 size=1M seal=@state
+    stop d
+    [ -e image.qcow2 ]
+}
+
 @test "the export says which image it is and what it lies on; an image of QEMU has no description" {
     try base.qcow2 size=1M
     qemu-img create -q -f qcow2 foreign.qcow2 1M
