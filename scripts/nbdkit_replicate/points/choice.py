@@ -58,12 +58,12 @@ def _time_of_name(points: Sequence[Point], at: str) -> str | None:
 
 
 def _latest(points: Sequence[Point], disks: Sequence[str], before: datetime.datetime | None) -> str | None:
-    """A disk that was added to the machine later is not missed. One that is not there any more is: that a run has left it
-    out is not to be told from a run that failed."""
+    """Of an earlier time, a disk that was added to the machine later is not missed. One that is not there any more is: that a
+    run has left it out is not to be told from a run that failed."""
     for time in sorted({point.time for point in points}, reverse=True):
         here = {point.disk for point in points if point.time == time and point.is_complete}
-        known = {point.disk for point in points if point.time <= time}
-        if here.issuperset(known.intersection(disks)) and (before is None or any(p.when <= before for p in points if p.time == time)):
+        known = set(disks) if before is None else {point.disk for point in points if point.time <= time}.intersection(disks)
+        if here.issuperset(known) and (before is None or any(p.when <= before for p in points if p.time == time)):
             return time
     return None
 

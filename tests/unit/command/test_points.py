@@ -234,6 +234,16 @@ class Choice(InDirectory):
         self.assertEqual(self.chosen(self.machine(), TIMES[1]), [("d", 1)])
         self.assertRegex(self.notes[0], "disk e")
 
+    def test_a_disk_that_was_added_later(self):
+        self.image(1)
+        for disk in "d", "e":
+            self.image(3, disk=disk)
+        machine = self.machine("d", "e")
+        self.assertEqual(self.chosen(machine, TIMES[2]), [("d", 1)])
+        self.assertEqual(self.chosen(machine), [("d", 3), ("e", 3)])
+        self.image(2, disk="e", state=1)  # it was there, and was not complete
+        self.assertEqual(self.chosen(machine, TIMES[2]), [("d", 1)])
+
     def test_at(self):
         for number in 1, 3:
             self.image(number)

@@ -115,9 +115,9 @@ class Site:
             raise Violation(f"temporary files are left behind: {os.listdir('tmp')}")
 
     def check_files(self):
-        """After a complete copy there are the files that there are after the first one."""
+        """After a complete copy there are the files that there are after the first one, beside the records of runs."""
         found = sorted(os.path.join(folder, name) for root in ("state", "image")
-                       for folder, _, names in os.walk(root) for name in names)
+                       for folder, _, names in os.walk(root) for name in names if not folder.endswith(".runs"))
         self.files = self.files or found
         strange = [name for name in found if name not in self.files]
         if strange:
