@@ -138,15 +138,24 @@ mark_of() { echo $(($(grep -obUaP 'NBRI' "$1" | head -1 | cut -d: -f1) + 8 + 32)
     restore --to "$device"
     cmp -n $((4 << 20)) "$device" 2.ref
     exec 8<> "$device"
-    /usr/bin/python3 -c 'import os, sys; d = os.open(sys.argv[1], os.O_RDWR | os.O_EXCL); sys.stdin.read()' "$device" < <(
-        until [ -e tried ]; do sleep 0.01; done) 3>&- 8>&- &
-    until_true 60 busy "$device"
+    # It holds the device until the test ends it. That of the restore may be about to close it.
+    /usr/bin/python3 -c '
+import os, signal, sys, time
+while True:
+    try:
+        device = os.open(sys.argv[1], os.O_RDWR | os.O_EXCL)
+        break
+    except OSError:
+        time.sleep(0.01)
+open("held", "w").close()
+signal.pause()' "$device" 3>&- 8>&- &
+    echo $! > holder.pid
+    until_true 60 [ -e held ]
     refuses "is in use" restore --to "$device"
-    touch tried
+    stop holder
     exec 8>&-
     # Nor is the file behind it written to.
     refuses "is attached to $device" restore --to back --overwrite
     losetup -d "$device"
     rm device
 }
-busy() { ! /usr/bin/python3 -c 'import os, sys; os.open(sys.argv[1], os.O_RDWR | os.O_EXCL)' "$1" 2> /dev/null; }
