@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -48,10 +49,11 @@ class Life:
     def __init__(self, machines, seed):
         with open("vcenter.json", encoding="utf-8") as file:
             self._vcenter = json.load(file)
-        self._context = __import__("ssl").create_default_context(cafile=self._vcenter["cafile"])
+        self._context = ssl.create_default_context(cafile=self._vcenter["cafile"])
         self.machines = machines
         self.random = random.Random(seed)
         self.day = 0
+        self._dr = None
         os.makedirs("metrics", exist_ok=True)
         with open("plan.toml", "w", encoding="utf-8") as file:
             file.write(PLAN.format(directory=os.getcwd(), **self._vcenter))
@@ -87,6 +89,28 @@ class Life:
         for machine, _, key in self.disks():
             subprocess.run(["cp", "--sparse=always", live(machine, key), f"{name}/{machine}-{key}"], check=True)
         return name
+
+    # ---- The destination ----
+
+    def start_dr(self):
+        with open("dr.log", "ab") as log:
+            self._dr = subprocess.Popen(["nbdkit", "-f", "-U", "dr.sock", "-P", "dr.ready", "file", "dir=dr"], stderr=log)
+        with open("dr.pid", "w", encoding="ascii") as file:  # the bats test ends it if this fails
+            file.write(str(self._dr.pid))
+        wait_until(lambda: os.path.exists("dr.ready"))
+
+    def stop_dr(self):
+        self._dr.terminate()
+        self._dr.wait()
+        for file in ("dr.ready", "dr.sock", "dr.pid"):
+            if os.path.exists(file):
+                os.unlink(file)
+
+    def dr_equals(self):
+        for name, _, key in self.disks():
+            with open(live(name, key), "rb") as wanted, open(f"dr/{name}-{key}", "rb") as there:
+                content = wanted.read()
+                assert there.read(len(content)) == content, f"dr, {name}-{key}"
 
     # ---- The command ----
 
@@ -131,6 +155,12 @@ class Life:
 
 def live(machine, key):
     return f"live-{machine}-{key}"
+
+
+def compare(reference, image):
+    result = subprocess.run(["qemu-img", "compare", "-q", "-f", "raw", "-F", "qcow2", reference, image], capture_output=True,
+                            text=True, check=False)
+    assert result.returncode == 0, (image, result)
 
 
 def said():

@@ -11,18 +11,16 @@ import time
 
 sys.dont_write_bytecode = True
 
-from life import BUILD, M, Life, kill_all, live, servers_of_this_test, wait_until  # noqa: E402
+from life import BUILD, M, Life, compare, kill_all, live, servers_of_this_test, wait_until  # noqa: E402
 
 EVENTS = ("nothing", "kill", "terminate", "kill a server", "no destination", "reset", "connections break", "kill a prune")
 
 
 class Round(Life):
-    def __init__(self, rng, machines, vcenter):
+    def __init__(self, rng, machines):
         super().__init__(machines, seed=rng.randrange(1 << 30))
         self._rng = rng
-        self._vcenter_process = vcenter
         self._references = {}  # day in the names of points -> directory
-        self._dr = None
         self._vary_plan()
 
     def _vary_plan(self):
@@ -38,27 +36,13 @@ class Round(Life):
         with open("plan.toml", "w", encoding="utf-8") as file:
             file.write("\n".join(first) + text)
 
-    def start_dr(self):
-        with open("dr.log", "ab") as log:
-            self._dr = subprocess.Popen(["nbdkit", "-f", "-U", "dr.sock", "-P", "dr.ready", "file", "dir=dr"], stderr=log)
-        wait_until(lambda: os.path.exists("dr.ready"))
-
-    def stop_dr(self):
-        self._dr.terminate()
-        self._dr.wait()
-        for file in ("dr.ready", "dr.sock"):
-            if os.path.exists(file):
-                os.unlink(file)
-
     def nights(self, count):
         self.start_dr()
         try:
             for _ in range(count):
                 self._night(self._rng.choice(EVENTS))
             self.run()
-            for name, _, key in self.disks():
-                with open(live(name, key), "rb") as wanted, open(f"dr/{name}-{key}", "rb") as there:
-                    assert wanted.read() == there.read(), f"dr, {name}-{key}"
+            self.dr_equals()
         finally:
             self.stop_dr()
 
@@ -120,12 +104,6 @@ class Round(Life):
                 compare(f"{self._references[one[:8]]}/{name}-{key}", f"images/{name}/{key}-{one}.qcow2")
 
 
-def compare(reference, image):
-    result = subprocess.run(["qemu-img", "compare", "-q", "-f", "raw", "-F", "qcow2", reference, image], capture_output=True,
-                            text=True, check=False)
-    assert result.returncode == 0, (image, result)
-
-
 def terminate(process):
     process.send_signal(signal.SIGTERM)
     process.wait(timeout=300)
@@ -156,7 +134,7 @@ def one_round(seed):
                                     "--task-ms", "10", *words], stdout=log, stderr=log)
     try:
         wait_until(lambda: os.path.exists("vcenter.json") and os.path.getsize("vcenter.json") > 0)
-        Round(rng, machines, vcenter).nights(rng.randrange(2, 5))
+        Round(rng, machines).nights(rng.randrange(2, 5))
     finally:
         vcenter.terminate()
         vcenter.wait()
