@@ -107,7 +107,7 @@ parameters_in_page() {
             null --dump-plugin | grep -q '^name=null$'
         [ -s "$(find "$root" -path "*/man1/nbdkit-$name-filter.1")" ]
     done
-    for name in delta recipes; do [ -s "$(find "$root" -path "*/man7/nbdkit-replicate-$name.7")" ]; done
+    for name in delta recipes trouble; do [ -s "$(find "$root" -path "*/man7/nbdkit-replicate-$name.7")" ]; done
     [ -s "$(find "$root" -path '*/examples/kubernetes/replicate.yaml')" ]
     "$(find "$root" -path '*/bin/nbdkit-replicate')" --help | grep -q '^usage: nbdkit-replicate '
     [ -s "$(find "$root" -path '*/man1/nbdkit-replicate.1')" ]
