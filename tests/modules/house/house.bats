@@ -92,6 +92,29 @@ parameters_in_page() {
     done
 }
 
+@test "each parameter of a module in the example plan is one that the module has" {
+    local name
+    for name in qcow2 vsphere; do parameters_in_help plugin $name "$BUILD/plugins/$name/nbdkit-$name-plugin.so"; done > known
+    for name in coalesce delta apply fanout; do
+        parameters_in_help filter $name --filter="$BUILD/filters/$name/nbdkit-$name-filter.so" null
+    done >> known
+    /usr/bin/python3 - "$SOURCE/scripts/examples/plan.toml" > given <<'PY'
+import sys, tomllib
+def parameters(value, key=""):
+    if isinstance(value, dict):
+        for inner, element in value.items():
+            yield from parameters(element, inner)
+    elif isinstance(value, list):
+        for element in value[2 if key == "source" else 0:]:  # after the plugin and its file
+            yield from parameters(element, key)
+    elif key in ("parameters", "target-parameters", "source"):
+        yield value.partition("=")[0]
+print(*parameters(tomllib.load(open(sys.argv[1], "rb"))), sep="\n")
+PY
+    [ "$(wc -l < given)" -ge 5 ]
+    [ -z "$(sort -u given | grep -vxFf known)" ]
+}
+
 @test "meson install puts each module where nbdkit looks for it, and its page into man" {
     DESTDIR=$BATS_TEST_TMPDIR/root meson install -C "$BUILD" --no-rebuild > install.log
     root=$BATS_TEST_TMPDIR/root

@@ -58,7 +58,7 @@ free_port() {
 }
 
 # reached URI: nbdinfo can connect.
-reached() { timeout 20 nbdinfo --size "$1" > reached 2>&1; }
+reached() { timeout 60 nbdinfo --size "$1" > reached 2>&1; }
 # until_reached NAME URI: the server or tunnel that began as NAME leads there.
 until_reached() { until_true 30 reached "$2" || { tail -20 "$1.log" reached; return 1; }; }
 

@@ -55,7 +55,7 @@ accepts() { (: < "/dev/tcp/127.0.0.1/$1") 2> /dev/null; }
 
 # ssh_refused COMMAND...: ssh says that it has failed.
 ssh_refused() {
-    run timeout 20 "$@"
+    run timeout 60 "$@"
     echo "$output"
     [ "$status" = 255 ]
 }
@@ -107,7 +107,7 @@ names() {
     echo $! > other_tunnel.pid
     until_true 30 [ -S other.sock ]
     must_fail reached "nbd+unix:///?socket=$PWD/other.sock"
-    must_fail timeout 20 bin/ssh -o BatchMode=yes localhost true
+    must_fail timeout 60 bin/ssh -o BatchMode=yes localhost true
     free_port
     ssh_refused bin/ssh -N -o BatchMode=yes -o ExitOnForwardFailure=yes -R "localhost:$port:localhost:1" localhost
     # Nor without the key.
@@ -126,7 +126,7 @@ names() {
     example 'PermitListen localhost'
     { echo 'PermitOpen none'; echo 'AllowTcpForwarding remote'; sed "s,10809,$here," example.sh; } > match
     sshd_with match
-    PLACES+=(-e "s,localhost:10809:localhost:10809,localhost:$here:localhost:$port,")
+    PLACES+=(-e "s,localhost.10809:localhost.10809,localhost:$here:localhost:$port,")
     begins tunnel '    -R '
     until_reached tunnel "nbd://localhost:$here/web1-2000"
     example "    --also 'nbd+unix:///web1-2000?socket=/run/nbdkit"
@@ -156,8 +156,8 @@ listens_as() {
     tls=$port
     free_port
     here=$port
-    PLACES+=(-e "s,accept = 443,accept = 127.0.0.1:$tls," -e "s,connect = localhost:443,connect = 127.0.0.1:$tls,"
-        -e "s,connect = localhost:10809,connect = 127.0.0.1:$server," -e "s,accept = localhost:10809,accept = 127.0.0.1:$here,")
+    PLACES+=(-e "s,accept = 443,accept = 127.0.0.1:$tls," -e "s,connect = localhost.443,connect = 127.0.0.1:$tls,"
+        -e "s,connect = localhost.10809,connect = 127.0.0.1:$server," -e "s,accept = localhost.10809,accept = 127.0.0.1:$here,")
     listens_as far 'accept = 443'
     listens_as near 'client = yes'
     until_reached near "nbd://127.0.0.1:$here/web1-2000"

@@ -57,14 +57,14 @@ class Values(Plans):
             parameters = ["quiesce=yes"]
             [[vm]]
             path = "/DC0/vm/web1"
-            parameters = ["coalesce-window=64M"]
+            parameters = ["coalesce-memory=64M"]
             disks = ["2000"]''')
         machine = plan.machines[0]
         here = self._directory.name
         self.assertEqual(machine.name, "web1")
         self.assertEqual(machine.source, Module("vsphere", (
             "server=vc.example.com", "user=backup", "password=+/etc/vc.pass", f"cafile={here}/vc.pem", "vm=/DC0/vm/web1",
-            "quiesce=yes", "coalesce-window=64M")))
+            "quiesce=yes", "coalesce-memory=64M")))
         self.assertEqual(machine.images, here + "/images/web1/{disk}-{time}.qcow2")
         self.assertEqual(machine.states, "/var/lib/nbdkit-replicate/web1/")
         self.assertEqual((machine.disks, machine.vcenter, machine.several), (("2000",), "main", True))
