@@ -31,7 +31,7 @@ END
 
 # example TEXT: the example that has a line that begins with TEXT, in example.sh, and on standard error.
 example() {
-    /usr/bin/python3 "$SOURCE/tests/system/manual/pod_examples.py" "$SOURCE/man/$PAGE.pod" "$1" |
+    /usr/bin/python3 "$SOURCE/tests/system/manual/pod_examples.py" "${PAGE_FILE:-$SOURCE/man/$PAGE.pod}" "$1" |
         sed "${PLACES[@]}" > example.sh
     [ -s example.sh ]
     cat example.sh >&2
