@@ -72,6 +72,17 @@ END
     same disk.img restored.raw
 }
 
+@test "a copy as a source, twice" {
+    random_file disk.img 4M
+    local step
+    for step in 1 2; do
+        bin/nbdkit-replicate --state web1.state --from file disk.img delta-digests=web1.digests --to qcow2 file=web1.qcow2
+        runs 'nbdkit-replicate --state second.state'
+        qemu-img compare -f raw -F qcow2 disk.img second.qcow2
+        printf changed | dd of=disk.img bs=1 seek=$((step * 1000000)) conv=notrunc status=none
+    done
+}
+
 @test "socket pairs: nbdkit --run, nbdcopy with brackets, nbdkit -s" {
     random_file disk.img 4M
     qemu-img convert -O qcow2 disk.img web1.qcow2

@@ -91,6 +91,8 @@ names() {
     sshd_with match
     begins tunnel '    -L '
     until_reached tunnel "nbd+unix:///web1-2000?socket=$PWD/dr.sock"
+    # The size of the export.
+    [ "$(cat reached)" = 16777216 ]
     example "    --also 'nbd+unix:///web1-2000?socket=/run/nbdkit"
     cp example.sh command.sh
     whole_and_increment
@@ -161,6 +163,7 @@ listens_as() {
     listens_as far 'accept = 443'
     listens_as near 'client = yes'
     until_reached near "nbd://127.0.0.1:$here/web1-2000"
+    [ "$(cat reached)" = 16777216 ]
     example "    --also 'nbd+unix:///web1-2000?socket=/run/nbdkit"
     sed "s,nbd+unix:[^']*,nbd://127.0.0.1:$here/web1-2000," example.sh > command.sh
     whole_and_increment
