@@ -96,6 +96,10 @@ names() {
     example "    --also 'nbd+unix:///web1-2000?socket=/run/nbdkit"
     cp example.sh command.sh
     whole_and_increment
+    PLACES+=(-e "s,/srv/dr/,/srv/," -e "s,$PWD/srv/dr/,$PWD/srv/," -e 's/ 25 50 100 200;/;/')
+    runs 'truncate -s 200M'
+    runs 'for size in' > carried 2>&1
+    [ "$(grep -c '^[0-9]* MiB: ' carried)" = 3 ]
 
     # No other port, no shell, no port here that others can use.
     local other
