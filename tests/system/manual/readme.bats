@@ -8,6 +8,14 @@ PAGE_FILE=readme.pod
 # examples: those of the page, as those of a manual page are written.
 examples() { sed 's/^    / /' "$SOURCE/README.md" > readme.pod; }
 
+@test "what the page links to is there" {
+    grep -oE '\]\([^):]+\)' "$SOURCE/README.md" | tr -d ']()' | sort -u > linked
+    [ "$(wc -l < linked)" -gt 15 ]
+    while read -r file; do [ -e "$SOURCE/$file" ] || { echo "$file"; return 1; }; done < linked
+    local page
+    for page in "$SOURCE"/man/*.pod; do grep -qxF "man/$(basename "$page")" linked || { echo "$page"; return 1; }; done
+}
+
 @test "five minutes, without VMware" {
     examples
     ln -s "$SOURCE/scripts" scripts
