@@ -316,6 +316,16 @@ class Describing(MachineCase):
                 self.run_with(lambda machine: machine.download(self.directory))
             self.sim.control("nofault")
 
+    def test_a_file_that_is_locked(self):
+        """As the machine runs on another host than the one that is asked; when it is off, nobody locks it."""
+        with tempfile.TemporaryDirectory() as directory:
+            self.sim.control("fault", where="folder", kind=500, after=2)
+            self.assertEqual(self.run_with(lambda machine: machine.download(directory)), ("web1.vmx", "web1.vmxf"))
+            self.sim.control("power", vm="vm-42", on=0)
+            self.sim.control("fault", where="folder", kind=500)
+            with self.assertRaisesRegex(Failure, "web1.vmx: the server answers 500"):
+                self.run_with(lambda machine: machine.download(directory))
+
     def test_half_a_file(self):
         for kind in ("short", "reset"):
             with tempfile.TemporaryDirectory() as directory:
