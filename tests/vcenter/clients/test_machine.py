@@ -225,9 +225,9 @@ class Sessions(MachineCase):
 
     def test_a_question_that_is_cancelled(self):
         async def steps(machine):
-            self.sim.control("fault", where="RetrievePropertiesEx", kind="stall", seconds=20)
-            asking = asyncio.create_task(machine.power_state())
-            while not self.sim.control("state")["faults"] == 0:
+            self.sim.control("fault", where="FindByInventoryPath", kind="stall", seconds=2)
+            asking = asyncio.create_task(machine.session.machine(PATH))
+            while self.sim.control("state")["faults"]:
                 await asyncio.sleep(0.01)
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)
