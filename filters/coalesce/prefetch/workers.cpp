@@ -23,6 +23,7 @@ Workers::~Workers() {
     stop_ = true;
   }
   work_.notify_all();
+  REPLICATE_SYNC_POINT("coalesce.workers_end");
   for (auto &thread : threads_) thread.join();
 }
 

@@ -63,7 +63,8 @@ TEST_CASE("an engine that ends keeps no other connection waiting") {
   ending.detach(connection);
 
   // A write to the export while its last connection leaves.
-  durability::SyncPoint::Hold writing("coalesce.invalidate"), leaves("coalesce.leave");
+  durability::SyncPoint::Hold writing("coalesce.invalidate"), leaves("coalesce.leave"),
+      ends("coalesce.workers_end");
   std::jthread writer([&] { engines.invalidate("x", {0, M}); });
   writing.wait();
   std::atomic<bool> ended = false;
@@ -75,12 +76,14 @@ TEST_CASE("an engine that ends keeps no other connection waiting") {
   leaves.release();
   writing.release();
   writer.join();
+  ends.wait();
   auto joined = std::async(std::launch::async, [&] {
     engines.leave(engines.join("y", 100, true, engine_of(100)));
     engines.invalidate("y", {0, 100});
   });
   CHECK(joined.wait_for(std::chrono::seconds(20)) == std::future_status::ready);
   CHECK_FALSE(ended);
+  ends.release();
   gate.open();
   leaver.join();
   CHECK(ended);
