@@ -12,6 +12,7 @@
 #include "common/stats/ticker.hpp"
 #include "common/util/error.hpp"
 #include "common/util/mutex.hpp"
+#include "filters/pull/end_watch.hpp"
 #include "filters/pull/next_layer.hpp"
 #include "filters/pull/parameters.hpp"
 #include "filters/pull/pull_server.hpp"
@@ -120,8 +121,10 @@ class Filter {
     }
     if (!failure_.empty()) nbdkit::log().error("{}", failure_);
     ticker_.emplace(std::chrono::seconds(2), [this] { server_->tick(); });
+    end_watch_.emplace(*server_);
   }
   void cleanup(nbdkit::Backend) {
+    end_watch_.reset();
     ticker_.reset();
     server_->stop();
   }
@@ -149,6 +152,7 @@ class Filter {
   std::unique_ptr<PullServer> server_;
   std::string failure_;  // why it could not start after the fork
   std::optional<stats::Ticker> ticker_;
+  std::optional<EndWatch> end_watch_;
 };
 
 }  // namespace

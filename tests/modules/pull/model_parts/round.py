@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import threading
 import time
 
@@ -90,8 +91,13 @@ class Round:
         self.source.start()
 
     def source_restarted(self) -> None:
+        """nbdkit waits for clients that ask for nothing, so it is killed after a while."""
         self.pause()
-        self.source.end(signal.SIGTERM)
+        self.source.process.send_signal(signal.SIGTERM)
+        try:
+            self.source.process.wait(1)
+        except subprocess.TimeoutExpired:
+            self.source.end(signal.SIGKILL)
         self.pause()
         self.source.start()
 
