@@ -12,6 +12,7 @@
 #include "common/stats/ticker.hpp"
 #include "common/util/error.hpp"
 #include "common/util/mutex.hpp"
+#include "filters/pull/end_watch.hpp"
 #include "filters/pull/next_layer.hpp"
 #include "filters/pull/parameters.hpp"
 #include "filters/pull/pull_server.hpp"
@@ -22,15 +23,13 @@ namespace {
 
 class Connection {
  public:
-  // `all` is held for each request of all connections, where the thread model requires that.
-  Connection(PullServer &server, int thread_model, util::Mutex &all) : server_(server) {
-    if (thread_model == NBDKIT_THREAD_MODEL_SERIALIZE_REQUESTS) serial_ = &own_;
-    if (thread_model < NBDKIT_THREAD_MODEL_SERIALIZE_REQUESTS) serial_ = &all;
-  }
+  // all: as in nbdkit::RequestLock.
+  Connection(PullServer &server, int thread_model, util::Mutex &all)
+      : server_(server), lock_(thread_model, all) {}
 
   // nbdkit's `next` stays the same until finalize.
   void prepare(nbdkit::Next next, bool) {
-    next_layer_.emplace(next, serial_);
+    next_layer_.emplace(next, lock_);
     client_ = server_.join(*next_layer_);
   }
 
@@ -43,9 +42,9 @@ class Connection {
 
   bool can_flush(nbdkit::Next) { return true; }  // the state is saved in any case
   nbdkit::Fua can_fua(nbdkit::Next) { return nbdkit::Fua::native; }
-  bool can_multi_conn(nbdkit::Next) { return can().multi_conn || !can().flush; }
+  bool can_multi_conn(nbdkit::Next) { return can().flush_covers_all(); }
   bool can_extents(nbdkit::Next) { return true; }
-  // NextLayer writes zeroes where the layer below cannot zero.
+  // LowerDisk writes zeroes where the layer below cannot zero.
   nbdkit::Zero can_zero(nbdkit::Next) { return nbdkit::Zero::native; }
   bool can_fast_zero(nbdkit::Next) { return can().fast_zero; }
   bool can_trim(nbdkit::Next) { return can().native_zero; }
@@ -79,12 +78,10 @@ class Connection {
 
  private:
   static bool is_durable(uint32_t flags) { return (flags & NBDKIT_FLAG_FUA) != 0; }
-  const NextLayer::Abilities &can() const { return next_layer_->can(); }
+  const nbdkit::LowerAbilities &can() const { return next_layer_->can(); }
 
   PullServer &server_;
-  util::Mutex own_;
-  util::Mutex *serial_ =
-      nullptr;  // held for each request; nothing if several are allowed at a time
+  nbdkit::RequestLock lock_;
   std::optional<NextLayer> next_layer_;
   std::unique_ptr<PullClient> client_;
 };
@@ -124,8 +121,10 @@ class Filter {
     }
     if (!failure_.empty()) nbdkit::log().error("{}", failure_);
     ticker_.emplace(std::chrono::seconds(2), [this] { server_->tick(); });
+    end_watch_.emplace(*server_);
   }
   void cleanup(nbdkit::Backend) {
+    end_watch_.reset();
     ticker_.reset();
     server_->stop();
   }
@@ -153,6 +152,7 @@ class Filter {
   std::unique_ptr<PullServer> server_;
   std::string failure_;  // why it could not start after the fork
   std::optional<stats::Ticker> ticker_;
+  std::optional<EndWatch> end_watch_;
 };
 
 }  // namespace

@@ -43,6 +43,13 @@ bool Parameters::set(const std::string &key, const std::string &value) {
     settings.priority = nbdkit::parse_ranges(key, value);
   } else if (key == "pull-image") {
     settings.any_image = nbdkit::parse_choice(key, value, {"same", "any"}) == 1;
+  } else if (key == "dir") {
+    // Of the plugin. nbdkit's file plugin crashes when it is opened without an export name (1.32).
+    util::fail(EINVAL,
+               "pull: dir={}: a plugin that serves a directory finds its file by the name of the "
+               "export, and the "
+               "filter has only the default export: give it one file",
+               value);
   } else if (key == "pull-stats") {
     settings.stats_path = nbdkit::absolute_path(value);
   } else {

@@ -128,9 +128,10 @@ void PullServer::stop() {
 }
 
 std::unique_ptr<PullClient> PullServer::join(LocalDisk &local) {
-  return std::make_unique<PullClient>(PullClient::Parts{local, presence_, changes_, map_, *fetcher_,
-                                                        workers_.get(), saver_, counters_, whole_},
-                                      shared_scope_ ? &*shared_scope_ : nullptr);
+  return std::make_unique<PullClient>(
+      PullClient::Parts{local, presence_, changes_, map_, *fetcher_, workers_.get(), saver_,
+                        counters_, waiting_, whole_},
+      shared_scope_ ? &*shared_scope_ : nullptr);
 }
 
 Gauges PullServer::gauges() const {

@@ -21,6 +21,7 @@
 #include "filters/pull/source/remote_server.hpp"
 #include "filters/pull/state/pull_state.hpp"
 #include "filters/pull/state/state_saver.hpp"
+#include "filters/pull/waiting_clients.hpp"
 
 namespace pull {
 
@@ -51,6 +52,13 @@ class PullServer {
   // Ends the threads, and all waits for the source. The last save.
   void stop();
 
+  // For a thread that looks after the clients that wait for the source. Returns true when one waits, false after
+  // end_waiting_clients().
+  bool wait_for_waiting_client() { return waiting_.wait_for_one(); }
+  void end_waiting_clients() { waiting_.stop(); }
+  // Ends all waits for the source: they fail from now on. What is here can still be read and written.
+  void interrupt() { remote_.interrupt(); }
+
   // A client that reaches the local disk through `local`, which must outlive it. After start().
   std::unique_ptr<PullClient> join(LocalDisk &local);
 
@@ -77,6 +85,7 @@ class PullServer {
   Counters counters_;
   StateSaver saver_;
   RemoteServer remote_;
+  WaitingClients waiting_;
   replication::DestinationImage image_;
   stats::StatsFile stats_;
   std::string progress_;  // the last line; tick()'s alone

@@ -14,11 +14,13 @@ namespace pull {
 using util::MutexLock;
 
 ProgressSaver::ProgressSaver(Parts parts, std::function<void()> flush_clients,
-                             std::function<void()> whole, util::Log log)
+                             std::function<void()> whole, util::Log log,
+                             std::chrono::milliseconds interval)
     : parts_(parts),
       flush_clients_(std::move(flush_clients)),
       whole_(std::move(whole)),
       log_(std::move(log)),
+      interval_(interval),
       thread_([this] { run(); }) {}
 
 ProgressSaver::~ProgressSaver() {
@@ -32,9 +34,7 @@ ProgressSaver::~ProgressSaver() {
 
 // False if the server ends.
 bool ProgressSaver::wait() {
-  using std::chrono::milliseconds;
-  const auto end = std::chrono::steady_clock::now() +
-                   std::max<milliseconds>(std::chrono::seconds(1), 19 * parts_.state.took());
+  const auto end = std::chrono::steady_clock::now() + std::max(interval_, 19 * parts_.state.took());
   MutexLock lock(mutex_);
   while (!stop_ && changed_.wait_until(lock, end)) {
   }

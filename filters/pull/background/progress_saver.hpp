@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <atomic>
+#include <chrono>
 #include <functional>
 #include <string>
 #include <thread>
@@ -27,9 +27,9 @@ class ProgressSaver {
     StateSaver &state;
   };
   // flush_clients: makes durable what clients have written, where a flush of `local` covers it; may be empty.
-  // whole: called once, by the thread, when nothing is owed. Both as long as the thread runs.
+  // whole: called once, by the thread, when nothing is owed. Both as long as the thread runs. interval: between saves.
   ProgressSaver(Parts parts, std::function<void()> flush_clients, std::function<void()> whole,
-                util::Log log);
+                util::Log log, std::chrono::milliseconds interval = std::chrono::seconds(1));
   // The last save, if the source need not be waited for.
   ~ProgressSaver();
   ProgressSaver(const ProgressSaver &) = delete;
@@ -45,6 +45,7 @@ class ProgressSaver {
   Parts parts_;
   const std::function<void()> flush_clients_, whole_;
   const util::Log log_;
+  const std::chrono::milliseconds interval_;
   std::string warned_;  // the last warning; the thread's
 
   util::Mutex mutex_;

@@ -73,15 +73,17 @@ bool ChunkFetcher::fetch_zeroes(Range range) {
   const Claim claim(presence_, range);
   if (!claim) return false;
   const extents::RangeLock::Hold hold(changes_, range);
+  const uint64_t failures = presence_.failed_flushes();
   for (const Range &part : presence_.missing(range)) {
     store_zeroes(part);
-    presence_.fetched(part);
+    presence_.fetched(part, failures);
   }
   return true;
 }
 
 void ChunkFetcher::store(Range range, std::span<const std::byte> bytes) {
   const extents::RangeLock::Hold hold(changes_, range);
+  const uint64_t failures = presence_.failed_flushes();
   for (const Range &part : presence_.missing(range)) {
     for (Range rest = part; !rest.empty();) {
       const auto content = bytes.subspan(rest.offset - range.offset, rest.length);
@@ -94,13 +96,14 @@ void ChunkFetcher::store(Range range, std::span<const std::byte> bytes) {
       rest = {run.range.end(), rest.end() - run.range.end()};
     }
     REPLICATE_SYNC_POINT("pull.stored");
-    presence_.fetched(part);
+    presence_.fetched(part, failures);
   }
 }
 
-// What reads as zeroes there is left as it is.
+// What reads as zeroes there is left as it is; not after a failed flush, which may have lost zeroes that are still read.
 void ChunkFetcher::store_zeroes(Range range) {
   counters_.zeroes += range.length;
+  if (presence_.failed_flushes() > 0) return local_.zero(range, LocalDisk::Hole::allowed, false);
   while (!range.empty()) {
     uint64_t end = range.offset;
     for (const extents::Extent &e : local_.extents(range)) {

@@ -115,3 +115,13 @@ TEST_CASE("zeroes are written as zeroes, or left where the disk below reads as z
   CHECK(s.presence.here({2 * chunk, chunk}));
   CHECK(s.remote.reads == 1);
 }
+
+TEST_CASE("after a failed flush zeroes are written also where the disk below reads as zeroes") {
+  Setup s;
+  s.local.is_new = true;
+  CHECK(s.fetcher.fetch_zeroes({0, chunk}));
+  CHECK(s.local.zeroes == 0);
+  s.presence.end_fetched_flush(s.presence.begin_fetched_flush(), Presence::Result::lost);
+  CHECK(s.fetcher.fetch_zeroes({0, chunk}));
+  CHECK(s.local.zeroes == 1);
+}
