@@ -264,10 +264,20 @@ class Sessions(MachineCase):
     def test_an_answer_that_is_no_soap_ends_the_session(self):
         async def steps(machine):
             self.sim.control("fault", where="RetrievePropertiesEx", kind="503", count=9)
-            with self.assertRaises(Failure):
+            with self.assertRaises(Away):
                 await machine.power_state()
             self.sim.control("nofault")
             return await machine.power_state()
+        self.assertTrue(self.run_with(steps).on)
+
+    def test_a_vcenter_that_is_away_is_waited_for(self):
+        async def steps(machine):
+            self.sim.control("fault", where="RetrievePropertiesEx", kind="503", count=1)
+            power = await machine.wait_for(State.ON, 20)
+            self.sim.control("fault", where="RetrievePropertiesEx", kind="503", count=9)
+            with self.assertRaises(Away):
+                await machine.wait_for(State.ON, 0)
+            return power
         self.assertTrue(self.run_with(steps).on)
 
 
