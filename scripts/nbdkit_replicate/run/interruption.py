@@ -21,8 +21,14 @@ class Killable(Protocol):
     def kill(self) -> None: ...
 
 
+class Interrupted(Failure):
+    """By a signal."""
+
+
 class Interruption:
-    def __init__(self) -> None:
+    def __init__(self, effect: str = "the run ends; what is owed is saved, and the snapshot is removed") -> None:
+        """effect: what the first signal leads to, for the message."""
+        self._effect = effect
         self._signals = 0  # that have arrived
         self._tasks: set[asyncio.Task[Any]] = set()  # which are in a scope
         self._expendable: set[Killable] = set()
@@ -73,8 +79,7 @@ class Interruption:
     def _handle(self, number: signal.Signals) -> None:
         self._signals += 1
         if self._signals == 1:
-            say(f"{number.name}: the run ends; what is owed is saved, and the snapshot is removed; a second signal "
-                "ends the destination without waiting for it")
+            say(f"{number.name}: {self._effect}; a second signal ends the destination without waiting for it")
             for task in self._tasks:
                 task.cancel()
         else:
@@ -83,4 +88,4 @@ class Interruption:
 
 
 def _interrupted() -> Failure:
-    return Failure(f"interrupted; {RUN_AGAIN}")
+    return Interrupted(f"interrupted; {RUN_AGAIN}")

@@ -96,7 +96,7 @@ struct Life {
     if (shared) flush_clients = [this] { shared->flush(local, state); };
     saver = std::make_unique<ProgressSaver>(
         ProgressSaver::Parts{presence, local, remote, state}, flush_clients,
-        [this] { whole = true; }, util::Log(), std::chrono::milliseconds(0));
+        [this] { whole = true; }, nullptr, util::Log(), std::chrono::milliseconds(0));
   }
 
   static extents::RangeSet owed_of(const replication::State &state) {
