@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from ..cutover.journal import check_no_cutover
 from ..messages import Level, about, say
 from ..plan.plan import Folder, Machine, Plan
 from ..report.events import Listener
@@ -79,4 +80,5 @@ class PlanRun:
                 slots = await held.enter_async_context(
                     self._scheduler.machine(run.machine, self._vcenters.host(run.machine)))
             held.enter_context(machine_held(run.machine))
+            check_no_cutover(run.machine.states)
             return await run.run(report, slots)

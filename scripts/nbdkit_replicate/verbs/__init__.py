@@ -17,4 +17,5 @@ VERBS: tuple[str, ...] = (
     "restore",
     "verify",
     "prune",
+    "cutover",
 )
