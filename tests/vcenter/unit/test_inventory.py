@@ -83,7 +83,7 @@ class Inventory(Case):
         self.assertEqual(self.sim.disk(*VM).findtext("backing/diskMode"), "independent_persistent")
         self.assertIn("InvalidProperty", self.fault("InvalidProperty", self.sim.properties, *VM, "nmae"))
         self.fault("ManagedObjectNotFound", self.sim.properties, "VirtualMachine", "vm-1", "name")
-        self.fault("MethodNotFound", self.sim.call, "PowerOffVM_Task", *VM)
+        self.fault("MethodNotFound", self.sim.call, "ResetVM_Task", *VM)
 
 
 class Datastores(Case):

@@ -64,6 +64,7 @@ class Call:
 
     def run(self):
         """The inside of the response element."""
+        self.service.before.run(self.method)
         injected = self.service.injected_faults.take(self.method)
         if injected and injected.kind == UNAVAILABLE:
             raise Unavailable

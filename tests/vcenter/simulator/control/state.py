@@ -42,6 +42,8 @@ def _vm_state(vm):
     with vm.lock:
         return {
             "name": vm.name, "power": vm.power, "cbt": vm.cbt,
+            "power_log": vm.state.log, "clean": vm.state.clean, "shutting_down": vm.state.shutting_down is not None,
+            "written": sum(one.written for one in vm.guest.writers),
             "uuid": vm.uuid, "instance_uuid": vm.instance_uuid,
             "snapshots": [{"moref": one.moref, "name": one.name, "description": one.text,
                            "quiesced": one.quiesced} for one in vm.snapshots],
