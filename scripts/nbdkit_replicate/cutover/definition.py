@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 from ..contract import DISK
 from ..definition.definition import FILE_NAME, from_json, to_json
-from ..definition.libvirt import domain
 from ..files import make_directory, replace_file
 from ..messages import warn
 from ..plan.plan import Machine
@@ -37,4 +36,3 @@ async def save_definition(context: Context, points: Sequence[Point], sockets: Ma
     if left_out and not context.journal.rounds:
         warn(f"the plan does not copy the disks {', '.join(left_out)}: they are not in the domain")
     replace_file(os.path.join(directory, DEFINITION), to_json(definition))
-    replace_file(os.path.join(directory, DOMAIN), domain(definition, images, sockets or {}))
