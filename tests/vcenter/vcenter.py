@@ -22,8 +22,9 @@ QueryChangedDiskAreas describes at most --page bytes and at most 2000 areas.
 
 /folder also has the VM.vmx, VM.vmxf and VM.nvram, whose names config.files and layoutEx tell.
 
-A VM that is switched off by its guest after ShutdownGuest is clean; one that is switched off otherwise is not. What its guest
-writes by itself is told by the control "writer". The N-th block that a writer writes has the same place and content in each run.
+A VM that is switched off by its guest after ShutdownGuest is clean; one that is switched off otherwise is not. What its
+guest writes by itself is told by the control "writer". The N-th block that a writer writes has the same place and content
+in each run.
 
 With --host the VMs run on an ESXi host. It is another port with a certificate of its own, which serves
 /folder (without dcPath) to clients with a ticket of AcquireGenericServiceTicket for the file.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The values of definition.json: a virtual machine of VMware without the content of its disks.
 
-The JSON has the fields of these classes, by the same names. A reader ignores fields that it does not know; "format" becomes another
-number when a reader of today would understand something wrong.
+The JSON has the fields of these classes, by the same names. A reader ignores fields that it does not know; "format" becomes
+another number when a reader of today would understand something wrong.
 """
 import dataclasses
 import json
@@ -120,6 +120,15 @@ def from_json(values: Mapping[str, Any]) -> Definition:
 
 def to_json(definition: Definition) -> str:
     return json.dumps({"format": FORMAT, **dataclasses.asdict(definition)}, indent=2, ensure_ascii=False) + "\n"
+
+
+def read(path: str) -> Definition:
+    """A definition.json. Raises Failure."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return from_json(json.load(file))
+    except (OSError, ValueError) as e:
+        raise Failure(f"{path}: {e}") from None
 
 
 def _made(kind: type[_Item], values: Mapping[str, Any]) -> _Item:

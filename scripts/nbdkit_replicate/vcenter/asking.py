@@ -32,7 +32,8 @@ class Busy(Failure):
     """The machine has another task. It can be asked again."""
 
 
-_KINDS: dict[str, type[Failure]] = {"refused": Refused, "away": Away, "tools": NoTools, "power": WrongPower, "gone": Gone, "busy": Busy}
+_KINDS: dict[str, type[Failure]] = {
+    "refused": Refused, "away": Away, "tools": NoTools, "power": WrongPower, "gone": Gone, "busy": Busy}
 
 
 def can_ask() -> bool:
@@ -43,8 +44,8 @@ async def start(program: str) -> asyncio.subprocess.Process:
     """Its process group is its own: Ctrl-C on a terminal reaches nbdkit-replicate alone."""
     package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-B", "-m", f"nbdkit_replicate.vcenter.{program}", stdin=PIPE, stdout=PIPE, process_group=0, limit=1 << 26,
-        env={**os.environ, "PYTHONPATH": package})
+        sys.executable, "-B", "-m", f"nbdkit_replicate.vcenter.{program}", stdin=PIPE, stdout=PIPE, process_group=0,
+        limit=1 << 26, env={**os.environ, "PYTHONPATH": package})
 
 
 async def end(process: asyncio.subprocess.Process) -> None:

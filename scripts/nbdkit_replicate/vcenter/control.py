@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Program: does what is asked of the virtual machines of a vCenter Server or ESXi host, until its standard input ends.
 
-Standard input: a line of JSON with the fields of plan.VCenter; then requests, a line of JSON each: {"do": NAME, ...}, see ACTIONS.
-Standard output: an answer to each, a line of JSON: what the action returns, or {"error": TEXT, "kind": KIND}, see session.KINDS.
+Standard input: a line of JSON with the fields of plan.VCenter; then requests, a line of JSON each: {"do": NAME, ...}, see
+ACTIONS. Standard output: an answer to each, a line of JSON: what the action returns, or {"error": TEXT, "kind": KIND}, see
+session.KINDS.
 It logs in with the first request, and again if the session has expired. All actions can be asked for twice.
 """
 import http.client

@@ -70,8 +70,10 @@ def _get(opened: Session, center: str, store: str, path: str) -> bytes:
 
 @contextlib.contextmanager
 def _connection(opened: Session) -> Iterator[http.client.HTTPSConnection]:
-    with contextlib.closing(http.client.HTTPSConnection(opened.host, opened.port, context=opened.context, timeout=CONNECT)) as one:
+    connection = http.client.HTTPSConnection(opened.host, opened.port, context=opened.context, timeout=CONNECT)
+    with contextlib.closing(connection) as one:
         one.connect()
-        if opened.thumbprint and hashlib.sha1(one.sock.getpeercert(binary_form=True)).hexdigest() != opened.thumbprint:
+        certificate = one.sock.getpeercert(binary_form=True) or b""
+        if opened.thumbprint and hashlib.sha1(certificate).hexdigest() != opened.thumbprint:
             raise OSError("its certificate has another thumbprint than a moment ago")
         yield one

@@ -11,15 +11,17 @@ FORMAT = 1
 CONTROLLERS = {
     "ParaVirtualSCSIController": ("scsi", "pvscsi"), "VirtualLsiLogicController": ("scsi", "lsilogic"),
     "VirtualLsiLogicSASController": ("scsi", "lsisas"), "VirtualBusLogicController": ("scsi", "buslogic"),
-    "VirtualAHCIController": ("sata", "ahci"), "VirtualIDEController": ("ide", "piix4"), "VirtualNVMEController": ("nvme", "nvme")}
+    "VirtualAHCIController": ("sata", "ahci"), "VirtualIDEController": ("ide", "piix4"),
+    "VirtualNVMEController": ("nvme", "nvme")}
 
 NETWORKS = {
     "VirtualVmxnet3": "vmxnet3", "VirtualVmxnet3Vrdma": "vmxnet3", "VirtualVmxnet2": "vmxnet2", "VirtualVmxnet": "vmxnet",
     "VirtualE1000": "e1000", "VirtualE1000e": "e1000e", "VirtualPCNet32": "pcnet32", "VirtualSriovEthernetCard": "sriov"}
 
 # What every machine has, and what a machine elsewhere has without being told.
-ALWAYS_THERE = {"VirtualPCIController", "VirtualPS2Controller", "VirtualSIOController", "VirtualKeyboard", "VirtualPointingDevice",
-                "VirtualVideoCard", "VirtualVMCIDevice", "VirtualUSBController", "VirtualUSBXHCIController", "VirtualFloppy"}
+ALWAYS_THERE = {"VirtualPCIController", "VirtualPS2Controller", "VirtualSIOController", "VirtualKeyboard",
+                "VirtualPointingDevice", "VirtualVideoCard", "VirtualVMCIDevice", "VirtualUSBController",
+                "VirtualUSBXHCIController", "VirtualFloppy"}
 
 
 def definition_of(config: Any, tools_running: str | None) -> dict[str, Any]:
@@ -43,9 +45,11 @@ def definition_of(config: Any, tools_running: str | None) -> dict[str, Any]:
         "cds": [_cd(one, controllers) for one in _of(devices, "VirtualCdrom")],
         "networks": [_network(one) for one in sorted(devices, key=_key) if _class(one) in NETWORKS],
         "boot_order": [word for one in (boot.bootOrder or [] if boot else []) if (word := _boot_device(one))],
-        "tools": {"running": tools_running == "guestToolsRunning", "version": (config.tools and config.tools.toolsVersion) or 0},
+        "tools": {"running": tools_running == "guestToolsRunning",
+                  "version": (config.tools and config.tools.toolsVersion) or 0},
         "other_devices": [{"type": _class(one), "label": _label(one)} for one in devices if _is_other(one)],
-        "vmware": {"version": config.version or "", "instance_uuid": config.instanceUuid or "", "vmx": config.files.vmPathName or ""},
+        "vmware": {"version": config.version or "", "instance_uuid": config.instanceUuid or "",
+                   "vmx": config.files.vmPathName or ""},
     }
 
 
@@ -73,9 +77,10 @@ def _cd(drive: Any, controllers: dict[int, Any]) -> dict[str, Any]:
 def _network(card: Any) -> dict[str, Any]:
     backing = card.backing
     port = getattr(backing, "port", None)  # of a distributed switch; its network has no name here
-    name = getattr(backing, "deviceName", None) or getattr(port, "portgroupKey", None) or getattr(backing, "opaqueNetworkId", None)
-    return {"name": str(card.key), "label": _label(card), "model": NETWORKS[_class(card)], "mac": (card.macAddress or "").lower(),
-            "network": name or "", "connected": _connected_at_start(card)}
+    name = (getattr(backing, "deviceName", None) or getattr(port, "portgroupKey", None) or
+            getattr(backing, "opaqueNetworkId", None))
+    return {"name": str(card.key), "label": _label(card), "model": NETWORKS[_class(card)],
+            "mac": (card.macAddress or "").lower(), "network": name or "", "connected": _connected_at_start(card)}
 
 
 def _address(device: Any, controllers: dict[int, Any]) -> dict[str, Any]:

@@ -27,7 +27,8 @@ def find(content: Any, vm: str) -> Any:
         properties_of(content, found, "name")
         return found
     if equals and kind == "uuid":
-        found = content.searchIndex.FindByUuid(None, value, True, True) or content.searchIndex.FindByUuid(None, value, True, False)
+        search = content.searchIndex
+        found = search.FindByUuid(None, value, True, True) or search.FindByUuid(None, value, True, False)
     else:
         found = content.searchIndex.FindByInventoryPath(vm) if "/" in vm else None
         found = found or _by_name(content, vm.replace("%", "%25").replace("/", "%2f").replace("\\", "%5c"), vm)

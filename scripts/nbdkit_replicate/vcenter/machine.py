@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One virtual machine of a vCenter Server or ESXi host: whether it runs, shutting it down and starting it, and what it is made of.
+"""One virtual machine of a vCenter Server or ESXi host: whether it runs, shutting it down and starting it, what it is made of.
 
     async with Session(vcenter) as session:
         machine = await session.machine("/DC0/vm/web1")
@@ -87,7 +87,7 @@ class Session:
         return VirtualMachine(self, (await self.ask({"do": "find", "vm": vm}))["moref"])
 
     async def ask(self, request: dict[str, Any], deadline: float = DEADLINE) -> dict[str, Any]:
-        """See control.ACTIONS. A program that does not answer in time is ended, and another one is started with the next request."""
+        """See control.ACTIONS. A program that does not answer in time is ended; the next request starts another one."""
         async with self._turn:
             try:
                 async with asyncio.timeout(deadline):
@@ -141,7 +141,7 @@ class VirtualMachine:
         await self._do("power-on", seconds=seconds)
 
     async def wait_for(self, state: State, seconds: float) -> Power | None:
-        """What it is like in that state; None if it is not in it after so many seconds. While the vCenter is away it goes on."""
+        """What it is like in that state; None if it is not in it after so many seconds. It waits for a vCenter that is away."""
         end = time.monotonic() + seconds
         while True:
             try:
@@ -160,7 +160,7 @@ class VirtualMachine:
         return await self._do("definition")
 
     async def download(self, directory: str) -> tuple[str, ...]:
-        """The .vmx, the .vmxf and the .nvram as they are in the datastore. Returns their names in the directory, the .vmx first."""
+        """The .vmx, .vmxf and .nvram as they are in the datastore. Returns their names in the directory, the .vmx first."""
         answer = await self._do("download", FILES, directory=directory)
         return tuple(answer["files"])
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A session of VMware's client with a vCenter Server or an ESXi host, and what its errors mean. For the programs of this folder.
+"""A session of VMware's client with a vCenter Server or an ESXi host, and what its errors mean. For this folder's programs.
 
 A request has the fields of plan.VCenter. The password is read from its file here.
 """

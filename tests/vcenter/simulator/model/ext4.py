@@ -36,7 +36,8 @@ def areas_of_files(path, names):
     """[(offset, length)] of files in the ext4 file system that the raw file PATH has. Nobody may change it meanwhile."""
     result = []
     for name in names:
-        done = subprocess.run(["debugfs", "-R", f"blocks {name}", path], capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(["debugfs", "-R", f"blocks {name}", path], capture_output=True, text=True, timeout=30,
+                              check=False)
         numbers = [int(word) for word in done.stdout.split() if word.isdecimal()]
         if done.returncode != 0 or not numbers:
             raise ValueError(f"debugfs: {name}: {done.stderr.strip()}")
