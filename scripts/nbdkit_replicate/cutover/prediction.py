@@ -35,9 +35,10 @@ def rate(rounds: Sequence[Round]) -> float | None:
 
 
 def overhead(rounds: Sequence[Round]) -> float:
-    """Seconds that a round costs by itself."""
+    """Seconds that a round costs by itself. What whole disks cost is no measure: they are not read back."""
     found = rate(rounds)
-    return statistics.median(max(0.0, one.seconds - (one.changed / found if found else 0.0)) for one in rounds[-RECENT:])
+    known = [one for one in rounds if not one.full] or rounds
+    return statistics.median(max(0.0, one.seconds - (one.changed / found if found else 0.0)) for one in known[-RECENT:])
 
 
 def writing(rounds: Sequence[Round]) -> float | None:

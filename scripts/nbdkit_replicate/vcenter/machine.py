@@ -76,6 +76,8 @@ class Session:
             return
         try:
             async with asyncio.timeout(5):
+                if process.stdin is not None:
+                    process.stdin.close()  # communicate() of Python 3.11 does not
                 await process.communicate()
         except TimeoutError:
             pass
