@@ -43,6 +43,7 @@ class Context:
     listeners: Callable[[], Sequence[Listener]]  # for the events of a run
     vm: VirtualMachine
     journal: Journal
+    notes: tuple[str, ...] = ()  # that have been said of the definition
 
     def go_to(self, step: Step, **fields: Any) -> None:
         """What the step says may be begun when this returns."""

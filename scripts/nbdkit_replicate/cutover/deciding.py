@@ -46,7 +46,10 @@ async def bring_near(context: Context) -> None:
 
 
 def _is_enough(context: Context, prediction: Prediction | None) -> bool:
+    """Not before one prediction at least has been compared with what came of it."""
     options = context.options
+    if prediction is None or not any(one.error is not None for one in context.journal.rounds):
+        return False
     if not options.pull:
         return convergence.fits(prediction, options.downtime)
     # What is left is fetched while it is used; it is little once the rounds do not get much shorter.

@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Sequence
 
+from ..definition.domain_storage import Copy, Image
 from ..files import sync_directory
 from ..images import is_in_use
 from ..messages import Failure
@@ -24,6 +25,11 @@ def overlay_path(machine: Machine, disk: str) -> str:
 def images_of(machine: Machine, points: Sequence[Point]) -> tuple[tuple[str, str], ...]:
     """(disk, path)"""
     return tuple((point.disk, overlay_path(machine, point.disk)) for point in points)
+
+
+def copies_of(machine: Machine, points: Sequence[Point]) -> dict[str, Copy]:
+    """As a domain has them."""
+    return {disk: Image(path) for disk, path in images_of(machine, points)}
 
 
 def check_unused(images: Sequence[tuple[str, str]]) -> None:

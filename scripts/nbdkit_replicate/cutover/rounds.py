@@ -15,6 +15,7 @@ from .context import Context
 from .definition import save_definition
 from .journal import Round
 from .measuring import Measure
+from .overlays import copies_of
 from .verification import points_of_run, verify
 
 
@@ -42,7 +43,7 @@ async def run_round(context: Context, predicted: float | None, waited: bool, las
         with context.interruption.scope():
             await verify(context, points)
     with context.interruption.scope():
-        await save_definition(context, points)
+        await save_definition(context, copies_of(context.machine, points))
     one = Round(report.record.time, measure.began, measure.instant, time.time() - measure.began, measure.copying,
                 measure.changed, measure.full, predicted, waited)
     return Finished(one, points, result)

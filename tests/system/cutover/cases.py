@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """cases.py NAME: one case of cutover.bats."""
+import contextlib
+import datetime
 import json
 import os
+import random
+import subprocess
 import sys
+import time
 
 sys.dont_write_bytecode = True
 
-from site_of_test import Site, image, journal, said, wait_until  # noqa: E402
+from site_of_test import Site, image, journal, kill_all, said, servers, wait_until  # noqa: E402
 
 
 def whole():
@@ -34,5 +39,152 @@ def whole():
     print("PREDICTED", found["predicted"], "MEASURED", found["ready"] - found["down"])
 
 
+def slow_to_write():
+    """The guest writes more than fits the downtime: noticed after three rounds, with figures; nothing is shut down."""
+    site = Site()
+    site.writes(rounds="3000000")
+    site.control("pace", **{"task-ms": 400})  # a round has two tasks of the vCenter
+    text = site.cutover("--downtime", "1s", status=1)
+    # The first round copies the whole disks.
+    assert len(journal()["rounds"]) == 4, journal()
+    assert [one["full"] for one in journal()["rounds"]] == [True, False, False, False], journal()
+    for words in ("the rounds do not get shorter: the last 3 copied 2.0 MiB, 2.0 MiB, 2.0 MiB", "changes ", "in a minute",
+                  "a downtime of ", "1.0 s were agreed on", "what would help", "--pull", "nothing has been shut down"):
+        assert words in text, (words, text)
+    assert site.is_on() and not site.state["power_log"], site.state
+    assert journal()["step"] == "rounds"
+    site.check_source_left()
+    # An ordinary run goes on, and with the downtime that it has told so does the cutover.
+    site.command("run", "plan.toml", "--build", os.environ["BUILD"])
+    site.cutover("--downtime", "60s")
+    site.check_end()
+
+
+def hangs():
+    """Without Tools it is not begun; a guest that hangs is left running, or switched off if that is allowed."""
+    site = Site()
+    site.control("tools", running=0)
+    text = site.cutover("--downtime", "60s", status=1)
+    assert "VMware Tools do not run" in text and "--force-off" in text, text
+    assert not os.path.exists("images"), text
+    site.control("tools", running=1)
+    site.control("shutdown", seconds="never")
+    text = site.cutover("--downtime", "60s", "--shutdown-deadline", "1s", status=1)
+    assert "has not shut down within 1.0 s; it still runs" in text, text
+    assert site.is_on() and journal()["step"] == "rounds", journal()
+    site.writes(rounds="1")
+    text = site.cutover("--downtime", "60s", "--shutdown-deadline", "1s", "--force-off")
+    assert "it is switched off, as --force-off allows" in text, text
+    site.check_end()
+    assert site.state["power_log"][-1]["by"] == "api" and journal()["forced"], site.state
+
+
+def started_again():
+    """Somebody starts the machine while the last increment is copied, and between two commands."""
+    site = Site()
+    site.writes(rounds="1")
+    off_and_on = f"{site.curl('power', on=0)} && {site.curl('power', on=1, at='RemoveSnapshot_Task')}"
+    text = site.cutover("--downtime", "60s", "--shutdown", off_and_on, "--then", "touch handed", status=1)
+    assert "somebody has started the machine again" in text, text
+    assert not os.path.exists("handed")
+    assert journal()["step"] == "rounds", journal()
+    site.check_source_left()
+    # Killed when it was off; somebody started it, it wrote, and was shut down: there is one more increment.
+    kill_at_step(site, "off", "--downtime", "60s")
+    site.control("power", on=1)
+    text = site.cutover("--downtime", "60s", status=1)
+    assert "somebody has started the machine again" in text, text
+    kill_at_step(site, "off", "--downtime", "60s")
+    site.control("power", on=1)
+    site.control("write", b"news", disk=2000, offset=3 << 20)
+    site.control("power", on=0)
+    site.cutover("--downtime", "60s")
+    site.check_end()
+    # After the end --abort starts it, and runs go on.
+    text = site.cutover("--abort")
+    assert "has been started again" in text, text
+    assert site.is_on() and not os.path.exists(image(2000))
+    site.command("run", "plan.toml", "--build", os.environ["BUILD"])
+
+
+def kill_at_step(site, step, *words):
+    process = site.begin_cutover(*words)
+    wait_until(lambda: process.poll() is not None or journal()["step"] == step)
+    assert process.poll() is None, said()
+    kill_all(process)
+    assert journal()["step"] == step, journal()
+
+
+def steps():
+    """Killed in the commands that it runs, and run again; commands that fail; --at; --abort at each step."""
+    site = Site()
+    site.writes(rounds="1")
+    at = time.time() + 6
+    words = ("--downtime", "60s", "--at", datetime.datetime.fromtimestamp(at).isoformat())
+    off = site.curl("power", on=0)
+    # The first time it is killed before the machine is off, the second time after that.
+    shutdown = f"{site.curl('state')} && if [ -e once ]; then {off} && kill -9 $PPID; else touch once && kill -9 $PPID; fi"
+    then = "echo x >> handed; case $(wc -l < handed) in 1) exit 3;; 2) kill -9 $PPID;; esac"
+    for step, on, status in (("shutdown", True, -9), ("shutdown", False, -9), ("handover", False, 1), ("handover", False, -9)):
+        site.cutover(*words, "--shutdown", shutdown, "--then", then, status=status)
+        assert journal()["step"] == step and site.is_on() == on, journal()
+        wait_until(lambda: not servers())
+    assert site.state["power_log"][0]["time"] >= at, site.state
+    points = len(os.listdir("images/web1"))
+    site.cutover(*words, "--shutdown", shutdown, "--then", then)
+    assert len(os.listdir("images/web1")) == points  # the copy was complete
+    site.check_end()
+    with open("handed", encoding="ascii") as file:
+        assert file.read() == "x\n" * 3
+    # What has been written at the destination is kept.
+    subprocess.run(["qemu-io", "-c", "write 0 64k", image(2000)], check=True, stdout=subprocess.DEVNULL)
+    with subprocess.Popen(["qemu-nbd", "-k", os.path.abspath("q.sock"), "--persistent", image(2000)]) as user:
+        wait_until(lambda: os.path.exists("q.sock"))
+        assert "is in use" in site.cutover("--abort", status=1)
+        assert not site.is_on()
+        user.terminate()
+    text = site.cutover("--abort")
+    assert "has been started again" in text and "is kept by this name" in text, text
+    assert site.is_on() and not os.path.exists(image(2000))
+    assert "already" in site.cutover("--abort")
+    # --abort before and while it is off.
+    assert site.begin_cutover(*words[:2], "--shutdown", "kill -9 $PPID").wait() == -9
+    assert "it is left as it is" in site.cutover("--abort")
+    kill_at_step(site, "off", *words[:2])
+    assert "has been started again" in site.cutover("--abort")
+    site.cutover(*words[:2])
+    site.check_end()
+
+
+def kills(count, seed):
+    """kills COUNT SEED: killed at random instants, and run again: the same end."""
+    print("seed", seed)
+    dice = random.Random(int(seed))
+    site = Site(disks=(2000, 2001))
+    site.writes(rounds="400000", last=100000)
+    words = ("--downtime", "60s", "--then", "echo x >> handed")
+    took = 0.0
+    for number in range(int(count) + 1):
+        if os.path.exists("handed"):
+            os.unlink("handed")
+        while number:  # the first one is not killed: it tells how long it takes
+            process = site.begin_cutover(*words)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(dice.uniform(0.0, took))
+                assert process.returncode == 0, said()
+            if process.poll() is None:
+                kill_all(process)
+                break
+            site.cutover("--abort")
+        begin = time.monotonic()
+        site.cutover(*words)
+        took = took or time.monotonic() - begin
+        site.check_end()
+        assert journal()["step"] == "done"
+        assert os.path.exists("handed"), said()
+        site.cutover("--abort")
+        assert site.is_on()
+
+
 if __name__ == "__main__":
-    globals()[sys.argv[1]]()
+    globals()[sys.argv[1]](*sys.argv[2:])

@@ -67,10 +67,10 @@ class Site:
         with urllib.request.urlopen(url, data, timeout=60, context=self._context) as answer:
             return json.load(answer)
 
-    def evaluate(self, expression):
-        url = f"https://{self._vcenter['host']}/_test/evaluate?" + urllib.parse.urlencode({"of": expression, "vm": "vm-42"})
-        with urllib.request.urlopen(url, timeout=60, context=self._context) as answer:
-            return answer.read().decode().strip().strip('"')
+    def curl(self, name, **arguments):
+        """A command that calls the control."""
+        return (f"curl -sS --fail --max-time 60 --cacert {self._vcenter['cafile']} -o /dev/null "
+                f"'https://{self._vcenter['host']}/_test/{name}?{urllib.parse.urlencode(arguments)}'")
 
     @property
     def state(self):
