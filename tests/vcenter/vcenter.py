@@ -51,7 +51,7 @@ vm=MOREF and disk=KEY may be omitted if there is only one. Numbers may be 0x...
   disk    vm= key= file=PATH           a new disk, whose content is that raw file
   reset   vm= disk=                    CBT is reset: a new UUID; old changeIds are invalid
   cbt     vm= on=0|1                   CBT off or on, without a stun
-  power   vm= on=0|1 suspend=1 at=METHOD   somebody switches the VM on or off, or suspends it: now, or just before
+  power   vm= on=0|1|suspended at=METHOD   somebody switches the VM on or off, or suspends it: now, or just before
                                        that method is called next
   tools   vm= running=0|1              whether VMware Tools run in the guest; without them ShutdownGuest fails
   shutdown vm= seconds=N|never         how long the guest takes to shut down after ShutdownGuest (0)

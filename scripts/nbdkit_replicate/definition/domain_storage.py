@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The disks and CD drives of a libvirt domain: on which bus they are, where on it, and their XML.
 
-With the drivers of virtio: SCSI disks are on virtio-scsi, at the same places of controllers of the same numbers. NVMe disks are
-virtio-blk, as libvirt has no emulated NVMe. Disks on SATA and IDE stay there: the guest has the drivers.
+With the drivers of virtio: SCSI disks are on virtio-scsi, a controller for each, at the same places. NVMe disks are virtio-blk,
+as libvirt has no emulated NVMe. Disks on SATA and IDE stay there: the guest has the drivers.
 
 Without: LSI Logic SAS is lsisas1068, the same device. Other SCSI disks and NVMe disks are on SATA: QEMU has no LSI Logic
 parallel or BusLogic that their drivers know, and libvirt has no PVSCSI for QEMU.
@@ -64,6 +64,9 @@ class Storage:
         self._copies = copies
         self._letters = {prefix: _letters() for prefix in set(_PREFIX.values())}
         self._port = itertools.count()  # of SATA
+        numbers = {disk.controller_number for disk in self._disks if self._bus(disk) == "scsi"}
+        # Without gaps: libvirt would fill them with controllers of its own.
+        self._scsi = {number: index for index, number in enumerate(sorted(numbers))}
         self.elements: dict[str, Element] = {}  # by the names of the devices
         for disk in self._disks:
             self.elements[disk.name] = self._disk(disk)
@@ -72,16 +75,12 @@ class Storage:
 
     def controllers(self) -> Iterator[Element]:
         """Those that the devices are on, but for IDE, which the machine type has."""
-        scsi = {disk.controller_number: self._scsi_model() for disk in self._disks if self._bus(disk) == "scsi"}
-        for number, model in sorted(scsi.items()):
-            yield Element("controller", type="scsi", index=str(number), model=model)
+        for index in self._scsi.values():
+            yield Element("controller", type="scsi", index=str(index), model="virtio-scsi" if self._virtio else "lsisas1068")
         used = [int(one.get("controller", "")) for element in self.elements.values() if _target(element).get("bus") == "sata"
                 for one in element.iter("address")]
         for number in sorted(set(used)):
             yield Element("controller", type="sata", index=str(number))
-
-    def _scsi_model(self) -> str:
-        return "virtio-scsi" if self._virtio else "lsisas1068"
 
     def _bus(self, device: Disk | Cd) -> str:
         match device.bus:
@@ -116,7 +115,7 @@ class Storage:
         controller, number, target, unit = 0, 0, 0, 0
         match bus:
             case "scsi":
-                controller, target = device.controller_number, device.unit
+                controller, target = self._scsi[device.controller_number], device.unit
             case "ide":
                 number, unit = device.controller_number, device.unit
             case "sata":

@@ -19,8 +19,13 @@ class Family(enum.Enum):
 
 _LINUX = ("debian", "ubuntu", "rhel", "centos", "oracleLinux", "sles", "suse", "opensuse", "fedora", "rockylinux", "almalinux",
           "amazonlinux", "coreos", "vmwarePhoton", "asianux", "turboLinux", "mandrake", "mandriva", "nld", "oes", "redhat",
-          "sjds", "other24xLinux", "other26xLinux", "other3xLinux", "other4xLinux", "other5xLinux", "other6xLinux", "otherLinux",
-          "genericLinux")
+          "sjds", "other24xLinux", "other26xLinux", "other3xLinux", "other4xLinux", "other5xLinux", "other6xLinux",
+          "otherLinux", "genericLinux")
+
+# Kernels before 3.4 have no virtio-scsi, and FreeBSD has it since 10. That of otherLinux is not known.
+_OLD = re.compile("other(24x|26x)?Linux|rhel[2-5]|centos(64)?Guest|oracleLinux(64)?Guest|debian[4-7](_|G)|sles(10)?(_|64|G)|"
+                  "(nld|oes|suse|redhat|sjds|mandrake|mandriva|turboLinux|asianux3)", re.IGNORECASE)
+_FREEBSD_VERSION = re.compile(r"freebsd(?!64)\d\d", re.IGNORECASE)
 
 # Identifier without "Guest" and "_64" or "64" at its end -> libosinfo's identifier after http://microsoft.com/win/.
 _WINDOWS = {
@@ -30,8 +35,8 @@ _WINDOWS = {
     "windows2019srv": "2k19", "windows2019srvNext": "2k22", "windows2022srvNext": "2k25", "windows11": "11"}
 
 # Beginning of the identifier and its number -> libosinfo's identifier, with {} for the number.
-_NUMBERED = {
-    "debian": "http://debian.org/debian/{}", "rhel": "http://redhat.com/rhel/{}-unknown"}
+_NUMBERED = {"debian": "http://debian.org/debian/{}", "rhel": "http://redhat.com/rhel/{}-unknown"}
+_FIRST_RHEL = 6  # of those that the database has without a minor version
 
 # distroName of VMware Tools, in lower case, by its beginning -> libosinfo's identifier, with {} for the version, and how many
 # numbers of the version are in it.
@@ -54,6 +59,16 @@ def family_of(guest: Guest) -> Family:
     return next((one for one in Family if one.value == told), Family.OTHER)
 
 
+def has_virtio(guest: Guest) -> bool:
+    """Whether its system has drivers for virtio-scsi and virtio-net, as far as that is known."""
+    match family_of(guest):
+        case Family.LINUX:
+            return bool(guest.details) or not _OLD.match(guest.id)
+        case Family.FREEBSD:
+            return bool(_FREEBSD_VERSION.match(guest.id))
+    return False
+
+
 def libosinfo_of(guest: Guest) -> str:
     """The identifier in libosinfo's database; "" if it is not known."""
     return _told(guest) or _identified(guest.id)
@@ -73,6 +88,6 @@ def _identified(identifier: str) -> str:
     if stem in _WINDOWS:
         return f"http://microsoft.com/win/{_WINDOWS[stem]}"
     numbered = re.fullmatch(r"([a-z]+)(\d+)", stem)
-    if numbered and numbered[1] in _NUMBERED:
+    if numbered and numbered[1] in _NUMBERED and (numbered[1] != "rhel" or int(numbered[2]) >= _FIRST_RHEL):
         return _NUMBERED[numbered[1]].format(numbered[2])
     return ""

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
+from ..messages import Failure
 from .definition import Definition, Network
 from .domain_storage import Copy, Storage, has_ide_disks
-from .guests import Family, family_of, libosinfo_of
+from .guests import Family, family_of, has_virtio, libosinfo_of
 
 _LIBOSINFO = "http://libosinfo.org/xmlns/libvirt/domain/1.0"
 
@@ -26,7 +27,7 @@ _LIBOSINFO = "http://libosinfo.org/xmlns/libvirt/domain/1.0"
 class Drivers(enum.Enum):
     """Which devices the guest gets."""
 
-    AUTO = "auto"  # VIRTIO for Linux and FreeBSD, whose kernels have the drivers; else EMULATED
+    AUTO = "auto"  # VIRTIO for a Linux or FreeBSD that has the drivers; else EMULATED
     VIRTIO = "virtio"
     EMULATED = "emulated"  # those for which systems bring drivers
 
@@ -39,13 +40,13 @@ class Domain:
 
 def domain_of(definition: Definition, copies: Mapping[str, Copy], drivers: Drivers = Drivers.AUTO,
               networks: Mapping[str, str] | None = None, default_network: str = "network:default") -> Domain:
-    """copies: of the disks, by their names (device keys). A disk without one is left out, and that is noted.
+    """copies: of the disks, by their names (device keys). A disk without one is left out, and that is noted. Raises Failure.
 
     networks: name of a network of VMware -> "network:NAME" of libvirt or "bridge:NAME" of the host; default_network: of the
     others.
     """
     family = family_of(definition.guest)
-    virtio = drivers == Drivers.VIRTIO or drivers == Drivers.AUTO and family in (Family.LINUX, Family.FREEBSD)
+    virtio = drivers == Drivers.VIRTIO or drivers == Drivers.AUTO and has_virtio(definition.guest)
     pc = has_ide_disks(definition, copies) and not definition.efi
     domain = Element("domain", type="kvm")
     SubElement(domain, "name").text = _line(definition.name)
@@ -65,7 +66,16 @@ def domain_of(definition: Definition, copies: Mapping[str, Copy], drivers: Drive
     _add_boot_order(definition, {**storage.elements, **cards})
     _add_others(devices, definition, virtio)
     ElementTree.indent(domain)
-    return Domain(ElementTree.tostring(domain, encoding="unicode") + "\n", tuple(_notes(definition, copies, family)))
+    return Domain(_text(domain), tuple(_notes(definition, copies, family)))
+
+
+def _text(domain: Element) -> str:
+    text = ElementTree.tostring(domain, encoding="unicode") + "\n"
+    try:
+        ElementTree.fromstring(text)
+    except ElementTree.ParseError as e:
+        raise Failure(f"a name or a path has a character that XML cannot have: {e}") from None
+    return text
 
 
 def _add_metadata(domain: Element, definition: Definition) -> None:
@@ -162,7 +172,8 @@ def _notes(definition: Definition, copies: Mapping[str, Copy], family: Family) -
     notes = [f"the disk {disk.name} ({disk.label}) has no copy and is left out" for disk in definition.disks
              if disk.name not in copies]
     if definition.tpm:
-        notes.append("the TPM is a new one: what the guest has sealed by the old one, as BitLocker does, needs its recovery key")
+        notes.append("the TPM is a new one: what the guest has sealed by the old one, as BitLocker does, needs its "
+                     "recovery key")
     if definition.efi:
         notes.append("the EFI variables are new ones: boot entries that the guest had made are not there")
     notes += [f"{cd.label}: the medium {cd.iso} stays in vSphere, the drive is empty" for cd in definition.cds if cd.iso]

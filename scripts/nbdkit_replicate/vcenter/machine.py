@@ -26,7 +26,7 @@ __all__ = ["Away", "Busy", "Gone", "NoTools", "Power", "Session", "State", "Virt
 DEADLINE = 60.0  # seconds for an answer
 TASK = 120.0  # seconds for a task of vSphere
 FILES = 300.0  # seconds for the small files
-LOOK = 1.0  # seconds between two looks at the power state
+LOOK = 0.5  # seconds between two looks at the power state
 
 
 class State(enum.Enum):

@@ -7,20 +7,23 @@ from simulator.api.methods import METHODS
 from simulator.control.registry import control
 from simulator.model.power import OFF, ON, SUSPENDED
 
+STATES = {"0": OFF, "1": ON, "suspended": SUSPENDED}
+
 
 @control
 def power(service, arguments, body):
     """With at=METHOD not now, but when that method is called next, just before that."""
-    vm = arguments.vm()
-    state = SUSPENDED if arguments.has("suspend") and arguments.flag("suspend") else ON if arguments.flag("on") else OFF
+    vm, word = arguments.vm(), arguments.text("on")
+    if word not in STATES:
+        raise ValueError(f"on={word}: must be one of {', '.join(STATES)}")
     method = arguments.text("at", "")
     if method and method not in {name for _, name in METHODS}:
         raise ValueError(f"at={method}: no such method")
     arguments.all_used()
     if method:
-        service.before.add(method, lambda: vm.state.set(state, "somebody"))
+        service.before.add(method, lambda: vm.state.set(STATES[word], "somebody"))
     else:
-        vm.state.set(state, "somebody")
+        vm.state.set(STATES[word], "somebody")
     return {}
 
 

@@ -12,6 +12,19 @@ BLOCK = 64 * 1024
 TICK = 0.02  # seconds
 
 
+class Budget:
+    """The bytes that may be written now. What could not be written in time is lost, but for that of a quarter of a second."""
+
+    def __init__(self, rate):
+        self.rate, self.left = rate, 0.0
+
+    def passes(self, seconds):
+        self.left = min(self.left + seconds * self.rate, self.rate / 4 + BLOCK)
+
+    def has_block(self):
+        return self.left >= BLOCK
+
+
 class Writer:
     """Its VM's lock protects it, but what its thread does: that ends before stop() returns."""
 
@@ -63,13 +76,12 @@ class Writer:
             self.written += length
 
     def _run(self):
-        """What it could not write in time, it does not make up for by more than a quarter of a second."""
-        credit, then = 0.0, time.monotonic()
+        budget, then = Budget(self.rate), time.monotonic()
         while not self.stopped.wait(TICK):
             now = time.monotonic()
-            credit, then = min(credit + (now - then) * self.rate, self.rate / 4 + BLOCK), now
-            before = self.written
-            while credit >= BLOCK and not self.stopped.is_set():
-                self.write(1)
-                credit -= self.written - before
+            budget.passes(now - then)
+            then = now
+            while budget.has_block() and not self.stopped.is_set():
                 before = self.written
+                self.write(1)
+                budget.left -= self.written - before
