@@ -108,7 +108,8 @@ class Filter {
                  "of its own");
     }
     thread_model_ = thread_model;
-    server_ = std::make_unique<PullServer>(parameters_.settings, nbdkit::log());
+    server_ = std::make_unique<PullServer>(parameters_.settings, nbdkit::log(),
+                                           [] { nbdkit_shutdown(); });
   }
 
   // A failure is told to each client too: with --run nbdkit would let it wait for ever if this failed.
@@ -122,7 +123,7 @@ class Filter {
     } catch (const nbdkit::Reported &) {
       failure_ = "pull: the layer below cannot be opened without a client";
     }
-    if (!failure_.empty()) nbdkit::log().error("{}", failure_);
+    if (!failure_.empty()) fail_after_fork();
     ticker_.emplace(std::chrono::seconds(2), [this] { server_->tick(); });
   }
   void cleanup(nbdkit::Backend) {
@@ -136,6 +137,10 @@ class Filter {
   std::unique_ptr<Connection> open(nbdkit::Opener &opener, bool readonly,
                                    const std::string &export_name, bool) {
     if (!failure_.empty()) util::fail(EINVAL, "{}", failure_);
+    if (parameters_.settings.copy) {
+      util::fail(EINVAL,
+                 "pull: this server copies for itself (pull-copy=on) and serves no clients");
+    }
     if (!export_name.empty()) {
       util::fail(ENOENT,
                  "there is no export \"{}\": a pull filter has one disk, the default export; "
@@ -147,6 +152,12 @@ class Filter {
   }
 
  private:
+  // A copy has no clients to be told.
+  void fail_after_fork() {
+    nbdkit::log().error("{}", failure_);
+    if (parameters_.settings.copy) nbdkit_shutdown();
+  }
+
   Parameters parameters_;
   int thread_model_ = NBDKIT_THREAD_MODEL_PARALLEL;
   util::Mutex serial_;  // for a plugin that takes one request at a time, over all connections

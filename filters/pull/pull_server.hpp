@@ -40,8 +40,8 @@ class PullServer {
   };
 
   // Locks and reads the state, and asks the source. No thread and no connection is left: a fork may follow. Throws
-  // util::Error.
-  PullServer(Settings settings, util::Log log);
+  // util::Error. end: with Settings::copy, called when the copy has ended, completely or not (an error says so then).
+  PullServer(Settings settings, util::Log log, std::function<void()> end);
   ~PullServer();
   PullServer(const PullServer &) = delete;
   PullServer &operator=(const PullServer &) = delete;
@@ -63,13 +63,16 @@ class PullServer {
   static PullState read_state(const Settings &settings, const util::Log &log);
   RemoteServer::Check check() const;
   void check_below(const Below &below);
+  void start_threads();
   void end_of_fetching();
+  void give_up(const std::string &why);
   Gauges gauges() const;
 
   const Settings settings_;
   const util::Log log_;
-  const util::FileLock lock_;
-  const PullState state_;
+  const std::function<void()> end_;
+  const std::optional<util::FileLock> lock_;  // of the state, if there is one
+  PullState state_;
   Presence presence_;
   SourceMap map_;
   extents::RangeLock changes_;
@@ -88,6 +91,7 @@ class PullServer {
   std::unique_ptr<FetchWorkers> workers_;
   std::unique_ptr<ProgressSaver> progress_saver_;
   std::atomic<bool> whole_ = false;  // nothing is owed
+  std::atomic<bool> given_up_ = false;
 };
 
 }  // namespace pull

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from . import PROGRAM, VERSION
+from .contract import CLIENTS
 from .dispatch import list_of_verbs
 from .files import resolved
 from .messages import WrongUse
@@ -35,6 +36,7 @@ def parse(words: Sequence[str]) -> Arguments:
         several=several,
         at_once=given.at_once,
         threads=given.threads,
+        client=given.client,
         progress=given.progress is not None,
         verbose=given.verbose,
         build=given.build)
@@ -87,6 +89,8 @@ def _parser() -> argparse.ArgumentParser:
                         help="number of disks that are copied at the same time (default: 4)")
     parser.add_argument("--threads", type=_positive, metavar="N",
                         help="number of requests of a connection that the destination handles in parallel")
+    parser.add_argument("--client", choices=CLIENTS, default=CLIENTS[0],
+                        help="what copies: nbdcopy or qemu-img, or pull: the destination fetches for itself (default: nbdcopy)")
     add_arguments(parser)
     parser.add_argument("--build", metavar="DIRECTORY", help="use the modules in this build tree")
     parser.add_argument("-n", "--dry-run", action="store_true", help="print the command lines, start nothing")

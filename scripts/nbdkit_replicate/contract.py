@@ -98,6 +98,21 @@ def apply_parameters(source_uri: str, state: str) -> list[str]:
     return [f"apply-from={source_uri}", f"apply-state={state}"]
 
 
+CLIENTS = ("nbdcopy", "qemu-img", "pull")  # what copies from the source to a target; pull: the target itself
+
+
+def pull_parameters(source_uri: str, threads: int | None) -> list[tuple[str, str]]:
+    """nbdkit-pull-filter(1) as the client of a copy: keys and values. What is not given by the user is as with nbdcopy: a source
+    that is lost ends the copy, and one that is slow is waited for, as it has deadlines of its own."""
+    waiting = str(86400)  # seconds, the longest that is possible
+    return [("pull-copy", "on"), ("pull-from", source_uri), ("pull-retries", "0"), ("pull-timeout", waiting),
+            ("pull-connect-timeout", waiting), *([("pull-workers", str(min(threads, 64)))] if threads else [])]
+
+
+# Parameters of the pull filter that the run itself gives, or that mean nothing without its state.
+PULL_OWN = ("pull-copy", "pull-from", "pull-state", "pull-image")
+
+
 def destination_name(uri: str, parameters: Sequence[str]) -> str:
     """How messages and files call a destination: fanout-name=, or the URI without what may be secret.
 
@@ -143,12 +158,18 @@ def reason_for_owing(error: str) -> str | None:
     return match[1] if match else None
 
 
+def reason_for_giving_up(error: str) -> str | None:
+    """Why pull has given up a copy. None: it is another error. PullServer::give_up() in filters/pull."""
+    prefix = "pull: the copy is given up: "
+    return error.removeprefix(prefix) if error.startswith(prefix) else None
+
+
 # ---- {disk} in parameters: nbdkit-replicate(1) ----
 
 DISK = "{disk}"
 
 # Parameters of a target that name what no two disks may share.
-_OF_ONE_DISK = ("file", "apply-stats", "fanout-state", "fanout-stats")
+_OF_ONE_DISK = ("file", "apply-stats", "fanout-state", "fanout-stats", "pull-stats")
 
 
 def is_of_one_disk(parameter: str) -> bool:

@@ -2,6 +2,7 @@
 #include "filters/pull/chunks/chunk_fetcher.hpp"
 
 #include <algorithm>
+#include <vector>
 
 #include "common/durability/sync_point.hpp"
 #include "common/util/zero.hpp"
@@ -13,6 +14,20 @@ using extents::Range;
 namespace {
 
 constexpr uint64_t zero_block = 64u << 10;  // bytes: zeroes are looked for in blocks of this size
+
+// What is here already is not read again, unless there is little of it between what is missing.
+constexpr uint64_t read_gap = 32u << 10;  // bytes
+std::vector<Range> joined(std::span<const Range> missing) {
+  std::vector<Range> parts;
+  for (const Range &range : missing) {
+    if (!parts.empty() && range.offset - parts.back().end() <= read_gap) {
+      parts.back().length = range.end() - parts.back().offset;
+    } else {
+      parts.push_back(range);
+    }
+  }
+  return parts;
+}
 
 // From the beginning of the range to where blocks of zeroes begin or end. is_zero: what it is.
 struct Run {
@@ -61,11 +76,14 @@ bool ChunkFetcher::fetch(Range range, Waiting waiting) {
   if (missing.empty()) return true;
   const Range whole{missing.front().offset, missing.back().end() - missing.front().offset};
   Memory::Buffer buffer(memory_, whole.length);
-  remote_.read(buffer.bytes(), whole.offset, waiting);
-  counters_.fetched += whole.length;
-  (waiting == Waiting::client ? counters_.on_demand : counters_.in_background) += whole.length;
-  REPLICATE_SYNC_POINT("pull.fetched");
-  store(whole, buffer.bytes());
+  for (const Range &part : joined(missing)) {
+    const auto bytes = buffer.bytes().subspan(part.offset - whole.offset, part.length);
+    remote_.read(bytes, part.offset, waiting);
+    counters_.fetched += part.length;
+    (waiting == Waiting::client ? counters_.on_demand : counters_.in_background) += part.length;
+    REPLICATE_SYNC_POINT("pull.fetched");
+    store(part, bytes);
+  }
   return true;
 }
 

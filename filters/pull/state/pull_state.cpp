@@ -38,13 +38,34 @@ bool shows_changes_since(const State &state, const FoundSource &source) {
          d->checkpoint != state.checkpoint;
 }
 
-PullState begin_anew(const FoundSource &source, const std::optional<State> &old) {
+State header_of(const FoundSource &source) {
   State header;
   if (source.description) {
     const SourceDescription &d = *source.description;
     header = {d.checkpoint, d.source, d.vm, d.disk, 0, {}};
   }
   header.size = source.size;
+  return header;
+}
+
+// Adds what a delta view shows. Also calls seen(extent) for all of it.
+template <typename F>
+void add_delta(RangeSet &owed, const FoundSource &source, F &&seen) {
+  source.read_map([&](const extents::Extent &e) {
+    if (e.type == extents::hole) {
+      util::fail(
+          EINVAL,
+          "pull-from: this is not a delta view: it has a hole that is not zero at offset {}: put "
+          "nbdkit-delta-filter over the source, and do not use its export \"honest\"",
+          e.offset);
+    }
+    if (e.type != (extents::hole | extents::zero)) owed.add(e.range());
+    seen(e);
+  });
+}
+
+PullState begin_anew(const FoundSource &source, const std::optional<State> &old) {
+  State header = header_of(source);
   if (old) header.destination = old->destination;
   RangeSet owed(source.size);
   owed.add({0, source.size});
@@ -70,16 +91,7 @@ PullState go_further(const std::string &path, const State &old, const FoundSourc
   }
   PullState state = go_on(old, true);
   state.header.checkpoint = source.description->checkpoint;
-  source.read_map([&](const extents::Extent &e) {
-    if (e.type == extents::hole) {
-      util::fail(
-          EINVAL,
-          "pull-from: this is not a delta view: it has a hole that is not zero at offset {}: put "
-          "nbdkit-delta-filter over the source, and do not use its export \"honest\"",
-          e.offset);
-    }
-    if (e.type != (extents::hole | extents::zero)) state.owed.add(e.range());
-  });
+  add_delta(state.owed, source, [](auto &) {});
   return state;
 }
 
@@ -113,6 +125,12 @@ PullState begin_state(const std::string &path, const std::optional<State> &old,
   const std::string why = difference(*old, source->size, d ? replication::format(*d) : "");
   if (!why.empty()) refuse(path, *old, why);
   return go_on(*old, d && d->mode == "delta");
+}
+
+PullState begin_copy(const FoundSource &source) {
+  PullState state{header_of(source), RangeSet(source.size), true, "", true};
+  add_delta(state.owed, source, [&](const extents::Extent &e) { state.map.push_back(e); });
+  return state;
 }
 
 std::string difference(const State &state, uint64_t size, const std::string &description) {

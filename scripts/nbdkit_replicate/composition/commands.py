@@ -3,7 +3,7 @@
 import urllib.parse
 from dataclasses import dataclass
 
-from ..contract import apply_parameters, destination_name, module, source_parameters
+from ..contract import apply_parameters, destination_name, module, pull_parameters, source_parameters
 from ..images import BACKING, image_parameters, image_size
 from ..parameters import add_default, has, value
 from ..tls import added_parameters
@@ -53,12 +53,13 @@ class StatisticsFiles:
 
     apply: str
     fanout: str
+    pull: str
 
     @classmethod
-    def of(cls, disk: DiskCopy, apply: str, fanout: str) -> "StatisticsFiles":
+    def of(cls, disk: DiskCopy, apply: str, fanout: str, pull: str) -> "StatisticsFiles":
         """These, unless the user has named others."""
         own = disk.target.parameters
-        return cls(value(own, "apply-stats") or apply, value(own, "fanout-stats") or fanout)
+        return cls(value(own, "apply-stats") or apply, value(own, "fanout-stats") or fanout, value(own, "pull-stats") or pull)
 
 
 def target_command(disk: DiskCopy, source_uri: str, now: Circumstances, stats: StatisticsFiles | None = None) -> list[str]:
@@ -76,13 +77,23 @@ def target_command(disk: DiskCopy, source_uri: str, now: Circumstances, stats: S
         filters.append("fanout")
         parameters = _with_fanout(disk, parameters, now, stats.fanout if stats else None)
     replication = disk.replication
+    if replication.pulls:
+        filters.insert(0, "pull")
+        for key, default in pull_parameters(source_uri, replication.threads):
+            add_default(parameters, key, default)
+        if stats:
+            add_default(parameters, "pull-stats", stats.pull)
     threads = ["-t", str(replication.threads)] if replication.threads else []
     return ["nbdkit", *threads, *_nbdkit(replication, filters, Module(disk.target.plugin, tuple(parameters)))]
 
 
-def client_command(source_uri: str, target_uri: str, progress: str | None = None) -> list[str]:
-    """progress: an option of nbdcopy."""
-    return ["nbdcopy", "--flush", *([progress] if progress else []), source_uri, target_uri]
+def client_command(client: str, source_uri: str, target_uri: str, progress: bool = False) -> list[str]:
+    """Of a client that is a program. It flushes at its end."""
+    if client == "qemu-img":
+        # Without -t the target would not be flushed; -W: in the order in which the requests are answered.
+        return ["qemu-img", "convert", *(["-p"] if progress else []), "-n", "-W", "-t", "writeback", "-f", "raw", "-O", "raw",
+                source_uri, target_uri]
+    return ["nbdcopy", "--flush", *(["--progress"] if progress else []), source_uri, target_uri]
 
 
 def _with_fanout(disk: DiskCopy, parameters: list[str], now: Circumstances, stats: str | None) -> list[str]:

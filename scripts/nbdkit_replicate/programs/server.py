@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """An nbdkit server on a Unix socket."""
 import asyncio
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ..contract import inherited_descriptors
 from ..messages import Failure, Level, say
 from ..composition.commands import uri_of
+from .connections import Connections
 from .directory import RunDirectory
 from .errors import Errors
 from .password import passed_by_descriptor
@@ -25,6 +27,8 @@ class Server:
         self._process = process
         self._errors = errors
         self._started = False  # it accepts connections, or has done so
+        self._connections: Connections | None = None  # see keep_connections()
+        self._watching: asyncio.Task[None] | None = None
 
     @classmethod
     async def start(cls, name: str, command: Sequence[str], directory: RunDirectory, socket: str,
@@ -55,6 +59,19 @@ class Server:
             await asyncio.sleep(POLL)
         self._started = True
 
+    def keep_connections(self, servers: Collection[str]) -> Connections:
+        """Those that it has to these sockets, until its end. Then they are to be drained."""
+        self._connections = Connections(self._process.id, servers)
+        self._watching = asyncio.create_task(self._connections.watch())
+        return self._connections
+
+    async def ended(self, deadline: float) -> int | None:
+        """Waits for so many seconds until it ends by itself. Returns its exit status; None if it has not."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(deadline):
+                return await self._process.wait()
+        return None
+
     def cause(self) -> str:
         """The error that it has reported of late; "" if none."""
         error = self._errors.cause()
@@ -66,15 +83,23 @@ class Server:
         return next((r.removeprefix(prefix) for r in reversed(self._errors.reasons) if r.startswith(prefix)), "")
 
     def kill(self) -> None:
+        self._look()
         self._process.kill()
+
+    def _look(self) -> None:
+        if self._connections:
+            self._connections.look()
 
     async def stop(self) -> bool:
         """Ends it, and waits until it has: a target completes what is missing, a source removes its snapshot.
 
         Returns whether it succeeded in that.
         """
+        self._look()
         self._process.terminate()
         status = await self._process.wait()
+        if self._watching:
+            self._watching.cancel()
         self._errors.close()
         if status != 0 and self._started:
             say(f"the {self._name} server ended with {outcome(status)}", Level.ERROR)

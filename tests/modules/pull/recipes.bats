@@ -9,7 +9,7 @@ example() {
     awk -v text=" $1" 'index($0, text) == 1 { on = 1 } on && ! /^ / { exit } on { print }' \
         "$SOURCE/man/nbdkit-pull-filter.pod" > example.sh
     [ -s example.sh ]
-    sed -i "s,--filter=pull,--filter=$PULL,; s,--filter=fanout,--filter=$FANOUT,; s, qcow2 file, $QCOW2 file," example.sh
+    sed -i "s,--filter=pull,--filter=$PULL,; s,--filter=fanout,--filter=$FANOUT,; s,--filter=apply,--filter=$APPLY,; s,--filter=delta,--filter=$DELTA,; s, qcow2 file, $QCOW2 file," example.sh
     cat example.sh
 }
 # serves NAME TEXT: the example is a server on NAME.sock, in the background.
@@ -50,4 +50,17 @@ serves() {
     qemu-img compare -f raw web1.raw -F qcow2 web1.qcow2
     timeout 60 nbdcopy "$(uri dr)" dr.raw
     same web1.raw dr.raw
+}
+
+@test "copy without a client" {
+    random_file web1.raw 16M
+    for run in 1 2; do
+        serves src 'nbdkit -U src.sock --filter=delta'
+        example 'nbdkit -f -U dst.sock --filter=pull --filter=apply'
+        timeout 60 bash -e example.sh
+        stop src
+        rm src.sock dst.sock
+        qemu-img compare -f raw web1.raw -F qcow2 web1.qcow2
+        printf changed | dd of=web1.raw bs=1 seek=5000000 conv=notrunc status=none
+    done
 }

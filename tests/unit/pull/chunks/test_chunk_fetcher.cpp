@@ -115,3 +115,17 @@ TEST_CASE("zeroes are written as zeroes, or left where the disk below reads as z
   CHECK(s.presence.here({2 * chunk, chunk}));
   CHECK(s.remote.reads == 1);
 }
+
+TEST_CASE("what is here already is not read again, unless it is little") {
+  Setup s;
+  constexpr uint64_t k = 1 << 10;
+  s.write({64 * k, 512 * k}, 'c');
+  s.write({700 * k, 4 * k}, 'c');
+  s.fetcher.fetch({0, chunk}, Waiting::background);
+  CHECK(s.remote.reads == 2);
+  CHECK(s.counters.fetched == chunk - 512 * k);
+  CHECK(s.local.at(64 * k - 1) == std::byte('s'));
+  CHECK(s.local.at(64 * k) == std::byte('c'));
+  CHECK(s.local.at(701 * k) == std::byte('c'));
+  CHECK(s.local.at(chunk - 1) == std::byte('s'));
+}

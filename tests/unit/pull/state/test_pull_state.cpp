@@ -72,6 +72,16 @@ TEST_CASE(
                     Contains("not a delta view"));
 }
 
+TEST_CASE("a copy owes what the source shows, whatever has been copied before") {
+  const PullState begun = begin_copy(source("delta", "c0", "c1"));
+  CHECK(begun.owed.ranges() == std::vector<Range>{{100, 100}});
+  CHECK(begun.header.checkpoint == "c1");
+  CHECK(begun.map.size() == 4);
+  auto honest = source("delta", "c0", "c1");
+  honest.read_map = [](const auto &add) { add({0, 1000, extents::hole}); };
+  CHECK_THROWS_WITH(begin_copy(honest), Contains("not a delta view"));
+}
+
 TEST_CASE("what cannot be right is refused") {
   CHECK_THROWS_WITH(begin_state("s", state("c0", {{5, 10}}), source("full", "", "c1"), ""),
                     Contains("remove the state"));
