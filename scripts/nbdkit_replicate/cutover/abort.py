@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Putting the source back: it is started if it was running before, and what was made for the hand-over is taken away. The restore
 points stay, and the next run goes on from them."""
-import time
+from collections.abc import Awaitable, Callable
 
 from ..messages import Failure, say
-from ..report.records import time_of
 from ..vcenter.machine import State
 from .context import Context
 from .journal import Step
-from .overlays import check_unused, remove_overlays
+from .overlays import check_unused, take_away
+from .pull_state import is_used
+from .pulling import end_pulling
 
 STARTED = 120.0  # seconds until a machine that was started is on
 
@@ -20,6 +21,7 @@ async def abort(context: Context) -> None:
         say("the cutover has been aborted already: there is nothing to do")
         return
     check_unused(journal.images)
+
     power = await context.vm.power_state()
     if power.on:
         say("the machine runs: it is left as it is")
@@ -30,8 +32,15 @@ async def abort(context: Context) -> None:
         if await context.vm.wait_for(State.ON, STARTED) is None:
             raise Failure(f"the machine has not started within {STARTED:.0f} seconds")
         say("the machine has been started again")
-    for path in await remove_overlays(journal.images, time_of(time.time())):
-        say(f"{path}: this has been written to since it was handed over, and is kept by this name")
+    await take_away(journal.images, _is_used_by_clients(context) if journal.snapshot else None)
+    await end_pulling(context)
     context.go_to(Step.ABORTED, down=None, off=None, ready=None, ended=None, images=(), rounds=(), at=None, at_text="",
-                  was_on=None, predicted=None, last="", pulled=False)
+                  was_on=None, predicted=None, last="", pulled=False, snapshot="")
     say("the cutover is aborted; the next run goes on from the restore points that there are")
+
+
+def _is_used_by_clients(context: Context) -> Callable[[str, str], Awaitable[bool]]:
+    async def is_written(disk: str, _: str) -> bool:
+        return is_used(context.machine, disk)
+
+    return is_written

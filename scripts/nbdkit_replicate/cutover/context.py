@@ -18,6 +18,11 @@ SHUTDOWN_BY_API = "api"
 class StartedAgain(Failure):
     """Somebody has started the machine after it was off."""
 
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}: the cutover has ended, and nothing has been handed over; what was copied of it is a restore point "
+                         "like any other; the same command begins again")
+        self.what = what
+
 
 @dataclass(frozen=True)
 class Options:

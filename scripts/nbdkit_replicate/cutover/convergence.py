@@ -30,13 +30,16 @@ def of_round(number: int, one: Round) -> str:
     return f"round {number}: {what}{text.size(one.changed)} in {text.duration(one.seconds)}{told}"
 
 
-def of_prediction(prediction: Prediction, rounds: Sequence[Round]) -> str:
+def of_prediction(prediction: Prediction, rounds: Sequence[Round], pulled: bool = False) -> str:
     """the downtime would be 5.1 s: 2.0 s to shut down, 1.9 s that a round costs, 12.0 MiB at 10.0 MiB/s; predictions were at
     most 4 % too short, so up to 5.3 s"""
     speed = rate(rounds)
-    parts = [f"{text.duration(prediction.shutdown)} to shut down"] if prediction.shutdown else []
-    parts += [f"{text.duration(prediction.overhead)} that a round costs",
-              text.size(prediction.changed) + (f" at {text.rate(speed)}" if speed else "")]
+    shutdown = f"{text.duration(prediction.shutdown)} to shut down" if prediction.shutdown else "no time to shut down"
+    if pulled:
+        parts = [shutdown, f"{text.duration(prediction.overhead)} until the images are served"]
+    else:
+        parts = [shutdown, f"{text.duration(prediction.overhead)} that a round costs",
+                 text.size(prediction.changed) + (f" at {text.rate(speed)}" if speed else "")]
     line = f"the downtime would be {text.duration(prediction.seconds)}: {', '.join(parts)}"
     if prediction.worst:
         line += f"; predictions were up to {prediction.worst:.0%} too short, so it is at most {text.duration(prediction.upper)}"

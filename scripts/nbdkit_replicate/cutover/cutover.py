@@ -2,10 +2,9 @@
 """A cutover, in its order. The journal says which step may have been begun; whatever was interrupted begins there again."""
 import time
 
-from ..messages import say, warn
-from ..report import text
-from ..report.records import amend_record, records_directory
+from ..messages import Failure, say, warn
 from ..run.result import Result
+from ..states import disks_with_state
 from . import handover
 from .context import Context, StartedAgain
 from .deciding import bring_near
@@ -13,6 +12,7 @@ from .journal import Step
 from .moments import text_of
 from .overlays import create_overlays, images_of
 from .power import check_can_shut_down, require_off, shut_down, started_again, watched
+from .pulling import check_sockets, pull_last
 from .rounds import run_round
 
 
@@ -33,12 +33,19 @@ class Cutover:
                 await bring_near(context)
             if context.journal.step in (Step.ROUNDS, Step.SHUTDOWN):
                 await shut_down(context)
+            if context.options.pull and context.journal.step == Step.OFF or context.journal.pulled:
+                await pull_last(context)
+                return result
             async with watched(context):
                 if context.journal.step == Step.OFF:
                     result = await self._copy_last()
                 await self._hand_over()
-        except StartedAgain:
+        except StartedAgain as e:
+            begun = context.journal.step == Step.HANDOVER and context.options.then is not None
             context.go_to(Step.ROUNDS, down=None, off=None, ready=None)
+            if begun:
+                raise Failure(f"{e.what}: the cutover has ended; the command of --then had been begun, see what it has done; the same "
+                              "command begins again") from e
             raise
         return result
 
@@ -48,7 +55,7 @@ class Cutover:
         with context.interruption.scope():
             power = await context.vm.power_state()
         step = context.journal.step
-        if step in (Step.OFF, Step.HANDOVER) and not power.off:
+        if step in (Step.OFF, Step.HANDOVER) and not power.off and not context.journal.pulled:
             raise started_again(power)
         if step == Step.SHUTDOWN and not power.off:
             warn("an interrupted cutover has asked the machine to shut down, and it runs: there are more rounds")
@@ -56,6 +63,8 @@ class Cutover:
         elif step != Step.ROUNDS:
             say(f"an interrupted cutover goes on: the machine is off since {text_of(context.journal.off or time.time())}")
         await check_can_shut_down(context, power)
+        if context.options.pull:
+            check_sockets(context, disks_with_state(context.machine.states) or [context.machine.single_disk])
 
     async def _copy_last(self) -> Result:
         """The last increment, from the machine that is off. If this is interrupted there is one more, as nobody knows whether the
@@ -67,17 +76,8 @@ class Cutover:
             await require_off(context)
         context.go_to(Step.HANDOVER, last=last.round.time, ready=time.time(),
                       images=images_of(context.machine, last.points))
-        self._tell()
+        handover.tell(context)
         return last.result
-
-    def _tell(self) -> None:
-        context = self._context
-        journal = context.journal
-        say(handover.describe(context))
-        if (journal.measured or 0.0) > journal.downtime:
-            warn(f"the downtime is longer than the {text.duration(journal.downtime)} that were agreed on")
-        amend_record(records_directory(context.machine.states), journal.last, downtime=journal.measured,
-                     predicted_downtime=journal.predicted)
 
     async def _hand_over(self) -> None:
         context = self._context

@@ -12,7 +12,7 @@ from .context import Context
 from .journal import Round
 from .moments import text_of
 from .power import look
-from .prediction import Prediction, predict
+from .prediction import Prediction, predict, predict_start
 from .rounds import run_round
 
 AHEAD = 1.5  # of the time of a round: so long before --at the last round before it begins
@@ -31,14 +31,15 @@ async def bring_near(context: Context) -> None:
         one = await _round(context, waited)
         prediction = _prediction(context, time.time())
         if prediction is not None:
-            say(convergence.of_prediction(prediction, context.journal.rounds))
+            say(convergence.of_prediction(prediction, context.journal.rounds, context.options.pull))
         waited = False
         until = _left(context)
         if until <= 0:
             if _is_enough(context, prediction):
                 context.save(dataclasses.replace(context.journal, predicted=prediction.seconds if prediction else None))
                 return
-            _check_convergence(context, prediction)
+            if not convergence.fits(prediction, context.options.downtime):
+                _check_convergence(context, prediction)
         elif until > AHEAD * one.seconds or convergence.fits(_prediction(context, time.time() + until), context.options.downtime):
             waited = True
             if await _wait(context, until, one):
@@ -50,11 +51,12 @@ def _is_enough(context: Context, prediction: Prediction | None) -> bool:
     options = context.options
     if prediction is None or not any(one.error is not None for one in context.journal.rounds):
         return False
-    if not options.pull:
+    if not convergence.fits(prediction, options.downtime) or not options.pull:
         return convergence.fits(prediction, options.downtime)
     # What is left is fetched while it is used; it is little once the rounds do not get much shorter.
     rounds = context.journal.rounds
-    return convergence.fits(prediction, options.downtime) or convergence.shrinks_no_more(rounds, 2)
+    whole = predict(rounds, time.time(), shutdown_time(context))
+    return convergence.fits(whole, options.downtime) or convergence.shrinks_no_more(rounds, 2)
 
 
 async def _is_on(context: Context) -> bool:
@@ -116,6 +118,8 @@ async def _round(context: Context, waited: bool) -> Round:
 
 
 def _prediction(context: Context, moment: float) -> Prediction | None:
+    if context.options.pull:
+        return predict_start(context.journal.rounds, shutdown_time(context))
     return predict(context.journal.rounds, moment, shutdown_time(context))
 
 

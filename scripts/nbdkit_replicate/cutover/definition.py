@@ -4,24 +4,15 @@ domain with the images that are handed over as its disks."""
 import os
 from collections.abc import Mapping
 
-from ..contract import DISK
 from ..definition.definition import FILE_NAME, from_json, to_json
 from ..definition.libvirt import Copy, domain_of
 from ..files import make_directory, replace_file
 from ..messages import warn
-from ..plan.plan import Machine
 from .context import Context
+from .overlays import directory_of
 
 DEFINITION = FILE_NAME
 DOMAIN = "domain.xml"
-
-
-def directory_of(machine: Machine) -> str:
-    """Beside the images."""
-    folder = os.path.dirname(machine.images)
-    while DISK in folder:
-        folder = os.path.dirname(folder)
-    return os.path.join(folder, f"{machine.name}-cutover")
 
 
 async def save_definition(context: Context, copies: Mapping[str, Copy]) -> None:

@@ -6,12 +6,13 @@ import os
 from typing import Any
 
 from ..many.hooks import run_program
-from ..messages import Failure, say
+from ..messages import Failure, say, warn
 from ..programs.process import bound_to_parent
 from ..report import text
-from ..report.records import RunRecord, read_records, records_directory
+from ..report.records import RunRecord, amend_record, read_records, records_directory
 from .context import Context
-from .definition import DEFINITION, DOMAIN, directory_of
+from .definition import DEFINITION, DOMAIN
+from .overlays import directory_of
 
 
 async def hand_over(context: Context, uris: dict[str, str] | None = None) -> None:
@@ -53,6 +54,16 @@ def _environment(context: Context, uris: dict[str, str]) -> dict[str, str]:
         if disk in uris:
             values[f"URI_{number}"] = uris[disk]
     return {f"CUTOVER_{name}": value for name, value in values.items()}
+
+
+def tell(context: Context) -> None:
+    """Everything is ready."""
+    journal = context.journal
+    say(describe(context))
+    if (journal.measured or 0.0) > journal.downtime:
+        warn(f"the downtime is longer than the {text.duration(journal.downtime)} that were agreed on")
+    amend_record(records_directory(context.machine.states), journal.last, downtime=journal.measured,
+                 predicted_downtime=journal.predicted)
 
 
 def describe(context: Context, handed_over: float | None = None) -> str:

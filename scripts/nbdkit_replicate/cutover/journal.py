@@ -49,6 +49,8 @@ class Round:
     full: bool  # whole disks were copied
     predicted: float | None = None  # seconds; None: nothing was known
     waited: bool = False  # it was not begun right after the one before
+    start: float = 0.0  # seconds until the source could be read
+    saving: float = 0.0  # seconds in which the definition was saved
 
     @property
     def error(self) -> float | None:
@@ -73,7 +75,8 @@ class Journal:
     last: str = ""  # {time} of the last increment's restore points
     ready: float | None = None  # when the copy was complete, and about to be handed over
     ended: float | None = None  # when the command that takes it over had succeeded
-    pulled: bool = False  # the images fetch the last increment themselves
+    pulled: bool = False  # the images fetch the last increment themselves,
+    snapshot: str = ""  # from the snapshot of this name
     images: tuple[tuple[str, str], ...] = ()  # that are handed over: (disk, path)
 
     def with_step(self, step: Step, **fields: Any) -> "Journal":

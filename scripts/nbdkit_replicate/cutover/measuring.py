@@ -15,6 +15,7 @@ class Measure:
         self._copied = self.began
         self.changed = 0  # bytes
         self.full = False  # a whole disk was copied
+        self.start = 0.0  # seconds until the source could be read
 
     def __call__(self, event: Event) -> None:
         now = time.time()
@@ -22,6 +23,7 @@ class Measure:
             self.instant = now
         elif isinstance(event, StageReached) and event.stage == Stage.COPYING and self._copying is None:
             self._copying = now
+            self.start = now - self.began
         elif isinstance(event, DiskEnded):
             self._copied = now
             self.changed += event.record.changed

@@ -3,17 +3,20 @@
 goes there, so that the restore points stay what they are, and runs can go on from them if the source is started again."""
 import json
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
 
-from ..definition.domain_storage import Copy, Image
+from ..contract import DISK
+from ..definition.domain_storage import Copy, Export, Image
 from ..files import sync_directory
 from ..images import is_in_use
-from ..messages import Failure
+from ..messages import Failure, say
 from ..plan.plan import Machine
 from ..points.naming import Naming
 from ..points.points import Point
 from ..programs.errors import Errors
 from ..programs.process import Process, outcome
+from ..report.records import time_of
 
 NAME = "cutover"  # in place of {time}
 
@@ -27,9 +30,24 @@ def images_of(machine: Machine, points: Sequence[Point]) -> tuple[tuple[str, str
     return tuple((point.disk, overlay_path(machine, point.disk)) for point in points)
 
 
-def copies_of(machine: Machine, points: Sequence[Point]) -> dict[str, Copy]:
-    """As a domain has them."""
+def copies_of(machine: Machine, points: Sequence[Point], pulled: bool) -> dict[str, Copy]:
+    """As a domain has them. pulled: they are served."""
+    if pulled:
+        return {point.disk: Export(socket_of(machine, point.disk)) for point in points}
     return {disk: Image(path) for disk, path in images_of(machine, points)}
+
+
+def directory_of(machine: Machine) -> str:
+    """For all that is handed over besides the images, which is beside it."""
+    folder = os.path.dirname(machine.images)
+    while DISK in folder:
+        folder = os.path.dirname(folder)
+    return os.path.join(folder, f"{machine.name}-cutover")
+
+
+def socket_of(machine: Machine, disk: str) -> str:
+    """Of the server of an image, with --pull."""
+    return os.path.join(directory_of(machine), f"{disk}.sock")
 
 
 def check_unused(images: Sequence[tuple[str, str]]) -> None:
@@ -40,8 +58,10 @@ def check_unused(images: Sequence[tuple[str, str]]) -> None:
 
 
 async def create_overlays(machine: Machine, points: Sequence[Point]) -> None:
-    """Durably. Those of an interrupted cutover, which have not been handed over, are replaced."""
-    check_unused(images_of(machine, points))
+    """Durably. Those of an interrupted cutover are taken away."""
+    images = images_of(machine, points)
+    check_unused(images)
+    await take_away(images)
     for point in points:
         path = overlay_path(machine, point.disk)
         new = path + ".new"
@@ -53,23 +73,23 @@ async def create_overlays(machine: Machine, points: Sequence[Point]) -> None:
         sync_directory(os.path.dirname(path))
 
 
-async def remove_overlays(images: Sequence[tuple[str, str]], time: str) -> list[str]:
-    """After check_unused(). One that has been written to is kept by another name; returns these names."""
-    kept = []
-    for _, path in images:
+async def take_away(images: Sequence[tuple[str, str]], is_written: "Callable[[str, str], Awaitable[bool]] | None" = None) -> None:
+    """After check_unused(). is_written: whether the machine has written to that of this disk, if not whether it holds data: it is
+    kept by another name, then, and that is said."""
+    for disk, path in images:
         if not os.path.exists(path):
             continue
-        if await _is_written(path):
-            name = f"{path}.{time}"
+        if await (is_written or _holds_data)(disk, path):
+            name = f"{path}.{time_of(time.time())}"
             os.rename(path, name)
-            kept.append(name)
+            say(f"{name}: this has been written to since it was handed over, and is kept by this name")
         else:
             os.unlink(path)
         sync_directory(os.path.dirname(path))
-    return kept
 
 
-async def _is_written(path: str) -> bool:
+async def _holds_data(_disk: str, path: str) -> bool:
+    """The image itself, and not one that it lies on."""
     output = await _qemu_img("map", "--output=json", "-f", "qcow2", path)
     return any(one["depth"] == 0 and (one["data"] or one["zero"]) for one in json.loads(output))
 

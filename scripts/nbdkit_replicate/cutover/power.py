@@ -125,5 +125,4 @@ async def _watch(context: Context, end: asyncio.Event) -> None:
 
 def started_again(power: Power) -> StartedAgain:
     when = f" ({power.boot_time})" if power.boot_time else ""
-    return StartedAgain(f"somebody has started the machine again{when} after it was off: the cutover has ended, and nothing has been "
-                        "handed over; what was copied of it is a restore point like any other; the same command begins again")
+    return StartedAgain(f"somebody has started the machine again{when} after it was off")

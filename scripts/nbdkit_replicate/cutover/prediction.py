@@ -61,3 +61,12 @@ def predict(rounds: Sequence[Round], moment: float, shutdown: float = 0.0) -> Pr
     changed = written * max(0.0, moment + shutdown - rounds[-1].instant)
     cost, copying = overhead(rounds), changed / speed if speed else 0.0
     return Prediction(shutdown + cost + copying, changed, shutdown, cost, worst_error(rounds))
+
+
+def predict_start(rounds: Sequence[Round], shutdown: float) -> Prediction | None:
+    """Of the time until the images are served, which is all of the downtime with --pull. Their servers take about as long to start as
+    the source."""
+    if not rounds:
+        return None
+    start = statistics.median(2 * one.start + one.saving for one in rounds[-RECENT:])
+    return Prediction(shutdown + start, 0.0, shutdown, start, worst_error(rounds))

@@ -42,10 +42,12 @@ async def run_round(context: Context, predicted: float | None, waited: bool, las
     if last or not measure.full:
         with context.interruption.scope():
             await verify(context, points)
+    verified = time.time()
     with context.interruption.scope():
-        await save_definition(context, copies_of(context.machine, points))
-    one = Round(report.record.time, measure.began, measure.instant, time.time() - measure.began, measure.copying,
-                measure.changed, measure.full, predicted, waited)
+        await save_definition(context, copies_of(context.machine, points, context.options.pull))
+    now = time.time()
+    one = Round(report.record.time, measure.began, measure.instant, now - measure.began, measure.copying, measure.changed,
+                measure.full, predicted, waited, measure.start, now - verified)
     return Finished(one, points, result)
 
 

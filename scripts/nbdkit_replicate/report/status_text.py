@@ -70,7 +70,8 @@ _STEPS = {
 
 
 def _cutover(journal: Journal) -> str:
-    line = f"cutover: {_STEPS[journal.step]}"
+    pulled = journal.pulled and journal.step == Step.HANDOVER
+    line = f"cutover: {'the images are served, and fetch what is missing' if pulled else _STEPS[journal.step]}"
     if journal.step == Step.DONE and journal.ended is not None:
         line += f" at {local_time(journal.ended)}"
     if journal.measured is not None:

@@ -107,6 +107,65 @@ def started_again():
     site.command("run", "plan.toml", "--build", os.environ["BUILD"])
 
 
+# A client of the images: it reads the first block, writes the second one, and tells when.
+CLIENT = """
+import json, nbd, sys, time
+facts = json.load(sys.stdin)
+for one in facts["images"]:
+    handle = nbd.NBD()
+    handle.connect_uri(one["uri"])
+    first = handle.pread(4096, 0)
+    with open("first", "a") as file:
+        file.write(f"{time.time()} {bytes(first) == open('kept/' + one['disk'] + '.img', 'rb').read(4096)}\\n")
+    handle.pwrite(b"W" * 65536, 65536)
+    handle.flush()
+    handle.shutdown()
+"""
+
+
+def pulled():
+    """--pull: the images can be read and written before the last increment is here; killed and run again; what was written stays."""
+    site = Site(disks=(2000, 2001))
+    for disk in site.disks:
+        site.writes(disk=disk, rounds="1")
+    # The source does not answer until the servers have been killed.
+    shutdown = " && ".join([*(site.curl("write", disk=disk, offset=4 << 20, length=2 << 20, byte=7) for disk in site.disks),
+                            site.curl("fault", where="flat", kind="stall", seconds=3, count=1000), site.curl("power", on=0)])
+    with open("client.py", "w", encoding="utf-8") as file:
+        file.write(CLIENT)
+    client = f"{sys.executable} client.py"
+    text = site.cutover("--downtime", "60s", "--pull", "--shutdown", shutdown, "--then", f"{client} && kill -9 $PPID", status=-9)
+    assert "until the images are served" in text, text
+    found = journal()
+    assert found["step"] == "handover" and found["pulled"], found
+    with open("first", encoding="utf-8") as file:
+        times = [line.split() for line in file]
+    assert [right for _, right in times] == ["True", "True"], times
+    print("FIRST BLOCK after", float(times[0][0]) - found["off"], "READY after", found["ready"] - found["off"])
+    wait_until(lambda: not servers())
+    for disk in site.disks:
+        with open(f"states/web1/cutover/{disk}.state", encoding="utf-8") as file:
+            assert sum(length for _, length in json.load(file)["owed"]) >= 2 << 20
+    site.control("nofault")
+    # Other programs leave the machine alone; then the servers are there again, and the rest is fetched.
+    assert "a cutover of the machine" in site.command("run", "plan.toml", "--build", os.environ["BUILD"], status=1)
+    text = site.cutover("--downtime", "60s", "--pull", "--then", "true")
+    assert "everything is here" in text, text
+    for disk in site.disks:
+        with open(f"kept/{disk}.img", "r+b") as file:
+            file.seek(65536)
+            file.write(b"W" * 65536)
+    site.check_end()
+    assert not [name for name in os.listdir("images/web1/web1-cutover") if "sock" in name]
+    text = site.cutover("--abort")
+    assert text.count("is kept by this name") == 2 and site.is_on(), text
+    site.command("run", "plan.toml", "--build", os.environ["BUILD"])
+    # Nobody writes to them: they are the disks.
+    text = site.cutover("--downtime", "60s", "--pull")
+    site.check_end()
+    assert "is kept" not in site.cutover("--abort")
+
+
 def kill_at_step(site, step, *words):
     process = site.begin_cutover(*words)
     wait_until(lambda: process.poll() is not None or journal()["step"] == step)
