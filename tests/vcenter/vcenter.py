@@ -93,8 +93,8 @@ vm=MOREF and disk=KEY may be omitted if there is only one. Numbers may be 0x...
           kind=missing: a property collector tells that nothing may be seen, with the fault key=;
           kind=huge: the answer is so many MiB (seconds=) of empty elements. where=folder, or flat for
           -flat.vmdk only, or host for the ESXi host: kind is 401, 403, 404, 500, 503, reset (half, then a
-          TCP reset), short (half, then the end), shorter (a whole body of half the range), stall (no answer for seconds=, then the end),
-          ignore-range (200 and everything).
+          TCP reset), short (half, then the end), shorter (a whole body of half the range), stall (no answer for
+          seconds=, then the end), ignore-range (200 and everything).
   nofault                              removes all faults that were injected
 """
 

@@ -59,6 +59,8 @@ def _get(opened: Session, center: str, store: str, path: str) -> bytes:
                                headers={"Cookie": opened.cookie})
             response = connection.getresponse()
             status, content = response.status, response.read(LARGEST + 1)
+            if response.length and len(content) <= LARGEST:  # a read of so many bytes is content with less
+                raise http.client.IncompleteRead(content, response.length)
         if status != 404:
             break
     if status != 200:

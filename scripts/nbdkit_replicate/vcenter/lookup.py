@@ -2,7 +2,7 @@
 """Finding a virtual machine by a value of the vsphere plugin's vm=: moref=ID, uuid=UUID, a path or a name. For the programs."""
 from typing import Any
 
-from .session import properties
+from .session import name_of, properties
 
 
 def reference_of(content: Any, moref: str) -> Any:
@@ -23,9 +23,7 @@ def find(content: Any, vm: str) -> Any:
     from pyVmomi import vim  # pylint: disable=import-outside-toplevel
     kind, equals, value = vm.partition("=")
     if equals and kind == "moref":
-        found = reference_of(content, value)
-        properties_of(content, found, "name")
-        return found
+        return _existing(content, value, vm)
     if equals and kind == "uuid":
         search = content.searchIndex
         found = search.FindByUuid(None, value, True, True) or search.FindByUuid(None, value, True, False)
@@ -34,6 +32,17 @@ def find(content: Any, vm: str) -> Any:
         found = found or _by_name(content, vm.replace("%", "%25").replace("/", "%2f").replace("\\", "%5c"), vm)
     if not isinstance(found, vim.VirtualMachine):
         raise LookupError(f"there is no virtual machine {vm}")
+    return found
+
+
+def _existing(content: Any, moref: str, vm: str) -> Any:
+    found = reference_of(content, moref)
+    try:
+        properties_of(content, found, "name")
+    except Exception as e:
+        if name_of(e) in ("ManagedObjectNotFound", "LookupError"):
+            raise LookupError(f"there is no virtual machine {vm}") from None
+        raise
     return found
 
 

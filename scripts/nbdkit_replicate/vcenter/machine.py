@@ -26,6 +26,7 @@ __all__ = ["Away", "Busy", "Gone", "NoTools", "Power", "Session", "State", "Virt
 DEADLINE = 60.0  # seconds for an answer
 TASK = 120.0  # seconds for a task of vSphere
 FILES = 300.0  # seconds for the small files
+LOGOUT = 5.0  # seconds
 LOOK = 0.5  # seconds between two looks at the power state
 
 
@@ -70,15 +71,15 @@ class Session:
         await self.close()
 
     async def close(self) -> None:
-        """It logs out, if it can do so at once. It can be asked again after that."""
+        """Logs out, if that takes no longer than LOGOUT. It can be asked again after that."""
         process, self._process = self._process, None
         if process is None:
             return
         try:
-            async with asyncio.timeout(5):
-                if process.stdin is not None:
-                    process.stdin.close()  # communicate() of Python 3.11 does not
-                await process.communicate()
+            assert process.stdin is not None
+            process.stdin.close()
+            async with asyncio.timeout(LOGOUT):
+                await process.wait()
         except TimeoutError:
             pass
         finally:

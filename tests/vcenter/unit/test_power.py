@@ -124,7 +124,8 @@ class Configured(Case):
                        extra={"a": "<b>"}, boot_order=["disk 2000", "cd"],
                        controllers=[{"type": "ParaVirtualSCSIController", "key": 1001, "bus": 1}], places={"2000": [1001, 3]},
                        cds=[{"key": 3000, "controller": 200, "unit": 0, "iso": "[x] y.iso", "connected": False}],
-                       networks=[{"type": "VirtualE1000", "key": 4001, "portgroup": "dvportgroup-1", "mac": "00:50:56:00:00:01"}],
+                       networks=[{"type": "VirtualE1000", "key": 4001, "portgroup": "dvportgroup-1",
+                                  "mac": "00:50:56:00:00:01"}],
                        others=[{"type": "VirtualPCIPassthrough", "key": 13000, "label": "PCI device 0"}])
         config = self.sim.properties(*VM, "config")["config"]
         self.assertEqual([config.findtext(path) for path in (
