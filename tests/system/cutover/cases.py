@@ -18,7 +18,8 @@ def whole():
     """A guest with a file system that writes all the time: it converges, is shut down and handed over."""
     site = Site(size=64, data=16, file_system=True)
     site.control("writer", files="/data", disk=2000, rate=4 << 20, last=100000)
-    text = site.cutover("--downtime", "60s", "--then", 'cat > facts; env | grep ^CUTOVER > variables')
+    text = site.cutover("--downtime", "60s", "--then", 'cat > facts; env | grep ^CUTOVER > variables; '
+                        'virsh -q -c test:///default define "$CUTOVER_DOMAIN" && virt-xml-validate "$CUTOVER_DOMAIN" domain')
     site.check_end(file_system=True)
     assert "downtime: " in text, text
     found = journal()
