@@ -62,7 +62,8 @@ class Cutover:
             context.go_to(Step.ROUNDS, down=None)
         elif step != Step.ROUNDS:
             say(f"an interrupted cutover goes on: the machine is off since {text_of(context.journal.off or time.time())}")
-        await check_can_shut_down(context, power)
+        if context.journal.step == Step.ROUNDS:
+            await check_can_shut_down(context, power)
         if context.options.pull:
             check_sockets(context, disks_with_state(context.machine.states) or [context.machine.single_disk])
 
