@@ -2,6 +2,7 @@
 """What a run has written is read back, and compared with the digests of what was sent. What lies below it was not changed."""
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 
 import nbd
@@ -20,6 +21,7 @@ from .context import Context
 
 REQUEST = 1 << 20  # bytes
 AT_ONCE = 16  # requests
+SILENCE = 120.0  # seconds
 BLOCK = 1 << 16  # bytes of a digest
 
 
@@ -94,17 +96,32 @@ def _requests(ranges: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
 
 
 def _read(uri: str, ranges: list[tuple[int, int]]) -> None:
-    """Raises nbd.Error if a block differs."""
+    """Raises nbd.Error if a block differs, or Failure if there is no answer. All answers that the server has are received in any case:
+    otherwise it could not end."""
     handle = nbd.NBD()
     handle.connect_uri(uri)
     pending: list[tuple[int, nbd.Buffer]] = []
-    requests = _requests(ranges)
+    requests, failure = _requests(ranges), None
+    answered = time.monotonic()
     while True:
-        while len(pending) < AT_ONCE and (request := next(requests, None)) is not None:
+        while failure is None and len(pending) < AT_ONCE and (request := next(requests, None)) is not None:
             buffer = nbd.Buffer(request[1])
             pending.append((handle.aio_pread(buffer, request[0]), buffer))
+        left = []
+        for one in pending:
+            try:
+                if not handle.aio_command_completed(one[0]):
+                    left.append(one)
+            except nbd.Error as e:
+                failure = failure or e
+        if len(left) < len(pending):
+            pending, answered = left, time.monotonic()
+            continue
         if not pending:
             break
-        handle.poll(-1)
-        pending = [one for one in pending if not handle.aio_command_completed(one[0])]
+        if time.monotonic() - answered > SILENCE:
+            raise Failure(f"what was written could not be read back: there has been no answer for {SILENCE:.0f} seconds")
+        handle.poll(1000)
     handle.shutdown()
+    if failure is not None:
+        raise failure

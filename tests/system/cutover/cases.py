@@ -80,6 +80,18 @@ def hangs():
     assert site.state["power_log"][-1]["by"] == "api" and journal()["forced"], site.state
 
 
+def damaged():
+    """What a round has written is read back: a change of it is found while the machine runs."""
+    change = ("import json, subprocess, sys; disk = json.load(sys.stdin)['disks'][0]; "
+              "disk['full'] or subprocess.run(['qemu-io', '-f', 'qcow2', '-c', 'write -P 9 1100000 512', disk['image']], check=True)")
+    site = Site(more=f"hooks = {{ after = [{json.dumps(sys.executable)}, \"-c\", {json.dumps(change)}] }}")
+    site.writes(rounds="1000000")
+    text = site.cutover("--downtime", "60s", status=1)
+    assert "is not what was sent" in text, text
+    assert site.is_on() and journal()["step"] == "rounds" and len(journal()["rounds"]) == 1, journal()
+    site.check_source_left()
+
+
 def started_again():
     """Somebody starts the machine while the last increment is copied, and between two commands."""
     site = Site()

@@ -13,6 +13,10 @@ case_of_python() { /usr/bin/python3 -B "$SOURCE/tests/system/cutover/cases.py" "
     case_of_python slow_to_write
 }
 
+@test "an image that is changed after it was written: an error, while the machine runs" {
+    case_of_python damaged
+}
+
 @test "no Tools; a guest that hangs is left running, or switched off if that is allowed" {
     case_of_python hangs
 }
