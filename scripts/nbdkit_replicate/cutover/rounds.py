@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One round: an ordinary run of the machine, and what else has to be done before the machine can be handed over. Each round does
 what the last one will do, so that its time is known then, and what cannot be done is found out while the machine runs."""
-import asyncio
 import time
 from dataclasses import dataclass
 
 from ..many.planned_run import PlannedRun
 from ..messages import RUN_AGAIN, Failure, warn
 from ..points.points import Point
-from ..report.records import time_of
 from ..report.run import RunReport
 from ..run.result import Result
 from .context import Context
@@ -28,10 +26,9 @@ class Finished:
 
 async def run_round(context: Context, predicted: float | None, waited: bool, last: bool = False) -> Finished:
     """last: the machine is off. Raises Failure or OSError if it is not complete."""
-    await _another_second(context)
     measure = Measure()
     run = PlannedRun(context.plan, context.machine, context.vcenters, context.interruption, context.options.verbose,
-                     hooks=not last)
+                     not last, {one.time for one in context.journal.rounds} | {context.journal.last})
     report = RunReport(context.machine.name, [*context.listeners(), run.heed, measure])
     result = await run.run(report)
     if result == Result.BEHIND:
@@ -49,10 +46,3 @@ async def run_round(context: Context, predicted: float | None, waited: bool, las
     one = Round(report.record.time, measure.began, measure.instant, now - measure.began, measure.copying, measure.changed,
                 measure.full, predicted, waited, measure.start, now - verified)
     return Finished(one, points, result)
-
-
-async def _another_second(context: Context) -> None:
-    """The images of two rounds have different names."""
-    known = {one.time for one in context.journal.rounds} | {context.journal.last}
-    while time_of(time.time()) in known:
-        await asyncio.sleep(0.05)

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import time
+from collections.abc import Collection
 
 from ..files import make_directory
 from ..messages import Failure
@@ -29,12 +30,15 @@ class PlannedRun:
     interruption: Interruption
     verbose: bool = False
     hooks: bool = True
+    taken: Collection[str] = ()  # {time} of other images: if this run begins within that second, it gets the next one
 
     async def run(self, report: RunReport, slots: DiskSlots | None = None) -> Result:
         """The machine is held. Raises Failure or OSError; report.record says then why it has failed."""
         # The time in the names of the images is that of the beginning, not of the waiting before it.
-        now = time.time()
-        report.record = dataclasses.replace(report.record, started=now, time=time_of(now))
+        now = moment = time.time()
+        while time_of(moment) in self.taken:
+            moment += 1
+        report.record = dataclasses.replace(report.record, started=now, time=time_of(moment))
         try:
             return await self._replicate(report, slots)
         finally:

@@ -14,17 +14,18 @@ sys.dont_write_bytecode = True
 from site_of_test import Site, image, journal, kill_all, said, servers, wait_until  # noqa: E402
 
 
-def whole():
+def whole(downtime="60s", task_ms="20"):
     """A guest with a file system that writes all the time: it converges, is shut down and handed over."""
     site = Site(size=64, data=16, file_system=True)
+    site.control("pace", **{"task-ms": task_ms})
     site.control("writer", files="/data", disk=2000, rate=4 << 20, last=100000)
-    text = site.cutover("--downtime", "60s", "--then", 'cat > facts; env | grep ^CUTOVER > variables; '
+    text = site.cutover("--downtime", downtime, "--then", 'cat > facts; env | grep ^CUTOVER > variables; '
                         'virsh -q -c test:///default define "$CUTOVER_DOMAIN" && virt-xml-validate "$CUTOVER_DOMAIN" domain')
     site.check_end(file_system=True)
     assert "downtime: " in text, text
     found = journal()
     assert found["step"] == "done" and found["was_on"], found
-    assert found["ready"] - found["down"] <= 60, found
+    assert found["ready"] - found["down"] <= int(downtime.rstrip("s")), found
     with open("facts", encoding="utf-8") as file:
         facts = json.load(file)
     assert facts["hook"] == "cutover" and facts["images"][0]["image"] == os.path.abspath(image(2000)), facts
