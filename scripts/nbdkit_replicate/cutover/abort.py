@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Putting the source back: it is started if it was running before, and what was made for the hand-over is taken away. The restore
-points stay, and the next run goes on from them."""
+"""Putting the source back: it is started if it was running before, and what was made for the hand-over is taken away. The
+restore points stay, and the next run goes on from them."""
 from collections.abc import Awaitable, Callable
 
 from ..messages import Failure, say

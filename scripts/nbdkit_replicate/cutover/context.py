@@ -19,8 +19,8 @@ class StartedAgain(Failure):
     """Somebody has started the machine after it was off."""
 
     def __init__(self, what: str) -> None:
-        super().__init__(f"{what}: the cutover has ended, and nothing has been handed over; what was copied of it is a restore point "
-                         "like any other; the same command begins again")
+        super().__init__(f"{what}: the cutover has ended, and nothing has been handed over; what was copied of it is a restore "
+                         "point like any other; the same command begins again")
         self.what = what
 
 

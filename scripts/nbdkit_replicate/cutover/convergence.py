@@ -34,7 +34,8 @@ def of_prediction(prediction: Prediction, rounds: Sequence[Round], pulled: bool 
     """the downtime would be 5.1 s: 2.0 s to shut down, 1.9 s that a round costs, 12.0 MiB at 10.0 MiB/s; predictions were at
     most 4 % too short, so up to 5.3 s"""
     speed = rate(rounds)
-    shutdown = f"{text.duration(prediction.shutdown)} to shut down" if prediction.shutdown else "no time to shut down"
+    known = f"{text.duration(prediction.shutdown)} to shut down"
+    shutdown = known if prediction.shutdown else "the time to shut down, which is not known"
     if pulled:
         parts = [shutdown, f"{text.duration(prediction.overhead)} until the images are served"]
     else:
@@ -51,8 +52,8 @@ def does_not_converge(rounds: Sequence[Round], prediction: Prediction | None, do
     last = rounds[-ROUNDS:]
     written, speed = writing(rounds) or 0.0, rate(rounds)
     sizes = ", ".join(text.size(one.changed) for one in last)
-    lines = [f"the rounds do not get shorter: the last {len(last)} copied {sizes}, in {text.duration(last[-1].seconds)} the last "
-             f"one; the machine changes {text.size(60 * written)} in a minute"]
+    lines = [f"the rounds do not get shorter: the last {len(last)} copied {sizes}, the last one in "
+             f"{text.duration(last[-1].seconds)}; the machine changes {text.size(60 * written)} in a minute"]
     lines[0] += f", {text.size(60 * speed)} are copied in one" if speed else ""
     lines[0] += f", and a round costs {text.duration(overhead(rounds))} by itself"
     if prediction is not None:

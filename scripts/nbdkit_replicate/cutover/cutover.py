@@ -44,8 +44,8 @@ class Cutover:
             begun = context.journal.step == Step.HANDOVER and context.options.then is not None
             context.go_to(Step.ROUNDS, down=None, off=None, ready=None)
             if begun:
-                raise Failure(f"{e.what}: the cutover has ended; the command of --then had been begun, see what it has done; the same "
-                              "command begins again") from e
+                raise Failure(f"{e.what}: the cutover has ended; the command of --then had been begun, see what it has done; "
+                              "the same command begins again") from e
             raise
         return result
 
@@ -68,8 +68,8 @@ class Cutover:
             check_sockets(context, disks_with_state(context.machine.states) or [context.machine.single_disk])
 
     async def _copy_last(self) -> Result:
-        """The last increment, from the machine that is off. If this is interrupted there is one more, as nobody knows whether the
-        machine was off all the time."""
+        """The last increment, from the machine that is off. If this is interrupted there is one more, as nobody knows
+        whether the machine was off all the time."""
         context = self._context
         last = await run_round(context, None, waited=False, last=True)
         await create_overlays(context.machine, last.points)

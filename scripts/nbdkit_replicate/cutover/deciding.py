@@ -40,7 +40,7 @@ async def bring_near(context: Context) -> None:
                 return
             if not convergence.fits(prediction, context.options.downtime):
                 _check_convergence(context, prediction)
-        elif until > AHEAD * one.seconds or convergence.fits(_prediction(context, time.time() + until), context.options.downtime):
+        elif until > AHEAD * one.seconds or _fits_at(context, time.time() + until):
             waited = True
             if await _wait(context, until, one):
                 return
@@ -88,7 +88,7 @@ async def _may_end(context: Context) -> bool:
 async def _wait(context: Context, until: float, one: Round) -> bool:
     """For --at, or until a last round before it is due. True: the machine can be shut down."""
     end = time.time() + until
-    fitting = convergence.fits(_prediction(context, end), context.options.downtime)
+    fitting = _fits_at(context, end)
     begin = end if fitting else end - AHEAD * one.seconds
     say(f"waiting until {text_of(begin)}" + ("" if fitting else f": the last round before {text_of(end)}"))
     while time.time() < begin:
@@ -102,6 +102,10 @@ async def _wait(context: Context, until: float, one: Round) -> bool:
         return False
     context.save(dataclasses.replace(context.journal, predicted=prediction.seconds if prediction else None))
     return True
+
+
+def _fits_at(context: Context, moment: float) -> bool:
+    return convergence.fits(_prediction(context, moment), context.options.downtime)
 
 
 def _left(context: Context) -> float:

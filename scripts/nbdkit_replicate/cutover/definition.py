@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the machine is, saved beside its images: the .vmx and .nvram as they are in the datastore, definition.json, and a libvirt
-domain with the images that are handed over as its disks."""
+"""What the machine is, saved beside its images: the .vmx and .nvram as they are in the datastore, definition.json, and a
+libvirt domain with the images that are handed over as its disks."""
 import os
 from collections.abc import Mapping
 

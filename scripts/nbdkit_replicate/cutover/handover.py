@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The command that takes the machine over. It gets what a hook gets, on its standard input, with what a cutover knows besides; and
-the names that a shell needs most as variables."""
+"""The command that takes the machine over. It gets what a hook gets, on its standard input, with what a cutover knows
+besides; and the names that a shell needs most as variables."""
 import dataclasses
 import os
 from typing import Any
@@ -16,8 +16,8 @@ from .overlays import directory_of
 
 
 async def hand_over(context: Context, uris: dict[str, str] | None = None) -> None:
-    """The copy is complete, and the source is off. It may be done twice, if this is interrupted. uris: of the servers of --pull, by
-    disk."""
+    """The copy is complete, and the source is off. It may be done twice, if this is interrupted. uris: of the servers of
+    --pull, by disk."""
     command = context.options.then
     if command is None:
         return
@@ -26,8 +26,8 @@ async def hand_over(context: Context, uris: dict[str, str] | None = None) -> Non
         failure = await run_program(bound_to_parent(["sh", "-c", command]), _facts(context, uris or {}), None,
                                     _environment(context, uris or {}))
     if failure:
-        raise Failure(f"the command of --then {failure.partition(':')[0]}: the machine is off, and the copy is complete; the same "
-                      "command runs it again, and --abort starts the source again")
+        raise Failure(f"the command of --then {failure.partition(':')[0]}: the machine is off, and the copy is complete; the "
+                      "same command runs it again, and --abort starts the source again")
 
 
 def _record(context: Context) -> RunRecord:
@@ -41,7 +41,8 @@ def _facts(context: Context, uris: dict[str, str]) -> dict[str, Any]:
     record = {"hook": "cutover", "plan": context.plan.path, **dataclasses.asdict(_record(context))}
     return {**record, "vm": context.machine.name, "directory": directory, "definition": os.path.join(directory, DEFINITION),
             "domain": os.path.join(directory, DOMAIN),
-            "images": [{"disk": disk, "image": path, "format": "qcow2", "uri": uris.get(disk)} for disk, path in journal.images],
+            "images": [{"disk": disk, "image": path, "format": "qcow2", "uri": uris.get(disk)}
+                       for disk, path in journal.images],
             "downtime": journal.measured, "predicted_downtime": journal.predicted}
 
 

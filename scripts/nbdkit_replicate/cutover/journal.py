@@ -49,6 +49,7 @@ class Round:
     full: bool  # whole disks were copied
     predicted: float | None = None  # seconds; None: nothing was known
     waited: bool = False  # it was not begun right after the one before
+    data: int = 0  # of `changed`, bytes that were read: not those of holes and zeroes
     start: float = 0.0  # seconds until the source could be read
     saving: float = 0.0  # seconds in which the definition was saved
 

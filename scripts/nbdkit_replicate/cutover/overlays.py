@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The images that are handed over: one for each disk, over its last restore point, in the same directory. What the machine writes
-goes there, so that the restore points stay what they are, and runs can go on from them if the source is started again."""
+"""The images that are handed over: one for each disk, over its last restore point, in the same directory. What the machine
+writes goes there, so that the restore points stay what they are, and runs can go on from them if the source is started
+again."""
 import json
 import os
 import time
@@ -53,8 +54,8 @@ def socket_of(machine: Machine, disk: str) -> str:
 def check_unused(images: Sequence[tuple[str, str]]) -> None:
     for _, path in images:
         if os.path.exists(path) and is_in_use(path):
-            raise Failure(f"{path} is in use: the machine that it was handed over to runs, or another program has opened it; end that "
-                          "first")
+            raise Failure(f"{path} is in use: the machine that it was handed over to runs, or another program has opened it; "
+                          "end that first")
 
 
 async def create_overlays(machine: Machine, points: Sequence[Point]) -> None:
@@ -73,9 +74,10 @@ async def create_overlays(machine: Machine, points: Sequence[Point]) -> None:
         sync_directory(os.path.dirname(path))
 
 
-async def take_away(images: Sequence[tuple[str, str]], is_written: "Callable[[str, str], Awaitable[bool]] | None" = None) -> None:
-    """After check_unused(). is_written: whether the machine has written to that of this disk, if not whether it holds data: it is
-    kept by another name, then, and that is said."""
+async def take_away(images: Sequence[tuple[str, str]],
+                    is_written: "Callable[[str, str], Awaitable[bool]] | None" = None) -> None:
+    """After check_unused(). is_written: whether the machine has written to that of this disk, if not whether it holds data:
+    it is kept by another name, then, and that is said."""
     for disk, path in images:
         if not os.path.exists(path):
             continue

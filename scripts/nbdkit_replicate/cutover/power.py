@@ -21,12 +21,13 @@ async def check_can_shut_down(context: Context, power: Power) -> None:
     """Before anything is begun."""
     options = context.options
     if options.shutdown == SHUTDOWN_BY_API and power.on and not power.tools_running and not options.force_off:
-        raise Failure("VMware Tools do not run in the guest, so that it cannot be asked to shut down: start them, give --shutdown "
-                      "COMMAND, or allow that it is switched off (--force-off)")
+        raise Failure("VMware Tools do not run in the guest, so that it cannot be asked to shut down: start them, give "
+                      "--shutdown COMMAND, or allow that it is switched off (--force-off)")
 
 
 async def shut_down(context: Context) -> None:
-    """It is off when this returns, and the journal says so. Raises Failure if it is not; then the journal is at the rounds again."""
+    """It is off when this returns, and the journal says so. Raises Failure if it is not; then the journal is at the rounds
+    again."""
     power = await context.vm.power_state()
     now = time.time()
     if power.off:

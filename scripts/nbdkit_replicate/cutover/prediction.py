@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """How long a round would take, and the downtime with the last one, from the rounds so far.
 
-A round costs something by itself (the login, the snapshot, the servers, and what is verified and saved after the copy), and copies
-so many bytes a second. The rate is that of the fastest round: what a slower one took besides counts as its cost, so that the
-prediction is right for rounds of about the size of the last ones, and too long rather than too short for smaller ones.
-"""
+A round costs something by itself (the login, the snapshot, the servers, and what is verified and saved after the copy),
+and copies so many bytes a second. The rate is that of the fastest round: what a slower one took besides counts as its
+cost, so that the prediction is right for rounds of about the size of the last ones, and too long rather than too short
+for smaller ones."""
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,14 +31,14 @@ class Prediction:
 
 def rate(rounds: Sequence[Round]) -> float | None:
     """Bytes a second; None: no round has copied enough to tell it."""
-    return max((one.changed / one.copying for one in rounds if one.changed >= LEAST and one.copying > 0), default=None)
+    return max((one.data / one.copying for one in rounds if one.data >= LEAST and one.copying > 0), default=None)
 
 
 def overhead(rounds: Sequence[Round]) -> float:
     """Seconds that a round costs by itself. What whole disks cost is no measure: they are not read back."""
     found = rate(rounds)
     known = [one for one in rounds if not one.full] or rounds
-    return statistics.median(max(0.0, one.seconds - (one.changed / found if found else 0.0)) for one in known[-RECENT:])
+    return statistics.median(max(0.0, one.seconds - (one.data / found if found else 0.0)) for one in known[-RECENT:])
 
 
 def writing(rounds: Sequence[Round]) -> float | None:
@@ -64,8 +64,8 @@ def predict(rounds: Sequence[Round], moment: float, shutdown: float = 0.0) -> Pr
 
 
 def predict_start(rounds: Sequence[Round], shutdown: float) -> Prediction | None:
-    """Of the time until the images are served, which is all of the downtime with --pull. Their servers take about as long to start as
-    the source."""
+    """Of the time until the images are served, which is all of the downtime with --pull. Their servers take about as long to
+    start as the source."""
     if not rounds:
         return None
     start = statistics.median(2 * one.start + one.saving for one in rounds[-RECENT:])

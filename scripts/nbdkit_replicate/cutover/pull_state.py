@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The states of the images that fetch the last increment themselves: STATES/cutover/DISK.state, nbdkit-pull-filter(1). Those of the
-plan stay as they are, so that runs can go on from the restore points."""
+"""The states of the images that fetch the last increment themselves: STATES/cutover/DISK.state, nbdkit-pull-filter(1). Those
+of the plan stay as they are, so that runs can go on from the restore points."""
 import json
 import os
 import shutil

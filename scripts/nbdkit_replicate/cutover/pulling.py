@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """With --pull: the images are served as soon as the machine is off, and fetch the last increment themselves.
 
-They are fetched from a snapshot that stays until all is here, and that the journal names before it is made. So the servers can be
-ended and started again at any time, also after clients have written: the source is as of the same instant."""
+They are fetched from a snapshot that stays until all is here, and that the journal names before it is made. So the
+servers can be ended and started again at any time, also after clients have written: the source is as of the same instant."""
 import asyncio
 import contextlib
 import dataclasses
@@ -122,13 +122,14 @@ def _export(context: Context, disk: str) -> str:
 @contextlib.asynccontextmanager
 async def _source(context: Context, directory: RunDirectory) -> AsyncIterator[Server]:
     """Of the snapshot, which is removed at the end if all is here."""
-    context_replication = replication_of(context.plan, context.machine, "", context.options.verbose)
+    planned = replication_of(context.plan, context.machine, "", context.options.verbose)
     if os.path.exists(os.path.join(context.machine.states, "snapshot")):
-        await _remove_left_over(source_command(context_replication), directory)
+        await _remove_left_over(source_command(planned), directory)
     with context.interruption.scope():
         reference = await context.vm.take_snapshot(context.journal.snapshot, "The last increment of a cutover is read from it.")
-    own = context_replication.source
-    replication = dataclasses.replace(context_replication, source=Module(own.plugin, (*own.parameters, f"snapshot={reference}")))
+    own = planned.source
+    source = Module(own.plugin, (*own.parameters, f"snapshot={reference}"))
+    replication = dataclasses.replace(planned, source=source)
     server = await Server.start("source", source_command(replication), directory, "source.sock")
     server.patience = replication.patience
     try:
@@ -182,8 +183,8 @@ def _backing(context: Context, disk: str) -> list[str]:
 
 
 async def _until_whole(context: Context, disks: list[str], source: contextlib.AsyncExitStack) -> None:
-    """Until nothing is owed any more; then the source ends, and its snapshot is removed. That somebody starts the machine meanwhile
-    does not hurt the copy, but there are two of them then."""
+    """Until nothing is owed any more; then the source ends, and its snapshot is removed. That somebody starts the machine
+    meanwhile does not hurt the copy, but there are two of them then."""
     told, due = False, time.monotonic() + TOLD
     while left := owed(context.machine, disks):
         if time.monotonic() >= due:
@@ -193,8 +194,8 @@ async def _until_whole(context: Context, disks: list[str], source: contextlib.As
             await asyncio.sleep(POLL)
             power = await look(context)
         if power is not None and not power.off and not told:
-            say(f"{started_again(power).what}, and it may run at its destination, too; {text.size(left)} are still to be fetched",
-                Level.ERROR)
+            say(f"{started_again(power).what}, and it may run at its destination, too; {text.size(left)} are still to be "
+                "fetched", Level.ERROR)
             told = True
     await source.aclose()
     await context.vm.remove_snapshot(context.journal.snapshot)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One round: an ordinary run of the machine, and what else has to be done before the machine can be handed over. Each round does
-what the last one will do, so that its time is known then, and what cannot be done is found out while the machine runs."""
+"""One round: an ordinary run of the machine, and what else has to be done before the machine can be handed over. Each round
+does what the last one will do, so that its time is known then, and what cannot be done is found out while the machine
+runs."""
 import time
 from dataclasses import dataclass
 
@@ -44,5 +45,5 @@ async def run_round(context: Context, predicted: float | None, waited: bool, las
         await save_definition(context, copies_of(context.machine, points, context.options.pull))
     now = time.time()
     one = Round(report.record.time, measure.began, measure.instant, now - measure.began, measure.copying, measure.changed,
-                measure.full, predicted, waited, measure.start, now - verified)
+                measure.full, predicted, waited, measure.data, measure.start, now - verified)
     return Finished(one, points, result)

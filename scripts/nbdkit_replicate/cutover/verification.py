@@ -96,8 +96,8 @@ def _requests(ranges: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
 
 
 def _read(uri: str, ranges: list[tuple[int, int]]) -> None:
-    """Raises nbd.Error if a block differs, or Failure if there is no answer. All answers that the server has are received in any case:
-    otherwise it could not end."""
+    """Raises nbd.Error if a block differs, or Failure if there is no answer. All answers that the server has are received in
+    any case: otherwise it could not end."""
     handle = nbd.NBD()
     handle.connect_uri(uri)
     pending: list[tuple[int, nbd.Buffer]] = []

@@ -65,7 +65,8 @@ def _runs(machine: MachineStatus, now: float) -> list[str]:
 
 _STEPS = {
     Step.ROUNDS: "rounds are made while the machine runs", Step.SHUTDOWN: "the machine has been asked to shut down",
-    Step.OFF: "the machine is off, the last increment is copied", Step.HANDOVER: "everything is copied, the machine is being handed over",
+    Step.OFF: "the machine is off, the last increment is copied",
+    Step.HANDOVER: "everything is copied, the machine is being handed over",
     Step.DONE: "handed over", Step.ABORTED: "aborted"}
 
 
@@ -81,8 +82,9 @@ def _cutover(journal: Journal) -> str:
 
 
 def _cutover_fields(journal: Journal) -> dict[str, Any]:
-    return {"step": journal.step.value, "rounds": len(journal.rounds), "agreed": journal.downtime, "predicted": journal.predicted,
-            "downtime": journal.measured, "shutdown": journal.shutdown_seconds, "images": dict(journal.images)}
+    return {"step": journal.step.value, "rounds": len(journal.rounds), "agreed": journal.downtime,
+            "predicted": journal.predicted, "downtime": journal.measured, "shutdown": journal.shutdown_seconds,
+            "images": dict(journal.images)}
 
 
 def monitor(report: Report) -> str:

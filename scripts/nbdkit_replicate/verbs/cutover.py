@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Migrate a machine of a plan with a downtime that was agreed on.
 
-Increments are copied while it runs, until the last one fits the downtime; then it is shut down, the last increment is copied and
-verified, and it is handed over. The same command goes on if it is interrupted."""
+Increments are copied while it runs, until the last one fits the downtime; then it is shut down, the last increment is
+copied and verified, and it is handed over. The same command goes on if it is interrupted."""
 import argparse
 import asyncio
 import dataclasses

@@ -83,8 +83,8 @@ def hangs():
 
 def damaged():
     """What a round has written is read back: a change of it is found while the machine runs."""
-    change = ("import json, subprocess, sys; disk = json.load(sys.stdin)['disks'][0]; "
-              "disk['full'] or subprocess.run(['qemu-io', '-f', 'qcow2', '-c', 'write -P 9 1100000 512', disk['image']], check=True)")
+    change = ("import json, subprocess, sys; disk = json.load(sys.stdin)['disks'][0]; disk['full'] or "
+              "subprocess.run(['qemu-io', '-f', 'qcow2', '-c', 'write -P 9 1100000 512', disk['image']], check=True)")
     site = Site(more=f"hooks = {{ after = [{json.dumps(sys.executable)}, \"-c\", {json.dumps(change)}] }}")
     site.writes(rounds="1000000")
     text = site.cutover("--downtime", "60s", status=1)
@@ -138,17 +138,20 @@ for one in facts["images"]:
 
 
 def pulled():
-    """--pull: the images can be read and written before the last increment is here; killed and run again; what was written stays."""
+    """--pull: the images can be read and written before the last increment is here; killed and run again; what was written
+    stays."""
     site = Site(disks=(2000, 2001))
     for disk in site.disks:
         site.writes(disk=disk, rounds="1")
     # The source answers four requests, of its start, and no more until the servers have been killed.
     shutdown = " && ".join([*(site.curl("write", disk=disk, offset=4 << 20, length=2 << 20, byte=7) for disk in site.disks),
-                            site.curl("fault", where="flat", kind="stall", seconds=3, after=4, count=1000), site.curl("power", on=0)])
+                            site.curl("fault", where="flat", kind="stall", seconds=3, after=4, count=1000),
+                            site.curl("power", on=0)])
     with open("client.py", "w", encoding="utf-8") as file:
         file.write(CLIENT)
     client = f"{sys.executable} client.py"
-    text = site.cutover("--downtime", "60s", "--pull", "--shutdown", shutdown, "--then", f"{client} && kill -9 $PPID", status=-9)
+    text = site.cutover("--downtime", "60s", "--pull", "--shutdown", shutdown, "--then", f"{client} && kill -9 $PPID",
+                        status=-9)
     assert "until the images are served" in text, text
     found = journal()
     assert found["step"] == "handover" and found["pulled"], found

@@ -90,7 +90,8 @@ class Site:
         if os.path.exists("said.log"):
             os.unlink("said.log")
         with open("said.log", "wb") as log:
-            return subprocess.Popen([*COMMAND, *words], stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+            return subprocess.Popen([*COMMAND, *words], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                                    start_new_session=True)
 
     def command(self, *words, status=0):
         """Returns what it says."""
