@@ -40,14 +40,22 @@ class Cutover:
                 if context.journal.step == Step.OFF:
                     result = await self._copy_last()
                 await self._hand_over()
-        except StartedAgain as e:
-            begun = context.journal.step == Step.HANDOVER and context.options.then is not None
-            context.go_to(Step.ROUNDS, down=None, off=None, ready=None)
-            if begun:
-                raise Failure(f"{e.what}: the cutover has ended; the command of --then had been begun, see what it has done; "
-                              "the same command begins again") from e
-            raise
+        except Failure as e:
+            why = e if isinstance(e, StartedAgain) else context.interruption.why
+            if not isinstance(why, StartedAgain):
+                raise
+            raise self._begin_again(why) from e
         return result
+
+    def _begin_again(self, why: StartedAgain) -> Failure:
+        """What has been copied is not the machine any more."""
+        context = self._context
+        begun = context.journal.step == Step.HANDOVER and context.options.then is not None
+        context.go_to(Step.ROUNDS, down=None, off=None, ready=None)
+        if not begun:
+            return why
+        return Failure(f"{why.what}: the cutover has ended; the command of --then had been begun, see what it has done; the same "
+                       "command begins again")
 
     async def _begin(self) -> None:
         """Where an interrupted cutover was, by the journal and by what the machine does now."""

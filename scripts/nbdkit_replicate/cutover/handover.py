@@ -63,8 +63,11 @@ def tell(context: Context) -> None:
     say(describe(context))
     if (journal.measured or 0.0) > journal.downtime:
         warn(f"the downtime is longer than the {text.duration(journal.downtime)} that were agreed on")
-    amend_record(records_directory(context.machine.states), journal.last, downtime=journal.measured,
-                 predicted_downtime=journal.predicted)
+    try:
+        amend_record(records_directory(context.machine.states), journal.last, downtime=journal.measured,
+                     predicted_downtime=journal.predicted)
+    except OSError as e:
+        warn(f"the record of the last run cannot be written: {e.filename}: {e.strerror}")
 
 
 def describe(context: Context, handed_over: float | None = None) -> str:

@@ -10,6 +10,7 @@ from ..messages import RUN_AGAIN, Failure, warn
 from ..points.points import Point
 from ..report.run import RunReport
 from ..run.result import Result
+from ..vcenter.machine import Away, Busy
 from .context import Context
 from .definition import save_definition
 from .journal import Round
@@ -41,8 +42,13 @@ async def run_round(context: Context, predicted: float | None, waited: bool, las
         with context.interruption.scope():
             await verify(context, points)
     verified = time.time()
-    with context.interruption.scope():
-        await save_definition(context, copies_of(context.machine, points, context.options.pull))
+    try:
+        with context.interruption.scope():
+            await save_definition(context, copies_of(context.machine, points, context.options.pull))
+    except (Away, Busy) as e:
+        if not last or not context.journal.rounds:
+            raise
+        warn(f"{e}: the definition is that of the round before")
     now = time.time()
     one = Round(report.record.time, measure.began, measure.instant, now - measure.began, measure.copying, measure.changed,
                 measure.full, predicted, waited, measure.data, measure.start, now - verified)

@@ -64,6 +64,11 @@ class Interruption:
     def ended(self) -> bool:
         return self._signals > 0 or self._why is not None
 
+    @property
+    def why(self) -> Failure | None:
+        """What end() was called with."""
+        return self._why
+
     def end(self, why: Failure) -> None:
         """As the first signal, for another reason."""
         if not self.ended:

@@ -97,12 +97,16 @@ def started_again():
     """Somebody starts the machine while the last increment is copied, and between two commands."""
     site = Site()
     site.writes(rounds="1")
-    off_and_on = f"{site.curl('power', on=0)} && {site.curl('power', on=1, at='RemoveSnapshot_Task')}"
-    text = site.cutover("--downtime", "60s", "--shutdown", off_and_on, "--then", "touch handed", status=1)
-    assert "somebody has started the machine again" in text, text
-    assert not os.path.exists("handed")
-    assert journal()["step"] == "rounds", journal()
-    site.check_source_left()
+    for method in "CreateSnapshot_Task", "RemoveSnapshot_Task":
+        shutdown = [site.curl("power", on=0), site.curl("power", on=1, at=method)]
+        if method == "CreateSnapshot_Task":  # so it is seen before anything is copied: the source answers when it starts
+            shutdown.append(site.curl("fault", where="flat", kind="stall", seconds=3, after=2, count=1000))
+        text = site.cutover("--downtime", "60s", "--shutdown", " && ".join(shutdown), "--then", "touch handed", status=1)
+        assert "somebody has started the machine again" in text, text
+        assert not os.path.exists("handed")
+        assert journal()["step"] == "rounds", journal()
+        site.control("nofault")
+        site.check_source_left()
     # Killed when it was off; somebody started it, it wrote, and was shut down: there is one more increment.
     kill_at_step(site, "off", "--downtime", "60s")
     site.control("power", on=1)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Cutover: predictions, convergence, the journal and --at. Nothing is started."""
+import asyncio
+import dataclasses
 import datetime
 import json
 import os
@@ -12,6 +14,7 @@ from nbdkit_replicate.cutover.moments import moment_of
 from nbdkit_replicate.cutover.prediction import overhead, predict, rate, worst_error, writing
 from nbdkit_replicate.cutover.verification import _blocks, _requests
 from nbdkit_replicate.messages import Failure, WrongUse
+from nbdkit_replicate.run.interruption import Interruption
 
 M = 1 << 20
 
@@ -83,7 +86,6 @@ class Convergence(unittest.TestCase):
         self.assertFalse(convergence.shrinks_no_more(rounds_of(10 * M, 10 * M, 9 * M)))
 
     def test_whole_disks_and_rounds_after_a_pause_do_not_count(self):
-        import dataclasses
         one, two, three = rounds_of(10 * M, 10 * M, 10 * M)
         self.assertFalse(convergence.shrinks_no_more([dataclasses.replace(one, full=True), two, three]))
         self.assertFalse(convergence.shrinks_no_more([one, dataclasses.replace(two, waited=True), three]))
@@ -154,6 +156,26 @@ class TheJournal(unittest.TestCase):
         with open(path_of(self.states), encoding="utf-8") as file:
             self.assertEqual(json.load(file)["step"], "shutdown")
         self.assertEqual(os.listdir(self.states), ["cutover.json"])
+
+
+class EndedForAReason(unittest.TestCase):
+    def test_what_is_waited_for_ends_with_that_reason_and_so_does_what_comes_later(self):
+        why = Failure("the machine was started")
+
+        async def run():
+            interruption = Interruption()
+            asyncio.get_running_loop().call_soon(interruption.end, why)
+            with self.assertRaisesRegex(Failure, "was started"):
+                with interruption.scope():
+                    await asyncio.sleep(60)
+            with self.assertRaisesRegex(Failure, "was started"):
+                with interruption.scope():
+                    self.fail("it is begun")
+            self.assertIs(interruption.why, why)
+            interruption.end(Failure("later"))
+            self.assertIs(interruption.why, why)
+
+        asyncio.run(run())
 
 
 class Moments(unittest.TestCase):
