@@ -14,11 +14,18 @@ from .session import CONNECT, Session
 
 KINDS = ("config", "extendedConfig", "nvram")  # of vim.vm.FileLayoutEx.FileType: .vmx, .vmxf, .nvram
 LARGEST = 64 << 20  # bytes
+LOCKED = 500  # the status that servers answer for a file that cannot be opened
+
+
+class Locked(OSError):
+    """A host says so of a file that the machine's own host has open."""
 
 
 def download(opened: Session, machine: Any, directory: str) -> list[str]:
-    """The .vmx, the .vmxf and the .nvram as they are, atomically. Returns their names."""
-    facts = properties_of(opened.content, machine, "config.files.vmPathName", "layoutEx.file", "datastore")
+    """The .vmx, the .vmxf and the .nvram as they are, atomically. Returns their names, without those that are locked as the
+    machine runs."""
+    facts = properties_of(opened.content, machine, "config.files.vmPathName", "layoutEx.file", "datastore",
+                          "runtime.powerState")
     center = datacenter_path(machine)
     stores = [one.name for one in facts["datastore"]]
     names = []
@@ -27,8 +34,12 @@ def download(opened: Session, machine: Any, directory: str) -> list[str]:
         name = os.path.basename(path)
         if name in ("", ".", ".."):
             raise ValueError(f"{file}: is no file")
-        replace_file(os.path.join(directory, name), _get(opened, center, store, path))
-        names.append(name)
+        try:
+            replace_file(os.path.join(directory, name), _get(opened, center, store, path))
+            names.append(name)
+        except Locked:
+            if facts["runtime.powerState"] == "poweredOff":
+                raise
     return names
 
 
@@ -64,7 +75,7 @@ def _get(opened: Session, center: str, store: str, path: str) -> bytes:
         if status != 404:
             break
     if status != 200:
-        raise OSError(f"[{store}] {path}: the server answers {status}")
+        raise (Locked if status == LOCKED else OSError)(f"[{store}] {path}: the server answers {status}")
     if len(content) > LARGEST:
         raise OSError(f"[{store}] {path}: is larger than {LARGEST >> 20} MiB")
     return content

@@ -171,7 +171,8 @@ class VirtualMachine:
         return await self._do("definition")
 
     async def download(self, directory: str) -> tuple[str, ...]:
-        """The .vmx, .vmxf and .nvram as they are in the datastore. Returns their names in the directory, the .vmx first."""
+        """The .vmx, .vmxf and .nvram as they are in the datastore. Returns their names in the directory, the .vmx first. While
+        the machine runs, one that is locked is left out; when it is off, that is an error."""
         answer = await self._do("download", FILES, directory=directory)
         return tuple(answer["files"])
 

@@ -19,7 +19,7 @@ from nbdkit_replicate.definition.domain_storage import Export, Image
 from nbdkit_replicate.definition.guests import Family, family_of, has_virtio, libosinfo_of
 from nbdkit_replicate.definition.libvirt import Drivers, domain_of
 from nbdkit_replicate.messages import Failure
-from nbdkit_replicate.vcenter.hardware import definition_of
+from nbdkit_replicate.vcenter.hardware import CONTROLLERS, NETWORKS, definition_of
 
 import machine_configs
 
@@ -98,6 +98,28 @@ class Reading(unittest.TestCase):
         self.assertEqual(from_json({**json.loads(to_json(made)), "later": 1}), made)
 
 
+class Manual(unittest.TestCase):
+    """nbdkit-replicate.definition(5)."""
+
+    def setUp(self):
+        with open(os.path.join(os.environ["SOURCE"], "man/nbdkit-replicate.definition.pod"), encoding="utf-8") as file:
+            self.page = file.read()
+
+    def test_its_example_has_all_fields(self):
+        values = json.loads(re.search(r"^ \{\n.*?^ \}\n", self.page, re.M | re.S)[0])
+        made = from_json(values)
+        self.assertEqual(json.loads(to_json(made)), values)
+        self.assertIn("/i/2000", domain_of(made, {"2000": Image("/i/2000")}).xml)
+
+    def test_each_field_is_explained(self):
+        items = set(re.findall(r"^=item C<(\w+)>$", self.page, re.M))
+        self.assertEqual(items, {one.name for one in dataclasses.fields(Definition)})
+
+    def test_all_models(self):
+        for model in [*NETWORKS.values(), *(word for pair in CONTROLLERS.values() for word in pair)]:
+            self.assertIn(f"C<{model}>", self.page)
+
+
 class Guests(unittest.TestCase):
     def test_identifiers(self):
         for identifier, family, virtio, osinfo in (
@@ -120,7 +142,8 @@ class Guests(unittest.TestCase):
 
     def test_what_the_tools_have_told_counts(self):
         for name, version, expected in (
-                ("Ubuntu", "22.04", "http://ubuntu.com/ubuntu/22.04"), ("Debian GNU/Linux", "12", "http://debian.org/debian/12"),
+                ("Ubuntu", "22.04", "http://ubuntu.com/ubuntu/22.04"),
+                ("Debian GNU/Linux", "12", "http://debian.org/debian/12"),
                 ("Red Hat Enterprise Linux", "8.6 (Ootpa)", "http://redhat.com/rhel/8.6"),
                 ("AlmaLinux", "9.2", "http://almalinux.org/almalinux/9"), ("Ubuntu", "", ""), ("Gentoo", "2.8", "")):
             guest = Guest("otherLinux64Guest", details={"distroName": name, "distroVersion": version, "familyName": "Linux"})

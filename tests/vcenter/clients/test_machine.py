@@ -225,9 +225,9 @@ class Sessions(MachineCase):
 
     def test_a_question_that_is_cancelled(self):
         async def steps(machine):
-            self.sim.control("fault", where="RetrievePropertiesEx", kind="stall", seconds=20)
-            asking = asyncio.create_task(machine.power_state())
-            while not self.sim.control("state")["faults"] == 0:
+            self.sim.control("fault", where="FindByInventoryPath", kind="stall", seconds=2)
+            asking = asyncio.create_task(machine.session.machine(PATH))
+            while self.sim.control("state")["faults"]:
                 await asyncio.sleep(0.01)
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)
@@ -264,10 +264,20 @@ class Sessions(MachineCase):
     def test_an_answer_that_is_no_soap_ends_the_session(self):
         async def steps(machine):
             self.sim.control("fault", where="RetrievePropertiesEx", kind="503", count=9)
-            with self.assertRaises(Failure):
+            with self.assertRaises(Away):
                 await machine.power_state()
             self.sim.control("nofault")
             return await machine.power_state()
+        self.assertTrue(self.run_with(steps).on)
+
+    def test_a_vcenter_that_is_away_is_waited_for(self):
+        async def steps(machine):
+            self.sim.control("fault", where="RetrievePropertiesEx", kind="503", count=1)
+            power = await machine.wait_for(State.ON, 20)
+            self.sim.control("fault", where="RetrievePropertiesEx", kind="503", count=9)
+            with self.assertRaises(Away):
+                await machine.wait_for(State.ON, 0)
+            return power
         self.assertTrue(self.run_with(steps).on)
 
 
@@ -315,6 +325,16 @@ class Describing(MachineCase):
             with self.assertRaisesRegex(Failure, rf"\[one\] two\] a\] b/web1.vmx: the server answers {status}"):
                 self.run_with(lambda machine: machine.download(self.directory))
             self.sim.control("nofault")
+
+    def test_a_file_that_is_locked(self):
+        """As the machine runs on another host than the one that is asked; when it is off, nobody locks it."""
+        with tempfile.TemporaryDirectory() as directory:
+            self.sim.control("fault", where="folder", kind=500, after=2)
+            self.assertEqual(self.run_with(lambda machine: machine.download(directory)), ("web1.vmx", "web1.vmxf"))
+            self.sim.control("power", vm="vm-42", on=0)
+            self.sim.control("fault", where="folder", kind=500)
+            with self.assertRaisesRegex(Failure, "web1.vmx: the server answers 500"):
+                self.run_with(lambda machine: machine.download(directory))
 
     def test_half_a_file(self):
         for kind in ("short", "reset"):
