@@ -67,10 +67,12 @@ def is_disk(export: str) -> bool:
     return export != "honest" and not export.startswith("honest/")
 
 
-def source_parameters(plugin: str, parameters: Sequence[str], state: str) -> list[str]:
-    """With what tells vsphere which changes to show, and delta what is owed. state: a file or a directory."""
+def source_parameters(plugin: str, parameters: Sequence[str], state: str, for_pull: bool = False) -> list[str]:
+    """With what tells vsphere which changes to show, and delta what is owed. state: a file or a directory. for_pull: pull reads
+    the state itself, and delta refuses that of a destination that clients have written to."""
     since = [f"since=@{state}"] if plugin == "vsphere" and value(parameters, "since") is None else []
-    return [*parameters, *since, f"delta-owed={state}"]
+    owed = [] if for_pull and value(parameters, "delta-digests") is None else [f"delta-owed={state}"]
+    return [*parameters, *since, *owed]
 
 
 RETRY_PAUSE = 10  # seconds
@@ -103,7 +105,7 @@ CLIENTS = ("nbdcopy", "qemu-img", "pull")  # what copies from the source to a ta
 
 
 def pull_parameters(source_uri: str, threads: int | None) -> list[tuple[str, str]]:
-    """nbdkit-pull-filter(1) as the client of a copy: keys and values. What is not given by the user is as with nbdcopy: a source
+    """nbdkit-pull-filter(1) as the client of a copy: keys and values. What the user does not give is as with nbdcopy: a source
     that is lost ends the copy, and one that is slow is waited for, as it has deadlines of its own."""
     waiting = str(86400)  # seconds, the longest that is possible
     return [("pull-copy", "on"), ("pull-from", source_uri), ("pull-retries", "0"), ("pull-timeout", waiting),
@@ -113,6 +115,12 @@ def pull_parameters(source_uri: str, threads: int | None) -> list[tuple[str, str
 def is_written_by_clients(state: Mapping[str, Any]) -> bool:
     """Of a state of nbdkit-pull-filter(1): a client has changed the destination."""
     return state.get("pull") == "written"
+
+
+def use_parameters(source_uri: str, state: str, patience: float) -> list[tuple[str, str]]:
+    """nbdkit-pull-filter(1) as a server for clients: keys and values. patience: seconds for which a source tries again."""
+    timeout = [("pull-timeout", f"{patience + 120:.0f}")] if patience else []
+    return [("pull-from", source_uri), ("pull-state", state), *timeout]
 
 
 # Parameters of the pull filter that the run itself gives, or that mean nothing without its state.

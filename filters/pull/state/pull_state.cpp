@@ -78,20 +78,26 @@ PullState go_on(const State &old, bool changes_only) {
   return {header, owed_of(old), changes_only, old.checkpoint, false};
 }
 
-// From the checkpoint of the state to that of the source: what has changed since is owed too.
+// From the checkpoint of the state to that of the source: what has changed since is owed too. If clients have written,
+// nothing of what is owed may have changed: then it is the same at both checkpoints.
 PullState go_further(const std::string &path, const State &old, const FoundSource &source) {
-  if (replication::is_written(old)) {
-    util::fail(EINVAL,
-               "pull-state={}: the destination has been used since \"{}\", and the changes that "
-               "the source shows "
-               "would destroy what was written to it; nothing was changed; start the source with "
-               "the checkpoint "
-               "\"{}\", or use a new destination",
-               path, old.checkpoint, old.checkpoint);
-  }
   PullState state = go_on(old, true);
   state.header.checkpoint = source.description->checkpoint;
-  add_delta(state.owed, source, [](auto &) {});
+  RangeSet changed(source.size);
+  add_delta(changed, source, [](auto &) {});
+  if (!replication::is_written(old)) {
+    for (const extents::Range &range : changed.ranges()) state.owed.add(range);
+    return state;
+  }
+  for (const extents::Range &range : old.owed) {
+    if (!changed.intersects(range)) continue;
+    util::fail(EINVAL,
+               "pull-state={}: the destination has been used since \"{}\", and what it still owes "
+               "has changed at the source (at offset {} or after it): what is here would be of two "
+               "points in time; nothing was changed; start the source with the checkpoint \"{}\", "
+               "or use a new destination",
+               path, old.checkpoint, range.offset, old.checkpoint);
+  }
   return state;
 }
 

@@ -54,8 +54,8 @@ class Cutover:
         context.go_to(Step.ROUNDS, down=None, off=None, ready=None)
         if not begun:
             return why
-        return Failure(f"{why.what}: the cutover has ended; the command of --then had been begun, see what it has done; the same "
-                       "command begins again")
+        return Failure(f"{why.what}: the cutover has ended; the command of --then had been begun, see what it has done; "
+                       "the same command begins again")
 
     async def _begin(self) -> None:
         """Where an interrupted cutover was, by the journal and by what the machine does now."""

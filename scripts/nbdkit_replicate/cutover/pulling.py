@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 
 from ..composition.commands import source_command, uri_of
 from ..composition.replication import Module
-from ..contract import module
+from ..contract import module, use_parameters
 from ..files import make_directory
 from ..images import image_size
 from ..many.replications import replication_of
@@ -154,10 +154,11 @@ async def _served(context: Context, disk: str, source_uri: str, directory: RunDi
     """The image of a disk, over its last restore point."""
     machine, build = context.machine, context.plan.build
     path, socket = overlay_path(machine, disk), socket_of(machine, disk)
+    patience = context.plan.reconnect_for.total_seconds()
     backing = ["backing=auto"] if os.path.exists(path) else _backing(context, disk)
     command = ["nbdkit", *(["-v"] if context.options.verbose else []), f"--filter={module('filter', 'pull', build)}",
-               module("plugin", "qcow2", build), f"file={path}", *backing, f"pull-from={source_uri}",
-               f"pull-state={pull_state(machine, disk)}"]
+               module("plugin", "qcow2", build), f"file={path}", *backing,
+               *(f"{key}={value}" for key, value in use_parameters(source_uri, pull_state(machine, disk), patience))]
     for name in (socket, socket + ".pid"):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)

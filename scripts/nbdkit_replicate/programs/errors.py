@@ -21,7 +21,7 @@ RECENT = 30.0  # seconds for which an error is taken for the cause of what fails
 _NBDKIT = re.compile(r"nbdkit: (?:\S+: )?(error|debug): (.*)")
 
 # What nbdkit says of a client that has gone in the middle of a request. Why it has gone is said by others.
-_CLIENT_GONE = re.compile(r"(read|write) [a-z ]+: NBD_CMD_\w+: .*|read request: .*")
+_CLIENT_GONE = re.compile(r"(read|write) [a-z ]+: NBD_CMD_\w+: .*|read request: .*|write: sending newstyle handshake: .*")
 
 # What a program reports and goes on after: warnings, and fanout-on-error=detach of nbdkit-fanout-filter(1).
 _GOES_ON = re.compile(r"warning: |.*: detached, the other destinations continue")

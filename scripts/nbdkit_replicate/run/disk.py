@@ -31,7 +31,7 @@ class DiskRun:
         self._context = context
         self._source_uri = context.source.uri(disk.export)
         self._socket = f"{number}.sock"
-        self._stats = StatisticsFiles.of(disk, *(context.directory.file(f"{number}.{of}") for of in ("apply", "fanout", "pull")))
+        self._stats = StatisticsFiles.in_directory(disk, context.directory.file(f"{number}."))
         self._report = context.report.disk(disk.name)
 
     async def run(self) -> Result:

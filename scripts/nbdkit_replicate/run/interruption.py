@@ -21,8 +21,14 @@ class Killable(Protocol):
     def kill(self) -> None: ...
 
 
+class Interrupted(Failure):
+    """By a signal."""
+
+
 class Interruption:
-    def __init__(self) -> None:
+    def __init__(self, effect: str = "the run ends; what is owed is saved, and the snapshot is removed") -> None:
+        """effect: what the first signal leads to, for the message."""
+        self._effect = effect
         self._signals = 0  # that have arrived
         self._why: Failure | None = None  # what is raised instead of what is said of a signal
         self._tasks: set[asyncio.Task[Any]] = set()  # which are in a scope
@@ -89,8 +95,7 @@ class Interruption:
     def _handle(self, number: signal.Signals) -> None:
         self._signals += 1
         if self._signals == 1:
-            say(f"{number.name}: the run ends; what is owed is saved, and the snapshot is removed; a second signal "
-                "ends the destination without waiting for it")
+            say(f"{number.name}: {self._effect}; a second signal ends the destination without waiting for it")
             self._cancel()
         else:
             for process in self._expendable:
@@ -101,4 +106,4 @@ class Interruption:
             task.cancel()
 
     def _failure(self) -> Failure:
-        return self._why or Failure(f"interrupted; {RUN_AGAIN}")
+        return self._why or Interrupted(f"interrupted; {RUN_AGAIN}")

@@ -15,6 +15,7 @@ VERBS: tuple[str, ...] = (
     "status",
     "list",
     "restore",
+    "use",
     "verify",
     "prune",
     "cutover",

@@ -132,7 +132,7 @@ PY
     refuses 'the destination has been used since' timeout 60 nbdkit -U - --filter="$APPLY" file dst.raw \
         apply-from="$(uri src)" apply-state="$PWD/state" --run true
     grep -q '"pull":"written"' state
-    printf '{"nbdkit-replicate":1,"checkpoint":"c1","source":"test","vm":"vm-1","disk":2000,"size":8388608,"pull":"written","owed":[[0,512]]}' > state
+    printf '{"nbdkit-replicate":1,"checkpoint":"c1","source":"test","vm":"vm-1","disk":2000,"size":8388608,"pull":"written","owed":[[983040,512]]}' > state
     refused_state 'the destination has been used since "c1"'
 }
 

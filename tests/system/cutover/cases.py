@@ -195,12 +195,21 @@ def kill_at_step(site, step, *words):
     assert journal()["step"] == step, journal()
 
 
+def at_text(moment):
+    return datetime.datetime.fromtimestamp(moment).isoformat()
+
+
 def steps():
     """Killed in the commands that it runs, and run again; commands that fail; --at; --abort at each step."""
     site = Site()
     site.writes(rounds="1")
-    at = time.time() + 6
-    words = ("--downtime", "60s", "--at", datetime.datetime.fromtimestamp(at).isoformat())
+    process = site.begin_cutover("--downtime", "60s", "--at", at_text(time.time() + 3600))
+    wait_until(lambda: "waiting until" in said() or process.poll() is not None)
+    process.terminate()
+    assert process.wait() == 1, said()
+    assert site.is_on() and journal()["step"] == "rounds", journal()
+    at = time.time() + 4
+    words = ("--downtime", "60s", "--at", at_text(at))
     off = site.curl("power", on=0)
     # The first time it is killed before the machine is off, the second time after that.
     shutdown = f"{site.curl('state')} && if [ -e once ]; then {off} && kill -9 $PPID; else touch once && kill -9 $PPID; fi"

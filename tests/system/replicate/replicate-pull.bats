@@ -62,7 +62,7 @@ waits_midway() {
         [ "$night" = 1 ] || [[ "$output" == *"4.0 MiB disk, 0."*" MiB changed, 0."*" MiB read, sent 0."* ]]
     done
     # Nothing has changed.
-    complete pull "${FROM[@]}" --to qcow2 6.qcow2 "${below[@]}" --also "$(uri dr)"
+    complete pull "${FROM[@]}" --to qcow2 6.qcow2 "${below[@]}" apply-digests=6.dig --also "$(uri dr)"
     equal 6.qcow2
 }
 
