@@ -21,7 +21,7 @@ async def main():
         machine = await session.machine(sys.argv[3])
         print((await machine.power_state()).state.value)
         await machine.shutdown_guest()
-        power = await machine.wait_for(State.OFF, 30)
+        power = await machine.wait_for(State.OFF, 100)
         print(power.state.value)
         for change in (machine.power_off, machine.shutdown_guest, machine.power_on, machine.power_on, machine.power_off):
             await change()  # also where it is in that state already

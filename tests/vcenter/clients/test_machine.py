@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import tempfile
-import time
 import unittest
 from unittest import mock
 
@@ -80,7 +79,7 @@ class PowerOfOne(MachineCase):
         async def steps(machine):
             before = await machine.power_state()
             await machine.shutdown_guest()
-            off = await machine.wait_for(State.OFF, 20)
+            off = await machine.wait_for(State.OFF, 100)
             await machine.shutdown_guest()  # what is done already is no error
             await machine.power_off()
             await machine.power_on()
@@ -151,7 +150,7 @@ class PowerOfOne(MachineCase):
                 self.run_with(lambda machine: machine.power_on(0.1))
         finally:
             self.sim.control("pace", **{"task-ms": 20})
-        self.run_with(lambda machine: machine.wait_for(State.ON, 20))
+        self.run_with(lambda machine: machine.wait_for(State.ON, 100))
 
 
 class Finding(MachineCase):
@@ -206,11 +205,11 @@ class Sessions(MachineCase):
         """The program that waits is ended, and the next question is asked by another one."""
         async def steps(machine):
             await machine.power_state()
-            self.sim.control("fault", where="RetrievePropertiesEx", kind="stall", seconds=20)
-            began = time.monotonic()
+            self.sim.control("fault", where="RetrievePropertiesEx", kind="stall", seconds=60)
+            waiting = machine.session._process  # pylint: disable=protected-access
             with self.assertRaisesRegex(Away, "has not answered for"), mock.patch.object(room, "DEADLINE", 0.5):
                 await machine.session.ask({"do": "power", "moref": machine.moref}, 0.5)
-            self.assertLess(time.monotonic() - began, 15)
+            self.assertIsNotNone(waiting.returncode)
             return await machine.power_state()
         self.assertTrue(self.run_with(steps).on)
 
@@ -273,7 +272,7 @@ class Sessions(MachineCase):
     def test_a_vcenter_that_is_away_is_waited_for(self):
         async def steps(machine):
             self.sim.control("fault", where="RetrievePropertiesEx", kind="503", count=1)
-            power = await machine.wait_for(State.ON, 20)
+            power = await machine.wait_for(State.ON, 100)
             self.sim.control("fault", where="RetrievePropertiesEx", kind="503", count=9)
             with self.assertRaises(Away):
                 await machine.wait_for(State.ON, 0)
