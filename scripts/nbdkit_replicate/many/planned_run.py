@@ -67,8 +67,8 @@ class PlannedRun:
             raise
 
     async def _run_hook(self, name: str, report: RunReport) -> None:
-        hooks = self.plan.hooks
         if self.hooks:
+            hooks = self.plan.hooks
             facts = {"hook": name, "plan": self.plan.path, **dataclasses.asdict(report.record)}
             await run_hook(name, getattr(hooks, name), facts, hooks.deadline)
 

@@ -100,7 +100,7 @@ def started_again():
     for method in "CreateSnapshot_Task", "RemoveSnapshot_Task":
         shutdown = [site.curl("power", on=0), site.curl("power", on=1, at=method)]
         if method == "CreateSnapshot_Task":  # so it is seen before anything is copied: the source answers when it starts
-            shutdown.append(site.curl("fault", where="flat", kind="stall", seconds=3, after=2, count=1000))
+            shutdown.append(site.curl("fault", where="flat", kind="stall", seconds=1, after=2, count=1000))
         text = site.cutover("--downtime", "60s", "--shutdown", " && ".join(shutdown), "--then", "touch handed", status=1)
         assert "somebody has started the machine again" in text, text
         assert not os.path.exists("handed")
@@ -149,7 +149,7 @@ def pulled():
         site.writes(disk=disk, rounds="1")
     # The source answers four requests, of its start, and no more until the servers have been killed.
     shutdown = " && ".join([*(site.curl("write", disk=disk, offset=4 << 20, length=2 << 20, byte=7) for disk in site.disks),
-                            site.curl("fault", where="flat", kind="stall", seconds=3, after=4, count=1000),
+                            site.curl("fault", where="flat", kind="stall", seconds=1, after=4, count=1000),
                             site.curl("power", on=0)])
     with open("client.py", "w", encoding="utf-8") as file:
         file.write(CLIENT)
@@ -228,10 +228,12 @@ def steps():
     # What has been written at the destination is kept.
     subprocess.run(["qemu-io", "-c", "write 0 64k", image(2000)], check=True, stdout=subprocess.DEVNULL)
     with subprocess.Popen(["qemu-nbd", "-k", os.path.abspath("q.sock"), "--persistent", image(2000)]) as user:
-        wait_until(lambda: os.path.exists("q.sock"))
-        assert "is in use" in site.cutover("--abort", status=1)
-        assert not site.is_on()
-        user.terminate()
+        try:
+            wait_until(lambda: os.path.exists("q.sock"))
+            assert "is in use" in site.cutover("--abort", status=1)
+            assert not site.is_on()
+        finally:
+            user.terminate()
     text = site.cutover("--abort")
     assert "has been started again" in text and "is kept by this name" in text, text
     assert site.is_on() and not os.path.exists(image(2000))

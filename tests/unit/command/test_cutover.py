@@ -7,14 +7,19 @@ import json
 import os
 import tempfile
 import unittest
+from unittest import mock
 
 from nbdkit_replicate.cutover import convergence
 from nbdkit_replicate.cutover.journal import Journal, Round, Step, check_no_cutover, path_of, read_journal, write_journal
 from nbdkit_replicate.cutover.moments import moment_of
 from nbdkit_replicate.cutover.prediction import overhead, predict, rate, worst_error, writing
 from nbdkit_replicate.cutover.verification import _blocks, _requests
+from nbdkit_replicate.many.planned_run import PlannedRun
 from nbdkit_replicate.messages import Failure, WrongUse
+from nbdkit_replicate.report.records import time_of
+from nbdkit_replicate.report.run import RunReport
 from nbdkit_replicate.run.interruption import Interruption
+from nbdkit_replicate.run.result import Result
 
 M = 1 << 20
 
@@ -156,6 +161,18 @@ class TheJournal(unittest.TestCase):
         with open(path_of(self.states), encoding="utf-8") as file:
             self.assertEqual(json.load(file)["step"], "shutdown")
         self.assertEqual(os.listdir(self.states), ["cutover.json"])
+
+
+class Names(unittest.TestCase):
+    def test_a_run_within_the_second_of_another_one_gets_the_next_that_is_free(self):
+        async def replicate(*_):
+            return Result.DONE
+
+        report = RunReport("web1")
+        run = PlannedRun(None, None, None, None, hooks=False, taken={time_of(1000.0), time_of(1001.0)})
+        with mock.patch.object(PlannedRun, "_replicate", replicate), mock.patch("time.time", lambda: 1000.4):
+            self.assertEqual(asyncio.run(run.run(report)), Result.DONE)
+        self.assertEqual((report.record.time, report.record.started), (time_of(1002.0), 1000.4))
 
 
 class EndedForAReason(unittest.TestCase):
