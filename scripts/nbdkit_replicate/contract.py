@@ -9,8 +9,9 @@ import json
 import os
 import re
 import urllib.parse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from .messages import Failure
 from .parameters import value
@@ -109,6 +110,11 @@ def pull_parameters(source_uri: str, threads: int | None) -> list[tuple[str, str
     waiting = str(86400)  # seconds, the longest that is possible
     return [("pull-copy", "on"), ("pull-from", source_uri), ("pull-retries", "0"), ("pull-timeout", waiting),
             ("pull-connect-timeout", waiting), *([("pull-workers", str(min(threads, 64)))] if threads else [])]
+
+
+def is_written_by_clients(state: Mapping[str, Any]) -> bool:
+    """Of a state of nbdkit-pull-filter(1): a client has changed the destination."""
+    return state.get("pull") == "written"
 
 
 def use_parameters(source_uri: str, state: str, patience: float) -> list[tuple[str, str]]:

@@ -6,5 +6,5 @@ VMware's client for Python runs in programs of their own: they have deadlines, a
 
 - query, a program: all machines. inventory starts it, and reads its answer.
 - control, a program: does what is asked of single machines, for as long as it is needed. machine starts it.
-- session, lookup, hardware, datastore_files: what the programs do by that client, or by HTTPS.
+- session, lookup, hardware, snapshots, datastore_files: what the programs do by that client, or by HTTPS.
 """

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from . import snapshots
 from .datastore_files import download
 from .hardware import definition_of
 from .lookup import find, properties_of, reference_of
@@ -139,6 +140,16 @@ def _download(opened: Session, request: dict[str, Any]) -> dict[str, Any]:
     return {"files": download(opened, _machine(opened, request), request["directory"])}
 
 
+def _snapshot(opened: Session, request: dict[str, Any]) -> dict[str, Any]:
+    """{"name", "text", "seconds": for the task} -> {"snapshot"}"""
+    return snapshots.take(opened, request, lambda task: _wait_for(task, opened, request))
+
+
+def _remove_snapshot(opened: Session, request: dict[str, Any]) -> dict[str, Any]:
+    """{"name", "seconds": for the task}"""
+    return snapshots.remove(opened, request, lambda task: _wait_for(task, opened, request))
+
+
 def _properties(opened: Session, request: dict[str, Any], *paths: str) -> dict[str, Any]:
     return properties_of(opened.content, _machine(opened, request), *paths)
 
@@ -149,7 +160,7 @@ def _machine(opened: Session, request: dict[str, Any]) -> Any:
 
 ACTIONS: dict[str, Callable[[Session, dict[str, Any]], dict[str, Any]]] = {
     "find": _find, "power": _power, "shutdown": _shutdown, "power-off": _power_off, "power-on": _power_on,
-    "definition": _definition, "download": _download}
+    "definition": _definition, "download": _download, "snapshot": _snapshot, "remove-snapshot": _remove_snapshot}
 
 if __name__ == "__main__":
     main()

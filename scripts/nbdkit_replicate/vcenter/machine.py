@@ -143,6 +143,14 @@ class VirtualMachine:
         """Nothing happens if it is on. Returns when it is on; its guest has only begun to start."""
         await self._do("power-on", seconds=seconds)
 
+    async def take_snapshot(self, name: str, text: str, seconds: float = TASK) -> str:
+        """Of the disks. Returns its reference. There is only one of the name, however often it is asked for."""
+        return str((await self._do("snapshot", name=name, text=text, seconds=seconds))["snapshot"])
+
+    async def remove_snapshot(self, name: str, seconds: float = 10 * TASK) -> None:
+        """Nothing happens if there is none of the name."""
+        await self._do("remove-snapshot", name=name, seconds=seconds)
+
     async def wait_for(self, state: State, seconds: float) -> Power | None:
         """What it is like in that state; None if it is not in it after so many seconds. It waits for a vCenter that is away."""
         end = time.monotonic() + seconds

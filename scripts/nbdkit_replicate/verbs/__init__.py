@@ -18,4 +18,5 @@ VERBS: tuple[str, ...] = (
     "use",
     "verify",
     "prune",
+    "cutover",
 )
