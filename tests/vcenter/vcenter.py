@@ -26,7 +26,7 @@ With --host the VMs run on an ESXi host. It is another port with a certificate o
 SOAP METHODS. RetrieveServiceContent Login Logout FindByInventoryPath FindByUuid CreateContainerView
 DestroyView RetrieveProperties RetrievePropertiesEx ContinueRetrievePropertiesEx (TraversalSpec,
 SelectionSpec) ReconfigVM_Task (changeTrackingEnabled) CreateSnapshot_Task RemoveSnapshot_Task
-RemoveAllSnapshots_Task ConsolidateVMDisks_Task QueryChangedDiskAreas AcquireGenericServiceTicket.
+RemoveAllSnapshots_Task ConsolidateVMDisks_Task QueryChangedDiskAreas AcquireGenericServiceTicket Fetch.
 All others: MethodNotFound.
 
 CONTROLS for tests: GET or POST https://HOST/_test/NAME?arguments. The answer is JSON; no login is needed.
