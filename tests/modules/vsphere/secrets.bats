@@ -77,12 +77,14 @@ told_by_nbdkit() {
 @test "no error or log of a server that does not start has a password" {
     echo 't0p&<s3cret>' > pass
     vc --password 't0p&<s3cret>'
-    local method
+    local method kind
     for method in Login RetrieveServiceContent RetrievePropertiesEx CreateSnapshot_Task QueryChangedDiskAreas; do
-        control vc "fault?where=$method&kind=SystemError&count=100"
-        refuses error timeout 60 nbdkit -fv -U - "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" retries=0 --run true
-        echo "$output" >> start.log
-        control vc nofault
+        for kind in SystemError 503; do
+            control vc "fault?where=$method&kind=$kind&count=100"
+            refuses error timeout 60 nbdkit -fv -U - "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" retries=0 --run true
+            echo "$output" >> start.log
+            control vc nofault
+        done
     done
     no_secret_in start.log
     # An address with a user and a password is none; nor is it repeated.
