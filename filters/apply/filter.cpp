@@ -10,6 +10,8 @@
 #include <string>
 #include <utility>
 
+#include "common/digests/digest.hpp"
+#include "common/nbd/handshake.hpp"
 #include "common/stats/ticker.hpp"
 #include "common/util/error.hpp"
 #include "filters/apply/job/job.hpp"
@@ -95,6 +97,10 @@ class Filter {
   static constexpr const char *description =
       "write only what is in a delta, and record what is owed, at the destination";
   static constexpr const char *config_help = Parameters::help;
+
+  static nbdkit::Libraries libraries() {
+    return {{"libnbd", nbd::library_version()}, {"xxhash", digests::library_version()}};
+  }
 
   bool config(const std::string &key, const std::string &value) {
     return parameters_.set(key, value);

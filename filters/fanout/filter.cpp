@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "common/nbd/handshake.hpp"
 #include "common/nbdkit/lower_disk.hpp"
 #include "common/stats/ticker.hpp"
 #include "common/util/error.hpp"
@@ -124,6 +125,8 @@ class Filter {
   static constexpr const char *longname = "nbdkit fanout filter";
   static constexpr const char *description = "repeat every write on other NBD servers";
   static constexpr const char *config_help = Parameters::help;
+
+  static nbdkit::Libraries libraries() { return {{"libnbd", nbd::library_version()}}; }
 
   bool config(const std::string &key, const std::string &value) {
     return parameters_.set(key, value);

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "common/nbd/handshake.hpp"
 #include "common/stats/ticker.hpp"
 #include "common/util/error.hpp"
 #include "common/util/mutex.hpp"
@@ -92,6 +93,8 @@ class Filter {
   static constexpr const char *longname = "nbdkit pull filter";
   static constexpr const char *description = "serve a disk at once, and bring it over meanwhile";
   static constexpr const char *config_help = Parameters::help;
+
+  static nbdkit::Libraries libraries() { return {{"libnbd", nbd::library_version()}}; }
 
   bool config(const std::string &key, const std::string &value) {
     return parameters_.set(key, value);

@@ -33,7 +33,7 @@ SOAP METHODS. RetrieveServiceContent Login Logout FindByInventoryPath FindByUuid
 DestroyView RetrieveProperties RetrievePropertiesEx ContinueRetrievePropertiesEx (TraversalSpec,
 SelectionSpec) ReconfigVM_Task (changeTrackingEnabled) CreateSnapshot_Task RemoveSnapshot_Task
 RemoveAllSnapshots_Task ConsolidateVMDisks_Task QueryChangedDiskAreas AcquireGenericServiceTicket
-PowerOnVM_Task PowerOffVM_Task ShutdownGuest.
+PowerOnVM_Task PowerOffVM_Task ShutdownGuest Fetch.
 All others: MethodNotFound.
 
 CONTROLS for tests: GET or POST https://HOST/_test/NAME?arguments. The answer is JSON; no login is needed.
