@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "common/digests/digest.hpp"
 
+#include <fmt/core.h>
 #include <xxhash.h>
 
 #include <cstring>
@@ -17,6 +18,11 @@ Key random_key() {
   Key key;
   util::fill_random(key);
   return key;
+}
+
+std::string library_version() {
+  const unsigned v = XXH_versionNumber();
+  return fmt::format("{}.{}.{}", v / 10000, v / 100 % 100, v % 100);
 }
 
 Hasher::Hasher(const Key &key) : key_(key) {

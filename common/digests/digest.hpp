@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 
 namespace digests {
 
@@ -18,6 +19,9 @@ using Key = std::array<std::byte, 192>;    // XXH3's secret
 
 // From the kernel. Throws util::Error.
 Key random_key();
+
+// Of xxHash: "0.8.1".
+std::string library_version();
 
 // Any thread may use it.
 class Hasher {

@@ -42,6 +42,7 @@ struct Info {
   bool can_trim = false;
   bool can_multi_conn = false;
   bool can_extents = false;  // Options::context was granted
+  bool long_status = false;  // block status of more than 4 GiB at once
   uint32_t minimum_block = 1;
   uint32_t maximum_block = 32u << 20;  // a request's payload is never larger
   bool verified = true;                // false: TLS, and the server may be anybody

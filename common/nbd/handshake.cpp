@@ -11,6 +11,7 @@
 #include <string_view>
 #include <utility>
 
+#include "common/nbd/long_status.hpp"
 #include "common/nbd/peer.hpp"
 #include "common/util/error.hpp"
 
@@ -22,10 +23,19 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int64_t wait_slice = 100;  // ms, between two calls of Options::interrupt
 
-[[noreturn]] void fail_connect(const std::string &name) {
+// libnbd repeats a URI that it cannot parse; a user name and a password in it are not for messages.
+std::string without_uri(std::string text, const std::string &uri, const std::string &name) {
+  for (size_t at = 0; !uri.empty() && (at = text.find(uri, at)) != std::string::npos;) {
+    text.replace(at, uri.size(), name);
+    at += name.size();
+  }
+  return text;
+}
+
+[[noreturn]] void fail_connect(const Options &options, const std::string &name) {
   int errnum = nbd_get_errno();
   const char *text = nbd_get_error();
-  std::string why = text == nullptr ? "unknown error" : text;
+  std::string why = text == nullptr ? "unknown error" : without_uri(text, options.uri, name);
   if (why.find("requires TLS") != std::string::npos) {
     why +=
         ": give it as nbds://, with tls-certificates= or tls-psk-file= if it wants to know who we "
@@ -89,7 +99,7 @@ void send_in_large_pieces(int fd) {
 Handle connect(const Options &options, const std::string &name) {
   auto deadline = Clock::now() + options.connect_timeout;
   Handle h(nbd_create());
-  if (!h) fail_connect(name);
+  if (!h) fail_connect(options, name);
 
   const Peer peer = peer_of_uri(options.uri, name);
   nbd_set_tls_verify_peer(h.get(), peer.proof == Peer::Proof::certificate);
@@ -99,17 +109,18 @@ Handle connect(const Options &options, const std::string &name) {
   nbd_set_full_info(h.get(), true);
   nbd_set_pread_initialize(h.get(), false);
   if (!options.context.empty() && nbd_add_meta_context(h.get(), options.context.c_str()) < 0) {
-    fail_connect(name);
+    fail_connect(options, name);
   }
-  if (nbd_aio_connect_uri(h.get(), options.uri.c_str()) < 0) fail_connect(name);
+  if (nbd_aio_connect_uri(h.get(), options.uri.c_str()) < 0) fail_connect(options, name);
 
   while (nbd_aio_is_ready(h.get()) != 1) {
     auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
     if (left <= 0) fail_deadline(h.get(), options, name);
     if (options.interrupt) options.interrupt();
     const auto wait = options.interrupt ? std::min(left, wait_slice) : left;
-    if (nbd_poll(h.get(), static_cast<int>(wait)) < 0) fail_connect(name);
-    if (nbd_aio_is_dead(h.get()) == 1 || nbd_aio_is_closed(h.get()) == 1) fail_connect(name);
+    if (nbd_poll(h.get(), static_cast<int>(wait)) < 0) fail_connect(options, name);
+    if (nbd_aio_is_dead(h.get()) == 1 || nbd_aio_is_closed(h.get()) == 1)
+      fail_connect(options, name);
   }
   keep_alive(nbd_aio_get_fd(h.get()));
   send_in_large_pieces(nbd_aio_get_fd(h.get()));
@@ -130,6 +141,7 @@ Info read_info(nbd_handle *h, const Options &options) {
   info.can_multi_conn = nbd_can_multi_conn(h) == 1;
   info.can_extents =
       !options.context.empty() && nbd_can_meta_context(h, options.context.c_str()) == 1;
+  info.long_status = has_long_status(h);
   int64_t minimum = nbd_get_block_size(h, LIBNBD_SIZE_MINIMUM);
   int64_t maximum = nbd_get_block_size(h, LIBNBD_SIZE_MAXIMUM);
   if (minimum > 0) info.minimum_block = static_cast<uint32_t>(minimum);
@@ -141,6 +153,12 @@ Info read_info(nbd_handle *h, const Options &options) {
     std::free(text);
   }
   return info;
+}
+
+std::string library_version() {
+  const Handle h(nbd_create());
+  const char *text = h ? nbd_get_version(h.get()) : nullptr;
+  return text == nullptr ? "unknown" : text;
 }
 
 }  // namespace nbd

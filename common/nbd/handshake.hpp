@@ -23,4 +23,7 @@ Handle connect(const Options &options, const std::string &name);
 
 Info read_info(nbd_handle *h, const Options &options);
 
+// Of libnbd: "1.14.2".
+std::string library_version();
+
 }  // namespace nbd

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <utility>
 
+#include "common/nbd/long_status.hpp"
+
 namespace nbd {
 
 // What libnbd's callbacks may do to a command.
@@ -40,22 +42,24 @@ nbd_completion_callback completion_of(Command &command) {
           .free = nullptr};
 }
 
-// Told as pairs of {length, flags}. A connection asks for one context at most (Options::context).
-nbd_extent_callback extents_of(Command &command) {
-  return {
-      .callback =
-          [](void *data, const char *context, uint64_t offset, uint32_t *entries, size_t n, int *) {
-            const bool allocation = std::string_view(context) == LIBNBD_CONTEXT_BASE_ALLOCATION;
-            const uint32_t known = allocation ? extents::hole | extents::zero : ~0u;
-            for (size_t i = 0; i + 1 < n; i += 2) {
-              CommandAccess::add_extent(*static_cast<Command *>(data),
-                                        {offset, entries[i], entries[i + 1] & known});
-              offset += entries[i];
-            }
-            return 0;
-          },
-      .user_data = &command,
-      .free = nullptr};
+// A connection asks for one context at most (Options::context).
+StatusCallback extents_of(Command &command) {
+  return {.callback =
+              [](void *data, const char *context, uint64_t offset, StatusEntry *entries, size_t n,
+                 int *) {
+                const bool allocation = std::string_view(context) == LIBNBD_CONTEXT_BASE_ALLOCATION;
+                const uint32_t known = allocation ? extents::hole | extents::zero : ~0u;
+                for_each_entry(entries, n, [&](uint64_t length, uint32_t flags) {
+                  // Whatever a server says, no disk ends beyond 2^63.
+                  length = std::min(length, uint64_t{INT64_MAX} - offset);
+                  CommandAccess::add_extent(*static_cast<Command *>(data),
+                                            {offset, length, flags & known});
+                  offset += length;
+                });
+                return 0;
+              },
+          .user_data = &command,
+          .free = nullptr};
 }
 
 // Negative if libnbd refuses it.
@@ -73,7 +77,7 @@ int64_t give_to_libnbd(nbd_handle *h, Command &c) {
     case Operation::flush:
       return nbd_aio_flush(h, done, 0);
     case Operation::block_status:
-      return nbd_aio_block_status(h, c.count, c.offset, extents_of(c), done, 0);
+      return aio_block_status(h, c.count, c.offset, extents_of(c), done);
   }
   return -1;
 }

@@ -6,6 +6,7 @@
 #include <deque>
 
 #include "common/nbd/batch.hpp"
+#include "common/nbd/long_status.hpp"
 #include "common/util/error.hpp"
 
 namespace nbd {
@@ -55,7 +56,6 @@ struct MapRequest {
 }  // namespace
 
 void Pool::read_map(const std::function<void(const extents::Extent &)> &add, uint64_t from) {
-  constexpr uint64_t step = 1u << 30;  // a block-status request's length is 32 bits
   constexpr size_t in_flight = 8;
   const uint64_t size = info().size;
   if (!info().can_extents) {
@@ -67,11 +67,12 @@ void Pool::read_map(const std::function<void(const extents::Extent &)> &add, uin
     request->batch.block_status(request->connection, range, request->told);
     return request;
   };
+  StatusStep step(info().long_status);
   std::deque<std::unique_ptr<MapRequest>> asked;
   uint64_t done = from;
   for (uint64_t next = from; done < size;) {
     while (asked.size() < in_flight && next < size) {
-      asked.push_back(ask({next, std::min(step, size - next)}));
+      asked.push_back(ask({next, std::min(step.bytes(), size - next)}));
       next = asked.back()->asked.end();
     }
     try {
@@ -95,6 +96,7 @@ void Pool::read_map(const std::function<void(const extents::Extent &)> &add, uin
     if (done == request->asked.offset) {
       util::fail(EIO, "{}: the server sent an empty map at offset {}", name(), done);
     }
+    step.answered(request->told.size(), done >= request->asked.end());
     // It may have told of a part only.
     if (done < request->asked.end()) asked.push_front(ask({done, request->asked.end() - done}));
   }

@@ -8,7 +8,7 @@
 //     static constexpr const char *name, *longname, *description, *config_help;
 //     bool config(const std::string &key, const std::string &value);  // false: not this filter's
 //     void config_complete();  void after_fork(Backend);  void cleanup(Backend);
-//     void get_ready(int thread_model);   // the model in force: NBDKIT_THREAD_MODEL_*
+//     void get_ready(int thread_model /* in force */);  static Libraries libraries();  // dump.hpp
 //     void list_exports(LowerExports &, bool readonly, bool is_tls, ExportList &);
 //     std::unique_ptr<C> open(Opener &, bool readonly, const std::string &export_name, bool is_tls);
 //   };
@@ -29,12 +29,11 @@
 #include <span>
 #include <string>
 
-#include "common/nbdkit/error.hpp"
+#include "common/nbdkit/dump.hpp"
 #include "common/nbdkit/next.hpp"
 #include "common/nbdkit/opening.hpp"
 #include "common/nbdkit/params.hpp"
 #include "common/nbdkit/slot.hpp"
-#include "common/nbdkit/types.hpp"
 
 namespace nbdkit {
 
@@ -92,6 +91,7 @@ class FilterBinding {
         return next(nxdata);
       };
     }
+    set_dump_plugin(f, [] { guard(0, [] { return print_dump<F>(), 0; }); });
     if constexpr (requires(F x) { x.get_ready(0); }) {
       f.get_ready = [](int thread_model) { return run([&] { filter->get_ready(thread_model); }); };
     }

@@ -9,7 +9,8 @@
 //     static constexpr const char *magic_config_key;                          // optional
 //     bool config(const std::string &key, const std::string &value);          // false: not ours
 //     void config_complete();  void get_ready();  void after_fork();  void cleanup();
-//     void dump_plugin();
+//     void dump_plugin();                 // more than dump.hpp prints
+//     static Libraries libraries();       // for dump.hpp
 //     void list_exports(bool readonly, bool is_tls, ExportList &);
 //     std::string default_export(bool readonly, bool is_tls);
 //     std::unique_ptr<C> open(bool readonly);
@@ -39,6 +40,7 @@
 #include <span>
 #include <string>
 
+#include "common/nbdkit/dump.hpp"
 #include "common/nbdkit/error.hpp"
 #include "common/nbdkit/params.hpp"
 #include "common/nbdkit/slot.hpp"
@@ -101,9 +103,12 @@ class PluginBinding {
     if constexpr (requires(P x) { x.cleanup(); }) {
       p.cleanup = [] { run([] { plugin->cleanup(); }); };
     }
-    if constexpr (requires(P x) { x.dump_plugin(); }) {
-      p.dump_plugin = [] { run([] { plugin->dump_plugin(); }); };
-    }
+    p.dump_plugin = [] {
+      run([] {
+        print_dump<P>();
+        if constexpr (requires(P x) { x.dump_plugin(); }) plugin->dump_plugin();
+      });
+    };
     if constexpr (requires(P x, ExportList l) { x.list_exports(true, true, l); }) {
       p.list_exports = [](int readonly, int is_tls, nbdkit_exports *exports) {
         return run([&] {

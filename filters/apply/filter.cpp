@@ -10,6 +10,8 @@
 #include <string>
 #include <utility>
 
+#include "common/digests/digest.hpp"
+#include "common/nbd/handshake.hpp"
 #include "common/stats/ticker.hpp"
 #include "common/util/error.hpp"
 #include "filters/apply/job/job.hpp"
@@ -45,15 +47,13 @@ class Connection {
     if (client_) for_job([&] { client_->finish(); });
   }
 
-  // NextLayer writes zeroes where the layer below cannot zero.
+  // LowerDisk writes zeroes where the layer below cannot zero.
   nbdkit::Zero can_zero(nbdkit::Next) { return nbdkit::Zero::native; }
   // Where the layer below has no flush, what it has answered is durable; the state is saved after a flush
   // in any case, and clients such as nbdcopy --flush fail where there is none.
   bool can_flush(nbdkit::Next) { return true; }
   bool can_fast_zero(nbdkit::Next) { return next_layer_->can().fast_zero; }
-  bool can_trim(nbdkit::Next next) {
-    return next_layer_->can().zero && next.can_zero() == nbdkit::Zero::native;
-  }
+  bool can_trim(nbdkit::Next) { return next_layer_->can().native_zero; }
 
   void pwrite(nbdkit::Next, std::span<const std::byte> buffer, uint64_t offset, uint32_t flags) {
     for_job([&] { client_->write(buffer, offset, (flags & NBDKIT_FLAG_FUA) != 0); });
@@ -97,6 +97,10 @@ class Filter {
   static constexpr const char *description =
       "write only what is in a delta, and record what is owed, at the destination";
   static constexpr const char *config_help = Parameters::help;
+
+  static nbdkit::Libraries libraries() {
+    return {{"libnbd", nbd::library_version()}, {"xxhash", digests::library_version()}};
+  }
 
   bool config(const std::string &key, const std::string &value) {
     return parameters_.set(key, value);

@@ -13,6 +13,8 @@
 #include <string>
 #include <vector>
 
+#include "common/digests/digest.hpp"
+#include "common/nbd/handshake.hpp"
 #include "common/util/error.hpp"
 #include "common/util/mutex.hpp"
 #include "filters/delta/changes/load_changes.hpp"
@@ -149,6 +151,10 @@ class Filter {
   static constexpr const char *description =
       "show NBD clients only what has to be copied, at the source";
   static constexpr const char *config_help = Parameters::help;
+
+  static nbdkit::Libraries libraries() {
+    return {{"libnbd", nbd::library_version()}, {"xxhash", digests::library_version()}};
+  }
 
   bool config(const std::string &key, const std::string &value) {
     return parameters_.set(key, value);

@@ -5,10 +5,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
 #include <span>
 
-#include "common/nbdkit/filter.hpp"
+#include "common/nbdkit/next.hpp"
+#include "common/nbdkit/request_lock.hpp"
 #include "common/util/mutex.hpp"
 
 namespace fanout {
@@ -17,22 +17,17 @@ namespace fanout {
 // the thread model; the reads do.
 class BackgroundPrimary {
  public:
-  // `all`: held for each request of all connections, where the thread model requires that.
+  // all: as in nbdkit::RequestLock.
   BackgroundPrimary(nbdkit::Backend backend, int thread_model, util::Mutex &all)
-      : serial_(thread_model == NBDKIT_THREAD_MODEL_PARALLEL             ? nullptr
-                : thread_model == NBDKIT_THREAD_MODEL_SERIALIZE_REQUESTS ? &own_
-                                                                         : &all),
-        connection_(backend, false, "") {}
+      : lock_(thread_model, all), connection_(backend, false, "") {}
 
   void read(std::span<std::byte> buffer, uint64_t offset) {
-    std::unique_lock<util::Mutex> lock;
-    if (serial_ != nullptr) lock = std::unique_lock<util::Mutex>(*serial_);
+    const auto lock = lock_.hold();
     connection_.next().pread(buffer, offset);
   }
 
  private:
-  util::Mutex own_;
-  util::Mutex *const serial_;
+  nbdkit::RequestLock lock_;
   nbdkit::BackgroundNext connection_;
 };
 

@@ -10,12 +10,13 @@
 #include <optional>
 #include <string>
 
+#include "common/nbd/handshake.hpp"
+#include "common/nbdkit/lower_disk.hpp"
 #include "common/stats/ticker.hpp"
 #include "common/util/error.hpp"
 #include "common/util/mutex.hpp"
 #include "filters/fanout/background_primary.hpp"
 #include "filters/fanout/fanout_server.hpp"
-#include "filters/fanout/next_layer.hpp"
 #include "filters/fanout/parameters.hpp"
 
 namespace fanout {
@@ -24,22 +25,18 @@ namespace {
 
 class Connection {
  public:
-  // `all` is held for each request of all connections, where the thread model requires that.
+  // all: as in nbdkit::RequestLock.
   Connection(FanoutServer &server, std::string export_name, int thread_model, util::Mutex &all)
-      : server_(server), export_name_(std::move(export_name)) {
-    if (thread_model == NBDKIT_THREAD_MODEL_SERIALIZE_REQUESTS) serial_ = &own_;
-    if (thread_model < NBDKIT_THREAD_MODEL_SERIALIZE_REQUESTS) serial_ = &all;
-  }
+      : server_(server), export_name_(std::move(export_name)), lock_(thread_model, all) {}
 
   // nbdkit's `next` is valid from here to finalize.
   void prepare(nbdkit::Next next, bool) {
     if (!next.can_write()) {
       util::fail(EROFS, "fanout: the primary is read-only: the filter needs a writable one");
     }
-    uint64_t size = next.get_size();
-    primary_.emplace(next, serial_);
+    primary_.emplace(next, &lock_);
     reader_ = server_.join(
-        size, export_name_,
+        can().size, export_name_,
         [this](std::span<std::byte> buffer, uint64_t offset) { primary_->read(buffer, offset); });
   }
 
@@ -51,7 +48,7 @@ class Connection {
 
   nbdkit::BlockSize block_size(nbdkit::Next) {
     constexpr uint32_t page = 4096;
-    nbdkit::BlockSize size = primary_->block_size;
+    nbdkit::BlockSize size = can().block_size;
     uint32_t minimum = broadcaster().minimum_block();
     if (minimum == 1) return size;
     if (size.maximum == 0) size = {1, page, UINT32_MAX};
@@ -61,7 +58,7 @@ class Connection {
     return size;
   }
 
-  bool can_flush(nbdkit::Next) { return primary_->can_flush || broadcaster().can_flush(); }
+  bool can_flush(nbdkit::Next) { return can().flush || broadcaster().can_flush(); }
   nbdkit::Fua can_fua(nbdkit::Next next) {
     return can_flush(next) ? nbdkit::Fua::native : nbdkit::Fua::none;
   }
@@ -69,9 +66,7 @@ class Connection {
   bool can_fast_zero(nbdkit::Next) { return false; }
   // A trim leaves undefined what is read afterwards, so the copies could differ. It is carried out
   // as a zero that may deallocate; where that is slow, trim is not offered.
-  bool can_trim(nbdkit::Next) {
-    return primary_->can_zero == nbdkit::Zero::native && broadcaster().can_zero();
-  }
+  bool can_trim(nbdkit::Next) { return can().native_zero && broadcaster().can_zero(); }
 
   void pread(nbdkit::Next, std::span<std::byte> buffer, uint64_t offset) {
     primary_->read(buffer, offset);
@@ -87,8 +82,9 @@ class Connection {
     bool fua = (flags & NBDKIT_FLAG_FUA) != 0;
     uint32_t may_trim = flags & NBDKIT_FLAG_MAY_TRIM;
     claim();
-    broadcaster().zero(count, offset, may_trim != 0 ? 0 : uint32_t{nbd::no_hole}, fua,
-                       [&] { primary_->zero(count, offset, may_trim, fua); });
+    broadcaster().zero(count, offset, may_trim != 0 ? 0 : uint32_t{nbd::no_hole}, fua, [&] {
+      primary_->zero({offset, count}, may_trim, fua);
+    });
   }
 
   void trim(nbdkit::Next next, uint32_t count, uint64_t offset, uint32_t flags) {
@@ -101,12 +97,13 @@ class Connection {
   }
 
   void extents(nbdkit::Next, uint32_t count, uint64_t offset, uint32_t, nbdkit::ExtentList &list) {
-    for (const auto &extent : primary_->extents(count, offset)) list.add(extent);
+    for (const auto &extent : primary_->extents({offset, count})) list.add(extent);
   }
 
   void cache(nbdkit::Next, uint32_t count, uint64_t offset) { primary_->cache(count, offset); }
 
  private:
+  const nbdkit::LowerAbilities &can() const { return primary_->can(); }
   Broadcaster &broadcaster() { return server_.broadcaster(); }
   void claim() {
     if (claimed_) return;
@@ -116,11 +113,9 @@ class Connection {
 
   FanoutServer &server_;
   const std::string export_name_;
-  util::Mutex own_;
-  util::Mutex *serial_ =
-      nullptr;  // held for each request; nothing if several are allowed at a time
+  nbdkit::RequestLock lock_;  // destinations that catch up read from their own threads
   std::atomic<bool> claimed_ = false;
-  std::optional<NextLayer> primary_;
+  std::optional<nbdkit::LowerDisk> primary_;
   std::optional<PrimaryReaders::Id> reader_;  // nothing: the destinations hold another export
 };
 
@@ -130,6 +125,8 @@ class Filter {
   static constexpr const char *longname = "nbdkit fanout filter";
   static constexpr const char *description = "repeat every write on other NBD servers";
   static constexpr const char *config_help = Parameters::help;
+
+  static nbdkit::Libraries libraries() { return {{"libnbd", nbd::library_version()}}; }
 
   bool config(const std::string &key, const std::string &value) {
     return parameters_.set(key, value);

@@ -9,9 +9,11 @@
 #include <optional>
 #include <string>
 
+#include "common/nbd/handshake.hpp"
 #include "common/stats/ticker.hpp"
 #include "common/util/error.hpp"
 #include "common/util/mutex.hpp"
+#include "filters/pull/end_watch.hpp"
 #include "filters/pull/next_layer.hpp"
 #include "filters/pull/parameters.hpp"
 #include "filters/pull/pull_server.hpp"
@@ -22,15 +24,13 @@ namespace {
 
 class Connection {
  public:
-  // `all` is held for each request of all connections, where the thread model requires that.
-  Connection(PullServer &server, int thread_model, util::Mutex &all) : server_(server) {
-    if (thread_model == NBDKIT_THREAD_MODEL_SERIALIZE_REQUESTS) serial_ = &own_;
-    if (thread_model < NBDKIT_THREAD_MODEL_SERIALIZE_REQUESTS) serial_ = &all;
-  }
+  // all: as in nbdkit::RequestLock.
+  Connection(PullServer &server, int thread_model, util::Mutex &all)
+      : server_(server), lock_(thread_model, all) {}
 
   // nbdkit's `next` stays the same until finalize.
   void prepare(nbdkit::Next next, bool) {
-    next_layer_.emplace(next, serial_);
+    next_layer_.emplace(next, lock_);
     client_ = server_.join(*next_layer_);
   }
 
@@ -43,9 +43,9 @@ class Connection {
 
   bool can_flush(nbdkit::Next) { return true; }  // the state is saved in any case
   nbdkit::Fua can_fua(nbdkit::Next) { return nbdkit::Fua::native; }
-  bool can_multi_conn(nbdkit::Next) { return can().multi_conn || !can().flush; }
+  bool can_multi_conn(nbdkit::Next) { return can().flush_covers_all(); }
   bool can_extents(nbdkit::Next) { return true; }
-  // NextLayer writes zeroes where the layer below cannot zero.
+  // LowerDisk writes zeroes where the layer below cannot zero.
   nbdkit::Zero can_zero(nbdkit::Next) { return nbdkit::Zero::native; }
   bool can_fast_zero(nbdkit::Next) { return can().fast_zero; }
   bool can_trim(nbdkit::Next) { return can().native_zero; }
@@ -79,12 +79,10 @@ class Connection {
 
  private:
   static bool is_durable(uint32_t flags) { return (flags & NBDKIT_FLAG_FUA) != 0; }
-  const NextLayer::Abilities &can() const { return next_layer_->can(); }
+  const nbdkit::LowerAbilities &can() const { return next_layer_->can(); }
 
   PullServer &server_;
-  util::Mutex own_;
-  util::Mutex *serial_ =
-      nullptr;  // held for each request; nothing if several are allowed at a time
+  nbdkit::RequestLock lock_;
   std::optional<NextLayer> next_layer_;
   std::unique_ptr<PullClient> client_;
 };
@@ -95,6 +93,8 @@ class Filter {
   static constexpr const char *longname = "nbdkit pull filter";
   static constexpr const char *description = "serve a disk at once, and bring it over meanwhile";
   static constexpr const char *config_help = Parameters::help;
+
+  static nbdkit::Libraries libraries() { return {{"libnbd", nbd::library_version()}}; }
 
   bool config(const std::string &key, const std::string &value) {
     return parameters_.set(key, value);
@@ -108,7 +108,8 @@ class Filter {
                  "of its own");
     }
     thread_model_ = thread_model;
-    server_ = std::make_unique<PullServer>(parameters_.settings, nbdkit::log());
+    server_ = std::make_unique<PullServer>(parameters_.settings, nbdkit::log(),
+                                           [] { nbdkit_shutdown(); });
   }
 
   // A failure is told to each client too: with --run nbdkit would let it wait for ever if this failed.
@@ -122,10 +123,12 @@ class Filter {
     } catch (const nbdkit::Reported &) {
       failure_ = "pull: the layer below cannot be opened without a client";
     }
-    if (!failure_.empty()) nbdkit::log().error("{}", failure_);
+    if (!failure_.empty()) fail_after_fork();
     ticker_.emplace(std::chrono::seconds(2), [this] { server_->tick(); });
+    end_watch_.emplace(*server_);
   }
   void cleanup(nbdkit::Backend) {
+    end_watch_.reset();
     ticker_.reset();
     server_->stop();
   }
@@ -136,6 +139,10 @@ class Filter {
   std::unique_ptr<Connection> open(nbdkit::Opener &opener, bool readonly,
                                    const std::string &export_name, bool) {
     if (!failure_.empty()) util::fail(EINVAL, "{}", failure_);
+    if (parameters_.settings.copy) {
+      util::fail(EINVAL,
+                 "pull: this server copies for itself (pull-copy=on) and serves no clients");
+    }
     if (!export_name.empty()) {
       util::fail(ENOENT,
                  "there is no export \"{}\": a pull filter has one disk, the default export; "
@@ -147,12 +154,19 @@ class Filter {
   }
 
  private:
+  // A copy has no clients to be told.
+  void fail_after_fork() {
+    nbdkit::log().error("{}", failure_);
+    if (parameters_.settings.copy) nbdkit_shutdown();
+  }
+
   Parameters parameters_;
   int thread_model_ = NBDKIT_THREAD_MODEL_PARALLEL;
   util::Mutex serial_;  // for a plugin that takes one request at a time, over all connections
   std::unique_ptr<PullServer> server_;
   std::string failure_;  // why it could not start after the fork
   std::optional<stats::Ticker> ticker_;
+  std::optional<EndWatch> end_watch_;
 };
 
 }  // namespace

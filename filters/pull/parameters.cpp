@@ -29,6 +29,8 @@ bool Parameters::set(const std::string &key, const std::string &value) {
     settings.uri = nbd::absolute_uri(value);
   } else if (key == "pull-state") {
     settings.state_path = nbdkit::absolute_path(value);
+  } else if (key == "pull-copy") {
+    settings.copy = nbdkit::parse_bool(key, value);
   } else if (key == "pull-workers") {
     settings.workers = nbdkit::parse_unsigned(key, value, 1, 64);
   } else if (key == "pull-chunk") {
@@ -43,6 +45,13 @@ bool Parameters::set(const std::string &key, const std::string &value) {
     settings.priority = nbdkit::parse_ranges(key, value);
   } else if (key == "pull-image") {
     settings.any_image = nbdkit::parse_choice(key, value, {"same", "any"}) == 1;
+  } else if (key == "dir") {
+    // Of the plugin. nbdkit's file plugin crashes when it is opened without an export name (1.32).
+    util::fail(EINVAL,
+               "pull: dir={}: a plugin that serves a directory finds its file by the name of the "
+               "export, and the "
+               "filter has only the default export: give it one file",
+               value);
   } else if (key == "pull-stats") {
     settings.stats_path = nbdkit::absolute_path(value);
   } else {
@@ -69,9 +78,11 @@ bool Parameters::set_patience(const std::string &key, const std::string &value) 
   return true;
 }
 
-void Parameters::complete() const {
+void Parameters::complete() {
   if (settings.uri.empty()) util::fail(EINVAL, "pull-from is required: the URI of the source");
-  if (settings.state_path.empty()) {
+  if (settings.copy) {
+    complete_copy();
+  } else if (settings.state_path.empty()) {
     util::fail(EINVAL,
                "pull-state is required: the state file of the disk below; it need not exist yet");
   }
@@ -82,6 +93,15 @@ void Parameters::complete() const {
                "size",
                settings.memory, settings.chunk);
   }
+}
+
+void Parameters::complete_copy() {
+  if (!settings.state_path.empty() || settings.any_image) {
+    util::fail(EINVAL,
+               "pull-copy=on keeps no state, and compares no image: leave out pull-state and "
+               "pull-image; nbdkit-apply-filter, below this filter, does both");
+  }
+  settings.patience.is_final = true;
 }
 
 }  // namespace pull

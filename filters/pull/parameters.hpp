@@ -15,6 +15,7 @@ struct Parameters {
   static constexpr const char *help =
       "pull-from=<URI>            (required) The source.\n"
       "pull-state=<FILE>          (required) The state file of the disk below.\n"
+      "pull-copy=on               Instead: copy what the source shows, then end the server.\n"
       "pull-workers=<N>           Chunks fetched at a time in the background (default: 8).\n"
       "pull-chunk=<SIZE>          What is fetched at once, a power of two (default: 1M).\n"
       "pull-rate=<SIZE>           Bytes a second in the background (default: 0, no limit).\n"
@@ -32,9 +33,10 @@ struct Parameters {
   // False: it is not one of these. Throws util::Error EINVAL.
   bool set(const std::string &key, const std::string &value);
   // After the last one. Throws util::Error EINVAL if a required one is missing.
-  void complete() const;
+  void complete();
 
  private:
+  void complete_copy();
   bool set_patience(const std::string &key, const std::string &value);
 };
 

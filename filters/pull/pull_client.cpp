@@ -2,8 +2,10 @@
 #include "filters/pull/pull_client.hpp"
 
 #include <algorithm>
+#include <cerrno>
 
 #include "common/durability/sync_point.hpp"
+#include "common/util/error.hpp"
 
 namespace pull {
 
@@ -28,7 +30,8 @@ void FlushScope::flush(LocalDisk &local, StateSaver &state) {
 PullClient::PullClient(const Parts &parts, FlushScope *shared)
     : parts_(parts),
       own_scope_(shared != nullptr ? nullptr : std::make_unique<FlushScope>(parts.presence)),
-      scope_(shared != nullptr ? *shared : *own_scope_) {}
+      scope_(shared != nullptr ? *shared : *own_scope_),
+      failures_heard_(parts.presence.failed_flushes()) {}
 
 void PullClient::read(std::span<std::byte> buffer, uint64_t offset) {
   parts_.counters.read += buffer.size();
@@ -54,7 +57,17 @@ void PullClient::bring_here(Range range) {
     if (!told && range.end() > chunk.end())
       parts_.workers->want({chunk.end(), range.end() - chunk.end()});
     told = true;
+    fetch(chunk);
+  }
+}
+
+void PullClient::fetch(Range chunk) {
+  const WaitingClients::Wait wait(parts_.waiting);
+  try {
     parts_.fetcher.fetch(chunk, Waiting::client);
+  } catch (const util::Error &e) {
+    if (e.errnum() == EINTR) util::fail(ESHUTDOWN, "{}", e.what());
+    throw;
   }
 }
 
@@ -84,12 +97,29 @@ void PullClient::zero(Range range, LocalDisk::Hole hole, bool durable) {
 }
 
 void PullClient::fast_zero(Range range, LocalDisk::Hole hole, bool durable) {
-  change(range, durable, [&](bool) { parts_.local.fast_zero(range, hole); });
+  change(range, false, [&](bool) { parts_.local.fast_zero(range, hole); });
   if (durable) flush();
 }
 
+// A flush that failed, of another client or of the background, may have lost what this one has written, and the next
+// one of the disk below need not say so again.
 void PullClient::flush() {
-  scope_.flush(parts_.local, parts_.state);
+  try {
+    scope_.flush(parts_.local, parts_.state);
+  } catch (...) {
+    hear_of_failures();
+    throw;
+  }
+  if (hear_of_failures()) {
+    util::fail(
+        EIO,
+        "pull: an earlier flush of the disk below has failed: what was written before may be lost");
+  }
+}
+
+bool PullClient::hear_of_failures() {
+  const uint64_t now = parts_.presence.failed_flushes();
+  return failures_heard_.exchange(now) != now;
 }
 
 void PullClient::cache(Range range) {

@@ -16,6 +16,7 @@
 #include "filters/pull/disk/local_disk.hpp"
 #include "filters/pull/source/source_map.hpp"
 #include "filters/pull/state/state_saver.hpp"
+#include "filters/pull/waiting_clients.hpp"
 
 namespace pull {
 
@@ -49,6 +50,7 @@ class PullClient {
     FetchWorkers *workers;  // nothing if all was here at the start
     StateSaver &state;
     Counters &counters;
+    WaitingClients &waiting;
     const std::atomic<bool> &whole;
   };
   // shared: of all clients; nothing: a flush covers this client alone.
@@ -58,6 +60,7 @@ class PullClient {
   void write(std::span<const std::byte> buffer, uint64_t offset, bool durable);
   void zero(extents::Range range, LocalDisk::Hole hole, bool durable);
   void fast_zero(extents::Range range, LocalDisk::Hole hole, bool durable);
+  // Throws also if another flush of the local disk has failed since the last one of this client.
   void flush();
   // Brings the range here.
   void cache(extents::Range range);
@@ -66,12 +69,15 @@ class PullClient {
 
  private:
   void bring_here(extents::Range range);
+  void fetch(extents::Range chunk);
+  bool hear_of_failures();  // whether a flush has failed since
   template <typename F>
   void change(extents::Range range, bool durable, F &&f);
 
   Parts parts_;
   std::unique_ptr<FlushScope> own_scope_;
   FlushScope &scope_;
+  std::atomic<uint64_t> failures_heard_;  // of Presence::failed_flushes()
 };
 
 }  // namespace pull

@@ -10,10 +10,25 @@
 
 namespace pull {
 
-PullServer::PullServer(Settings settings, util::Log log)
+namespace {
+
+std::optional<util::FileLock> lock_state(const Settings &settings) {
+  if (settings.copy) return std::nullopt;
+  return replication::lock_state("pull-state", settings.state_path);
+}
+
+FoundSource found(nbd::Pool &pool) {
+  return {pool.info().size, replication::parse_description(pool.info().description),
+          [&](const auto &add) { pool.read_map(add); }};
+}
+
+}  // namespace
+
+PullServer::PullServer(Settings settings, util::Log log, std::function<void()> end)
     : settings_(std::move(settings)),
       log_(std::move(log)),
-      lock_(replication::lock_state("pull-state", settings_.state_path)),
+      end_(std::move(end)),
+      lock_(lock_state(settings_)),
       state_(read_state(settings_, log_)),
       presence_(state_.owed),
       map_(state_.header.size, state_.changes_only),
@@ -30,6 +45,7 @@ PullServer::PullServer(Settings settings, util::Log log)
       stats_(
           "pull-stats", settings_.stats_path,
           [this] { return prometheus_text(counters_, gauges()); }, log_) {
+  for (const extents::Extent &extent : std::exchange(state_.map, {})) map_.append(extent);
   log_.info("pull: {} of {} bytes are owed", presence_.owed_bytes(), size());
   stats_.write();
 }
@@ -40,6 +56,12 @@ PullServer::~PullServer() {
 }
 
 PullState PullServer::read_state(const Settings &settings, const util::Log &log) {
+  if (settings.copy) {
+    std::optional<PullState> copy;
+    RemoteServer::probe(settings.uri, settings.patience, log,
+                        [&](nbd::Pool &pool) { copy = begin_copy(found(pool)); });
+    return *std::move(copy);
+  }
   const auto old = replication::load_state(settings.state_path);
   // A state that owes nothing needs no source, unless that shows what has changed since.
   const bool is_whole = old && old->owed.empty();
@@ -50,10 +72,7 @@ PullState PullServer::read_state(const Settings &settings, const util::Log &log)
   std::string unreachable;
   try {
     RemoteServer::probe(settings.uri, settings.patience, log, [&](nbd::Pool &pool) {
-      const FoundSource found{pool.info().size,
-                              replication::parse_description(pool.info().description),
-                              [&](const auto &add) { pool.read_map(add); }};
-      state = begin_state(settings.state_path, old, found, "");
+      state = begin_state(settings.state_path, old, found(pool), "");
     });
   } catch (const util::Error &e) {
     if (e.errnum() == EINVAL || !old) throw;
@@ -87,28 +106,39 @@ void PullServer::check_below(const Below &below) {
                "pull: the layer below takes only blocks of {} bytes, and the source has {} bytes",
                below.minimum_block, size());
   }
+  if (settings_.copy) return;
   const std::string contradiction = image_.contradiction(below.description);
   if (!contradiction.empty()) util::fail(EINVAL, "pull: {}", contradiction);
 }
 
 void PullServer::start(std::unique_ptr<LocalDisk> local, const Below &below) {
   check_below(below);
-  saver_.begin(image_.accept(below.description));
+  if (!settings_.copy) saver_.begin(image_.accept(below.description));
   local_ = std::move(local);
   fetcher_.emplace(presence_, changes_, *local_, remote_, memory_, counters_);
   if (below.flush_covers_all) shared_scope_.emplace(presence_);
   if (presence_.owed_bytes() == 0) {
     whole_ = true;
     log_.info("pull: nothing is owed; the source is not needed");
+    if (settings_.copy) end_();
     return;
   }
-  workers_ = std::make_unique<FetchWorkers>(
-      settings_, size(), FetchWorkers::Parts{presence_, *fetcher_, remote_, map_}, log_);
+  start_threads();
+}
+
+void PullServer::start_threads() {
   std::function<void()> flush_clients;
   if (shared_scope_) flush_clients = [this] { shared_scope_->flush(*local_, saver_); };
+  std::function<void(const std::string &)> give_up;
+  if (settings_.copy) give_up = [this](const std::string &why) { this->give_up(why); };
   progress_saver_ = std::make_unique<ProgressSaver>(
       ProgressSaver::Parts{presence_, *local_, remote_, saver_}, std::move(flush_clients),
-      [this] { end_of_fetching(); }, log_);
+      [this] { end_of_fetching(); }, give_up, log_);
+  workers_ = std::make_unique<FetchWorkers>(
+      settings_, size(),
+      FetchWorkers::Parts{presence_, *fetcher_, remote_, map_,
+                          [saver = progress_saver_.get()] { saver->hurry(); }, give_up},
+      log_);
 }
 
 void PullServer::end_of_fetching() {
@@ -116,6 +146,15 @@ void PullServer::end_of_fetching() {
   remote_.close();
   memory_.drop_spares();
   log_.info("pull: nothing is owed any more; the connections to the source are closed");
+  stats_.write_anyway();
+  if (settings_.copy) end_();
+}
+
+// Called by any of the threads, which goes on until stop().
+void PullServer::give_up(const std::string &why) {
+  if (given_up_.exchange(true)) return;
+  if (!why.empty()) log_.error("pull: the copy is given up: {}", why);
+  end_();
 }
 
 void PullServer::stop() {
@@ -128,9 +167,10 @@ void PullServer::stop() {
 }
 
 std::unique_ptr<PullClient> PullServer::join(LocalDisk &local) {
-  return std::make_unique<PullClient>(PullClient::Parts{local, presence_, changes_, map_, *fetcher_,
-                                                        workers_.get(), saver_, counters_, whole_},
-                                      shared_scope_ ? &*shared_scope_ : nullptr);
+  return std::make_unique<PullClient>(
+      PullClient::Parts{local, presence_, changes_, map_, *fetcher_, workers_.get(), saver_,
+                        counters_, waiting_, whole_},
+      shared_scope_ ? &*shared_scope_ : nullptr);
 }
 
 Gauges PullServer::gauges() const {

@@ -21,6 +21,7 @@
 #include "filters/pull/source/remote_server.hpp"
 #include "filters/pull/state/pull_state.hpp"
 #include "filters/pull/state/state_saver.hpp"
+#include "filters/pull/waiting_clients.hpp"
 
 namespace pull {
 
@@ -40,8 +41,8 @@ class PullServer {
   };
 
   // Locks and reads the state, and asks the source. No thread and no connection is left: a fork may follow. Throws
-  // util::Error.
-  PullServer(Settings settings, util::Log log);
+  // util::Error. end: with Settings::copy, called when the copy has ended, completely or not (an error says so then).
+  PullServer(Settings settings, util::Log log, std::function<void()> end);
   ~PullServer();
   PullServer(const PullServer &) = delete;
   PullServer &operator=(const PullServer &) = delete;
@@ -50,6 +51,13 @@ class PullServer {
   void start(std::unique_ptr<LocalDisk> local, const Below &below);
   // Ends the threads, and all waits for the source. The last save.
   void stop();
+
+  // For a thread that looks after the clients that wait for the source. Returns true when one waits, false after
+  // end_waiting_clients().
+  bool wait_for_waiting_client() { return waiting_.wait_for_one(); }
+  void end_waiting_clients() { waiting_.stop(); }
+  // Ends all waits for the source: they fail from now on. What is here can still be read and written.
+  void interrupt() { remote_.interrupt(); }
 
   // A client that reaches the local disk through `local`, which must outlive it. After start().
   std::unique_ptr<PullClient> join(LocalDisk &local);
@@ -63,13 +71,16 @@ class PullServer {
   static PullState read_state(const Settings &settings, const util::Log &log);
   RemoteServer::Check check() const;
   void check_below(const Below &below);
+  void start_threads();
   void end_of_fetching();
+  void give_up(const std::string &why);
   Gauges gauges() const;
 
   const Settings settings_;
   const util::Log log_;
-  const util::FileLock lock_;
-  const PullState state_;
+  const std::function<void()> end_;
+  const std::optional<util::FileLock> lock_;  // of the state, if there is one
+  PullState state_;
   Presence presence_;
   SourceMap map_;
   extents::RangeLock changes_;
@@ -77,6 +88,7 @@ class PullServer {
   Counters counters_;
   StateSaver saver_;
   RemoteServer remote_;
+  WaitingClients waiting_;
   replication::DestinationImage image_;
   stats::StatsFile stats_;
   std::string progress_;  // the last line; tick()'s alone
@@ -88,6 +100,7 @@ class PullServer {
   std::unique_ptr<FetchWorkers> workers_;
   std::unique_ptr<ProgressSaver> progress_saver_;
   std::atomic<bool> whole_ = false;  // nothing is owed
+  std::atomic<bool> given_up_ = false;
 };
 
 }  // namespace pull

@@ -17,12 +17,14 @@ struct Patience {
   unsigned retries = 3;                          // after the first attempt
   std::chrono::milliseconds retry_delay{1'000};  // before the first of them, then doubled
   std::chrono::milliseconds retry_max{30'000};   // the longest
+  bool is_final = false;  // the background does not wait for the source after the retries either
 };
 
 struct Settings {
   std::string uri;         // of the source
-  std::string state_path;  // absolute
+  std::string state_path;  // absolute; empty with copy
   std::string stats_path;  // absolute; empty: none
+  bool copy = false;       // fetch the source's delta without clients and without a state, then end
   bool any_image = false;
   unsigned workers = 8;
   unsigned connections = 4;

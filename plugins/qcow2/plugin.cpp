@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "common/replication/image_identity.hpp"
+#include "plugins/qcow2/compressed/codec.hpp"
 #include "plugins/qcow2/open.hpp"
 #include "plugins/qcow2/parameters.hpp"
 #include "plugins/qcow2/seal.hpp"
@@ -114,6 +115,10 @@ class Plugin {
   static constexpr const char *description = "write and read QCOW2 images in parallel";
   static constexpr const char *magic_config_key = "file";
   static constexpr const char *config_help = Parameters::help;
+
+  static nbdkit::Libraries libraries() {
+    return {{"libdeflate", libdeflate_version()}, {"libzstd", libzstd_version()}};
+  }
 
   bool config(const std::string &key, const std::string &value) {
     return parameters_.set(key, value);

@@ -17,7 +17,12 @@ namespace vsphere {
 bool Parameters::set(const std::string &key, const std::string &value) {
   Settings &s = settings;
   if (key == "server") {
-    if (value.empty() || value.find_first_of("/@?# \t") != std::string::npos) {
+    // What stands before an "@" would be a user and a password, which are not for messages.
+    if (value.find('@') != std::string::npos) {
+      util::fail(EINVAL,
+                 "server=: must be a host name or address, HOST or HOST:PORT; the user is user=");
+    }
+    if (value.empty() || value.find_first_of("/?# \t") != std::string::npos) {
       util::fail(EINVAL, "server={}: must be a host name or address, HOST or HOST:PORT", value);
     }
     s.endpoint.host = value;

@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 
+#include "common/nbd/handshake.hpp"
 #include "plugins/vsphere/parameters.hpp"
 #include "plugins/vsphere/snapshot/abort_cleanup.hpp"
 #include "plugins/vsphere/snapshot/exit_cleanup.hpp"
@@ -71,6 +72,12 @@ class Plugin {
   static constexpr const char *description =
       "the disks of a VMware virtual machine, and what has changed on them";
   static constexpr const char *config_help = Parameters::help;
+
+  static nbdkit::Libraries libraries() {
+    const curl_version_info_data *curl = curl_version_info(CURLVERSION_NOW);
+    return {
+        {"libcurl", curl->version}, {"tls", curl->ssl_version}, {"libnbd", nbd::library_version()}};
+  }
 
   Plugin() {
     RetryPolicy &retry = parameters_.settings.retry;

@@ -7,7 +7,7 @@
 _nbdkit_replicate_parameters() {
     case "$1" in
         --from) nbdkit --filter=delta --filter=coalesce "$2" --help ;;
-        --to) nbdkit --filter=apply --filter=fanout "$2" --help ;;
+        --to) nbdkit --filter=pull --filter=apply --filter=fanout "$2" --help ;;
         --also) nbdkit --filter=fanout null --help | sed -n '/^filter: fanout/,/^$/p' ;;
     esac 2> /dev/null | sed -nE 's/^\[?([a-z0-9-]+=).*/\1/p'
 }
@@ -28,6 +28,8 @@ _nbdkit_replicate() {
     elif [[ $prev == --from || $prev == --to ]]; then
         COMPREPLY=($(compgen -W "$(ls "$(nbdkit --dump-config | sed -n 's/^plugindir=//p')" |
             sed -n 's/^nbdkit-\(.*\)-plugin\..*/\1/p')" -- "$cur"))
+    elif [[ $prev == --client ]]; then
+        COMPREPLY=($(compgen -W "nbdcopy qemu-img pull" -- "$cur"))
     elif [[ $option == --from || $option == --to || $option == --also ]]; then
         COMPREPLY=($(compgen -W "$(_nbdkit_replicate_parameters "$option" "$module")" -- "$cur"))
         compopt -o nospace 2> /dev/null

@@ -17,14 +17,18 @@ prune/      removing restore points that are not kept
 verbs/      what the command does with a plan: one module for each verb
 plan/       plans: the values that a file in TOML comes to
 many/       the machines of a plan: which are run, how many at the same time, and what is done before and after each
-vcenter/    what a vCenter Server is asked before anything is started
+vcenter/    what a vCenter Server is asked, and what is done with a machine of it
+definition/ what a machine is, and a libvirt domain made of that
+cutover/    a migration: rounds while the machine runs, its shutdown, the last increment, the hand-over
 composition/ what a run starts, as values; nothing in it starts a program
-programs/   the programs of a run: nbdkit and nbdcopy, and the questions that are asked of a source
+programs/   the programs of a run: nbdkit and a client, and the questions that are asked of a source
+use/        serving replicas before they are whole
 report/     what people and programs are told: the events of a run, records of runs
 run/        a run: one task for each disk, the signals, the result
 
 main imports run and composition; run imports report; both import programs and composition; verbs import all of them, and
-many; many imports run, plan, points and vcenter. All of them import the modules of this directory.
+many; many imports run, plan, points and vcenter, and cutover's journal; cutover imports many; use imports run, plan and points.
+All of them import the modules of this directory.
 """
 
 PROGRAM = "nbdkit-replicate"

@@ -9,8 +9,9 @@ import json
 import os
 import re
 import urllib.parse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from .messages import Failure
 from .parameters import value
@@ -66,10 +67,12 @@ def is_disk(export: str) -> bool:
     return export != "honest" and not export.startswith("honest/")
 
 
-def source_parameters(plugin: str, parameters: Sequence[str], state: str) -> list[str]:
-    """With what tells vsphere which changes to show, and delta what is owed. state: a file or a directory."""
+def source_parameters(plugin: str, parameters: Sequence[str], state: str, for_pull: bool = False) -> list[str]:
+    """With what tells vsphere which changes to show, and delta what is owed. state: a file or a directory. for_pull: pull reads
+    the state itself, and delta refuses that of a destination that clients have written to."""
     since = [f"since=@{state}"] if plugin == "vsphere" and value(parameters, "since") is None else []
-    return [*parameters, *since, f"delta-owed={state}"]
+    owed = [] if for_pull and value(parameters, "delta-digests") is None else [f"delta-owed={state}"]
+    return [*parameters, *since, *owed]
 
 
 RETRY_PAUSE = 10  # seconds
@@ -96,6 +99,32 @@ def is_refused_login(cause: str) -> bool:
 
 def apply_parameters(source_uri: str, state: str) -> list[str]:
     return [f"apply-from={source_uri}", f"apply-state={state}"]
+
+
+CLIENTS = ("nbdcopy", "qemu-img", "pull")  # what copies from the source to a target; pull: the target itself
+
+
+def pull_parameters(source_uri: str, threads: int | None) -> list[tuple[str, str]]:
+    """nbdkit-pull-filter(1) as the client of a copy: keys and values. What the user does not give is as with nbdcopy: a source
+    that is lost ends the copy, and one that is slow is waited for, as it has deadlines of its own."""
+    waiting = str(86400)  # seconds, the longest that is possible
+    return [("pull-copy", "on"), ("pull-from", source_uri), ("pull-retries", "0"), ("pull-timeout", waiting),
+            ("pull-connect-timeout", waiting), *([("pull-workers", str(min(threads, 64)))] if threads else [])]
+
+
+def is_written_by_clients(state: Mapping[str, Any]) -> bool:
+    """Of a state of nbdkit-pull-filter(1): a client has changed the destination."""
+    return state.get("pull") == "written"
+
+
+def use_parameters(source_uri: str, state: str, patience: float) -> list[tuple[str, str]]:
+    """nbdkit-pull-filter(1) as a server for clients: keys and values. patience: seconds for which a source tries again."""
+    timeout = [("pull-timeout", f"{patience + 120:.0f}")] if patience else []
+    return [("pull-from", source_uri), ("pull-state", state), *timeout]
+
+
+# Parameters of the pull filter that the run itself gives, or that mean nothing without its state.
+PULL_OWN = ("pull-copy", "pull-from", "pull-state", "pull-image")
 
 
 def destination_name(uri: str, parameters: Sequence[str]) -> str:
@@ -143,12 +172,18 @@ def reason_for_owing(error: str) -> str | None:
     return match[1] if match else None
 
 
+def reason_for_giving_up(error: str) -> str | None:
+    """Why pull has given up a copy. None: it is another error. PullServer::give_up() in filters/pull."""
+    prefix = "pull: the copy is given up: "
+    return error.removeprefix(prefix) if error.startswith(prefix) else None
+
+
 # ---- {disk} in parameters: nbdkit-replicate(1) ----
 
 DISK = "{disk}"
 
 # Parameters of a target that name what no two disks may share.
-_OF_ONE_DISK = ("file", "apply-stats", "fanout-state", "fanout-stats")
+_OF_ONE_DISK = ("file", "apply-stats", "fanout-state", "fanout-stats", "pull-stats")
 
 
 def is_of_one_disk(parameter: str) -> bool:

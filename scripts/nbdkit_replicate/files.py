@@ -35,17 +35,17 @@ def rename_new(old: str, new: str) -> None:
     sync_directory(os.path.dirname(new))
 
 
-def replace_file(path: str, text: str, mode: int = 0o600) -> None:
+def replace_file(path: str, content: str | bytes, mode: int = 0o600) -> None:
     """Atomic and durable, as common/durability/replace_file.hpp does it. The file keeps its mode and owner; mode is
     that of a new one."""
     new = f"{path}.tmp-{secrets.token_hex(8)}"
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         os.fchmod(descriptor, mode)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with os.fdopen(descriptor, "wb") as file:
             with contextlib.suppress(FileNotFoundError):
                 _keep_owner(descriptor, os.stat(path))
-            file.write(text)
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(descriptor)
         os.rename(new, path)

@@ -20,15 +20,21 @@ class State:
     owed: int
     image: str = ""  # UUID of the image that is the target; "": not known
     size: int = 0  # of the disk, in bytes
+    used: bool = False  # clients of the pull filter have changed the target: it is no replica any more
 
 
 def read_state(path: str) -> State:
     state = _load(path)
     try:
         return State(state["checkpoint"], sum(length for _, length in state["owed"]), state.get("image", ""),
-                     int(state["size"]))
+                     int(state["size"]), state.get("pull") == "written")
     except (ValueError, KeyError, TypeError) as e:
         raise Failure(f"cannot read {path}: {e}") from e
+
+
+def is_whole(path: str) -> bool:
+    """Whether there is a state, and it owes nothing."""
+    return os.path.exists(path) and read_state(path).owed == 0
 
 
 def require_full_copy(path: str) -> None:

@@ -42,6 +42,19 @@ class FanoutStatistics:
                 for name, of in found.items() if "owed_bytes" in of]
 
 
+@dataclass(frozen=True)
+class PullStatistics:
+    """Of pull-stats=: filters/pull/counters.cpp."""
+
+    owed: int  # bytes
+
+    @classmethod
+    def read(cls, path: str) -> "PullStatistics | None":
+        """None if there is no such file yet."""
+        found = {name: value for name, _, value in _samples(path)}
+        return cls(found["nbdkit_pull_owed_bytes"]) if "nbdkit_pull_owed_bytes" in found else None
+
+
 def coalesce_read(path: str) -> int:
     """Of coalesce-stats=: bytes that were read from the plugin, for all disks. 0 if there is no such file."""
     return sum(value for name, _, value in _samples(path) if name == "nbdkit_coalesce_plugin_bytes_total")

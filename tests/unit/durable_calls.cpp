@@ -14,6 +14,7 @@ namespace {
 
 std::mutex mutex;
 std::optional<std::vector<std::string>> calls;  // none: nobody records
+std::function<void(const std::string &)> called_with;
 
 std::string name_of(const std::filesystem::path &path) {
   std::string name = path.filename();
@@ -22,8 +23,13 @@ std::string name_of(const std::filesystem::path &path) {
 }
 
 void record(const std::string &call) {
-  std::lock_guard lock(mutex);
-  if (calls) calls->push_back(call);
+  std::function<void(const std::string &)> called;
+  {
+    std::lock_guard lock(mutex);
+    if (calls) calls->push_back(call);
+    called = called_with;
+  }
+  if (called) called(call);
 }
 
 int sync(int fd) {
@@ -43,14 +49,16 @@ int sync(int fd) {
 
 namespace testing {
 
-DurableCalls::DurableCalls() {
+DurableCalls::DurableCalls(std::function<void(const std::string &)> called) {
   std::lock_guard lock(mutex);
   calls.emplace();
+  called_with = std::move(called);
 }
 
 DurableCalls::~DurableCalls() {
   std::lock_guard lock(mutex);
   calls.reset();
+  called_with = nullptr;
 }
 
 std::vector<std::string> DurableCalls::list() const {

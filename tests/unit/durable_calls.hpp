@@ -5,6 +5,7 @@
 // can be seen.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -13,7 +14,8 @@ namespace testing {
 // Records the calls of the program while it exists; one at a time. May be used from any thread.
 class DurableCalls {
  public:
-  DurableCalls();
+  // called: with each call as list() has it, before it is carried out, on its thread; it makes no such call itself.
+  explicit DurableCalls(std::function<void(const std::string &call)> called = nullptr);
   ~DurableCalls();
   DurableCalls(const DurableCalls &) = delete;
   DurableCalls &operator=(const DurableCalls &) = delete;

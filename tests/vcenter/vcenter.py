@@ -20,13 +20,20 @@ a running VM, this takes effect at the next stun, which is after a snapshot is c
 take --task-ms and must be polled. A VM runs one at a time (TaskInProgress). An answer of
 QueryChangedDiskAreas describes at most --page bytes and at most 2000 areas.
 
+/folder also has the VM.vmx, VM.vmxf and VM.nvram, whose names config.files and layoutEx tell.
+
+A VM that is switched off by its guest after ShutdownGuest is clean; one that is switched off otherwise is not. What its
+guest writes by itself is told by the control "writer". The N-th block that a writer writes has the same place and content
+in each run.
+
 With --host the VMs run on an ESXi host. It is another port with a certificate of its own, which serves
 /folder (without dcPath) to clients with a ticket of AcquireGenericServiceTicket for the file.
 
 SOAP METHODS. RetrieveServiceContent Login Logout FindByInventoryPath FindByUuid CreateContainerView
 DestroyView RetrieveProperties RetrievePropertiesEx ContinueRetrievePropertiesEx (TraversalSpec,
 SelectionSpec) ReconfigVM_Task (changeTrackingEnabled) CreateSnapshot_Task RemoveSnapshot_Task
-RemoveAllSnapshots_Task ConsolidateVMDisks_Task QueryChangedDiskAreas AcquireGenericServiceTicket.
+RemoveAllSnapshots_Task ConsolidateVMDisks_Task QueryChangedDiskAreas AcquireGenericServiceTicket
+PowerOnVM_Task PowerOffVM_Task ShutdownGuest Fetch.
 All others: MethodNotFound.
 
 CONTROLS for tests: GET or POST https://HOST/_test/NAME?arguments. The answer is JSON; no login is needed.
@@ -44,7 +51,21 @@ vm=MOREF and disk=KEY may be omitted if there is only one. Numbers may be 0x...
   disk    vm= key= file=PATH           a new disk, whose content is that raw file
   reset   vm= disk=                    CBT is reset: a new UUID; old changeIds are invalid
   cbt     vm= on=0|1                   CBT off or on, without a stun
-  power   vm= on=0|1
+  power   vm= on=0|1|suspended at=METHOD   somebody switches the VM on or off, or suspends it: now, or just before
+                                       that method is called next
+  tools   vm= running=0|1              whether VMware Tools run in the guest; without them ShutdownGuest fails
+  shutdown vm= seconds=N|never         how long the guest takes to shut down after ShutdownGuest (0)
+  question vm= text=                   PowerOnVM_Task does not end while there is a question; empty: none
+  keep    vm= directory=DIR            at each power-off DIR/KEY.img becomes a copy of each disk as it is then
+  writer  vm= disk=                    a program in the guest that overwrites areas of the disk over and over: those of the
+          files=/A,/B                  files of the ext4 file system that is on the disk, which is marked as mounted while the
+                                       VM is on, and clean after the guest has shut down; or else those of the body,
+                                       [[offset, length], ...] in JSON
+          rate=BYTES                   a second, while the VM is on
+          rounds=BYTES,BYTES,...       so many after each snapshot that is taken; the last number stays
+          last=BYTES                   so many when the guest shuts down
+  nowriter vm=                         the guest's programs end
+  configure vm=                        what the VM is made of: the body is JSON, see simulator/model/configuration.py
   template vm= on=0|1                  config.template
   mode    vm= disk= mode=independent_persistent   backing.diskMode
   backing vm= disk= rdm= sharing=      a raw device mapping (physicalMode, virtualMode), the sharing
@@ -72,8 +93,8 @@ vm=MOREF and disk=KEY may be omitted if there is only one. Numbers may be 0x...
           kind=missing: a property collector tells that nothing may be seen, with the fault key=;
           kind=huge: the answer is so many MiB (seconds=) of empty elements. where=folder, or flat for
           -flat.vmdk only, or host for the ESXi host: kind is 401, 403, 404, 500, 503, reset (half, then a
-          TCP reset), short (half, then the end), shorter (a whole body of half the range), stall (no answer for seconds=, then the end),
-          ignore-range (200 and everything).
+          TCP reset), short (half, then the end), shorter (a whole body of half the range), stall (no answer for
+          seconds=, then the end), ignore-range (200 and everything).
   nofault                              removes all faults that were injected
 """
 

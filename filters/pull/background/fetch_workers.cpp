@@ -41,12 +41,12 @@ class FetchWorkers::View : public DiskView {
 FetchWorkers::FetchWorkers(const Settings &settings, uint64_t size, Parts parts, util::Log log)
     : number_(number_of_workers(settings)),
       retry_(settings.patience.retry_max),
-      parts_(parts),
+      parts_(std::move(parts)),
       log_(std::move(log)),
       order_(size, settings.chunk, settings.priority, ahead_of_reader * settings.chunk),
       rate_(settings.rate) {
   for (unsigned i = 0; i < number_; ++i) threads_.emplace_back([this] { work(); });
-  threads_.emplace_back([this] { read_map(); });
+  if (parts_.map.known() < size) threads_.emplace_back([this] { read_map(); });
 }
 
 FetchWorkers::~FetchWorkers() {
@@ -116,28 +116,30 @@ void FetchWorkers::work() {
     } catch (const std::exception &e) {
       failed(*job, e.what());
     } catch (...) {
-      failed(*job, "the layer below has failed");
+      failed(*job, "");
     }
     finish(*job);
   }
 }
 
 void FetchWorkers::finish(const ChunkJob &job) {
+  if (parts_.presence.missing_bytes() == 0) parts_.all_here();
   if (job.why != ChunkJob::Why::rest) return;
   MutexLock lock(mutex_);
   --rest_under_way_;
 }
 
 void FetchWorkers::failed(const ChunkJob &job, const std::string &why) {
+  if (parts_.give_up) return parts_.give_up(why);
   bool first;
   {
     MutexLock lock(mutex_);
     order_.defer(job.range.offset, Clock::now() + retry_);
     first = !std::exchange(warned_, true);
   }
-  const auto text =
-      fmt::format("pull: {} bytes at offset {} could not be fetched: {}; they are tried again",
-                  job.range.length, job.range.offset, why);
+  const auto text = fmt::format(
+      "pull: {} bytes at offset {} could not be fetched: {}; they are tried again",
+      job.range.length, job.range.offset, why.empty() ? "the layer below has failed" : why);
   if (first) {
     log_.warning("{}", text);
   } else {

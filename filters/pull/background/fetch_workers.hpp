@@ -29,8 +29,13 @@ class FetchWorkers {
     ChunkFetcher &fetcher;
     RemoteDisk &remote;
     SourceMap &map;
+    // Called by the threads, when nothing is missing any more; it may become missing again.
+    std::function<void()> all_here;
+    // Called with the reason when something could not be fetched (empty: the layer below has said why). If there is
+    // no such function it is tried again.
+    std::function<void(const std::string &)> give_up;
   };
-  // Starts the threads; all that is given must outlive it.
+  // Starts the threads; all that is given must outlive it. The map is read if it is not known.
   FetchWorkers(const Settings &settings, uint64_t size, Parts parts, util::Log log);
   // Waits for what is under way; RemoteDisk::interrupt() makes that short.
   ~FetchWorkers();

@@ -14,11 +14,15 @@ namespace pull {
 using util::MutexLock;
 
 ProgressSaver::ProgressSaver(Parts parts, std::function<void()> flush_clients,
-                             std::function<void()> whole, util::Log log)
+                             std::function<void()> whole,
+                             std::function<void(const std::string &)> give_up, util::Log log,
+                             std::chrono::milliseconds interval)
     : parts_(parts),
       flush_clients_(std::move(flush_clients)),
       whole_(std::move(whole)),
+      give_up_(std::move(give_up)),
       log_(std::move(log)),
+      interval_(interval),
       thread_([this] { run(); }) {}
 
 ProgressSaver::~ProgressSaver() {
@@ -30,14 +34,20 @@ ProgressSaver::~ProgressSaver() {
   thread_.join();
 }
 
+void ProgressSaver::hurry() {
+  MutexLock lock(mutex_);
+  hurry_ = true;
+  changed_.notify_all();
+}
+
 // False if the server ends.
 bool ProgressSaver::wait() {
-  using std::chrono::milliseconds;
-  const auto end = std::chrono::steady_clock::now() +
-                   std::max<milliseconds>(std::chrono::seconds(1), 19 * parts_.state.took());
+  const auto end = std::chrono::steady_clock::now() + std::max(interval_, 19 * parts_.state.took());
+  const bool has_failed = !warned_.empty();
   MutexLock lock(mutex_);
-  while (!stop_ && changed_.wait_until(lock, end)) {
+  while (!stop_ && (!hurry_ || has_failed) && changed_.wait_until(lock, end)) {
   }
+  hurry_ = false;
   return !stop_;
 }
 
@@ -56,11 +66,11 @@ bool ProgressSaver::save_progress() {
     warned_.clear();
     return parts_.presence.owed_bytes() == 0;
   } catch (const util::Error &e) {
-    if (e.errnum() != EINTR) warn(e.what());
+    if (e.errnum() != EINTR) failed(e.what());
   } catch (const std::exception &e) {
-    warn(e.what());
+    failed(e.what());
   } catch (...) {
-    warn("the layer below has failed");
+    failed("");
   }
   return false;
 }
@@ -83,7 +93,9 @@ void ProgressSaver::make_durable() {
   }
 }
 
-void ProgressSaver::warn(const std::string &why) {
+void ProgressSaver::failed(const std::string &reason) {
+  if (give_up_) return give_up_(reason);
+  const std::string why = reason.empty() ? "the layer below has failed" : reason;
   if (why == warned_) return;
   log_.warning(
       "pull: {}; what was fetched since the last save would be fetched again after a crash", why);

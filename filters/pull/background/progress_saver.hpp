@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <atomic>
+#include <chrono>
 #include <functional>
 #include <string>
 #include <thread>
@@ -28,28 +28,37 @@ class ProgressSaver {
   };
   // flush_clients: makes durable what clients have written, where a flush of `local` covers it; may be empty.
   // whole: called once, by the thread, when nothing is owed. Both as long as the thread runs.
+  // give_up: called with the reason when a save has failed (empty: the layer below has said why); if there is no such
+  // function it is tried again. interval: between saves.
   ProgressSaver(Parts parts, std::function<void()> flush_clients, std::function<void()> whole,
-                util::Log log);
+                std::function<void(const std::string &)> give_up, util::Log log,
+                std::chrono::milliseconds interval = std::chrono::seconds(1));
   // The last save, if the source need not be waited for.
   ~ProgressSaver();
   ProgressSaver(const ProgressSaver &) = delete;
   ProgressSaver &operator=(const ProgressSaver &) = delete;
+
+  // The next save is due, unless the last one has failed: there may be nothing missing any more.
+  void hurry() ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   void run();
   bool save_progress();  // whether nothing is owed
   bool wait() ABSL_LOCKS_EXCLUDED(mutex_);
   void make_durable();
-  void warn(const std::string &why);
+  void failed(const std::string &why);
 
   Parts parts_;
   const std::function<void()> flush_clients_, whole_;
+  const std::function<void(const std::string &)> give_up_;
   const util::Log log_;
+  const std::chrono::milliseconds interval_;
   std::string warned_;  // the last warning; the thread's
 
   util::Mutex mutex_;
   util::Condition changed_;
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
+  bool hurry_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;  // last: it uses all of the above
 };
 

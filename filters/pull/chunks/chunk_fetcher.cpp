@@ -2,6 +2,7 @@
 #include "filters/pull/chunks/chunk_fetcher.hpp"
 
 #include <algorithm>
+#include <vector>
 
 #include "common/durability/sync_point.hpp"
 #include "common/util/zero.hpp"
@@ -13,6 +14,20 @@ using extents::Range;
 namespace {
 
 constexpr uint64_t zero_block = 64u << 10;  // bytes: zeroes are looked for in blocks of this size
+
+// What is here already is not read again, unless there is little of it between what is missing.
+constexpr uint64_t read_gap = 32u << 10;  // bytes
+std::vector<Range> joined(std::span<const Range> missing) {
+  std::vector<Range> parts;
+  for (const Range &range : missing) {
+    if (!parts.empty() && range.offset - parts.back().end() <= read_gap) {
+      parts.back().length = range.end() - parts.back().offset;
+    } else {
+      parts.push_back(range);
+    }
+  }
+  return parts;
+}
 
 // From the beginning of the range to where blocks of zeroes begin or end. is_zero: what it is.
 struct Run {
@@ -61,11 +76,14 @@ bool ChunkFetcher::fetch(Range range, Waiting waiting) {
   if (missing.empty()) return true;
   const Range whole{missing.front().offset, missing.back().end() - missing.front().offset};
   Memory::Buffer buffer(memory_, whole.length);
-  remote_.read(buffer.bytes(), whole.offset, waiting);
-  counters_.fetched += whole.length;
-  (waiting == Waiting::client ? counters_.on_demand : counters_.in_background) += whole.length;
-  REPLICATE_SYNC_POINT("pull.fetched");
-  store(whole, buffer.bytes());
+  for (const Range &part : joined(missing)) {
+    const auto bytes = buffer.bytes().subspan(part.offset - whole.offset, part.length);
+    remote_.read(bytes, part.offset, waiting);
+    counters_.fetched += part.length;
+    (waiting == Waiting::client ? counters_.on_demand : counters_.in_background) += part.length;
+    REPLICATE_SYNC_POINT("pull.fetched");
+    store(part, bytes);
+  }
   return true;
 }
 
@@ -73,15 +91,17 @@ bool ChunkFetcher::fetch_zeroes(Range range) {
   const Claim claim(presence_, range);
   if (!claim) return false;
   const extents::RangeLock::Hold hold(changes_, range);
+  const uint64_t failures = presence_.failed_flushes();
   for (const Range &part : presence_.missing(range)) {
     store_zeroes(part);
-    presence_.fetched(part);
+    presence_.fetched(part, failures);
   }
   return true;
 }
 
 void ChunkFetcher::store(Range range, std::span<const std::byte> bytes) {
   const extents::RangeLock::Hold hold(changes_, range);
+  const uint64_t failures = presence_.failed_flushes();
   for (const Range &part : presence_.missing(range)) {
     for (Range rest = part; !rest.empty();) {
       const auto content = bytes.subspan(rest.offset - range.offset, rest.length);
@@ -94,13 +114,14 @@ void ChunkFetcher::store(Range range, std::span<const std::byte> bytes) {
       rest = {run.range.end(), rest.end() - run.range.end()};
     }
     REPLICATE_SYNC_POINT("pull.stored");
-    presence_.fetched(part);
+    presence_.fetched(part, failures);
   }
 }
 
-// What reads as zeroes there is left as it is.
+// What reads as zeroes there is left as it is; not after a failed flush, which may have lost zeroes that are still read.
 void ChunkFetcher::store_zeroes(Range range) {
   counters_.zeroes += range.length;
+  if (presence_.failed_flushes() > 0) return local_.zero(range, LocalDisk::Hole::allowed, false);
   while (!range.empty()) {
     uint64_t end = range.offset;
     for (const extents::Extent &e : local_.extents(range)) {

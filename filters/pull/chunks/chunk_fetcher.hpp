@@ -21,8 +21,8 @@ namespace pull {
 class ChunkFetcher {
  public:
   // All of them must outlive it. `local` is not a client's connection.
-  ChunkFetcher(Presence &presence, extents::RangeLock &changes, LocalDisk &local, RemoteDisk &remote,
-          Memory &memory, Counters &counters)
+  ChunkFetcher(Presence &presence, extents::RangeLock &changes, LocalDisk &local,
+               RemoteDisk &remote, Memory &memory, Counters &counters)
       : presence_(presence),
         changes_(changes),
         local_(local),

@@ -2,6 +2,7 @@
 #include "filters/pull/chunks/presence.hpp"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "common/durability/sync_point.hpp"
@@ -76,8 +77,9 @@ bool Presence::is_fetched_now(Range range) const {
   return overlaps_fetch(range);
 }
 
-void Presence::fetched(Range range) {
+void Presence::fetched(Range range, uint64_t failures) {
   MutexLock lock(mutex_);
+  if (failed_flushes_ != failures) return;
   fetched_.add(range);
   missing_.subtract(range);
 }
@@ -92,10 +94,14 @@ void Presence::end_fetched_flush(FetchedFlush flush, Result result) {
   MutexLock lock(mutex_);
   RangeSet covered = fetched_.end_flush(flush.flush, result != Result::unconfirmed);
   if (result == Result::durable) make_durable(covered);
-  if (result != Result::lost) return;
-  covered.subtract(written_);
-  if (!covered.empty()) ++losses_;
-  missing_.add(covered);
+  if (result == Result::lost) lose(std::move(covered));
+}
+
+void Presence::lose(RangeSet fetched) {
+  ++failed_flushes_;
+  fetched.subtract(written_);
+  if (!fetched.empty()) ++losses_;
+  missing_.add(fetched);
 }
 
 Presence::Scope Presence::open() {
@@ -125,6 +131,12 @@ Presence::Pending::Flush Presence::begin_flush(Scope scope) {
 void Presence::end_flush(Scope scope, Pending::Flush flush, bool succeeded) {
   MutexLock lock(mutex_);
   make_durable(scope->end_flush(flush, succeeded));
+  if (!succeeded) lose(fetched_.lost());
+}
+
+uint64_t Presence::failed_flushes() const {
+  MutexLock lock(mutex_);
+  return failed_flushes_;
 }
 
 void Presence::make_durable(const RangeSet &set) {

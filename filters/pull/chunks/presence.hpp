@@ -45,8 +45,9 @@ class Presence {
   void wait_for_fetch(extents::Range range) ABSL_LOCKS_EXCLUDED(mutex_);
   bool is_fetched_now(extents::Range range) const ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // The source's bytes have been written to the local disk.
-  void fetched(extents::Range range) ABSL_LOCKS_EXCLUDED(mutex_);
+  // The source's bytes have been written to the local disk. failures: failed_flushes() before that; if one has failed
+  // since, they may be lost, and stay missing.
+  void fetched(extents::Range range, uint64_t failures) ABSL_LOCKS_EXCLUDED(mutex_);
   // Around a flush of the local disk, on the connection that was fetched by. confirmed: whether the source has
   // confirmed it. What was fetched before is durable then, or missing if the flush failed, or waits for the next.
   struct FetchedFlush {
@@ -62,9 +63,12 @@ class Presence {
   void close(Scope scope) ABSL_LOCKS_EXCLUDED(mutex_);
   // A client has changed the range: the local disk has answered.
   void written(extents::Range range, Scope scope) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Around a flush of the local disk by a connection of the scope. No two at the same time in one scope.
+  // Around a flush of the local disk by a connection of the scope. No two at the same time in one scope. A local disk
+  // tells of a lost write once, by any flush: after a failed one also what was fetched may be lost, and is missing.
   Pending::Flush begin_flush(Scope scope) ABSL_LOCKS_EXCLUDED(mutex_);
   void end_flush(Scope scope, Pending::Flush flush, bool succeeded) ABSL_LOCKS_EXCLUDED(mutex_);
+  // How many flushes have failed: what clients had written before may be lost.
+  uint64_t failed_flushes() const ABSL_LOCKS_EXCLUDED(mutex_);
 
   struct Snapshot {
     extents::RangeSet owed;  // all that is not durable
@@ -79,6 +83,7 @@ class Presence {
  private:
   bool overlaps_fetch(extents::Range range) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void make_durable(const extents::RangeSet &set) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void lose(extents::RangeSet fetched) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const extents::RangeSet empty_;
   mutable util::Mutex mutex_;  // before those of the PendingSets
@@ -87,6 +92,7 @@ class Presence {
   extents::RangeSet owed_ ABSL_GUARDED_BY(mutex_);
   extents::RangeSet written_ ABSL_GUARDED_BY(mutex_);  // by clients, before it was durable
   uint64_t losses_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t failed_flushes_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t changes_ ABSL_GUARDED_BY(mutex_) = 0;
   std::list<extents::Range> fetching_ ABSL_GUARDED_BY(mutex_);
   Pending fetched_;

@@ -134,7 +134,8 @@ RemoteServer::Connections RemoteServer::connections(Waiting waiting) {
     if (!stale_.empty()) util::fail(ESTALE, "{}", stale_);
     if (pool_ && !pool_->dead()) return pool_;
     const bool given_up = failures_ > patience_.retries;
-    if (waiting == Waiting::client && given_up) util::fail(EIO, "{}", last_error_);
+    if (given_up && (waiting == Waiting::client || patience_.is_final))
+      util::fail(EIO, "{}", last_error_);
     if (connecting_) {
       REPLICATE_SYNC_POINT("pull.waits_for_connection");
       changed_.wait(lock);
@@ -194,7 +195,7 @@ void RemoteServer::failed(const util::Error &e) {
     last_error_ = e.what();
     changed_.notify_all();
   }
-  if (!first) return;
+  if (!first || (patience_.is_final && !stale)) return;  // what fails then names the reason
   if (stale) {
     log_.error("{}", e.what());
   } else {

@@ -38,13 +38,34 @@ bool shows_changes_since(const State &state, const FoundSource &source) {
          d->checkpoint != state.checkpoint;
 }
 
-PullState begin_anew(const FoundSource &source, const std::optional<State> &old) {
+State header_of(const FoundSource &source) {
   State header;
   if (source.description) {
     const SourceDescription &d = *source.description;
     header = {d.checkpoint, d.source, d.vm, d.disk, 0, {}};
   }
   header.size = source.size;
+  return header;
+}
+
+// Adds what a delta view shows. Also calls seen(extent) for all of it.
+template <typename F>
+void add_delta(RangeSet &owed, const FoundSource &source, F &&seen) {
+  source.read_map([&](const extents::Extent &e) {
+    if (e.type == extents::hole) {
+      util::fail(
+          EINVAL,
+          "pull-from: this is not a delta view: it has a hole that is not zero at offset {}: put "
+          "nbdkit-delta-filter over the source, and do not use its export \"honest\"",
+          e.offset);
+    }
+    if (e.type != (extents::hole | extents::zero)) owed.add(e.range());
+    seen(e);
+  });
+}
+
+PullState begin_anew(const FoundSource &source, const std::optional<State> &old) {
+  State header = header_of(source);
   if (old) header.destination = old->destination;
   RangeSet owed(source.size);
   owed.add({0, source.size});
@@ -57,29 +78,26 @@ PullState go_on(const State &old, bool changes_only) {
   return {header, owed_of(old), changes_only, old.checkpoint, false};
 }
 
-// From the checkpoint of the state to that of the source: what has changed since is owed too.
+// From the checkpoint of the state to that of the source: what has changed since is owed too. If clients have written,
+// nothing of what is owed may have changed: then it is the same at both checkpoints.
 PullState go_further(const std::string &path, const State &old, const FoundSource &source) {
-  if (replication::is_written(old)) {
-    util::fail(EINVAL,
-               "pull-state={}: the destination has been used since \"{}\", and the changes that "
-               "the source shows "
-               "would destroy what was written to it; nothing was changed; start the source with "
-               "the checkpoint "
-               "\"{}\", or use a new destination",
-               path, old.checkpoint, old.checkpoint);
-  }
   PullState state = go_on(old, true);
   state.header.checkpoint = source.description->checkpoint;
-  source.read_map([&](const extents::Extent &e) {
-    if (e.type == extents::hole) {
-      util::fail(
-          EINVAL,
-          "pull-from: this is not a delta view: it has a hole that is not zero at offset {}: put "
-          "nbdkit-delta-filter over the source, and do not use its export \"honest\"",
-          e.offset);
-    }
-    if (e.type != (extents::hole | extents::zero)) state.owed.add(e.range());
-  });
+  RangeSet changed(source.size);
+  add_delta(changed, source, [](auto &) {});
+  if (!replication::is_written(old)) {
+    for (const extents::Range &range : changed.ranges()) state.owed.add(range);
+    return state;
+  }
+  for (const extents::Range &range : old.owed) {
+    if (!changed.intersects(range)) continue;
+    util::fail(EINVAL,
+               "pull-state={}: the destination has been used since \"{}\", and what it still owes "
+               "has changed at the source (at offset {} or after it): what is here would be of two "
+               "points in time; nothing was changed; start the source with the checkpoint \"{}\", "
+               "or use a new destination",
+               path, old.checkpoint, range.offset, old.checkpoint);
+  }
   return state;
 }
 
@@ -113,6 +131,12 @@ PullState begin_state(const std::string &path, const std::optional<State> &old,
   const std::string why = difference(*old, source->size, d ? replication::format(*d) : "");
   if (!why.empty()) refuse(path, *old, why);
   return go_on(*old, d && d->mode == "delta");
+}
+
+PullState begin_copy(const FoundSource &source) {
+  PullState state{header_of(source), RangeSet(source.size), true, "", true};
+  add_delta(state.owed, source, [&](const extents::Extent &e) { state.map.push_back(e); });
+  return state;
 }
 
 std::string difference(const State &state, uint64_t size, const std::string &description) {

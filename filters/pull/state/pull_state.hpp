@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "common/extents/range_set.hpp"
 #include "common/replication/source_description.hpp"
@@ -22,11 +23,12 @@ struct FoundSource {
 };
 
 struct PullState {
-  replication::State header;  // what is written to the file, except for `owed`
-  extents::RangeSet owed;     // of header.size bytes
-  bool changes_only;          // the source shows what has changed since a checkpoint
-  std::string held;           // the checkpoint that the file named; empty: none
-  bool is_new;                // nothing of what the destination holds is relied on
+  replication::State header;              // what is written to the file, except for `owed`
+  extents::RangeSet owed;                 // of header.size bytes
+  bool changes_only;                      // the source shows what has changed since a checkpoint
+  std::string held;                       // the checkpoint that the file named; empty: none
+  bool is_new;                            // nothing of what the destination holds is relied on
+  std::vector<extents::Extent> map = {};  // of the source, if it was read; the whole disk
 };
 
 // `old` is the content of the file PATH, if it exists; `source` is empty if it cannot be reached, for the
@@ -34,6 +36,9 @@ struct PullState {
 // source shows, or if that is not known.
 PullState begin_state(const std::string &path, const std::optional<replication::State> &old,
                       const std::optional<FoundSource> &source, const std::string &unreachable);
+
+// pull-copy: what the source shows, holes that are zero excepted. Throws util::Error EINVAL if that is no delta view.
+PullState begin_copy(const FoundSource &source);
 
 // Why the source, found again, is not the one of the state; empty if it is.
 std::string difference(const replication::State &state, uint64_t size,

@@ -43,6 +43,10 @@ void StateSaver::save() {
 }
 
 void StateSaver::write() {
+  if (path_.empty()) {
+    saved_ = presence_.changes();
+    return;
+  }
   const auto start = std::chrono::steady_clock::now();
   const Presence::Snapshot now = presence_.durable();
   if (saved_ == now.changes && is_written_ == (header_.pull == "written")) return;

@@ -19,7 +19,7 @@ namespace pull {
 // May be used from any thread.
 class StateSaver {
  public:
-  // presence must outlive it.
+  // presence must outlive it. path: empty if the layer below keeps the state; then nothing is written.
   StateSaver(std::string path, replication::State header, const Presence &presence);
 
   // Before the server starts: the image that the destination is, and the first save. Throws util::Error.

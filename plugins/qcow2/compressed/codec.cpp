@@ -43,6 +43,13 @@ void tune(ZSTD_CCtx *context, int level, size_t cluster_size) {
 
 }  // namespace
 
+const char *libdeflate_version() {
+  return LIBDEFLATE_VERSION_STRING;
+}
+const char *libzstd_version() {
+  return ZSTD_versionString();
+}
+
 int min_level(CompressionType) {
   return 1;
 }

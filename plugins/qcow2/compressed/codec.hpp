@@ -17,6 +17,10 @@ struct ZSTD_DCtx_s;
 
 namespace qcow2 {
 
+// Of the libraries that are loaded or, where they do not tell, that this was built with.
+const char *libdeflate_version();
+const char *libzstd_version();
+
 int min_level(CompressionType type);
 int max_level(CompressionType type);
 int default_level(CompressionType type);

@@ -94,7 +94,9 @@ void Client::logout(const std::string &other_session) {
 // The pause before a call is repeated.
 void Client::pause(std::chrono::milliseconds time) {
   if (patience_) {
-    time = std::clamp(time, std::chrono::milliseconds(0), *patience_);
+    // The patience may be spent already, and more than that.
+    time = std::clamp(time, std::chrono::milliseconds(0),
+                      std::max(*patience_, std::chrono::milliseconds(0)));
     *patience_ -= time;
   }
   given_policy_.sleep(time);

@@ -7,12 +7,12 @@
 
 #include <array>
 #include <cerrno>
-#include <exception>
 #include <utility>
 
 #include "plugins/vsphere/http/error.hpp"
 #include "plugins/vsphere/http/response.hpp"
 #include "plugins/vsphere/http/thumbprint.hpp"
+#include "plugins/vsphere/http/transfer.hpp"
 
 namespace vsphere {
 
@@ -54,10 +54,8 @@ class HttpConnection::Impl {
     set_up_request(request, headers.get());
 
     error_[0] = '\0';
-    interruption_ = nullptr;
-    CURLcode code = curl_easy_perform(curl_.get());
+    CURLcode code = transfers_.perform(curl_.get(), endpoint_.interrupt);
     receiver_ = nullptr;
-    if (interruption_) std::rethrow_exception(std::exchange(interruption_, nullptr));
     if (code == CURLE_WRITE_ERROR && receiver.cut()) code = CURLE_OK;  // ended on purpose
     if (code != CURLE_OK) {
       const char *detail = error_[0] != '\0' ? error_.data() : curl_easy_strerror(code);
@@ -93,11 +91,6 @@ class HttpConnection::Impl {
     if (request.timeout.count() == 0) {
       set(CURLOPT_LOW_SPEED_LIMIT, stalled_below);
       set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(endpoint_.stall_timeout.count()));
-    }
-    if (endpoint_.interrupt) {
-      set(CURLOPT_NOPROGRESS, 0L);
-      set(CURLOPT_XFERINFOFUNCTION, &Impl::on_progress);
-      set(CURLOPT_XFERINFODATA, this);
     }
     set_up_trust();
   }
@@ -173,18 +166,6 @@ class HttpConnection::Impl {
     }
   }
 
-  // libcurl calls it whenever it has waited, for a second at most, and also while it connects.
-  static int on_progress(void *self, curl_off_t, curl_off_t, curl_off_t, curl_off_t) noexcept {
-    auto *impl = static_cast<Impl *>(self);
-    try {
-      impl->endpoint_.interrupt();
-      return 0;
-    } catch (...) {
-      impl->interruption_ = std::current_exception();
-      return 1;
-    }
-  }
-
   static CURLcode on_tls_context(CURL *, void *context, void *self) noexcept {
     SSL_CTX_set_cert_verify_callback(static_cast<SSL_CTX *>(context), &Impl::on_certificate, self);
     return CURLE_OK;
@@ -205,6 +186,7 @@ class HttpConnection::Impl {
 
   Endpoint endpoint_;
   std::array<char, CURL_ERROR_SIZE> error_{};
+  Transfers transfers_;
   std::unique_ptr<CURL, Cleanup> curl_;
 
   // These belong to the request that is being sent.
@@ -212,7 +194,6 @@ class HttpConnection::Impl {
   std::string url_;
   std::string range_;
   std::string seen_;  // thumbprint of the server's certificate; empty: not compared
-  std::exception_ptr interruption_;
 };
 
 HttpConnection::HttpConnection(const Endpoint &endpoint)

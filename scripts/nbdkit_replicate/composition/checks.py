@@ -3,7 +3,8 @@
 import os
 from collections.abc import Iterator
 
-from ..contract import DISK, destination_name, is_of_one_disk, known_destinations, shows_password
+from ..contract import (DISK, PULL_OWN, destination_name, is_of_one_disk, is_plugin, known_destinations,
+                        shows_password)
 from ..images import other_state
 from ..messages import WrongUse
 from ..parameters import bare, has
@@ -14,6 +15,7 @@ from .replication import DiskCopy, Replication
 def check_replication(replication: Replication) -> None:
     """All that can be checked without the source's list of disks."""
     _check_passwords(replication)
+    _check_client(replication)
     for peer in _peers(replication):
         peer.check()
     if replication.several:
@@ -55,6 +57,17 @@ def _check_passwords(replication: Replication) -> None:
         if shows_password(parameter):
             raise WrongUse("password: every user of this computer can read a password on the command line: "
                            "use password=+FILE, or password=- to be asked for it")
+
+
+def _check_client(replication: Replication) -> None:
+    given = [word for word in replication.target.parameters if word.startswith("pull-")]
+    if given and not replication.pulls:
+        raise WrongUse(f"{given[0]}: is for --client pull alone")
+    for word in given:
+        if word.partition("=")[0] in PULL_OWN:
+            raise WrongUse(f"{word}: is given by the run itself, or means nothing in it: leave it out")
+    if replication.pulls and is_plugin(replication.target.plugin, "file") and has(replication.target.parameters, "dir"):
+        raise WrongUse("--client pull: the file plugin with dir= cannot be used with nbdkit-pull-filter(1): use file=")
 
 
 def _check_names_of_one(replication: Replication) -> None:

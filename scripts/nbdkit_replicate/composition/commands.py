@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The command lines of a run, without the options that tell a server where to listen."""
+import enum
 import urllib.parse
 from dataclasses import dataclass
 
-from ..contract import apply_parameters, destination_name, module, source_parameters
+from ..contract import apply_parameters, destination_name, module, pull_parameters, source_parameters, use_parameters
 from ..images import BACKING, image_parameters, image_size
 from ..parameters import add_default, has, value
 from ..tls import added_parameters
@@ -37,14 +38,15 @@ def source_statistics(replication: Replication, default: str) -> str:
     return value(replication.source.parameters, "coalesce-stats") or default
 
 
-def source_command(replication: Replication, stats: str | None = None) -> list[str]:
-    """stats: see source_statistics()."""
+def source_command(replication: Replication, stats: str | None = None, for_pull: bool = False) -> list[str]:
+    """stats: see source_statistics(). for_pull: for servers of use_command()."""
     plugin = replication.source.plugin
     own = replication.source.parameters
-    parameters = [*source_parameters(plugin, own, replication.state), *added_parameters(plugin, own)]
+    parameters = [*source_parameters(plugin, own, replication.state, for_pull), *added_parameters(plugin, own)]
     if stats:
         add_default(parameters, "coalesce-stats", stats)
-    return ["nbdkit", *_nbdkit(replication, ["delta", "coalesce", *replication.source_filters], Module(plugin, tuple(parameters)))]
+    filters = ["delta", "coalesce", *replication.source_filters]
+    return ["nbdkit", *_nbdkit(replication, filters, Module(plugin, tuple(parameters)))]
 
 
 @dataclass(frozen=True)
@@ -53,21 +55,26 @@ class StatisticsFiles:
 
     apply: str
     fanout: str
+    pull: str
 
     @classmethod
-    def of(cls, disk: DiskCopy, apply: str, fanout: str) -> "StatisticsFiles":
-        """These, unless the user has named others."""
+    def in_directory(cls, disk: DiskCopy, prefix: str) -> "StatisticsFiles":
+        """Files whose names begin with that path, unless the user has named others."""
         own = disk.target.parameters
-        return cls(value(own, "apply-stats") or apply, value(own, "fanout-stats") or fanout)
+        return cls(*(value(own, f"{name}-stats") or prefix + name for name in ("apply", "fanout", "pull")))
 
 
-def target_command(disk: DiskCopy, source_uri: str, now: Circumstances, stats: StatisticsFiles | None = None) -> list[str]:
+def _image_parameters(disk: DiskCopy, now: Circumstances) -> list[str]:
     parameters = image_parameters(disk.target.plugin, disk.target.parameters, disk.state)
     if now.lacks_backing:
         parameters = [p for p in parameters if not p.startswith(BACKING)]
     if now.size is not None:
         add_default(parameters, "size", now.size)
-    parameters += added_parameters(disk.target.plugin, parameters)
+    return [*parameters, *added_parameters(disk.target.plugin, parameters)]
+
+
+def target_command(disk: DiskCopy, source_uri: str, now: Circumstances, stats: StatisticsFiles | None = None) -> list[str]:
+    parameters = _image_parameters(disk, now)
     parameters += apply_parameters(source_uri, disk.state)
     if stats:
         add_default(parameters, "apply-stats", stats.apply)
@@ -76,13 +83,49 @@ def target_command(disk: DiskCopy, source_uri: str, now: Circumstances, stats: S
         filters.append("fanout")
         parameters = _with_fanout(disk, parameters, now, stats.fanout if stats else None)
     replication = disk.replication
-    threads = ["-t", str(replication.threads)] if replication.threads else []
-    return ["nbdkit", *threads, *_nbdkit(replication, filters, Module(disk.target.plugin, tuple(parameters)))]
+    if replication.pulls:
+        filters.insert(0, "pull")
+        for key, default in pull_parameters(source_uri, replication.threads):
+            add_default(parameters, key, default)
+        if stats:
+            add_default(parameters, "pull-stats", stats.pull)
+    return ["nbdkit", *_threads(replication), *_nbdkit(replication, filters, Module(disk.target.plugin, tuple(parameters)))]
 
 
-def client_command(source_uri: str, target_uri: str, progress: str | None = None) -> list[str]:
-    """progress: an option of nbdcopy."""
-    return ["nbdcopy", "--flush", *([progress] if progress else []), source_uri, target_uri]
+class Access(enum.Enum):
+    """What clients may do with a disk that is used."""
+
+    READ = "read"
+    WRITE = "write"  # then it is a replica no more
+    SCRATCH = "scratch"  # write, into a temporary file that is gone at the end
+
+
+def use_command(disk: DiskCopy, source_uri: str, now: Circumstances, access: Access, stats: StatisticsFiles) -> list[str]:
+    """A server that clients use while the rest of the disk is fetched."""
+    replication = disk.replication
+    parameters = [p for p in _image_parameters(disk, now) if not p.startswith("apply-")]
+    filters = ["pull"]
+    if disk.also:
+        filters.append("fanout")
+        parameters = _with_fanout(disk, parameters, now, stats.fanout)
+    for key, default in (*use_parameters(source_uri, disk.state, replication.patience), ("pull-stats", stats.pull)):
+        add_default(parameters, key, default)
+    scratch = ["--filter=cow"] if access == Access.SCRATCH else []
+    return ["nbdkit", *(["-r"] if access == Access.READ else []), *_threads(replication), *scratch,
+            *_nbdkit(replication, filters, Module(disk.target.plugin, tuple(parameters)))]
+
+
+def _threads(replication: Replication) -> list[str]:
+    return ["-t", str(replication.threads)] if replication.threads else []
+
+
+def client_command(client: str, source_uri: str, target_uri: str, progress: bool = False) -> list[str]:
+    """Of a client that is a program. It flushes at its end."""
+    if client == "qemu-img":
+        # Without -t the target would not be flushed; -W: in the order in which the requests are answered.
+        return ["qemu-img", "convert", *(["-p"] if progress else []), "-n", "-W", "-t", "writeback", "-f", "raw", "-O", "raw",
+                source_uri, target_uri]
+    return ["nbdcopy", "--flush", *(["--progress"] if progress else []), source_uri, target_uri]
 
 
 def _with_fanout(disk: DiskCopy, parameters: list[str], now: Circumstances, stats: str | None) -> list[str]:

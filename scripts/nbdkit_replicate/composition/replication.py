@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from ..contract import DISK, is_plugin
+from ..contract import CLIENTS, DISK, is_plugin
 from ..files import resolved
 from ..images import continues_image, creates_image, image_file, is_smaller
 from ..parameters import value
@@ -60,6 +60,7 @@ class Replication:
     several: bool
     at_once: int = 4  # disks that are copied at the same time
     threads: int | None = None  # nbdkit's -t for the targets
+    client: str = CLIENTS[0]  # one of them
     progress: bool = False
     verbose: bool = False
     build: str | None = None  # a build tree whose modules are used
@@ -67,6 +68,11 @@ class Replication:
     only: tuple[str, ...] = ()  # disks; () is all
     source_filters: tuple[str, ...] = ()  # nbdkit's, between the plugin and coalesce
     patience: float = 0.0  # seconds for which a source that has gone away is waited for
+
+    @property
+    def pulls(self) -> bool:
+        """The targets fetch for themselves."""
+        return self.client == "pull"
 
     @property
     def vm(self) -> str:

@@ -40,14 +40,17 @@ class ShellScript:
         ]
 
     def _copy_lines(self) -> list[str]:
-        progress = "--progress" if self._replication.progress else None
         target = target_command(self._disk, self._source_uri, self._circumstances())
         return [
             *([f"mkdir -m 0700 -p {self._word(self._disk.fanout_state)}"] if self._disk.also else []),
-            self._line(target, "-U", "dst.sock", "-P", "dst.pid"),
-            self._line(client_command(self._source_uri, self._target_uri, progress)),
-            _stop("dst"),
+            *self._client_lines(target),
         ]
+
+    def _client_lines(self, target: list[str]) -> list[str]:
+        if self._replication.pulls:  # it ends by itself
+            return [self._line(target, "-f", "-U", "dst.sock"), "rm dst.sock"]
+        client = client_command(self._replication.client, self._source_uri, self._target_uri, self._replication.progress)
+        return [self._line(target, "-U", "dst.sock", "-P", "dst.pid"), self._line(client), _stop("dst")]
 
     def _circumstances(self) -> Circumstances:
         if self._replication.several:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The run of a plan: its machines, each by a MachineRun, and what is done before and after each."""
+"""The run of a plan: its machines, as many at the same time as its limits allow."""
 import asyncio
 import contextlib
 import dataclasses
@@ -7,21 +7,18 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..files import make_directory
-from ..messages import Failure, Level, about, say
+from ..cutover.journal import check_no_cutover
+from ..messages import Level, about, say
 from ..plan.plan import Folder, Machine, Plan
-from ..report.events import DisksFound, Event, Listener
-from ..report.records import INCOMPLETE, RunRecord, time_of
+from ..report.events import Listener
+from ..report.records import INCOMPLETE, RunRecord
 from ..report.run import RunReport
 from ..run.disk import EXPECTED
 from ..run.interruption import Interruption
-from ..run.machine import MachineRun
 from ..run.result import Result
-from .checks import check_machine
-from .hooks import run_hook
 from .locks import machine_held
-from .replications import replication_of
-from .scheduler import MachineSlots, Scheduler
+from .planned_run import PlannedRun
+from .scheduler import Scheduler
 from .selection import Choice, Selection
 from .window import Beginning
 
@@ -65,9 +62,10 @@ class PlanRun:
 
     async def _run(self, machine: Machine) -> Outcome:
         with about(vm=machine.name, vm_shown=True):
-            report = RunReport(machine.name, [*self._listeners(machine), self._accepted(machine)])
+            run = PlannedRun(self._plan, machine, self._vcenters, self._interruption, self._choice.verbose)
+            report = RunReport(machine.name, [*self._listeners(machine), run.heed])
             try:
-                result = await self._begin(machine, report)
+                result = await self._begin(run, report)
             except EXPECTED as e:
                 # What keeps all machines of a vCenter from being begun is said once, with their names, at the end.
                 if self._single or e is not self._vcenters.failure(machine.vcenter):
@@ -76,56 +74,11 @@ class PlanRun:
                 return Outcome(Result.of_failure(e), record)
             return Outcome(result, report.record)
 
-    async def _begin(self, machine: Machine, report: RunReport) -> Result:
+    async def _begin(self, run: PlannedRun, report: RunReport) -> Result:
         async with contextlib.AsyncExitStack() as held:
             with self._interruption.scope():
-                slots = await held.enter_async_context(self._scheduler.machine(machine, self._vcenters.host(machine)))
-            held.enter_context(machine_held(machine))
-            # The time in the names of the images is that of the beginning, not of the waiting before it.
-            now = time.time()
-            report.record = dataclasses.replace(report.record, started=now, time=time_of(now))
-            try:
-                return await self._replicate(machine, report, slots)
-            finally:
-                await self._run_hook_at_end(report)
-
-    async def _replicate(self, machine: Machine, report: RunReport, slots: MachineSlots) -> Result:
-        try:
-            if failure := self._vcenters.failure(machine.vcenter):
-                raise failure
-            async with self._vcenters.login(machine).attempt():
-                with self._interruption.scope():
-                    await check_machine(machine, self._vcenters.inventories.get(machine.vcenter))
-                    await self._run_hook("before", report)
-                replication = replication_of(self._plan, machine, report.record.time, self._choice.verbose)
-                run = MachineRun(replication, None, None, report, self._interruption, slots)
-                return await run.run()
-        except EXPECTED as e:
-            if Result.of_failure(e) == Result.REFUSED:
-                self._vcenters.login(machine).refused(Failure(str(e)))
-            _record_failure(machine, report, e)
-            raise
-
-    def _accepted(self, machine: Machine) -> Listener:
-        """Its disks are known, so the vCenter has let it in."""
-        def listener(event: Event) -> None:
-            if isinstance(event, DisksFound):
-                self._vcenters.login(machine).accepted()
-
-        return listener
-
-    async def _run_hook_at_end(self, report: RunReport) -> None:
-        await self._run_hook("after" if report.record.result == Result.DONE.recorded else "failure", report)
-
-    async def _run_hook(self, name: str, report: RunReport) -> None:
-        hooks = self._plan.hooks
-        facts = {"hook": name, "plan": self._plan.path, **dataclasses.asdict(report.record)}
-        await run_hook(name, getattr(hooks, name), facts, hooks.deadline)
-
-
-def _record_failure(machine: Machine, report: RunReport, failure: BaseException) -> None:
-    """A failure before the machine's own run has begun, which tells all others itself."""
-    if report.record.ended is None:
-        make_directory(machine.states)
-        with contextlib.suppress(type(failure)), report.running():
-            raise failure
+                slots = await held.enter_async_context(
+                    self._scheduler.machine(run.machine, self._vcenters.host(run.machine)))
+            held.enter_context(machine_held(run.machine))
+            check_no_cutover(run.machine.states)
+            return await run.run(report, slots)

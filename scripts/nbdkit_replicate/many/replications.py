@@ -33,6 +33,7 @@ def replication_of(plan: Plan, machine: Machine, time: str, verbose: bool = Fals
         several=machine.several,
         at_once=plan.limits.disks,
         threads=plan.threads,
+        client=plan.client,
         verbose=verbose,
         build=plan.build,
         targets=PointTargets(machine, time),

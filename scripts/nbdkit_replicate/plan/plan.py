@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass, field, replace
 
 from ..composition.replication import Destination, Module
+from ..contract import CLIENTS
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,7 @@ class Plan:
     critical_after: datetime.timedelta = datetime.timedelta(hours=50)
     reconnect_for: datetime.timedelta = datetime.timedelta(minutes=30)
     threads: int | None = None
+    client: str = CLIENTS[0]  # one of them
     build: str | None = field(default=None, compare=False)
 
     @property

@@ -4,10 +4,11 @@ import datetime
 import os
 
 from ..composition.replication import Module
+from ..contract import CLIENTS
 from .document import Document, Table
 from .machines import Reader, check_unique
 from .plan import VM, Hooks, Limits, Machine, Plan, VCenter
-from .values import duration, rate, window
+from .values import choice, duration, rate, window
 
 # Where plans are looked for that are named without a directory and are not in the current one.
 PLANS = "/etc/nbdkit-replicate"
@@ -43,6 +44,7 @@ def read_plan(path: str, build: str | None = None) -> Plan:
         critical_after=duration(root, "critical-after", default.critical_after),
         reconnect_for=duration(root, "reconnect-for", default.reconnect_for),
         threads=root.optional_integer("threads", 1),
+        client=choice(root, "client", CLIENTS),
         build=build)
     root.finish()
     if not machines and not folders:

@@ -2,6 +2,7 @@
 """Values of a plan that are written as a text: durations, rates, times of the day."""
 import datetime
 import re
+from collections.abc import Sequence
 
 from .document import Table
 from .plan import Window
@@ -28,6 +29,14 @@ def duration_of(text: str) -> datetime.timedelta | None:
     if not re.fullmatch(r"(\d{1,6}[smhdw]\s*)+", text):
         return None
     return datetime.timedelta(seconds=sum(int(n) * _SECONDS[unit] for n, unit in re.findall(r"(\d+)([smhdw])", text)))
+
+
+def choice(table: Table, key: str, words: Sequence[str]) -> str:
+    """One of the words; the first one if there is no such key."""
+    text = table.text(key)
+    if text is not None and text not in words:
+        raise table.wrong(key, f'"{text}" is not one of {", ".join(words)}')
+    return words[0] if text is None else text
 
 
 def rate(table: Table, key: str) -> str | None:

@@ -76,6 +76,18 @@ def next_target(machine: Machine, disk: str, time: str, full: bool) -> Module:
     raise Failure(f"the source shows only what has changed, but {why}; the next run copies everything: {RUN_AGAIN}")
 
 
+def last_target(machine: Machine, disk: str) -> Module:
+    """The image of the last run, which owes nothing. Raises Failure if it cannot be used."""
+    state_file = _state_file(machine, disk)
+    with held(state_file):
+        state = read_state(state_file)
+        last = _last_image(machine, disk, state)
+        why = "" if state.used else _fault(last, state)
+        if last is None or why:
+            raise Failure(why)
+        return _target(machine, last.top.file, last.top.backing)
+
+
 def _state_file(machine: Machine, disk: str) -> str:
     return resolved(state_path(machine.states, disk))
 

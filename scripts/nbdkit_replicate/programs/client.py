@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""nbdcopy, which copies from the source server to the target server."""
+"""nbdcopy or qemu-img, which copies from the source server to the target server."""
 import asyncio
 from dataclasses import dataclass
 
@@ -20,18 +20,19 @@ class Route:
 
 
 class Client:
-    def __init__(self, process: Process, connections: Connections, errors: Errors) -> None:
+    def __init__(self, name: str, process: Process, connections: Connections, errors: Errors) -> None:
+        self._name = name
         self._process = process
         self._errors = errors
         self._connections = connections
         self._watching = asyncio.create_task(connections.watch())
 
     @classmethod
-    async def start(cls, route: Route) -> "Client":
-        command = client_command(route.source.uri(route.export), route.target.uri())
-        errors = Errors("nbdcopy", shown=False)
+    async def start(cls, name: str, route: Route) -> "Client":
+        command = client_command(name, route.source.uri(route.export), route.target.uri())
+        errors = Errors(name, shown=False)
         process = await Process.start(command, errors=errors)
-        return cls(process, Connections(process.id, (route.source.socket, route.target.socket)), errors)
+        return cls(name, process, Connections(process.id, (route.source.socket, route.target.socket)), errors)
 
     async def wait(self) -> int:
         """Until it ends. Returns its exit status."""
@@ -48,7 +49,7 @@ class Client:
 
     async def cause(self) -> str:
         """After its end: the error that it has reported, or how it has ended."""
-        return self._errors.cause() or f"nbdcopy ended with {outcome(await self.wait())}"
+        return self._errors.cause() or f"{self._name} ended with {outcome(await self.wait())}"
 
     def kill(self) -> None:
         self._connections.look()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The connections of an NBD client, kept open beyond its end.
+"""The connections of an NBD client, or of a target that reads the source itself, kept open beyond its end.
 
 nbdkit 1.32 aborts (raw_send_socket: Assertion `sock >= 0') if a client is gone while several threads answer it. So
-nbdkit-replicate has a descriptor of its own for each connection of nbdcopy. Whatever ends nbdcopy, it receives what
-is still on its way, and then closes the connection in order.
+nbdkit-replicate has a descriptor of its own for each connection of the client. Whatever ends the client, or one of its
+connections, it receives what is still on its way, and then closes the connection in order.
 """
 import asyncio
 import contextlib
@@ -32,8 +32,8 @@ class Connections:
         """client: the process. servers: their sockets. Does nothing where the system does not allow it."""
         self._client = client
         self._servers = servers
-        self._seen: set[str] = set()  # "socket:[INODE]"
-        self._kept: list[socket.socket] = []
+        self._kept: dict[str, socket.socket] = {}  # by "socket:[INODE]"
+        self._draining: set[asyncio.Task[None]] = set()  # of those that the client has closed
         self._process: int | None = None  # a descriptor of the client
         with contextlib.suppress(OSError):
             self._process = os.pidfd_open(client)
@@ -52,24 +52,31 @@ class Connections:
     def look(self) -> None:
         """Keeps the connections that the client has now."""
         folder = f"/proc/{self._client}/fd"
+        present = set()
         with contextlib.suppress(OSError):  # the client has ended
             for number in os.listdir(folder):
                 with contextlib.suppress(OSError):  # it has closed this one
                     link = os.readlink(f"{folder}/{number}")
-                    if link.startswith("socket:") and link not in self._seen:
+                    present.add(link)
+                    if link.startswith("socket:") and link not in self._kept:
                         self._keep(int(number), link)
+            for link in self._kept.keys() - present:
+                self._draining.add(task := asyncio.create_task(_drain(self._kept.pop(link))))
+                task.add_done_callback(self._draining.discard)
 
     def close(self) -> None:
         """After the end of a client that has closed its connections in order."""
         self._close_process()
-        for connection in self._kept:
+        for task in self._draining:
+            task.cancel()
+        for connection in self._kept.values():
             connection.close()
         self._kept.clear()
 
     async def drain(self) -> None:
         """After the end of the client: returns when the servers have closed all connections."""
         self._close_process()
-        await asyncio.gather(*map(_drain, self._kept))
+        await asyncio.gather(*map(_drain, self._kept.values()), *self._draining)
         self._kept.clear()
 
     def _keep(self, number: int, link: str) -> None:
@@ -84,8 +91,7 @@ class Connections:
         try:
             # A socket can be another's, such as the journal's as standard error.
             if connection.family == socket.AF_UNIX and connection.getpeername() in self._servers:
-                self._kept.append(connection)
-                self._seen.add(link)
+                self._kept[link] = connection
                 return
         except OSError:  # not connected yet
             pass

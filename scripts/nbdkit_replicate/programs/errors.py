@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from ..contract import reason_for_owing
+from ..contract import reason_for_giving_up, reason_for_owing
 from ..messages import Level, say, subject
 
 # Seconds for which an error is held back before it is shown: what fails because of it can name it as the cause in a
@@ -21,7 +21,7 @@ RECENT = 30.0  # seconds for which an error is taken for the cause of what fails
 _NBDKIT = re.compile(r"nbdkit: (?:\S+: )?(error|debug): (.*)")
 
 # What nbdkit says of a client that has gone in the middle of a request. Why it has gone is said by others.
-_CLIENT_GONE = re.compile(r"(read|write) [a-z ]+: NBD_CMD_\w+: .*|read request: .*")
+_CLIENT_GONE = re.compile(r"(read|write) [a-z ]+: NBD_CMD_\w+: .*|read request: .*|write: sending newstyle handshake: .*")
 
 # What a program reports and goes on after: warnings, and fanout-on-error=detach of nbdkit-fanout-filter(1).
 _GOES_ON = re.compile(r"warning: |.*: detached, the other destinations continue")
@@ -40,6 +40,7 @@ class Errors:
         self._latest: tuple[float, str] | None = None  # that has been shown, or named as a cause
         self._times: dict[str, float] = {}  # when an error has arrived last, by what it is without numbers
         self.reasons: list[str] = []  # why destinations are owed something, for who says that
+        self._given_up: str | None = None  # why pull has given up: the cause, whatever is reported because of it
         self._reading = -1  # the end of a pipe; the other one is the program's standard error
 
     @contextlib.contextmanager
@@ -60,6 +61,10 @@ class Errors:
         """An error that the program has reported of late; "" if none. What else it has reported is shown. What the
         program has gone on after is named only if there is nothing else."""
         self._read()
+        if self._given_up is not None:
+            self._show(everything=True)
+            self._latest, self._given_up = (time.monotonic(), self._given_up), None
+            return self._latest[1]
         recent = self._latest is not None and time.monotonic() - self._latest[0] < RECENT
         fatal = (i for i, (_, text) in enumerate(self._held) if not _GOES_ON.match(text))
         place = next(fatal, 0 if self._held and not recent else None)
@@ -78,6 +83,8 @@ class Errors:
         self._read()
         self._line(self._part)
         self._part = b""
+        if self._given_up is not None:  # nobody has asked
+            self._error(self._given_up)
         self._show(everything=True)
         if self._reading >= 0:
             self._close()
@@ -107,6 +114,8 @@ class Errors:
             print(text, file=sys.stderr, flush=True)
         elif match and (reason := reason_for_owing(match[2])) is not None:
             self.reasons.append(reason)
+        elif match and (reason := reason_for_giving_up(match[2])) is not None:
+            self._given_up = reason
         elif text and not (match and _CLIENT_GONE.fullmatch(match[2])):
             self._error(match[2] if match else text)
 

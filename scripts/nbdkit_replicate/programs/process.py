@@ -38,7 +38,7 @@ class Process:
         for program in command[0], *_BOUND_TO_PARENT[:1]:
             if shutil.which(program) is None:
                 raise Failure(f"{program} cannot be started: there is no such program in PATH; install it")
-        words = [*_BOUND_TO_PARENT, str(os.getpid()), *command]
+        words = bound_to_parent(command)
         # SIGPIPE stays ignored, as it is in Python: if nbdkit-replicate is killed, a server that writes a message while
         # it starts does not end by that before it has removed its snapshot.
         with errors.passed() if errors else contextlib.nullcontext() as errors_to:
@@ -74,6 +74,11 @@ class Process:
         if self.running:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._process.pid, number)
+
+
+def bound_to_parent(command: Sequence[str]) -> list[str]:
+    """Gets SIGTERM when this process ends."""
+    return [*_BOUND_TO_PARENT, str(os.getpid()), *command]
 
 
 def outcome(status: int) -> str:

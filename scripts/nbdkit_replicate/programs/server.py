@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """An nbdkit server on a Unix socket."""
 import asyncio
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ..contract import inherited_descriptors
 from ..messages import Failure, Level, say
 from ..composition.commands import uri_of
+from .connections import Connections
 from .directory import RunDirectory
 from .errors import Errors
 from .password import passed_by_descriptor
@@ -18,18 +20,23 @@ POLL = 0.05  # seconds between two looks for the file that says that the server 
 class Server:
     """It ends when nbdkit-replicate ends, also if that is killed."""
 
-    def __init__(self, name: str, socket: str, process: Process, errors: Errors) -> None:
+    def __init__(self, name: str, socket: str, ready: str, process: Process, errors: Errors) -> None:
+        """ready: nbdkit's PID file, which it writes when it accepts connections."""
         self.socket = socket
+        self._ready = ready
         self.patience = 0.0  # seconds for which it may try what it is asked again, on top of what it takes otherwise
         self._name = name
         self._process = process
         self._errors = errors
         self._started = False  # it accepts connections, or has done so
+        self._connections: Connections | None = None  # see keep_connections()
+        self._watching: asyncio.Task[None] | None = None
 
     @classmethod
     async def start(cls, name: str, command: Sequence[str], directory: RunDirectory, socket: str,
                     password: str | None = None) -> "Server":
-        """name: for messages. socket: its name in the directory. password: for a parameter that asks for one.
+        """name: for messages. socket: its name in the directory, or the path of one elsewhere. password: for a parameter that
+        asks for one.
 
         Must not be cancelled, which would kill the server (Process.start): a source that is killed leaves its
         snapshot behind.
@@ -37,23 +44,41 @@ class Server:
         program, *arguments = command
         path = directory.file(socket)
         errors = Errors(name)
-        words = [program, "-f", "-U", path, "-P", _ready_file(path), *arguments]
+        ready = directory.file(socket.replace("/", "%") + ".pid")
+        words = [program, "-f", "-U", path, "-P", ready, *arguments]
         with passed_by_descriptor(words, password) as words:
             inherited = [*inherited_descriptors(words), directory.lock]
             process = await Process.start(words, inherited, errors=errors)
-        return cls(name, path, process, errors)
+        return cls(name, path, ready, process, errors)
+
+    @staticmethod
+    def uri_in(directory: RunDirectory, socket: str) -> str:
+        """Of a server with a socket of that name in the directory, which need not exist."""
+        return uri_of(directory.file(socket))
 
     def uri(self, export: str = "") -> str:
         return uri_of(self.socket, export)
 
     async def wait_ready(self) -> None:
         """Until it accepts connections. There is no limit: a source may have to wait for its snapshot."""
-        ready = _ready_file(self.socket)
-        while not (os.path.exists(ready) and os.path.getsize(ready) > 0):
+        while not (os.path.exists(self._ready) and os.path.getsize(self._ready) > 0):
             if not self._process.running:
                 raise Failure(f"the {self._name} server did not start: {self._errors.cause() or 'it gave no reason'}")
             await asyncio.sleep(POLL)
         self._started = True
+
+    def keep_connections(self, servers: Collection[str]) -> Connections:
+        """Those that it has to these sockets, until its end. Then they are to be drained."""
+        self._connections = Connections(self._process.id, servers)
+        self._watching = asyncio.create_task(self._connections.watch())
+        return self._connections
+
+    async def ended(self, deadline: float) -> int | None:
+        """Waits for so many seconds until it ends by itself. Returns its exit status; None if it has not."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(deadline):
+                return await self._process.wait()
+        return None
 
     def cause(self) -> str:
         """The error that it has reported of late; "" if none."""
@@ -66,21 +91,24 @@ class Server:
         return next((r.removeprefix(prefix) for r in reversed(self._errors.reasons) if r.startswith(prefix)), "")
 
     def kill(self) -> None:
+        self._look()
         self._process.kill()
+
+    def _look(self) -> None:
+        if self._connections:
+            self._connections.look()
 
     async def stop(self) -> bool:
         """Ends it, and waits until it has: a target completes what is missing, a source removes its snapshot.
 
         Returns whether it succeeded in that.
         """
+        self._look()
         self._process.terminate()
         status = await self._process.wait()
+        if self._watching:
+            self._watching.cancel()
         self._errors.close()
         if status != 0 and self._started:
             say(f"the {self._name} server ended with {outcome(status)}", Level.ERROR)
         return status == 0
-
-
-def _ready_file(socket: str) -> str:
-    """nbdkit's PID file, which it writes when it accepts connections."""
-    return socket + ".pid"

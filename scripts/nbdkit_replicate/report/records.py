@@ -52,6 +52,8 @@ class RunRecord:
     cause: str = ""
     read: int = 0  # bytes that the source read, for all disks
     disks: tuple[DiskRecord, ...] = ()
+    downtime: float | None = None  # seconds, if it was the last run of a cutover
+    predicted_downtime: float | None = None
 
 
 def time_of(moment: float) -> str:
@@ -105,6 +107,15 @@ def write_record(path: str, record: RunRecord) -> None:
     replace_file(path, text + "\n")
     for old in record_files(os.path.dirname(path) or ".")[KEPT:]:
         os.unlink(old)
+
+
+def amend_record(directory: str, time: str, **fields: Any) -> None:
+    """Of the last run of that time. Throws OSError."""
+    for path in record_files(directory):
+        record = read_record(path)
+        if record is not None and record.time == time:
+            write_record(path, dataclasses.replace(record, **fields))
+            return
 
 
 def record_files(directory: str) -> list[str]:

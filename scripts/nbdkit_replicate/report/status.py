@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ..contract import DISK, destination_name, known_destinations
+from ..cutover.journal import Journal, read_journal
 from ..messages import Failure
 from ..parameters import value
 from ..plan.plan import Machine
@@ -73,6 +74,7 @@ class MachineStatus:
     disks: tuple[DiskStatus, ...] = ()
     running: bool = False
     records: tuple[RunRecord, ...] = ()  # the latest first
+    cutover: Journal | None = None
 
     @property
     def last(self) -> RunRecord | None:
@@ -184,7 +186,13 @@ def _of_machine(machine: Machine) -> MachineStatus:
         point = points.get(name)
         disks.append(_of_disk(name, state, owed_in, also, runs, point.path if point else "",
                               point.when.timestamp() if point else None, fault))
-    return MachineStatus(machine.name, tuple(disks), runs.running, runs.records)
+    return MachineStatus(machine.name, tuple(disks), runs.running, runs.records, _cutover(machine.states))
+
+
+def _cutover(states: str) -> Journal | None:
+    with contextlib.suppress(Failure):  # the next cutover tells what is wrong with it
+        return read_journal(states)
+    return None
 
 
 def _points(machine: Machine) -> tuple[dict[str, Point], str]:

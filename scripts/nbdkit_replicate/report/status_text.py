@@ -3,6 +3,7 @@
 import datetime
 from typing import Any
 
+from ..cutover.journal import Journal, Step
 from ..messages import printable
 from ..table import print_table
 from . import text
@@ -57,7 +58,33 @@ def _runs(machine: MachineStatus, now: float) -> list[str]:
     if last is not None:
         cause = cause_of(last)
         lines.append(f"last run {local_time(last.started)}: {WORDS[result_of(last)]}" + (f": {cause}" if cause else ""))
+    if machine.cutover is not None:
+        lines.append(_cutover(machine.cutover))
     return lines
+
+
+_STEPS = {
+    Step.ROUNDS: "rounds are made while the machine runs", Step.SHUTDOWN: "the machine has been asked to shut down",
+    Step.OFF: "the machine is off, the last increment is copied",
+    Step.HANDOVER: "everything is copied, the machine is being handed over",
+    Step.DONE: "handed over", Step.ABORTED: "aborted"}
+
+
+def _cutover(journal: Journal) -> str:
+    pulled = journal.pulled and journal.step == Step.HANDOVER
+    line = f"cutover: {'the images are served, and fetch what is missing' if pulled else _STEPS[journal.step]}"
+    if journal.step == Step.DONE and journal.ended is not None:
+        line += f" at {local_time(journal.ended)}"
+    if journal.measured is not None:
+        predicted = f", predicted were {text.duration(journal.predicted)}" if journal.predicted is not None else ""
+        line += f"; downtime {text.duration(journal.measured)}{predicted}, agreed on were {text.duration(journal.downtime)}"
+    return line
+
+
+def _cutover_fields(journal: Journal) -> dict[str, Any]:
+    return {"step": journal.step.value, "rounds": len(journal.rounds), "agreed": journal.downtime,
+            "predicted": journal.predicted, "downtime": journal.measured, "shutdown": journal.shutdown_seconds,
+            "images": dict(journal.images)}
 
 
 def monitor(report: Report) -> str:
@@ -107,6 +134,7 @@ def _machine(report: Report, machine: MachineStatus) -> dict[str, Any]:
         "last_run": None if last is None else {
             "time": last.time, "started": last.started, "ended": last.ended, "result": result_of(last),
             "cause": cause_of(last)},
+        "cutover": None if machine.cutover is None else _cutover_fields(machine.cutover),
         "disks": [_disk(report, machine, disk) for disk in machine.disks],
     }
 

@@ -36,11 +36,12 @@ class Checker:
 
     async def _fault_of_tables(self, image: StoredImage) -> str:
         if image.identity not in self._known:
-            self._known[image.identity] = await _check(image.path)
+            self._known[image.identity] = await check_tables(image.path)
         return self._known[image.identity]
 
 
-async def _check(path: str) -> str:
+async def check_tables(path: str) -> str:
+    """What is wrong with those of this image alone; "": nothing."""
     errors = Errors("qemu-img", shown=False)
     process = await Process.start(["qemu-img", "check", "-q", "-f", "qcow2", path], read_output=True, errors=errors)
     try:

@@ -21,7 +21,8 @@ class RunContext:
 
     def drain(self, connections: Connections) -> None:
         """In the background, as a source may take long to answer. The servers need not be waited for otherwise."""
-        self._draining.add(asyncio.create_task(connections.drain()))
+        self._draining.add(task := asyncio.create_task(connections.drain()))
+        task.add_done_callback(self._draining.discard)
 
     async def drained(self) -> None:
         """Returns soon, as all servers have ended."""

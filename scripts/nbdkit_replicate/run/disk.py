@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The run of one disk: its target server, nbdcopy, and the check of the result."""
+"""The run of one disk: its target server, the client, and the check of the result."""
 from ..contract import destination_name
 from ..files import make_directory
 from ..messages import RUN_AGAIN, Failure, Level, say
@@ -11,11 +11,14 @@ from ..programs.server import Server
 from ..programs.source import DiskFacts, ask_disk
 from ..report.events import Stage
 from ..states import require_full_copy
+from ..statistics import PullStatistics
 from .context import RunContext
 from .created_image import CreatedImage
 from .growth import enlarge_file
 from .result import Result, behind, check_copy, owed_by_destination
 from .written_file import WrittenFile
+
+POLL = 0.5  # seconds between two looks how far a target is that fetches for itself
 
 # What a disk may fail with while the others go on. All else is a bug.
 EXPECTED = (Failure, OSError, ValueError)
@@ -28,7 +31,7 @@ class DiskRun:
         self._context = context
         self._source_uri = context.source.uri(disk.export)
         self._socket = f"{number}.sock"
-        self._stats = StatisticsFiles.of(disk, *(context.directory.file(f"{number}.{of}") for of in ("apply", "fanout")))
+        self._stats = StatisticsFiles.in_directory(disk, context.directory.file(f"{number}."))
         self._report = context.report.disk(disk.name)
 
     async def run(self) -> Result:
@@ -75,7 +78,7 @@ class DiskRun:
         return result
 
     async def _copy(self, facts: DiskFacts) -> Server:
-        """Returns the target server, which has ended. Raises Failure if nbdcopy or the target have not succeeded."""
+        """Returns the target server, which has ended. Raises Failure if the client or the target have not succeeded."""
         if self._disk.also:
             make_directory(self._disk.fanout_state)
         enlarge_file(self._disk, facts.size)
@@ -84,6 +87,7 @@ class DiskRun:
         command = target_command(self._disk, self._source_uri, now, self._stats)
         target = await Server.start("destination", command, self._context.directory, self._socket,
                                     self._context.target_password)
+        connections = target.keep_connections((self._context.source.socket,))
         with self._context.interruption.expendable(target), self._report.watching(self._disk.image or "", self._stats):
             written: WrittenFile | None = None
             replaced = False
@@ -91,10 +95,11 @@ class DiskRun:
                 with self._context.interruption.scope():
                     await target.wait_ready()
                 written = WrittenFile.of(self._disk)
-                cause = await self._run_client(target)
+                cause = await (self._pulled(target) if self._disk.replication.pulls else self._run_client(target))
             finally:
-                # It completes what nbdcopy has left out, for as long as that takes.
+                # It completes what the client has left out, for as long as that takes.
                 completed = await target.stop()
+                self._context.drain(connections)
                 replaced = written is not None and written.is_replaced()
                 if replaced:
                     require_full_copy(self._disk.state)
@@ -106,10 +111,28 @@ class DiskRun:
             raise Failure(f"the copy is not complete: {cause}; {RUN_AGAIN}")
         return target
 
+    async def _pulled(self, target: Server) -> str | None:
+        """The target fetches for itself, and ends. Returns why it has failed; None if it has not."""
+        copied = False
+        with self._context.interruption.scope():
+            while await target.ended(POLL) is None:
+                if not copied and self._owed_by_pull() == 0:
+                    copied = True
+                    self._report.stage(Stage.COMPLETING)
+        self._report.stage(Stage.COMPLETING)
+        if self._owed_by_pull() == 0:
+            return None
+        return self._cause_at(target) or self._context.source.cause() or "the destination has ended before it had everything"
+
+    def _owed_by_pull(self) -> int | None:
+        """None: that is not known."""
+        stats = PullStatistics.read(self._stats.pull)
+        return stats.owed if stats else None
+
     async def _run_client(self, target: Server) -> str | None:
-        """Returns why nbdcopy has failed; None if it has not. It has ended in any case, as the target must end
+        """Returns why the client has failed; None if it has not. It has ended in any case, as the target must end
         after it."""
-        client = await Client.start(Route(self._context.source, self._disk.export, target))
+        client = await Client.start(self._disk.replication.client, Route(self._context.source, self._disk.export, target))
         succeeded = False
         with self._context.interruption.expendable(client):
             try:

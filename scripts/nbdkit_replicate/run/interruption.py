@@ -21,9 +21,16 @@ class Killable(Protocol):
     def kill(self) -> None: ...
 
 
+class Interrupted(Failure):
+    """By a signal."""
+
+
 class Interruption:
-    def __init__(self) -> None:
+    def __init__(self, effect: str = "the run ends; what is owed is saved, and the snapshot is removed") -> None:
+        """effect: what the first signal leads to, for the message."""
+        self._effect = effect
         self._signals = 0  # that have arrived
+        self._why: Failure | None = None  # what is raised instead of what is said of a signal
         self._tasks: set[asyncio.Task[Any]] = set()  # which are in a scope
         self._expendable: set[Killable] = set()
 
@@ -44,20 +51,35 @@ class Interruption:
     @contextlib.contextmanager
     def scope(self) -> Iterator[None]:
         """A block that the first signal ends, or that it does not enter after one. It raises Failure then."""
-        if self._signals:
-            raise _interrupted()
+        if self.ended:
+            raise self._failure()
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
         try:
             yield
         except asyncio.CancelledError:
-            if not self._signals:
+            if not self.ended:
                 raise
             task.uncancel()
-            raise _interrupted() from None
+            raise self._failure() from None
         finally:
             self._tasks.discard(task)
+
+    @property
+    def ended(self) -> bool:
+        return self._signals > 0 or self._why is not None
+
+    @property
+    def why(self) -> Failure | None:
+        """What end() was called with."""
+        return self._why
+
+    def end(self, why: Failure) -> None:
+        """As the first signal, for another reason."""
+        if not self.ended:
+            self._why = why
+            self._cancel()
 
     @contextlib.contextmanager
     def expendable(self, process: Killable) -> Iterator[None]:
@@ -73,14 +95,15 @@ class Interruption:
     def _handle(self, number: signal.Signals) -> None:
         self._signals += 1
         if self._signals == 1:
-            say(f"{number.name}: the run ends; what is owed is saved, and the snapshot is removed; a second signal "
-                "ends the destination without waiting for it")
-            for task in self._tasks:
-                task.cancel()
+            say(f"{number.name}: {self._effect}; a second signal ends the destination without waiting for it")
+            self._cancel()
         else:
             for process in self._expendable:
                 process.kill()
 
+    def _cancel(self) -> None:
+        for task in self._tasks:
+            task.cancel()
 
-def _interrupted() -> Failure:
-    return Failure(f"interrupted; {RUN_AGAIN}")
+    def _failure(self) -> Failure:
+        return self._why or Interrupted(f"interrupted; {RUN_AGAIN}")

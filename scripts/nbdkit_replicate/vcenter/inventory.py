@@ -2,24 +2,17 @@
 """The virtual machines of a vCenter Server."""
 import asyncio
 import dataclasses
-import importlib.util
 import json
-import os
 import re
-import sys
-from asyncio.subprocess import PIPE
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any
 
-from ..messages import Failure, Refused
 from ..plan.plan import VCenter
+from .asking import Away, answer_of, can_ask, end, silent, start
+
+__all__ = ["Away", "Inventory", "VmFacts", "ask", "can_ask", "normal"]
 
 DEADLINE = 120.0  # seconds for all that is asked
-
-
-class Away(Failure):
-    """It cannot be reached now."""
 
 
 @dataclass(frozen=True)
@@ -64,35 +57,15 @@ def _lower(text: str) -> str:
     return re.sub("%[0-9a-fA-F]{2}", lambda found: found[0].lower(), text)
 
 
-def can_ask() -> bool:
-    return importlib.util.find_spec("pyVmomi") is not None
-
-
 async def ask(vcenter: VCenter, sizes: Collection[str] = ()) -> Inventory:
     """sizes: paths of machines whose disks are of interest. Raises Refused if the login is refused, or Failure."""
     request = json.dumps({**dataclasses.asdict(vcenter), "sizes": [normal(path) for path in sizes]})
-    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-B", "-m", "nbdkit_replicate.vcenter.query", stdin=PIPE, stdout=PIPE, process_group=0,
-        env={**os.environ, "PYTHONPATH": package})
+    process = await start("query")
     try:
         async with asyncio.timeout(DEADLINE):
             output, _ = await process.communicate(request.encode())
     except TimeoutError:
-        raise Away(f"vCenter {vcenter.name} ({vcenter.server}) has not answered for {DEADLINE:.0f} seconds") from None
+        raise silent(vcenter, DEADLINE) from None
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    return _inventory(vcenter, output)
-
-
-def _inventory(vcenter: VCenter, output: bytes) -> Inventory:
-    try:
-        answer: dict[str, Any] = json.loads(output)
-    except ValueError:
-        raise Failure(f"vCenter {vcenter.name} ({vcenter.server}) could not be asked, see above") from None
-    if "error" in answer:
-        kind = {"refused": Refused, "away": Away}.get(answer["kind"], Failure)
-        raise kind(f"vCenter {vcenter.name} ({vcenter.server}): {answer['error']}")
-    return Inventory({vm["path"]: VmFacts(**vm) for vm in answer["vms"]})
+        await end(process)
+    return Inventory({vm["path"]: VmFacts(**vm) for vm in answer_of(vcenter, output)["vms"]})

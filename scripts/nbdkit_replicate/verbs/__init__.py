@@ -15,6 +15,8 @@ VERBS: tuple[str, ...] = (
     "status",
     "list",
     "restore",
+    "use",
     "verify",
     "prune",
+    "cutover",
 )

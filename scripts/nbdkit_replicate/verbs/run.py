@@ -39,7 +39,7 @@ def execute(arguments: argparse.Namespace) -> int:
     plan = read_plan(arguments.plan, arguments.build)
     shard = Shard.parse(arguments.shard) if arguments.shard else Shard()
     choice = Choice(tuple(arguments.machines), shard, arguments.any_time, arguments.verbose)
-    _check(plan)
+    check_plan(plan)
     if arguments.dry_run:
         return _print_machines(Selection(plan, choice)).value
     with plan_held(plan, shard), view_of(style_of(arguments, several=True)) as shown:
@@ -62,7 +62,7 @@ def _recorder(machine: Machine) -> Recorder:
     return Recorder(records_directory(machine.states))
 
 
-def _check(plan: Plan) -> None:
+def check_plan(plan: Plan) -> None:
     """All machines, before any is begun."""
     said = set()
     for machine in (*plan.machines, *(folder.template for folder in plan.folders)):

@@ -115,6 +115,36 @@ PY
     [ -z "$(sort -u given | grep -vxFf known)" ]
 }
 
+# dump_of MODULE: what --dump-plugin prints of it, alone.
+dump_of() {
+    case "$1" in
+        qcow2 | vsphere) nbdkit "$BUILD/plugins/$1/nbdkit-$1-plugin.so" --dump-plugin ;;
+        *) nbdkit --filter="$BUILD/filters/$1/nbdkit-$1-filter.so" null --dump-plugin ;;
+    esac | grep "^$1_"
+}
+
+@test "--dump-plugin tells each module's version, its parameters and the versions of its libraries" {
+    version=$(meson introspect --projectinfo "$BUILD" | jq -r .version)
+    local minor name modules=(qcow2 vsphere)
+    minor=$(nbdkit --dump-config | sed -n 's/^version_minor=//p')
+    # nbdkit asks filters since 1.36.
+    if [ "$minor" -ge 36 ]; then modules+=(coalesce delta apply fanout pull); fi
+    for name in "${modules[@]}"; do
+        dump_of "$name" > dump
+        grep -qx "${name}_version=$version" dump
+        local kind=filter module=(--filter="$BUILD/filters/$name/nbdkit-$name-filter.so" null)
+        case $name in qcow2 | vsphere) kind=plugin module=("$BUILD/plugins/$name/nbdkit-$name-plugin.so") ;; esac
+        diff <(sed -n "s/^${name}_parameters=//p" dump | tr , '\n' | sort) <(parameters_in_help $kind "$name" "${module[@]}")
+        case $name in
+            coalesce) ;;
+            qcow2) grep -qE '^qcow2_libzstd=[0-9.]+$' dump ;;
+            *) [ "$(sed -n "s/^${name}_libnbd=//p" dump)" = "$(pkg-config --modversion libnbd)" ] ;;
+        esac
+    done
+    nbdkit "$VSPHERE" --dump-plugin | grep -qE '^vsphere_libcurl=[0-9.]+'
+    nbdkit "$QCOW2" --dump-plugin | grep -qx "version=$version"
+}
+
 @test "meson install puts each module where nbdkit looks for it, and its page into man" {
     DESTDIR=$BATS_TEST_TMPDIR/root meson install -C "$BUILD" --no-rebuild > install.log
     root=$BATS_TEST_TMPDIR/root

@@ -26,10 +26,12 @@ project('small', 'cpp', default_options: ['cpp_std=c++20', 'warning_level=2', 'w
 if get_option('tests').enabled()
   test('room', executable('test_room', 'test_room.cpp', 'room/room.cpp', include_directories: include_directories('.')),
        args: '-v', protocol: 'tap', suite: 'unit')
-  test('room-program', find_program('bats'), args: ['--tap', files('program.bats')], protocol: 'tap', suite: 'modules',
+  test('room-program', find_program('BATS'), args: ['--tap', files('program.bats')], protocol: 'tap', suite: 'modules',
        env: 'SOURCE=' + meson.project_source_root())
 endif
 END
+    # Within a test the first bats on the path is a part of it that nobody else can start.
+    sed -i "s,'BATS','$(PATH=${PATH#*/bats-core:} command -v bats)'," meson.build
     cat > room/room.hpp <<'END'
 #pragma once
 inline constexpr int twice(int n) { return 2 * n; }

@@ -55,6 +55,16 @@ cannot_be_used() {
         pull-from="$(uri src)" pull-state="$PWD/state"
 }
 
+@test "a plugin that serves a directory is refused, instead of crashing in it" {
+    source_server
+    mkdir disks
+    for plugin in file ondemand; do
+        refused 'the filter has only the default export: give it one file' $plugin dir="$PWD/disks" \
+            pull-from="$(uri src)" pull-state="$PWD/state"
+    done
+    [ ! -e state ]
+}
+
 @test "one server for a state, and one export" {
     source_server
     over_file

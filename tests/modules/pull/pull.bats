@@ -192,6 +192,39 @@ assert extents(h, 64 * K, 7 * M)[0][1] & 2'
     [ "$(wc -l < reads)" -eq 128 ]
 }
 
+@test "pull-memory bounds what is fetched at a time, and pull-rate what the background fetches" {
+    held_source
+    over_file pull-chunk=64K pull-memory=256K pull-workers=8
+    # Half of it is the background's: of the chunks that are not answered, it has asked for two.
+    python 'h.pread(1, 0)'
+    until_true 60 eval '[ "$(awk "\$1 >= 1048576" reads | wc -l)" -eq 2 ]'
+    python '
+buffers = [(o, nbd.Buffer(K)) for o in range(4 * M, 8 * M, 256 * K)]
+for o, b in buffers:
+    h.aio_pread(b, o)
+end = time.monotonic() + 60
+while len([l for l in open("reads") if int(l) >= M]) < 4:
+    assert time.monotonic() < end
+    h.poll(10)
+assert len([l for l in open("reads") if int(l) >= M]) == 4
+os.unlink("hold")
+while h.aio_in_flight():
+    h.poll(-1)
+for o, b in buffers:
+    assert b.to_bytearray() == src[o:o + K]'
+    whole
+    stop p
+    rm state reads
+    stop src
+    source_server
+    # A chunk takes 16 seconds of this rate.
+    over_file pull-chunk=64K pull-rate=4K
+    python 'assert h.pread(K, 7 * M) == src[7 * M:7 * M + K]'
+    stop p
+    [ "$(metric 'fetched_for_bytes_total{reason="background"}')" -le $((8 << 16)) ]
+    [ "$(metric 'fetched_for_bytes_total{reason="client"}')" -eq $((1 << 16)) ]
+}
+
 @test "NBD_CMD_CACHE fetches" {
     source_server
     over_file pull-rate=4K

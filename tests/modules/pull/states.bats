@@ -71,6 +71,25 @@ assert h.pread(M, 2 * M) == src[2 * M:3 * M]'
     [ "$(owed)" -gt 0 ]
 }
 
+@test "what was fetched is owed until a new connection confirms that the source still shows it" {
+    local confirms
+    confirms=$(description full '' c1)
+    described "${confirms%\}},\"confirm\":\"connection\"}"
+    truncate -s 8M dst.raw
+    export REPLICATE_SYNC_DIR=$PWD
+    touch pull.before_confirm.hold
+    over_file "${QUICK[@]}"
+    until_true 60 test -e pull.before_confirm.held
+    # Now it shows something else.
+    stop src KILL
+    confirms=$(description full '' c2)
+    described "${confirms%\}},\"confirm\":\"connection\"}"
+    rm pull.before_confirm.hold
+    until_true 60 said 'the source is not the one that was there at the start'
+    stop p
+    [ "$(owed)" -eq $((8 << 20)) ]
+}
+
 @test "a run of apply that was cut off: what it owes is fetched, and the disk used meanwhile" {
     described "$(description full '' c1)" --filter="$DELTA"
     truncate -s 8M dst.raw
@@ -132,7 +151,7 @@ PY
     refuses 'the destination has been used since' timeout 60 nbdkit -U - --filter="$APPLY" file dst.raw \
         apply-from="$(uri src)" apply-state="$PWD/state" --run true
     grep -q '"pull":"written"' state
-    printf '{"nbdkit-replicate":1,"checkpoint":"c1","source":"test","vm":"vm-1","disk":2000,"size":8388608,"pull":"written","owed":[[0,512]]}' > state
+    printf '{"nbdkit-replicate":1,"checkpoint":"c1","source":"test","vm":"vm-1","disk":2000,"size":8388608,"pull":"written","owed":[[983040,512]]}' > state
     refused_state 'the destination has been used since "c1"'
 }
 
@@ -152,6 +171,10 @@ PY
     must_fail timeout 60 nbdinfo "$(uri p)" 2> /dev/null
     said 'that state is of the image'
     stop p
-    pull "$QCOW2" file="$PWD/one.qcow2"
+    # With pull-image=any it is taken at the user's word.
+    pull "$QCOW2" file="$PWD/two.qcow2" pull-image=any pull-rate=4K
+    timeout 60 nbdinfo --size "$(uri p)"
+    stop p
+    pull "$QCOW2" file="$PWD/two.qcow2"
     whole
 }

@@ -41,6 +41,14 @@ USER_PASSWORD=administrator@vsphere.local:s3cret
     suite test_change_tracking.py
 }
 
+@test "power, guests that shut down, and what a machine is made of" {
+    suite test_power.py
+}
+
+@test "guests that write by themselves" {
+    suite test_writer.py
+}
+
 @test "faults can be injected" {
     suite test_faults.py
 }

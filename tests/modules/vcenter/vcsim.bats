@@ -89,3 +89,18 @@ nothing_left() { no_snapshot; }
     refuses 'check user= and password=' once -- true
     no_snapshot
 }
+
+@test "vcsim: a machine is shut down, switched off and on, and described" {
+    /usr/bin/python3 -c 'import pyVmomi' || skip "python3-pyvmomi is not installed"
+    start_vcsim
+    run /usr/bin/python3 -B "$SOURCE/tests/vcenter/clients/machine_client.py" "$(vcenter_fact vc host)" \
+        "$(vcenter_fact vc cafile)" /DC0/vm/folder/web1
+    [ "$output" = "poweredOn
+poweredOff
+poweredOff
+poweredOff
+poweredOn
+poweredOn
+poweredOff
+web1 2000 4194304 [datastore1] web1/web1.vmdk" ]
+}

@@ -15,3 +15,11 @@ load ../../lib
          END { exit !(whole >= 24 && delta > 0 && delta < 60 && written > 0) }' demo.log
     [ -z "$(ls -d nbdkit-replicate-demo.* 2> /dev/null)" ]
 }
+
+@test "scripts/demo cutover migrates a machine with three disks, and leaves nothing behind" {
+    REPLICATE_BUILD=$BUILD TMPDIR=$PWD timeout 300 "$SOURCE/scripts/demo" cutover > demo.log 2>&1 || { cat demo.log; false; }
+    [ "$(grep -c 'equals the disk (' demo.log)" = 3 ]
+    [ "$(grep -c 'is clean (e2fsck)' demo.log)" = 2 ]
+    grep -q 'cutover: handed over at' demo.log
+    [ -z "$(ls -d nbdkit-replicate-demo.* 2> /dev/null)" ]
+}

@@ -241,7 +241,8 @@ class Created(InDirectory):
 
 class Commands(InDirectory):
     def test_client_flushes(self):
-        self.assertIn("--flush", client_command("a", "b"))
+        self.assertIn("--flush", client_command("nbdcopy", "a", "b"))
+        self.assertIn("writeback", client_command("qemu-img", "a", "b"))
 
     def test_names_are_quoted(self):
         self.assertEqual(uri_of("/a b#/s", "disk 1?"), "nbd+unix:///disk%201%3F?socket=/a%20b%23/s")

@@ -20,7 +20,7 @@ from nbdkit_replicate.many.vcenters import UNKNOWN, VCenters  # noqa: E402
 from nbdkit_replicate.messages import Failure, Refused, messages_to  # noqa: E402
 from nbdkit_replicate.plan.plan import Folder, Limits, Machine, Plan, VCenter  # noqa: E402
 from nbdkit_replicate.vcenter.inventory import Away, Inventory, VmFacts, ask  # noqa: E402
-from nbdkit_replicate.vcenter.query import _host_and_port, _kind  # noqa: E402
+from nbdkit_replicate.vcenter.session import host_and_port, kind_of  # noqa: E402
 
 
 def vcenter(name, **fields):
@@ -170,9 +170,9 @@ class Program(unittest.TestCase):
                 asyncio.run(ask(one))
 
     def test_servers(self):
-        self.assertEqual([_host_and_port(text) for text in ("vc", "vc:8443", "[::1]:8443", "[::1]", "::1")],
+        self.assertEqual([host_and_port(text) for text in ("vc", "vc:8443", "[::1]:8443", "[::1]", "::1")],
                          [("vc", 443), ("vc", 8443), ("::1", 8443), ("::1", 443), ("::1", 443)])
 
     def test_kinds(self):
-        self.assertEqual([_kind(error) for error in (ConnectionResetError(), TimeoutError(), OSError(113, "x"), OSError(2, "x"),
+        self.assertEqual([kind_of(error) for error in (ConnectionResetError(), TimeoutError(), OSError(113, "x"), OSError(2, "x"),
                                                      ValueError())], ["away", "away", "away", "", ""])

@@ -52,7 +52,14 @@ class SetVmOption(argparse.Action):
 def size(text):
     factor = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}.get(text[-1:].upper(), 1)
     number = int(text if factor == 1 else text[:-1]) * factor
-    if number <= 0:
+    if number < 0:
+        raise ValueError(f"{text}: is negative")
+    return number
+
+
+def positive_size(text):
+    number = size(text)
+    if number == 0:
         raise ValueError
     return number
 
@@ -71,7 +78,7 @@ def parse(arguments, description):
                         help="of the files of the last --vm (default: its name)")
     parser.add_argument("--user", default="administrator@vsphere.local")
     parser.add_argument("--password", default="s3cret")
-    parser.add_argument("--page", type=size, default=256 << 20, metavar="BYTES",
+    parser.add_argument("--page", type=positive_size, default=256 << 20, metavar="BYTES",
                         help="described by one QueryChangedDiskAreas answer (default 256M)")
     parser.add_argument("--delay-ms", type=int, default=0, metavar="N", help="per /folder request")
     parser.add_argument("--task-ms", type=int, default=100, metavar="N", help="duration of a task (100)")

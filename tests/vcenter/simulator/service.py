@@ -7,6 +7,7 @@ import threading
 import time
 import traceback
 
+from simulator.api.before_methods import BeforeMethods
 from simulator.api.injected_faults import InjectedFaults
 from simulator.api.sessions import Sessions
 from simulator.model.tasks import Tasks
@@ -23,6 +24,7 @@ class Service:
         self.tasks = Tasks(inventory, task_ms)
         self.closing = self.tasks.closing
         self.injected_faults = InjectedFaults()
+        self.before = BeforeMethods()
         self.most_objects = 1000  # in one answer of the property collector
         self.retrievals = {}  # token -> the rest, for ContinueRetrievePropertiesEx
         self.lock = threading.Lock()  # protects the counters and the log

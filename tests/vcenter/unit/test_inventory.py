@@ -41,6 +41,14 @@ class Inventory(Case):
             names.append(self.sim.properties(*at, "name")["name"].text)
         self.assertEqual(names, ["dir%2fx", "vm", "DC0"])
 
+    def test_any_object_tells_one_property(self):
+        fetched = self.sim.call("Fetch", *VM, "<prop>name</prop>")
+        self.assertEqual(fetched.findtext("returnval"), "web1")
+        datacenter = self.sim.call("Fetch", "Folder", "group-d1", "<prop>childEntity</prop>").findall("returnval")
+        self.assertEqual([one.get("type") for one in datacenter], ["Folder"])
+        self.assertIsNone(self.sim.call("Fetch", *VM, "<prop>snapshot</prop>").find("returnval"))
+        self.fault("InvalidProperty", self.sim.call, "Fetch", *VM, "<prop>nonsense</prop>")
+
     def test_container_view_finds_by_name(self):
         view = self.sim.call("CreateContainerView", "ViewManager", "ViewManager",
                              '<container type="Folder">group-d1</container>'
@@ -83,7 +91,7 @@ class Inventory(Case):
         self.assertEqual(self.sim.disk(*VM).findtext("backing/diskMode"), "independent_persistent")
         self.assertIn("InvalidProperty", self.fault("InvalidProperty", self.sim.properties, *VM, "nmae"))
         self.fault("ManagedObjectNotFound", self.sim.properties, "VirtualMachine", "vm-1", "name")
-        self.fault("MethodNotFound", self.sim.call, "PowerOffVM_Task", *VM)
+        self.fault("MethodNotFound", self.sim.call, "ResetVM_Task", *VM)
 
 
 class Datastores(Case):

@@ -8,13 +8,12 @@
 
 #include <array>
 #include <cerrno>
-#include <exception>
-#include <functional>
 #include <memory>
 #include <new>
 #include <string_view>
 
 #include "plugins/vsphere/http/thumbprint.hpp"
+#include "plugins/vsphere/http/transfer.hpp"
 
 namespace vsphere::vddk {
 
@@ -47,23 +46,6 @@ Certificate presented(CURL *curl) {
   return nullptr;
 }
 
-// What Endpoint::interrupt throws, on its way through libcurl.
-struct Interruption {
-  const std::function<void()> &interrupt;
-  std::exception_ptr thrown = nullptr;
-
-  static int on_progress(void *raw, curl_off_t, curl_off_t, curl_off_t, curl_off_t) noexcept {
-    auto *self = static_cast<Interruption *>(raw);
-    try {
-      self->interrupt();
-      return 0;
-    } catch (...) {
-      self->thrown = std::current_exception();
-      return 1;
-    }
-  }
-};
-
 }  // namespace
 
 std::string certificate_sha1(const Endpoint &endpoint) {
@@ -90,14 +72,8 @@ std::string certificate_sha1(const Endpoint &endpoint) {
     set(CURLOPT_SSL_VERIFYPEER, 0L);
     set(CURLOPT_SSL_VERIFYHOST, 0L);
   }
-  Interruption interruption{endpoint.interrupt};
-  if (endpoint.interrupt) {
-    set(CURLOPT_NOPROGRESS, 0L);
-    set(CURLOPT_XFERINFOFUNCTION, &Interruption::on_progress);
-    set(CURLOPT_XFERINFODATA, &interruption);
-  }
-  if (CURLcode code = curl_easy_perform(curl.get()); code != CURLE_OK) {
-    if (interruption.thrown) std::rethrow_exception(interruption.thrown);
+  Transfers transfers;
+  if (CURLcode code = transfers.perform(curl.get(), endpoint.interrupt); code != CURLE_OK) {
     util::fail(code == CURLE_PEER_FAILED_VERIFICATION ? EACCES : EIO,
                "cannot read the certificate of {} ({})", endpoint.host,
                error[0] != '\0' ? error.data() : curl_easy_strerror(code));

@@ -18,20 +18,22 @@
 
 namespace {
 
-// Holes of the file become zeroes of the copy.
-void copy(int fd, const struct stat &status) {
+// Holes of the file become zeroes of the copy. The file may be open for writing alone.
+void copy(int synced, const struct stat &status) {
   // Copies in one order: the copy that is renamed last has been made last.
   static std::mutex copying;
   const std::scoped_lock lock(copying);
   const std::string name = std::getenv("STORAGE_SYNCED") + ("/" + std::to_string(status.st_ino));
   const std::string temporary = name + ".new";
+  const int fd = ::open(("/proc/self/fd/" + std::to_string(synced)).c_str(), O_RDONLY | O_CLOEXEC);
   const int to = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (to < 0) std::abort();
+  if (fd < 0 || to < 0) std::abort();
   std::array<char, 1 << 16> piece;
   off_t at = 0;
   for (ssize_t n; (n = ::pread(fd, piece.data(), piece.size(), at)) != 0; at += n) {
     if (n < 0 || ::pwrite(to, piece.data(), static_cast<size_t>(n), at) != n) std::abort();
   }
+  ::close(fd);
   if (::close(to) < 0 || std::rename(temporary.c_str(), name.c_str()) < 0) std::abort();
 }
 

@@ -57,3 +57,16 @@ TEST_CASE(
   }
   CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(10));
 }
+
+TEST_CASE("a URI that libnbd cannot parse is not repeated with its user and password") {
+  nbd::Options options;
+  options.uri = "nbd://alice:s3cret@a host/";
+  options.name = "dr";
+  try {
+    nbd::Connection connection(options);
+    FAIL("connected");
+  } catch (const util::Error &e) {
+    CHECK_THAT(e.what(), Catch::StartsWith("dr: cannot connect") && Catch::Contains("parse") &&
+                             !Catch::Contains("s3cret"));
+  }
+}

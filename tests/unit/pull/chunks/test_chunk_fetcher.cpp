@@ -115,3 +115,27 @@ TEST_CASE("zeroes are written as zeroes, or left where the disk below reads as z
   CHECK(s.presence.here({2 * chunk, chunk}));
   CHECK(s.remote.reads == 1);
 }
+
+TEST_CASE("after a failed flush zeroes are written also where the disk below reads as zeroes") {
+  Setup s;
+  s.local.is_new = true;
+  CHECK(s.fetcher.fetch_zeroes({0, chunk}));
+  CHECK(s.local.zeroes == 0);
+  s.presence.end_fetched_flush(s.presence.begin_fetched_flush(), Presence::Result::lost);
+  CHECK(s.fetcher.fetch_zeroes({0, chunk}));
+  CHECK(s.local.zeroes == 1);
+}
+
+TEST_CASE("what is here already is not read again, unless it is little") {
+  Setup s;
+  constexpr uint64_t k = 1 << 10;
+  s.write({64 * k, 512 * k}, 'c');
+  s.write({700 * k, 4 * k}, 'c');
+  s.fetcher.fetch({0, chunk}, Waiting::background);
+  CHECK(s.remote.reads == 2);
+  CHECK(s.counters.fetched == chunk - 512 * k);
+  CHECK(s.local.at(64 * k - 1) == std::byte('s'));
+  CHECK(s.local.at(64 * k) == std::byte('c'));
+  CHECK(s.local.at(701 * k) == std::byte('c'));
+  CHECK(s.local.at(chunk - 1) == std::byte('s'));
+}

@@ -25,7 +25,7 @@ TEST_CASE("what was fetched is here at once, and owed until a flush that began a
   Presence p(all(100));
   auto before = p.begin_fetched_flush();
   CHECK(before.empty);
-  p.fetched({10, 20});
+  p.fetched({10, 20}, 0);
   CHECK(p.here({10, 20}));
   CHECK(p.first_missing({0, 100}) == Range{0, 10});
   p.end_fetched_flush(before, Presence::Result::durable);
@@ -45,13 +45,34 @@ TEST_CASE("what was fetched is here at once, and owed until a flush that began a
 TEST_CASE("what a failed flush lost is missing again, but for what clients have written") {
   Presence p(all(100));
   auto scope = p.open();
-  p.fetched({0, 50});
+  p.fetched({0, 50}, 0);
   p.written({10, 10}, scope);
   auto flush = p.begin_fetched_flush();
   p.end_fetched_flush(flush, Presence::Result::lost);
   CHECK(p.losses() == 1);
   CHECK(p.missing({0, 50}) == std::vector<Range>{{0, 10}, {20, 30}});
   CHECK(p.here({10, 10}));
+}
+
+TEST_CASE(
+    "a client's flush that fails may have lost what was fetched, also what another flush covers") {
+  Presence p(all(100));
+  auto scope = p.open();
+  p.fetched({0, 20}, 0);
+  auto under_way = p.begin_fetched_flush();
+  p.fetched({20, 20}, 0);
+  p.written({10, 5}, scope);
+  flush(p, scope, false);
+  CHECK(p.failed_flushes() == 1);
+  CHECK(p.losses() == 1);
+  CHECK(p.missing({0, 50}) == std::vector<Range>{{0, 10}, {15, 35}});
+  p.end_fetched_flush(under_way, Presence::Result::durable);
+  CHECK(p.owed_bytes() == 100);
+  // A fetch that wrote before the failure, and says so after it.
+  p.fetched({0, 10}, 0);
+  CHECK_FALSE(p.here({0, 10}));
+  p.fetched({0, 10}, 1);
+  CHECK(p.here({0, 10}));
 }
 
 TEST_CASE("what a client has written is owed until its own flush has succeeded") {

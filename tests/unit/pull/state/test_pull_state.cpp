@@ -61,15 +61,29 @@ TEST_CASE(
   CHECK(begun.owed.ranges() == std::vector<Range>{{5, 10}, {100, 100}});
   CHECK(begun.header.checkpoint == "c1");
   CHECK(begun.held == "c0");
-  CHECK_THROWS_WITH(
-      begin_state("s", state("c0", {{5, 10}}, "written"), source("delta", "c0", "c1"), ""),
-      Contains("has been used since"));
+  CHECK_THROWS_WITH(begin_state("s", state("c0", {{5, 10}, {190, 20}}, "written"),
+                                source("delta", "c0", "c1"), ""),
+                    Contains("has been used since") && Contains("at offset 190"));
+  // What is owed has not changed.
+  begun = begin_state("s", state("c0", {{5, 10}}, "written"), source("delta", "c0", "c1"), "");
+  CHECK(begun.owed.ranges() == std::vector<Range>{{5, 10}});
+  CHECK(begun.header.checkpoint == "c1");
   CHECK(begin_state("s", state("c0", {}, "written"), source("delta", "c0", "c1"), "").owed.empty());
   CHECK(begin_state("s", state("c0", {}), source("delta", "c0", "c1"), "").owed.bytes() == 100);
   auto honest = source("delta", "c0", "c1");
   honest.read_map = [](const auto &add) { add({0, 1000, extents::hole}); };
   CHECK_THROWS_WITH(begin_state("s", state("c0", {{5, 10}}), honest, ""),
                     Contains("not a delta view"));
+}
+
+TEST_CASE("a copy owes what the source shows, whatever has been copied before") {
+  const PullState begun = begin_copy(source("delta", "c0", "c1"));
+  CHECK(begun.owed.ranges() == std::vector<Range>{{100, 100}});
+  CHECK(begun.header.checkpoint == "c1");
+  CHECK(begun.map.size() == 4);
+  auto honest = source("delta", "c0", "c1");
+  honest.read_map = [](const auto &add) { add({0, 1000, extents::hole}); };
+  CHECK_THROWS_WITH(begin_copy(honest), Contains("not a delta view"));
 }
 
 TEST_CASE("what cannot be right is refused") {

@@ -62,6 +62,11 @@ def _object(one, prop_set):
     return tag("objects", inner)
 
 
+def property_of(one, path):
+    """The Value of an object's property; None: it is not set."""
+    return _property(one, one.properties(), path)
+
+
 def _property(one, properties, path):
     if path in properties:
         return properties[path]

@@ -37,6 +37,7 @@ class Sessions:
         self.lock = threading.Lock()  # protects all below
         self.open = {}  # key -> Session
         self.logins = 0
+        self.issued = []  # the keys of all sessions there have been
 
     def login(self, user, password):
         """A new session, or None."""
@@ -47,6 +48,7 @@ class Sessions:
         with self.lock:
             self.open[session.key] = session
             self.logins += 1
+            self.issued.append(session.key)
         return session
 
     def logout(self, session):

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ElementTree
 from simulator.api.elements import child, local, text
 from simulator.api.faults import Fault, not_found
 from simulator.api.injected_faults import UNAVAILABLE
-from simulator.api.methods import METHODS, WITHOUT_SESSION
+from simulator.api.methods import ANY, METHODS, WITHOUT_SESSION
 from simulator.api.values import leaf, tag
 
 _OPEN = ('<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -64,6 +64,7 @@ class Call:
 
     def run(self):
         """The inside of the response element."""
+        self.service.before.run(self.method)
         injected = self.service.injected_faults.take(self.method)
         if injected and injected.kind == UNAVAILABLE:
             raise Unavailable
@@ -81,7 +82,7 @@ class Call:
                         leaf("privilegeId", "System.View"))
         if self.this is None:
             raise not_found(self.this_kind, self.this_moref)
-        function = METHODS.get((self.this.kind, self.method))
+        function = METHODS.get((self.this.kind, self.method)) or METHODS.get((ANY, self.method))
         if function is None:
             raise Fault("MethodNotFound",
                         f"{self.this.kind}:{self.this_moref} does not implement: {self.method}",

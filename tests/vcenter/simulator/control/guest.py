@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Controls that play the guest of a VM."""
 
+import json
+
 from simulator.control.registry import control
+from simulator.model import ext4
+from simulator.model.writer import Writer
+from simulator.options import size
 
 
 @control
@@ -52,6 +57,30 @@ def touch(service, arguments, body):
     disk, count, every = arguments.disk(), arguments.number("count"), arguments.number("every", 2)
     arguments.all_used()
     disk.touch(count, every)
+    return {}
+
+
+@control
+def writer(service, arguments, body):
+    """A program that overwrites areas, which are those of files in an ext4 file system, or the body's."""
+    vm, disk = arguments.vm(), arguments.disk()
+    files = [name for name in arguments.text("files", "").split(",") if name]
+    rounds = [size(word) for word in arguments.text("rounds", "").split(",") if word]
+    rate, last = size(arguments.text("rate", "0")), size(arguments.text("last", "0"))
+    arguments.all_used()
+    if files:
+        areas, file_system = ext4.areas_of_files(disk.path, files), ext4.Superblock(disk)
+    else:
+        areas, file_system = json.loads(b"".join(body)), None
+    vm.guest.add(Writer(disk, areas, rate, rounds, last, file_system))
+    return {"areas": areas}
+
+
+@control
+def nowriter(service, arguments, body):
+    vm = arguments.vm()
+    arguments.all_used()
+    vm.guest.remove_all()
     return {}
 
 

@@ -28,13 +28,14 @@ def state(service, arguments, body):
 def _state(service):
     with service.lock:
         counted = {"soap": dict(service.counts), "folder": dict(service.folder),
-                   "host_requests": service.host_requests, "tickets": service.tickets.issued,
+                   "host_requests": service.host_requests, "tickets": len(service.tickets.issued),
                    "host_thumbprint": service.tickets.thumbprint}
     with service.injected_faults.lock:
         pending = len(service.injected_faults.pending)
     return counted | {
         "vms": {vm.moref: _vm_state(vm) for vm in service.inventory.machines()},
         "sessions": len(service.sessions.open), "logins": service.sessions.logins,
+        "secrets": [service.sessions.password, *service.sessions.issued, *service.tickets.issued],
         "most_snapshots": dict(service.inventory.counts.most), "faults": pending, "threads": threading.active_count()}
 
 
@@ -42,6 +43,8 @@ def _vm_state(vm):
     with vm.lock:
         return {
             "name": vm.name, "power": vm.power, "cbt": vm.cbt,
+            "power_log": vm.state.log, "clean": vm.state.clean, "shutting_down": vm.state.shutting_down is not None,
+            "written": sum(one.written for one in vm.guest.writers),
             "uuid": vm.uuid, "instance_uuid": vm.instance_uuid,
             "snapshots": [{"moref": one.moref, "name": one.name, "description": one.text,
                            "quiesced": one.quiesced} for one in vm.snapshots],

@@ -25,14 +25,6 @@ def cbt(service, arguments, body):
 
 
 @control
-def power(service, arguments, body):
-    vm, on = arguments.vm(), arguments.flag("on")
-    arguments.all_used()
-    vm.set_power(on)
-    return {}
-
-
-@control
 def template(service, arguments, body):
     vm, on = arguments.vm(), arguments.flag("on")
     arguments.all_used()

@@ -24,9 +24,13 @@ def find(inventory, path, query, on_host=False):
     once = unquote(path.removeprefix("/folder/"))
     for decode in (lambda name: name, unquote):
         for name in (once, unquote(once)):
-            found = inventory.file(None if on_host else decode(center), decode(datastore), name)
+            place = None if on_host else decode(center), decode(datastore)
+            found = inventory.file(*place, name)
             if found:
                 return _content(*found, name)
+            small = inventory.small_file(*place, name)
+            if small is not None:
+                return _text(small)
     raise Refused(404)
 
 
@@ -40,9 +44,11 @@ def _content(vm, disk, name):
     if name not in chain:
         raise Refused(404)  # also -delta files, whose format is not simulated
     at = chain.index(name)
-    text = vmdk_descriptor(name, sizes[at], chain[at - 1] if at else None).encode()
-    return Content(len(text), lambda offset, length: text[offset:offset + length],
-                   "application/octet-stream")
+    return _text(vmdk_descriptor(name, sizes[at], chain[at - 1] if at else None).encode())
+
+
+def _text(content):
+    return Content(len(content), lambda offset, length: content[offset:offset + length], "application/octet-stream")
 
 
 def _flat(vm, disk):

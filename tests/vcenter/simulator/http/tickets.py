@@ -19,14 +19,14 @@ class Tickets:
     def __init__(self):
         self.lock = threading.Lock()  # protects all below
         self.open = {}  # id -> file_of()
-        self.issued = 0
+        self.issued = []  # the ids of all tickets there have been
         self.once = False  # a ticket is valid for one request
         self.thumbprint = None  # of the certificate of the host; None: there is no host
 
     def issue(self, url):
         with self.lock:
-            self.issued += 1
             ticket = secrets.token_hex(16)
+            self.issued.append(ticket)
             self.open[ticket] = file_of(url)
             return ticket
 

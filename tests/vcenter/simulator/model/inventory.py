@@ -7,6 +7,7 @@ import re
 import threading
 
 from simulator.model.disk import Disk
+from simulator.model.files import small_files
 from simulator.model.machine import VirtualMachine
 from simulator.model.service_instance import ServiceInstance
 from simulator.model.snapshot_counts import SnapshotCounts
@@ -140,11 +141,22 @@ class Inventory:
         """The (vm, disk) that a file on a datastore belongs to, or None. path: of a VMDK, with -flat or
         -000001 in its name. center_path: None for any datacenter, as an ESXi host has none."""
         stem = re.sub(r"(-\d{6})?(-flat|-delta)?\.vmdk$", "", path)
-        for vm in self.machines():
-            if center_path is not None and vm.datacenter().path() != center_path.strip("/"):
-                continue
-            if vm.datastore.name == datastore:
-                for disk in vm.disks:
-                    if os.path.normpath(stem) == disk.base_name.removesuffix(".vmdk"):
-                        return vm, disk
+        for vm in self._machines_on(center_path, datastore):
+            for disk in vm.disks:
+                if os.path.normpath(stem) == disk.base_name.removesuffix(".vmdk"):
+                    return vm, disk
         return None
+
+    def small_file(self, center_path, datastore, path):
+        """The content of a VM's .vmx and so on, or None."""
+        for vm in self._machines_on(center_path, datastore):
+            found = small_files(vm).get(os.path.normpath(path))
+            if found:
+                return found[1]
+        return None
+
+    def _machines_on(self, center_path, datastore):
+        for vm in self.machines():
+            if vm.datastore.name == datastore and (
+                    center_path is None or vm.datacenter().path() == center_path.strip("/")):
+                yield vm

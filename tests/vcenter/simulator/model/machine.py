@@ -5,9 +5,12 @@ import contextlib
 import threading
 import uuid
 
-from simulator.api.values import Reference, References, Value, boolean, enumeration, now, string
-from simulator.model import hardware
+from simulator.api.values import now
+from simulator.model.configuration import Configuration
+from simulator.model.guest import Guest
+from simulator.model.machine_properties import machine_properties
 from simulator.model.objects import Entity
+from simulator.model.power import Power
 from simulator.model.vm_snapshot import VirtualMachineSnapshot
 
 
@@ -18,7 +21,9 @@ class VirtualMachine(Entity):
         self.directory = directory or name  # of its files; stays when the VM is renamed
         self.uuid = str(uuid.uuid5(uuid.NAMESPACE_URL, "bios/" + moref))
         self.instance_uuid = str(uuid.uuid5(uuid.NAMESPACE_URL, "instance/" + moref))
-        self.power = "poweredOn"
+        self.configuration = Configuration()
+        self.guest = Guest(self)
+        self.state = Power(self)
         self.cbt = cbt  # as configured; takes effect at the next stun
         self.disks = []
         self.snapshots = []  # VirtualMachineSnapshot, oldest first; each is the child of the one before
@@ -40,6 +45,10 @@ class VirtualMachine(Entity):
     def disk(self, key):
         return next((disk for disk in self.disks if disk.key == key), None)
 
+    @property
+    def power(self):
+        return self.state.state
+
     # --- changes, mostly by tasks
 
     def set_cbt(self, on):
@@ -53,11 +62,6 @@ class VirtualMachine(Entity):
         for disk in self.disks:
             disk.track(self.cbt)
 
-    def set_power(self, on):
-        with self.lock:
-            self.power = "poweredOn" if on else "poweredOff"
-            self.stun()
-
     def take_snapshot(self, moref, name, text, quiesce):
         with self.lock:
             self.taken += 1
@@ -69,7 +73,8 @@ class VirtualMachine(Entity):
             self.snapshots.append(snapshot)
             self.counts.add(self, 1)
             self.most_snapshots = max(self.most_snapshots, len(self.snapshots))
-            self.stun()  # last: tracking that starts now does not cover this snapshot
+            self.stun()  # tracking that starts now does not cover this snapshot
+            self.guest.snapshot_taken()
             return snapshot
 
     def remove_snapshot(self, snapshot, with_children=False):
@@ -89,33 +94,4 @@ class VirtualMachine(Entity):
 
     def properties(self):
         with self.lock:
-            return super().properties() | {
-                "config.name": string(self.name),
-                "config.uuid": string(self.uuid),
-                "config.instanceUuid": string(self.instance_uuid),
-                "config.template": boolean(self.template),
-                "config.version": string("vmx-19"),
-                "config.changeVersion": string(self.changed),
-                "config.changeTrackingEnabled": boolean(self.cbt),
-                "config.files.vmPathName": string(
-                    f"[{self.datastore.name}] {self.directory}/{self.name}.vmx"),
-                "config.hardware.device": hardware.devices(self),
-                "capability.snapshotOperationsSupported": boolean(True),
-                "capability.changeTrackingSupported": boolean(True),
-                "runtime.powerState": enumeration("VirtualMachinePowerState", self.power),
-                "runtime.connectionState": enumeration("VirtualMachineConnectionState", "connected"),
-                "runtime.consolidationNeeded": boolean(self.consolidation_needed),
-                "runtime.host": Reference(self.host) if self.host else None,
-                "datastore": References([self.datastore]),
-                "parentVApp": None,
-                "customValue": None,
-                "snapshot": self._snapshot_info(),
-                "rootSnapshot": References(self.snapshots[:1]),
-            }
-
-    def _snapshot_info(self):
-        if not self.snapshots:
-            return None
-        return Value("VirtualMachineSnapshotInfo",
-                     Reference(self.snapshots[-1]).field("currentSnapshot") +
-                     self.snapshots[0].tree("rootSnapshotList", self.snapshots[1:]))
+            return super().properties() | machine_properties(self)

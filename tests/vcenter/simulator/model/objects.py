@@ -25,7 +25,9 @@ class ManagedObject:
     def composite(self, path):
         """The xsi:type of the data object at a path that is not a leaf."""
         return {"config": "VirtualMachineConfigInfo", "config.hardware": "VirtualHardware",
-                "config.files": "VirtualMachineFileInfo", "capability": "VirtualMachineCapability",
+                "config.files": "VirtualMachineFileInfo", "config.tools": "ToolsConfigInfo",
+                "config.bootOptions": "VirtualMachineBootOptions", "layoutEx": "VirtualMachineFileLayoutEx",
+                "guest": "GuestInfo", "capability": "VirtualMachineCapability",
                 "runtime": "VirtualMachineRuntimeInfo", "summary": "DatastoreSummary",
                 "info": "TaskInfo"}.get(path)
 

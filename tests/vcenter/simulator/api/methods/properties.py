@@ -5,8 +5,8 @@ import re
 
 from simulator.api.elements import child, children, text
 from simulator.api.faults import invalid_argument
-from simulator.api.methods.registry import method
-from simulator.api.property_collector import collect
+from simulator.api.methods.registry import ANY, method
+from simulator.api.property_collector import collect, property_of
 from simulator.api.values import leaf, tag
 
 
@@ -50,3 +50,10 @@ def retrieve_properties(call):
     objects = collect(call.inventory, children(call.arguments, "specSet"))
     return "".join("<returnval>" + one.removeprefix("<objects>").removesuffix("</objects>") +
                    "</returnval>" for one in objects)
+
+
+@method(ANY, "Fetch")
+def fetch(call):
+    """A property of an object; of one that is not set, nothing. pyVmomi reads properties by it since version 8."""
+    value = property_of(call.this, call.argument("prop", ""))
+    return value.field("returnval") if value is not None else ""

@@ -5,6 +5,7 @@ from simulator.api.elements import child
 from simulator.api.faults import invalid_argument, not_found
 
 WITHOUT_SESSION = {"RetrieveServiceContent", "Login"}
+ANY = ""  # the kind of a method that each object has
 METHODS = {}  # (kind of object, method) -> function
 
 

@@ -7,7 +7,7 @@ from simulator.api.methods.registry import method
 from simulator.api.values import Reference
 
 
-def _start_task(call, name, vm, work):
+def start_task(call, name, vm, work):
     injected = call.service.injected_faults.take(call.method, in_task=True)
     return Reference(call.service.tasks.start(name, vm, work, injected)).field("returnval")
 
@@ -18,7 +18,7 @@ def reconfigure(call):
     if spec is None:
         raise invalid_argument("spec")
     on = text(spec, "changeTrackingEnabled")
-    return _start_task(call, "ReconfigVM_Task", vm,
+    return start_task(call, "ReconfigVM_Task", vm,
                        lambda: vm.set_cbt(on in ("true", "1")) if on is not None else None)
 
 
@@ -32,14 +32,14 @@ def create_snapshot(call):
         return call.inventory.add(vm.take_snapshot(
             call.inventory.new_moref("snapshot"), name, call.argument("description", ""),
             true(call.arguments, "quiesce")))
-    return _start_task(call, "CreateSnapshot_Task", vm, work)
+    return start_task(call, "CreateSnapshot_Task", vm, work)
 
 
 @method("VirtualMachineSnapshot", "RemoveSnapshot_Task")
 def remove_snapshot(call):
     snapshot = call.this
     with_children = true(call.arguments, "removeChildren")
-    return _start_task(call, "RemoveSnapshot_Task", snapshot.vm,
+    return start_task(call, "RemoveSnapshot_Task", snapshot.vm,
                        lambda: _remove(call.inventory, snapshot, with_children))
 
 
@@ -49,13 +49,13 @@ def consolidate(call):
 
     def work():
         vm.consolidation_needed = False
-    return _start_task(call, "ConsolidateVMDisks_Task", vm, work)
+    return start_task(call, "ConsolidateVMDisks_Task", vm, work)
 
 
 @method("VirtualMachine", "RemoveAllSnapshots_Task")
 def remove_all_snapshots(call):
     vm = call.this
-    return _start_task(call, "RemoveAllSnapshots_Task", vm,
+    return start_task(call, "RemoveAllSnapshots_Task", vm,
                        lambda: vm.snapshots and _remove(call.inventory, vm.snapshots[0], True) or None)
 
 

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A cutover, in its order. The journal says which step may have been begun; whatever was interrupted begins there again."""
+import time
+
+from ..messages import Failure, say, warn
+from ..run.result import Result
+from ..states import disks_with_state
+from . import handover
+from .context import Context, StartedAgain
+from .deciding import bring_near
+from .journal import Step
+from .moments import text_of
+from .overlays import create_overlays, images_of
+from .power import check_can_shut_down, require_off, shut_down, started_again, watched
+from .pulling import check_sockets, pull_last
+from .rounds import run_round
+
+
+class Cutover:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def run(self) -> Result:
+        """Raises Failure or OSError; the journal says where the same command goes on."""
+        context = self._context
+        if context.journal.step == Step.DONE:
+            say(f"it was handed over at {text_of(context.journal.ended or 0.0)}; {handover.describe(context)}")
+            return Result.DONE
+        result = Result.DONE
+        try:
+            await self._begin()
+            if context.journal.step == Step.ROUNDS:
+                await bring_near(context)
+            if context.journal.step in (Step.ROUNDS, Step.SHUTDOWN):
+                await shut_down(context)
+            if context.options.pull and context.journal.step == Step.OFF or context.journal.pulled:
+                await pull_last(context)
+                return result
+            async with watched(context):
+                if context.journal.step == Step.OFF:
+                    result = await self._copy_last()
+                await self._hand_over()
+        except Failure as e:
+            why = e if isinstance(e, StartedAgain) else context.interruption.why
+            if not isinstance(why, StartedAgain):
+                raise
+            raise self._begin_again(why) from e
+        return result
+
+    def _begin_again(self, why: StartedAgain) -> Failure:
+        """What has been copied is not the machine any more."""
+        context = self._context
+        begun = context.journal.step == Step.HANDOVER and context.options.then is not None
+        context.go_to(Step.ROUNDS, down=None, off=None, ready=None)
+        if not begun:
+            return why
+        return Failure(f"{why.what}: the cutover has ended; the command of --then had been begun, see what it has done; "
+                       "the same command begins again")
+
+    async def _begin(self) -> None:
+        """Where an interrupted cutover was, by the journal and by what the machine does now."""
+        context = self._context
+        with context.interruption.scope():
+            power = await context.vm.power_state()
+        step = context.journal.step
+        if step in (Step.OFF, Step.HANDOVER) and not power.off and not context.journal.pulled:
+            raise started_again(power)
+        if step == Step.SHUTDOWN and not power.off:
+            warn("an interrupted cutover has asked the machine to shut down, and it runs: there are more rounds")
+            context.go_to(Step.ROUNDS, down=None)
+        elif step != Step.ROUNDS:
+            say(f"an interrupted cutover goes on: the machine is off since {text_of(context.journal.off or time.time())}")
+        if context.journal.step == Step.ROUNDS:
+            await check_can_shut_down(context, power)
+        if context.options.pull:
+            check_sockets(context, disks_with_state(context.machine.states) or [context.machine.single_disk])
+
+    async def _copy_last(self) -> Result:
+        """The last increment, from the machine that is off. If this is interrupted there is one more, as nobody knows
+        whether the machine was off all the time."""
+        context = self._context
+        last = await run_round(context, None, waited=False, last=True)
+        await create_overlays(context.machine, last.points)
+        with context.interruption.scope():
+            await require_off(context)
+        context.go_to(Step.HANDOVER, last=last.round.time, ready=time.time(),
+                      images=images_of(context.machine, last.points))
+        handover.tell(context)
+        return last.result
+
+    async def _hand_over(self) -> None:
+        context = self._context
+        began = time.time()
+        await handover.hand_over(context)
+        context.go_to(Step.DONE, ended=time.time())
+        took = time.time() - began if context.options.then else None
+        say(f"the machine is handed over; {handover.describe(context, took)}")

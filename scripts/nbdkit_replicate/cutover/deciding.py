@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Rounds while the machine runs, until it can be shut down: the last round fits the downtime, and --at is reached."""
+import asyncio
+import dataclasses
+import time
+
+from ..messages import Failure, say
+from ..report import text
+from ..states import disks_with_state
+from . import convergence
+from .context import Context
+from .journal import Round
+from .moments import text_of
+from .power import look
+from .prediction import Prediction, predict, predict_start
+from .rounds import run_round
+
+AHEAD = 1.5  # of the time of a round: so long before --at the last round before it begins
+LOOK = 2.0  # seconds between two looks at the power state while nothing else is done
+
+
+async def bring_near(context: Context) -> None:
+    """Returns when the machine can be shut down, or is off. Raises Failure if the rounds do not get short enough."""
+    waited = True
+    while True:
+        if not await _is_on(context):
+            if await _may_end(context):
+                return
+            waited = True
+            continue
+        one = await _round(context, waited)
+        prediction = _prediction(context, time.time())
+        if prediction is not None:
+            say(convergence.of_prediction(prediction, context.journal.rounds, context.options.pull))
+        waited = False
+        until = _left(context)
+        if until <= 0:
+            if _is_enough(context, prediction):
+                context.save(dataclasses.replace(context.journal, predicted=prediction.seconds if prediction else None))
+                return
+            if not convergence.fits(prediction, context.options.downtime):
+                _check_convergence(context, prediction)
+        elif until > AHEAD * one.seconds or _fits_at(context, time.time() + until):
+            waited = True
+            if await _wait(context, until, one):
+                return
+
+
+def _is_enough(context: Context, prediction: Prediction | None) -> bool:
+    """Not before one prediction at least has been compared with what came of it."""
+    options = context.options
+    if prediction is None or not any(one.error is not None for one in context.journal.rounds):
+        return False
+    if not convergence.fits(prediction, options.downtime) or not options.pull:
+        return convergence.fits(prediction, options.downtime)
+    # What is left is fetched while it is used; it is little once the rounds do not get much shorter.
+    rounds = context.journal.rounds
+    whole = predict(rounds, time.time(), shutdown_time(context))
+    return convergence.fits(whole, options.downtime) or convergence.shrinks_no_more(rounds, 2)
+
+
+async def _is_on(context: Context) -> bool:
+    """Raises Failure if it is suspended: its disks are not of one instant with its memory."""
+    with context.interruption.scope():
+        power = await context.vm.power_state()
+    if not power.on and not power.off:
+        raise Failure("the machine is suspended: resume it, or switch it off")
+    if power.on and context.journal.was_on is None:
+        context.save(dataclasses.replace(context.journal, was_on=True))
+    return power.on
+
+
+async def _may_end(context: Context) -> bool:
+    """It is off without our doing. Before --at it may be started again."""
+    left = _left(context)
+    if left <= 0:
+        return True
+    say(f"the machine is off; the cutover goes on at {text_of(time.time() + left)}")
+    while (left := _left(context)) > 0:
+        with context.interruption.scope():
+            await asyncio.sleep(min(LOOK, left))
+            power = await look(context)
+        if power is not None and power.on:
+            return False
+    return False  # it is looked at once more
+
+
+async def _wait(context: Context, until: float, one: Round) -> bool:
+    """For --at, or until a last round before it is due. True: the machine can be shut down."""
+    end = time.time() + until
+    fitting = _fits_at(context, end)
+    begin = end if fitting else end - AHEAD * one.seconds
+    say(f"waiting until {text_of(begin)}" + ("" if fitting else f": the last round before {text_of(end)}"))
+    while time.time() < begin:
+        with context.interruption.scope():
+            await asyncio.sleep(min(LOOK, max(0.0, begin - time.time())))
+            power = await look(context)
+        if power is not None and power.off:
+            return False
+    prediction = _prediction(context, time.time())
+    if not fitting or not convergence.fits(prediction, context.options.downtime):
+        return False
+    context.save(dataclasses.replace(context.journal, predicted=prediction.seconds if prediction else None))
+    return True
+
+
+def _fits_at(context: Context, moment: float) -> bool:
+    return convergence.fits(_prediction(context, moment), context.options.downtime)
+
+
+def _left(context: Context) -> float:
+    """Seconds until --at."""
+    return (context.journal.at or 0.0) - time.time()
+
+
+async def _round(context: Context, waited: bool) -> Round:
+    prediction = predict(context.journal.rounds, time.time())
+    one = (await run_round(context, prediction.seconds if prediction else None, waited)).round
+    context.save(dataclasses.replace(context.journal, rounds=(*context.journal.rounds, one)))
+    say(convergence.of_round(len(context.journal.rounds), one))
+    return one
+
+
+def _prediction(context: Context, moment: float) -> Prediction | None:
+    if context.options.pull:
+        return predict_start(context.journal.rounds, shutdown_time(context))
+    return predict(context.journal.rounds, moment, shutdown_time(context))
+
+
+def shutdown_time(context: Context) -> float:
+    """Seconds that shutting down will take, as far as that is known."""
+    given = context.options.shutdown_time
+    return given if given is not None else context.journal.shutdown_seconds or 0.0
+
+
+def _check_convergence(context: Context, prediction: Prediction | None) -> None:
+    rounds, options = context.journal.rounds, context.options
+    if convergence.shrinks_no_more(rounds):
+        limits = context.plan.limits
+        helps = convergence.what_helps(options.pull, limits.source_rate, limits.disks,
+                                       len(disks_with_state(context.machine.states)))
+        raise Failure(convergence.does_not_converge(rounds, prediction, options.downtime, helps))

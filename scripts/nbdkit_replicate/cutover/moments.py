@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The time that is given by --at."""
+import datetime
+import re
+
+from ..messages import WrongUse
+
+
+def moment_of(text: str, now: datetime.datetime) -> float:
+    """HH:MM, the next time that it is so late, or a date and time as in ISO 8601; local time unless it has a zone. Returns
+    seconds since 1970. now: local time, with its zone."""
+    clock = re.fullmatch(r"(\d{1,2}):(\d\d)", text)
+    try:
+        if clock:
+            result = now.replace(hour=int(clock[1]), minute=int(clock[2]), second=0, microsecond=0)
+            return (result if result > now else result + datetime.timedelta(days=1)).timestamp()
+        if len(text) <= len("2026-11-03"):
+            raise ValueError
+        return datetime.datetime.fromisoformat(text).astimezone().timestamp()
+    except ValueError:
+        raise WrongUse(f'--at {text}: must be a time such as 23:00, "2026-11-03 23:00" or 2026-11-03T23:00Z') from None
+
+
+def text_of(moment: float) -> str:
+    return datetime.datetime.fromtimestamp(moment).strftime("%Y-%m-%d %H:%M:%S")

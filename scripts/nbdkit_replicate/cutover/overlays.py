@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The images that are handed over: one for each disk, over its last restore point, in the same directory. What the machine
+writes goes there, so that the restore points stay what they are, and runs can go on from them if the source is started
+again."""
+import json
+import os
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+from ..contract import DISK
+from ..definition.domain_storage import Copy, Export, Image
+from ..files import sync_directory
+from ..images import is_in_use
+from ..messages import Failure, say
+from ..plan.plan import Machine
+from ..points.naming import Naming
+from ..points.points import Point
+from ..programs.errors import Errors
+from ..programs.process import Process, outcome
+from ..report.records import time_of
+
+NAME = "cutover"  # in place of {time}
+
+
+def overlay_path(machine: Machine, disk: str) -> str:
+    return Naming(machine.images).path(disk, NAME)
+
+
+def images_of(machine: Machine, points: Sequence[Point]) -> tuple[tuple[str, str], ...]:
+    """(disk, path)"""
+    return tuple((point.disk, overlay_path(machine, point.disk)) for point in points)
+
+
+def copies_of(machine: Machine, points: Sequence[Point], pulled: bool) -> dict[str, Copy]:
+    """As a domain has them. pulled: they are served."""
+    if pulled:
+        return {point.disk: Export(socket_of(machine, point.disk)) for point in points}
+    return {disk: Image(path) for disk, path in images_of(machine, points)}
+
+
+def directory_of(machine: Machine) -> str:
+    """For all that is handed over besides the images, which is beside it."""
+    folder = os.path.dirname(machine.images)
+    while DISK in folder:
+        folder = os.path.dirname(folder)
+    return os.path.join(folder, f"{machine.name}-cutover")
+
+
+def socket_of(machine: Machine, disk: str) -> str:
+    """Of the server of an image, with --pull."""
+    return os.path.join(directory_of(machine), f"{disk}.sock")
+
+
+def check_unused(images: Sequence[tuple[str, str]]) -> None:
+    for _, path in images:
+        if os.path.exists(path) and is_in_use(path):
+            raise Failure(f"{path} is in use: the machine that it was handed over to runs, or another program has opened it; "
+                          "end that first")
+
+
+async def create_overlays(machine: Machine, points: Sequence[Point]) -> None:
+    """Durably. Those of an interrupted cutover are taken away."""
+    images = images_of(machine, points)
+    check_unused(images)
+    await take_away(images)
+    for point in points:
+        path = overlay_path(machine, point.disk)
+        new = path + ".new"
+        if os.path.lexists(new):
+            os.unlink(new)
+        await _qemu_img("create", "-q", "-f", "qcow2", "-b", os.path.basename(point.path), "-F", "qcow2", new)
+        _sync(new)
+        os.replace(new, path)
+        sync_directory(os.path.dirname(path))
+
+
+async def take_away(images: Sequence[tuple[str, str]],
+                    is_written: "Callable[[str, str], Awaitable[bool]] | None" = None) -> None:
+    """After check_unused(). is_written: whether the machine has written to that of this disk, if not whether it holds data:
+    it is kept by another name, then, and that is said."""
+    for disk, path in images:
+        if not os.path.exists(path):
+            continue
+        if await (is_written or _holds_data)(disk, path):
+            name = f"{path}.{time_of(time.time())}"
+            os.rename(path, name)
+            say(f"{name}: this has been written to since it was handed over, and is kept by this name")
+        else:
+            os.unlink(path)
+        sync_directory(os.path.dirname(path))
+
+
+async def _holds_data(_disk: str, path: str) -> bool:
+    """The image itself, and not one that it lies on."""
+    output = await _qemu_img("map", "--output=json", "-f", "qcow2", path)
+    return any(one["depth"] == 0 and (one["data"] or one["zero"]) for one in json.loads(output))
+
+
+async def _qemu_img(*words: str) -> bytes:
+    errors = Errors("qemu-img", shown=False)
+    process = await Process.start(["qemu-img", *words], read_output=True, errors=errors)
+    try:
+        output = await process.read_output()
+        status = await process.wait()
+    finally:
+        process.kill()
+        await process.wait()
+        cause = errors.cause()
+        errors.close()
+    if status != 0:
+        raise Failure(f"qemu-img {words[0]}: {cause or outcome(status)}")
+    return output
+
+
+def _sync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The states of the images that fetch the last increment themselves: STATES/cutover/DISK.state, nbdkit-pull-filter(1). Those
+of the plan stay as they are, so that runs can go on from the restore points."""
+import json
+import os
+import shutil
+
+from ..contract import is_written_by_clients
+from ..files import make_directory, replace_file
+from ..messages import Failure
+from ..plan.plan import Machine
+from ..points.machines import points_of
+from ..points.points import Point
+from ..states import disks_with_state, read_state, state_path
+
+
+def directory_of_states(machine: Machine) -> str:
+    return os.path.join(machine.states, "cutover", "")
+
+
+def pull_state(machine: Machine, disk: str) -> str:
+    return state_path(directory_of_states(machine), disk)
+
+
+def latest_points(machine: Machine) -> list[Point]:
+    """Of each disk that which its state is about. Raises Failure if one is not complete."""
+    points = {point.top.uuid: point for point in points_of(machine).points if point.is_complete}
+    result = []
+    for disk in disks_with_state(machine.states):
+        if machine.disks and disk not in machine.disks:
+            continue
+        state = read_state(state_path(machine.states, disk))
+        if state.owed or state.image not in points:
+            raise Failure(f"disk {disk}: its last restore point is not complete")
+        result.append(points[state.image])
+    if not result:
+        raise Failure("nothing has been copied yet")
+    return result
+
+
+def begin_states(machine: Machine, points: list[Point]) -> None:
+    """New ones: what the image holds is what the restore point below it holds."""
+    remove_states(machine)
+    make_directory(directory_of_states(machine))
+    for point in points:
+        with open(state_path(machine.states, point.disk), encoding="utf-8") as file:
+            replace_file(pull_state(machine, point.disk), file.read())
+
+
+def remove_states(machine: Machine) -> None:
+    shutil.rmtree(directory_of_states(machine), ignore_errors=True)
+
+
+def owed(machine: Machine, disks: list[str]) -> int:
+    """Bytes that are still to be fetched."""
+    return sum(read_state(pull_state(machine, disk)).owed for disk in disks)
+
+
+def is_used(machine: Machine, disk: str) -> bool:
+    """Whether a client has written to the image."""
+    try:
+        with open(pull_state(machine, disk), encoding="utf-8") as file:
+            return is_written_by_clients(json.load(file))
+    except FileNotFoundError:
+        return False
+    except ValueError:
+        return True

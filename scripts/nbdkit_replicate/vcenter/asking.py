@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The programs of this folder, as nbdkit-replicate starts them, and the errors that they answer."""
+import asyncio
+import importlib.util
+import json
+import os
+import sys
+from asyncio.subprocess import PIPE
+from typing import Any
+
+from ..messages import Failure, Refused
+from ..plan.plan import VCenter
+
+
+class Away(Failure):
+    """It cannot be reached now."""
+
+
+class NoTools(Failure):
+    """VMware Tools do not run in the guest, so that it cannot be asked to shut down."""
+
+
+class WrongPower(Failure):
+    """The machine is not in the power state in which this can be done."""
+
+
+class Gone(Failure):
+    """There is no such virtual machine, or not any more."""
+
+
+class Busy(Failure):
+    """The machine has another task. It can be asked again."""
+
+
+_KINDS: dict[str, type[Failure]] = {
+    "refused": Refused, "away": Away, "tools": NoTools, "power": WrongPower, "gone": Gone, "busy": Busy}
+
+
+def can_ask() -> bool:
+    return importlib.util.find_spec("pyVmomi") is not None
+
+
+async def start(program: str) -> asyncio.subprocess.Process:
+    """Its process group is its own: Ctrl-C on a terminal reaches nbdkit-replicate alone."""
+    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-B", "-m", f"nbdkit_replicate.vcenter.{program}", stdin=PIPE, stdout=PIPE, process_group=0,
+        limit=1 << 26, env={**os.environ, "PYTHONPATH": package})
+
+
+async def end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.kill()
+        await process.wait()
+
+
+def answer_of(vcenter: VCenter, output: bytes) -> dict[str, Any]:
+    """Raises what the program's error means: Refused, Away and so on, or Failure."""
+    try:
+        answer: dict[str, Any] = json.loads(output)
+    except ValueError:
+        raise Failure(f"{about(vcenter)} could not be asked, see above") from None
+    if "error" in answer:
+        raise _KINDS.get(answer["kind"], Failure)(f"{about(vcenter)}: {answer['error']}")
+    return answer
+
+
+def silent(vcenter: VCenter, seconds: float) -> Away:
+    return Away(f"{about(vcenter)} has not answered for {seconds:.0f} seconds")
+
+
+def about(vcenter: VCenter) -> str:
+    return f"vCenter {vcenter.name} ({vcenter.server})" if vcenter.name else f"vCenter {vcenter.server}"

@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""cases.py NAME: one case of cutover.bats."""
+import contextlib
+import datetime
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True
+
+from site_of_test import Site, image, journal, kill_all, said, servers, wait_until  # noqa: E402
+
+
+def whole(downtime="60s", task_ms="20"):
+    """A guest with a file system that writes all the time: it converges, is shut down and handed over."""
+    site = Site(size=64, data=16, file_system=True)
+    site.control("pace", **{"task-ms": task_ms})
+    site.control("writer", files="/data", disk=2000, rate=4 << 20, last=100000)
+    text = site.cutover("--downtime", downtime, "--then", 'cat > facts; env | grep ^CUTOVER > variables; '
+                        'virsh -q -c test:///default define "$CUTOVER_DOMAIN" && virt-xml-validate "$CUTOVER_DOMAIN" domain')
+    site.check_end(file_system=True)
+    assert "downtime: " in text, text
+    found = journal()
+    assert found["step"] == "done" and found["was_on"], found
+    assert found["ready"] - found["down"] <= int(downtime.rstrip("s")), found
+    with open("facts", encoding="utf-8") as file:
+        facts = json.load(file)
+    assert facts["hook"] == "cutover" and facts["images"][0]["image"] == os.path.abspath(image(2000)), facts
+    with open("variables", encoding="utf-8") as file:
+        assert f"CUTOVER_IMAGE_0={os.path.abspath(image(2000))}" in file.read()
+    for name in ("web1.vmx", "web1.nvram", "definition.json"):
+        assert os.path.getsize(f"images/web1/web1-cutover/{name}"), name
+    # Nothing is done twice, and other runs leave the machine alone.
+    assert "it was handed over at" in site.cutover("--downtime", "60s")
+    assert "has been cut over" in site.command("run", "plan.toml", "--build", os.environ["BUILD"], status=1)
+    status = json.loads(site.command("status", "plan.toml", "--json"))["machines"][0]
+    assert status["cutover"]["step"] == "done" and abs(status["cutover"]["downtime"] - (found["ready"] - found["down"])) < 0.01
+    print("PREDICTED", found["predicted"], "MEASURED", found["ready"] - found["down"])
+
+
+def slow_to_write():
+    """The guest writes more than fits the downtime: noticed after three rounds, with figures; nothing is shut down."""
+    site = Site()
+    site.writes(rounds="3000000")
+    site.control("pace", **{"task-ms": 400})  # a round has two tasks of the vCenter
+    text = site.cutover("--downtime", "1s", status=1)
+    # The first round copies the whole disks.
+    assert len(journal()["rounds"]) == 4, journal()
+    assert [one["full"] for one in journal()["rounds"]] == [True, False, False, False], journal()
+    for words in ("the rounds do not get shorter: the last 3 copied 2.0 MiB, 2.0 MiB, 2.0 MiB", "changes ", "in a minute",
+                  "a downtime of ", "1.0 s were agreed on", "what would help", "--pull", "nothing has been shut down"):
+        assert words in text, (words, text)
+    assert site.is_on() and not site.state["power_log"], site.state
+    assert journal()["step"] == "rounds"
+    site.check_source_left()
+    # An ordinary run goes on, and with the downtime that it has told so does the cutover.
+    site.command("run", "plan.toml", "--build", os.environ["BUILD"])
+    site.cutover("--downtime", "60s")
+    site.check_end()
+
+
+def hangs():
+    """Without Tools it is not begun; a guest that hangs is left running, or switched off if that is allowed."""
+    site = Site()
+    site.control("tools", running=0)
+    text = site.cutover("--downtime", "60s", status=1)
+    assert "VMware Tools do not run" in text and "--force-off" in text, text
+    assert not os.path.exists("images"), text
+    site.control("tools", running=1)
+    site.control("shutdown", seconds="never")
+    text = site.cutover("--downtime", "60s", "--shutdown-deadline", "1s", status=1)
+    assert "has not shut down within 1.0 s; it still runs" in text, text
+    assert site.is_on() and journal()["step"] == "rounds", journal()
+    site.writes(rounds="1")
+    text = site.cutover("--downtime", "60s", "--shutdown-deadline", "1s", "--force-off")
+    assert "it is switched off, as --force-off allows" in text, text
+    site.check_end()
+    assert site.state["power_log"][-1]["by"] == "api" and journal()["forced"], site.state
+
+
+def damaged():
+    """What a round has written is read back: a change of it is found while the machine runs."""
+    change = ("import json, subprocess, sys; disk = json.load(sys.stdin)['disks'][0]; disk['full'] or "
+              "subprocess.run(['qemu-io', '-f', 'qcow2', '-c', 'write -P 9 1100000 512', disk['image']], check=True)")
+    site = Site(more=f"hooks = {{ after = [{json.dumps(sys.executable)}, \"-c\", {json.dumps(change)}] }}")
+    site.writes(rounds="1000000")
+    text = site.cutover("--downtime", "60s", status=1)
+    assert "is not what was sent" in text, text
+    assert site.is_on() and journal()["step"] == "rounds" and len(journal()["rounds"]) == 1, journal()
+    site.check_source_left()
+
+
+def started_again():
+    """Somebody starts the machine while the last increment is copied, and between two commands."""
+    site = Site()
+    site.writes(rounds="1")
+    for method in "CreateSnapshot_Task", "RemoveSnapshot_Task":
+        shutdown = [site.curl("power", on=0), site.curl("power", on=1, at=method)]
+        if method == "CreateSnapshot_Task":  # so it is seen before anything is copied: the source answers when it starts
+            shutdown.append(site.curl("fault", where="flat", kind="stall", seconds=1, after=2, count=1000))
+        text = site.cutover("--downtime", "60s", "--shutdown", " && ".join(shutdown), "--then", "touch handed", status=1)
+        assert "somebody has started the machine again" in text, text
+        assert not os.path.exists("handed")
+        assert journal()["step"] == "rounds", journal()
+        site.control("nofault")
+        site.check_source_left()
+    # Killed when it was off; somebody started it, it wrote, and was shut down: there is one more increment.
+    kill_at_step(site, "off", "--downtime", "60s")
+    site.control("power", on=1)
+    text = site.cutover("--downtime", "60s", status=1)
+    assert "somebody has started the machine again" in text, text
+    kill_at_step(site, "off", "--downtime", "60s")
+    site.control("power", on=1)
+    site.control("write", b"news", disk=2000, offset=3 << 20)
+    site.control("power", on=0)
+    site.cutover("--downtime", "60s")
+    site.check_end()
+    # After the end --abort starts it, and runs go on.
+    text = site.cutover("--abort")
+    assert "has been started again" in text, text
+    assert site.is_on() and not os.path.exists(image(2000))
+    site.command("run", "plan.toml", "--build", os.environ["BUILD"])
+
+
+# A client of the images: it reads the first block, writes the second one, and tells when.
+CLIENT = """
+import json, nbd, sys, time
+facts = json.load(sys.stdin)
+for one in facts["images"]:
+    handle = nbd.NBD()
+    handle.connect_uri(one["uri"])
+    first = handle.pread(4096, 0)
+    with open("first", "a") as file:
+        file.write(f"{time.time()} {bytes(first) == open('kept/' + one['disk'] + '.img', 'rb').read(4096)}\\n")
+    handle.pwrite(b"W" * 65536, 65536)
+    handle.flush()
+    handle.shutdown()
+"""
+
+
+def pulled():
+    """--pull: the images can be read and written before the last increment is here; killed and run again; what was written
+    stays."""
+    site = Site(disks=(2000, 2001))
+    for disk in site.disks:
+        site.writes(disk=disk, rounds="1")
+    # The source answers four requests, of its start, and no more until the servers have been killed.
+    shutdown = " && ".join([*(site.curl("write", disk=disk, offset=4 << 20, length=2 << 20, byte=7) for disk in site.disks),
+                            site.curl("fault", where="flat", kind="stall", seconds=1, after=4, count=1000),
+                            site.curl("power", on=0)])
+    with open("client.py", "w", encoding="utf-8") as file:
+        file.write(CLIENT)
+    client = f"{sys.executable} client.py"
+    text = site.cutover("--downtime", "60s", "--pull", "--shutdown", shutdown, "--then", f"{client} && kill -9 $PPID",
+                        status=-9)
+    assert "until the images are served" in text, text
+    found = journal()
+    assert found["step"] == "handover" and found["pulled"], found
+    with open("first", encoding="utf-8") as file:
+        times = [line.split() for line in file]
+    assert [right for _, right in times] == ["True", "True"], times
+    print("FIRST BLOCK after", float(times[0][0]) - found["off"], "READY after", found["ready"] - found["off"])
+    wait_until(lambda: not servers())
+    for disk in site.disks:
+        with open(f"states/web1/cutover/{disk}.state", encoding="utf-8") as file:
+            assert sum(length for _, length in json.load(file)["owed"]) >= 2 << 20
+    site.control("nofault")
+    # Other programs leave the machine alone; then the servers are there again, and the rest is fetched.
+    assert "a cutover of the machine" in site.command("run", "plan.toml", "--build", os.environ["BUILD"], status=1)
+    text = site.cutover("--downtime", "60s", "--pull", "--then", "true")
+    assert "everything is here" in text, text
+    for disk in site.disks:
+        with open(f"kept/{disk}.img", "r+b") as file:
+            file.seek(65536)
+            file.write(b"W" * 65536)
+    site.check_end()
+    assert not [name for name in os.listdir("images/web1/web1-cutover") if "sock" in name]
+    text = site.cutover("--abort")
+    assert text.count("is kept by this name") == 2 and site.is_on(), text
+    site.command("run", "plan.toml", "--build", os.environ["BUILD"])
+    # Nobody writes to them: they are the disks.
+    text = site.cutover("--downtime", "60s", "--pull")
+    site.check_end()
+    assert "is kept" not in site.cutover("--abort")
+
+
+def kill_at_step(site, step, *words):
+    process = site.begin_cutover(*words)
+    wait_until(lambda: process.poll() is not None or journal()["step"] == step)
+    assert process.poll() is None, said()
+    kill_all(process)
+    assert journal()["step"] == step, journal()
+
+
+def at_text(moment):
+    return datetime.datetime.fromtimestamp(moment).isoformat()
+
+
+def steps():
+    """Killed in the commands that it runs, and run again; commands that fail; --at; --abort at each step."""
+    site = Site()
+    site.writes(rounds="1")
+    process = site.begin_cutover("--downtime", "60s", "--at", at_text(time.time() + 3600))
+    wait_until(lambda: "waiting until" in said() or process.poll() is not None)
+    process.terminate()
+    assert process.wait() == 1, said()
+    assert site.is_on() and journal()["step"] == "rounds", journal()
+    at = time.time() + 4
+    words = ("--downtime", "60s", "--at", at_text(at))
+    off = site.curl("power", on=0)
+    # The first time it is killed before the machine is off, the second time after that.
+    shutdown = f"{site.curl('state')} && if [ -e once ]; then {off} && kill -9 $PPID; else touch once && kill -9 $PPID; fi"
+    then = "echo x >> handed; case $(wc -l < handed) in 1) exit 3;; 2) kill -9 $PPID;; esac"
+    for step, on, status in (("shutdown", True, -9), ("shutdown", False, -9), ("handover", False, 1), ("handover", False, -9)):
+        site.cutover(*words, "--shutdown", shutdown, "--then", then, status=status)
+        assert journal()["step"] == step and site.is_on() == on, journal()
+        wait_until(lambda: not servers())
+    assert site.state["power_log"][0]["time"] >= at, site.state
+    points = len(os.listdir("images/web1"))
+    site.cutover(*words, "--shutdown", shutdown, "--then", then)
+    assert len(os.listdir("images/web1")) == points  # the copy was complete
+    site.check_end()
+    with open("handed", encoding="ascii") as file:
+        assert file.read() == "x\n" * 3
+    # What has been written at the destination is kept.
+    subprocess.run(["qemu-io", "-c", "write 0 64k", image(2000)], check=True, stdout=subprocess.DEVNULL)
+    with subprocess.Popen(["qemu-nbd", "-k", os.path.abspath("q.sock"), "--persistent", image(2000)]) as user:
+        try:
+            wait_until(lambda: os.path.exists("q.sock"))
+            assert "is in use" in site.cutover("--abort", status=1)
+            assert not site.is_on()
+        finally:
+            user.terminate()
+    text = site.cutover("--abort")
+    assert "has been started again" in text and "is kept by this name" in text, text
+    assert site.is_on() and not os.path.exists(image(2000))
+    assert "already" in site.cutover("--abort")
+    # --abort before and while it is off.
+    assert site.begin_cutover(*words[:2], "--shutdown", "kill -9 $PPID").wait() == -9
+    assert "it is left as it is" in site.cutover("--abort")
+    kill_at_step(site, "off", *words[:2])
+    assert "has been started again" in site.cutover("--abort")
+    site.cutover(*words[:2])
+    site.check_end()
+
+
+def kills(count, seed):
+    """kills COUNT SEED: killed at random instants, and run again: the same end."""
+    print("seed", seed)
+    dice = random.Random(int(seed))
+    site = Site(disks=(2000, 2001))
+    site.writes(rounds="400000", last=100000)
+    words = ("--downtime", "60s", "--then", "echo x >> handed")
+    took = 0.0
+    for number in range(int(count) + 1):
+        if os.path.exists("handed"):
+            os.unlink("handed")
+        while number:  # the first one is not killed: it tells how long it takes
+            process = site.begin_cutover(*words)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(dice.uniform(0.0, took))
+                assert process.returncode == 0, said()
+            if process.poll() is None:
+                kill_all(process)
+                break
+            site.cutover("--abort")
+        begin = time.monotonic()
+        site.cutover(*words)
+        took = took or time.monotonic() - begin
+        site.check_end()
+        assert journal()["step"] == "done"
+        assert os.path.exists("handed"), said()
+        site.cutover("--abort")
+        assert site.is_on()
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](*sys.argv[2:])

@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Cutover: predictions, convergence, the journal and --at. Nothing is started."""
+import asyncio
+import dataclasses
+import datetime
+import json
+import os
+import tempfile
+import unittest
+from unittest import mock
+
+from nbdkit_replicate.cutover import convergence
+from nbdkit_replicate.cutover.journal import Journal, Round, Step, check_no_cutover, path_of, read_journal, write_journal
+from nbdkit_replicate.cutover.moments import moment_of
+from nbdkit_replicate.cutover.prediction import overhead, predict, rate, worst_error, writing
+from nbdkit_replicate.cutover.verification import _blocks, _requests
+from nbdkit_replicate.many.planned_run import PlannedRun
+from nbdkit_replicate.messages import Failure, WrongUse
+from nbdkit_replicate.report.records import time_of
+from nbdkit_replicate.report.run import RunReport
+from nbdkit_replicate.run.interruption import Interruption
+from nbdkit_replicate.run.result import Result
+
+M = 1 << 20
+
+
+def rounds_of(*changed, cost=2.0, speed=10 * M, first=0.0, **fields):
+    """One right after the other; each takes what it costs and copies with that speed."""
+    result, now = [], first
+    for count in changed:
+        copying = count / speed
+        result.append(Round(f"t{len(result)}", now, now + 0.5, cost + copying, copying, count, False, data=count, **fields))
+        now += cost + copying
+    return result
+
+
+class Predictions(unittest.TestCase):
+    def test_a_round_like_the_last_one(self):
+        rounds = rounds_of(100 * M, 40 * M)
+        self.assertAlmostEqual(rate(rounds), 10 * M)
+        self.assertAlmostEqual(overhead(rounds), 2.0)
+        # 40 MiB have changed in the 12 seconds from the first round's instant to that of the second.
+        self.assertAlmostEqual(writing(rounds), 40 * M / 12)
+        found = predict(rounds, rounds[1].instant + 6)
+        self.assertAlmostEqual(found.changed, 20 * M)
+        self.assertAlmostEqual(found.seconds, 2 + 2.0)
+        self.assertEqual(found.worst, 0)
+
+    def test_shutting_down_counts_and_the_machine_writes_meanwhile(self):
+        rounds = rounds_of(100 * M, 40 * M)
+        without = predict(rounds, 30.0)
+        found = predict(rounds, 30.0, shutdown=12.0)
+        self.assertAlmostEqual(found.changed - without.changed, 40 * M)
+        self.assertAlmostEqual(found.seconds - without.seconds, 12 + 4)
+
+    def test_too_little_is_known(self):
+        self.assertIsNone(predict([], 0.0))
+        self.assertIsNone(predict(rounds_of(M), 0.0))  # since when that has changed is not known
+        full = Round("t", 0.0, 0.5, 10.0, 9.0, 100 * M, True)
+        self.assertIsNone(predict([*rounds_of(M), full], 20.0))
+
+    def test_the_rate_of_the_fastest_round_and_the_cost_of_the_last_ones(self):
+        slow = rounds_of(10 * M, 10 * M, 10 * M, speed=5 * M)
+        fast = Round("t", -20.0, -19.5, 20.0, 10.0, 9000 * M, True, data=200 * M)  # most of the disk is a hole
+        self.assertAlmostEqual(rate([fast, *slow]), 20 * M)
+        # So a round like the last three is predicted as they were, though the rate is that of the first.
+        found = predict([fast, *slow], slow[-1].instant + (slow[-1].instant - slow[-2].instant))
+        self.assertAlmostEqual(found.changed, 10 * M)
+        self.assertAlmostEqual(found.seconds, 4.0)
+
+    def test_nothing_changes(self):
+        found = predict(rounds_of(0, 0, cost=3.0), 20.0)
+        self.assertEqual((found.seconds, found.changed), (3.0, 0.0))
+
+    def test_errors_of_earlier_predictions_make_the_upper_limit(self):
+        one, two = rounds_of(10 * M, 10 * M, predicted=2.5)  # each has taken 3
+        self.assertAlmostEqual(one.error, 0.2)
+        self.assertAlmostEqual(worst_error([one, two]), 0.2)
+        found = predict([one, two], two.instant + 3)
+        self.assertAlmostEqual(found.upper, found.seconds * 1.2)
+        self.assertEqual(worst_error(rounds_of(10 * M, predicted=4.0)), 0.0)  # too long is no harm
+
+
+class Convergence(unittest.TestCase):
+    def test_three_rounds_that_do_not_shrink(self):
+        self.assertTrue(convergence.shrinks_no_more(rounds_of(10 * M, 10 * M, 11 * M)))
+        self.assertTrue(convergence.shrinks_no_more(rounds_of(90 * M, 10 * M, 10 * M, 10 * M)))
+        self.assertTrue(convergence.shrinks_no_more(rounds_of(0, 0, 0)))
+        self.assertFalse(convergence.shrinks_no_more(rounds_of(10 * M, 10 * M)))
+        self.assertFalse(convergence.shrinks_no_more(rounds_of(20 * M, 10 * M, 10 * M)))
+        self.assertFalse(convergence.shrinks_no_more(rounds_of(10 * M, 10 * M, 9 * M)))
+
+    def test_whole_disks_and_rounds_after_a_pause_do_not_count(self):
+        one, two, three = rounds_of(10 * M, 10 * M, 10 * M)
+        self.assertFalse(convergence.shrinks_no_more([dataclasses.replace(one, full=True), two, three]))
+        self.assertFalse(convergence.shrinks_no_more([one, dataclasses.replace(two, waited=True), three]))
+        self.assertTrue(convergence.shrinks_no_more([dataclasses.replace(one, waited=True), two, three]))
+
+    def test_it_fits_only_with_what_earlier_predictions_were_wrong_by(self):
+        rounds = rounds_of(10 * M, 10 * M, predicted=2.5)
+        found = predict(rounds, rounds[-1].instant + 3)
+        self.assertAlmostEqual(found.seconds, 3.0)
+        self.assertFalse(convergence.fits(found, 3.5))
+        self.assertTrue(convergence.fits(found, 3.61))
+        self.assertFalse(convergence.fits(None, 1e9))
+
+    def test_the_figures(self):
+        rounds = rounds_of(30 * M, 30 * M, 30 * M)  # 30 MiB in 5 seconds, of which 2 are the round's cost
+        found = predict(rounds, rounds[-1].instant + 5)
+        said = convergence.does_not_converge(rounds, found, 4.0, convergence.what_helps(False, "20M", 1, 3))
+        for words in ("30.0 MiB, 30.0 MiB, 30.0 MiB", "changes 360.0 MiB in a minute", "600.0 MiB are copied in one",
+                      "costs 2.0 s by itself", "a downtime of 5.0 s would do", "4.0 s were agreed on", "--at", "--pull",
+                      "source-rate than 20M", "more disks at once", "nothing has been shut down"):
+            self.assertIn(words, said)
+        self.assertNotIn("--pull", "".join(convergence.what_helps(True, None, 4, 3)))
+
+    def test_what_is_said_of_a_round(self):
+        one, = rounds_of(10 * M, predicted=2.5)
+        self.assertEqual(convergence.of_round(3, one), "round 3: 10.0 MiB in 3.0 s (2.5 s were predicted, +20%)")
+
+    def test_rounded_up(self):
+        self.assertEqual([convergence.rounded_up(s) for s in (0.2, 3.1, 10.1, 61, 601)], [1, 4, 15, 90, 660])
+
+
+class TheJournal(unittest.TestCase):
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.states = directory.name + "/"
+
+    def test_what_is_written_is_read(self):
+        self.assertIsNone(read_journal(self.states))
+        journal = Journal("web1", Step.HANDOVER, downtime=60.0, rounds=tuple(rounds_of(M, M)), down=10.0, off=12.5, ready=17.0,
+                          images=(("2000", "/backup/2000-cutover.qcow2"),), was_on=True)
+        write_journal(self.states, journal)
+        self.assertEqual(read_journal(self.states), journal)
+        self.assertEqual(journal.measured, 7.0)
+
+    def test_one_that_is_damaged_is_no_beginning(self):
+        for text in ("", "{}", '{"nbdkit-replicate-cutover": 2, "vm": "a"}', "[1]"):
+            with open(path_of(self.states), "w", encoding="utf-8") as file:
+                file.write(text)
+            with self.assertRaisesRegex(Failure, "cannot read"):
+                read_journal(self.states)
+
+    def test_other_runs_are_refused_from_the_shutdown_on(self):
+        check_no_cutover(self.states)
+        for step in Step:
+            write_journal(self.states, Journal("web1", step))
+            if step in (Step.ROUNDS, Step.ABORTED):
+                check_no_cutover(self.states)
+            else:
+                with self.assertRaisesRegex(Failure, "--abort"):
+                    check_no_cutover(self.states)
+
+    def test_the_file_is_replaced(self):
+        write_journal(self.states, Journal("web1"))
+        before = os.stat(path_of(self.states)).st_ino
+        write_journal(self.states, Journal("web1", Step.SHUTDOWN))
+        self.assertNotEqual(os.stat(path_of(self.states)).st_ino, before)
+        with open(path_of(self.states), encoding="utf-8") as file:
+            self.assertEqual(json.load(file)["step"], "shutdown")
+        self.assertEqual(os.listdir(self.states), ["cutover.json"])
+
+
+class Names(unittest.TestCase):
+    def test_a_run_within_the_second_of_another_one_gets_the_next_that_is_free(self):
+        async def replicate(*_):
+            return Result.DONE
+
+        report = RunReport("web1")
+        run = PlannedRun(None, None, None, None, hooks=False, taken={time_of(1000.0), time_of(1001.0)})
+        with mock.patch.object(PlannedRun, "_replicate", replicate), mock.patch("time.time", lambda: 1000.4):
+            self.assertEqual(asyncio.run(run.run(report)), Result.DONE)
+        self.assertEqual((report.record.time, report.record.started), (time_of(1002.0), 1000.4))
+
+
+class EndedForAReason(unittest.TestCase):
+    def test_what_is_waited_for_ends_with_that_reason_and_so_does_what_comes_later(self):
+        why = Failure("the machine was started")
+
+        async def run():
+            interruption = Interruption()
+            asyncio.get_running_loop().call_soon(interruption.end, why)
+            with self.assertRaisesRegex(Failure, "was started"):
+                with interruption.scope():
+                    await asyncio.sleep(60)
+            with self.assertRaisesRegex(Failure, "was started"):
+                with interruption.scope():
+                    self.fail("it is begun")
+            self.assertIs(interruption.why, why)
+            interruption.end(Failure("later"))
+            self.assertIs(interruption.why, why)
+
+        asyncio.run(run())
+
+
+class Moments(unittest.TestCase):
+    NOW = datetime.datetime(2026, 11, 3, 22, 30, tzinfo=datetime.UTC).astimezone()
+
+    def test_a_time_of_the_day_is_the_next_one(self):
+        now = self.NOW
+        later, earlier = now + datetime.timedelta(minutes=5), now - datetime.timedelta(minutes=5)
+        self.assertEqual(moment_of(later.strftime("%H:%M"), now), later.timestamp())
+        self.assertEqual(moment_of(earlier.strftime("%H:%M"), now), (earlier + datetime.timedelta(days=1)).timestamp())
+
+    def test_a_date_and_time(self):
+        self.assertEqual(moment_of("2026-11-03T23:00:00+00:00", self.NOW), self.NOW.timestamp() + 1800)
+        self.assertEqual(moment_of("2026-11-03 23:00", self.NOW), datetime.datetime(2026, 11, 3, 23).timestamp())
+
+    def test_what_is_none(self):
+        for text in ("24:00", "7", "2026-11-03", "tonight", ""):
+            with self.assertRaises(WrongUse):
+                moment_of(text, self.NOW)
+
+
+class Verification(unittest.TestCase):
+    def test_whole_blocks_each_once(self):
+        k = 1 << 16
+        self.assertEqual(_blocks([(0, 1), (5, 10), (k, k), (3 * k + 1, 1), (4 * k, 1)], 5 * k),
+                         [(0, 2 * k), (3 * k, 2 * k)])
+        self.assertEqual(_blocks([(k, 5)], k + 100), [(k, 100)])
+        self.assertEqual(_blocks([], k), [])
+
+    def test_requests_cover_them(self):
+        found = list(_requests([(0, 5 * M // 2), (7 * M, 10)]))
+        self.assertEqual(found, [(0, M), (M, M), (2 * M, M // 2), (7 * M, 10)])
+
+
+if __name__ == "__main__":
+    unittest.main()

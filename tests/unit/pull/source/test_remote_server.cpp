@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "filters/pull/source/remote_server.hpp"
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <cerrno>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/unit/common/nbd/small_server.hpp"
+
+using namespace pull;
+using namespace std::chrono_literals;
+using Reply = SmallServer::Reply;
+
+namespace {
+
+Patience patience(unsigned retries, std::chrono::milliseconds delay = 1ms) {
+  return {
+      .connect = 60s, .request = 60s, .retries = retries, .retry_delay = delay, .retry_max = delay};
+}
+
+struct Lines {
+  util::Log log{[this](util::Level level, const std::string &text) {
+    std::lock_guard lock(mutex);
+    if (level <= util::Level::warning) list.push_back(text);
+  }};
+  std::mutex mutex;
+  std::vector<std::string> list;
+};
+
+int errnum_of(const std::function<void()> &f) {
+  try {
+    f();
+  } catch (const util::Error &e) {
+    return e.errnum();
+  }
+  return 0;
+}
+
+const RemoteServer::Check any = [](const nbd::Info &) {};
+
+}  // namespace
+
+TEST_CASE("a read that loses its connection is sent again by a new one, so often as is allowed") {
+  std::atomic<int> asked = 0, hang_ups = 2;
+  SmallServer server([&](const SmallRequest &) {
+    ++asked;
+    return --hang_ups >= 0 ? Reply::hang_up : Reply::ok;
+  });
+  RemoteServer remote(server.uri(), 1, patience(2), any, {});
+  std::vector<std::byte> buffer(1000);
+  remote.read(buffer, 5, Waiting::client);
+  CHECK(asked == 3);
+  CHECK(remote.connected());
+  hang_ups = 1000;
+  asked = 0;
+  CHECK(errnum_of([&] { remote.read(buffer, 5, Waiting::background); }) != 0);
+  CHECK(asked == 3);
+}
+
+TEST_CASE("a source that is away: a client fails after its retries, and at once after that") {
+  Lines lines;
+  RemoteServer remote("nbd+unix:///?socket=/nonexistent/s", 1, patience(2), any, lines.log);
+  std::vector<std::byte> buffer(1);
+  CHECK(errnum_of([&] { remote.read(buffer, 0, Waiting::client); }) == EIO);
+  CHECK(remote.retries() == 3);
+  CHECK_FALSE(remote.connected());
+  CHECK(errnum_of([&] { remote.read(buffer, 0, Waiting::client); }) == EIO);
+  CHECK(remote.retries() == 3);
+  CHECK(lines.list.size() == 1);  // one warning for all of them
+}
+
+TEST_CASE("a source that is another one is refused for good, and said so once") {
+  SmallServer server([](const SmallRequest &) { return Reply::ok; });
+  Lines lines;
+  int checks = 0;
+  RemoteServer remote(
+      server.uri(), 1, patience(5),
+      [&](const nbd::Info &info) {
+        ++checks;
+        CHECK(info.size == 1u << 20);
+        util::fail(ESTALE, "another disk");
+      },
+      lines.log);
+  std::vector<std::byte> buffer(1);
+  for (const Waiting waiting : {Waiting::client, Waiting::background, Waiting::client}) {
+    CHECK(errnum_of([&] { remote.read(buffer, 0, waiting); }) == ESTALE);
+  }
+  CHECK(checks == 1);
+  CHECK(lines.list == std::vector<std::string>{"another disk"});
+}
+
+TEST_CASE("an interruption ends a pause, and what is asked after it") {
+  RemoteServer remote("nbd+unix:///?socket=/nonexistent/s", 1, patience(5, 10min), any, {});
+  std::vector<std::byte> buffer(1);
+  int errnum = 0;
+  std::jthread reader(
+      [&] { errnum = errnum_of([&] { remote.read(buffer, 0, Waiting::background); }); });
+  while (remote.retries() == 0) std::this_thread::yield();
+  remote.interrupt();
+  reader.join();
+  CHECK(errnum == EINTR);
+  CHECK(errnum_of([&] { remote.read(buffer, 0, Waiting::client); }) == EINTR);
+}
+
+TEST_CASE("when it is closed, the source sees a polite end of each connection") {
+  SmallServer server([](const SmallRequest &) { return Reply::ok; }, 3);
+  RemoteServer remote(server.uri(), 3, patience(0), any, {});
+  std::vector<std::byte> buffer(1);
+  remote.read(buffer, 0, Waiting::client);
+  CHECK(server.polite_ends() == 0);
+  remote.close();
+  while (server.polite_ends() < 3) std::this_thread::yield();
+  CHECK_FALSE(remote.connected());
+}
