@@ -68,7 +68,7 @@ def is_disk(export: str) -> bool:
 
 def source_parameters(plugin: str, parameters: Sequence[str], state: str) -> list[str]:
     """With what tells vsphere which changes to show, and delta what is owed. state: a file or a directory."""
-    since = [f"since=@{state}"] if plugin == "vsphere" and value(parameters, "since") is None else []
+    since = [f"since=@{state}"] if is_plugin(plugin, "vsphere") and value(parameters, "since") is None else []
     return [*parameters, *since, f"delta-owed={state}"]
 
 
