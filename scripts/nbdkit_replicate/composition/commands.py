@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The command lines of a run, without the options that tell a server where to listen."""
+import os
 import urllib.parse
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..contract import apply_parameters, destination_name, module, source_parameters
@@ -44,7 +46,14 @@ def source_command(replication: Replication, stats: str | None = None) -> list[s
     parameters = [*source_parameters(plugin, own, replication.state), *added_parameters(plugin, own)]
     if stats:
         add_default(parameters, "coalesce-stats", stats)
-    return ["nbdkit", *_nbdkit(replication, ["delta", "coalesce", *replication.source_filters], Module(plugin, tuple(parameters)))]
+    filters = [*_reading_filters(parameters), *replication.source_filters]
+    return ["nbdkit", *_nbdkit(replication, filters, Module(plugin, tuple(parameters)))]
+
+
+def _reading_filters(parameters: Sequence[str]) -> list[str]:
+    """coalesce goes by the extents of the layer below it. With a map from elsewhere only delta knows what has changed: below
+    it the plugin's extents would have coalesce read ahead what nobody copies."""
+    return ["coalesce", "delta"] if has(parameters, "delta-map") else ["delta", "coalesce"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +91,13 @@ def target_command(disk: DiskCopy, source_uri: str, now: Circumstances, stats: S
 
 def client_command(source_uri: str, target_uri: str, progress: str | None = None) -> list[str]:
     """progress: an option of nbdcopy."""
-    return ["nbdcopy", "--flush", *([progress] if progress else []), source_uri, target_uri]
+    return ["nbdcopy", "--flush", f"--requests={_requests()}", *([progress] if progress else []), source_uri, target_uri]
+
+
+def _requests() -> int:
+    """Of a connection that nbdcopy has under way. It makes one connection for each processor, up to four, and each request
+    holds 256 KiB: so it holds 16 MiB, and not four times that. nbdkit handles 16 of a connection at the same time."""
+    return 64 // min(max(os.cpu_count() or 1, 1), 4)
 
 
 def _with_fanout(disk: DiskCopy, parameters: list[str], now: Circumstances, stats: str | None) -> list[str]:
