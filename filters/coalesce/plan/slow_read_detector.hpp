@@ -32,6 +32,10 @@ class SlowReadDetector {
     int slow = __builtin_popcount(history_);
     return count_ >= 3 && slow * 4 > count_ * 3;
   }
+  // The last eight reads were fast.
+  bool fast() const { return fast_read_.count() != 0 && count_ == 8 && history_ == 0; }
+  // The next reads decide.
+  void forget() { count_ = 0, history_ = 0; }
 
  private:
   const std::chrono::nanoseconds fast_read_;

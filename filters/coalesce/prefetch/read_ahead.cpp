@@ -18,7 +18,8 @@ constexpr uint64_t query_length = 128u << 20;
 }  // namespace
 
 ReadAhead::ReadAhead(const Settings &settings, MemoryBudget &budget, Counters &counters)
-    : settings_(settings),
+    : aside(settings.fast_read),
+      settings_(settings),
       counters_(counters),
       streams_(2 * settings.chunk),
       cache_(settings.size, budget, counters, streams_),
@@ -180,6 +181,19 @@ std::optional<FetchJob> ReadAhead::fetch_job(Stream &stream, extents::Range piec
   if (!chunk) return std::nullopt;
   stream.next_fetch = piece.end();
   return FetchJob{chunk, {}, stream.id};
+}
+
+void ReadAhead::direct_read_done(std::chrono::nanoseconds took, bool slept) {
+  slow_reads_.add(took, slept);
+  if (!slow_reads_.fast() || !cache_.empty() || !settings_.priority.empty()) return;
+  streams_.clear();  // they do not see where their clients go on
+  aside.begin();
+}
+
+void ReadAhead::passed_by(std::chrono::nanoseconds took) {
+  if (!aside.ended_by(took)) return;
+  util::MutexLock lock(mutex);
+  slow_reads_.forget();
 }
 
 void ReadAhead::fetch_done(const ChunkPtr &chunk, bool success, std::chrono::nanoseconds took) {
