@@ -172,9 +172,12 @@ std::optional<FetchJob> ReadAhead::fetch_job(Stream &stream, extents::Range piec
   constexpr uint64_t smallest = ReadAheadWindow::smallest;
   if (piece.offset >= stream.end) return std::nullopt;
   piece.length = std::min(piece.length, stream.end - piece.offset);
-  if (stream.cached == 0) {
-    piece.length = std::min(piece.length, std::max(round_down(window, smallest), smallest));
-  } else if (stream.cached + piece.length > window) {
+  const uint64_t left = window - std::min(window, stream.cached);
+  // While the window grows, parts of a piece are fetched at the same time rather than all of it later.
+  const bool in_parts = !stream.pinned && window_.growing(stream) && left >= window / 4;
+  if (stream.cached == 0 || in_parts) {
+    piece.length = std::min(piece.length, std::max(round_down(left, smallest), smallest));
+  } else if (piece.length > left) {
     return std::nullopt;
   }
   ChunkPtr chunk = add_chunk(stream, piece);

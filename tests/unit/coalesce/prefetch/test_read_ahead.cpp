@@ -166,8 +166,9 @@ namespace {
 
 // The state of the read-ahead over a layer of which no read takes longer than its limit.
 struct FastLayer {
-  explicit FastLayer(Settings s = {.size = 64 * M, .gap = 256 * K, .chunk = M, .workers = 4})
-      : settings(std::move(s)), budget(16 * M), read_ahead(settings, budget, counters) {}
+  explicit FastLayer(Settings s = {.size = 64 * M, .gap = 256 * K, .chunk = M, .workers = 4},
+                     uint64_t memory = 16 * M)
+      : settings(std::move(s)), budget(memory), read_ahead(settings, budget, counters) {}
 
   void reads(int count, std::chrono::nanoseconds took) {
     util::MutexLock lock(read_ahead.mutex);
@@ -237,4 +238,32 @@ TEST_CASE("no read passes by a chunk, or where ranges have priority") {
   FastLayer important({.size = 64 * M, .chunk = M, .workers = 4, .priority = {{32 * M, M}}});
   important.reads(8, 10us);
   CHECK_FALSE(important.read_ahead.aside.on());
+}
+
+TEST_CASE(
+    "while the window grows, what it has room for is fetched at once, not a whole piece later") {
+  FastLayer layer({.size = 64 * M, .gap = M, .chunk = 4 * M, .workers = 4}, 11 * M);
+  layer.reads(2, 5ms);
+  util::MutexLock lock(layer.read_ahead.mutex);
+  layer.read_ahead.extents().learn(0, {{0, 64 * M, extents::data}});
+  auto length = [&](const std::optional<FetchJob> &job)
+                    ABSL_EXCLUSIVE_LOCKS_REQUIRED(layer.read_ahead.mutex) {
+                      return job && job->chunk ? job->chunk->range.length : 0;
+                    };
+  layer.read_ahead.observe({0, 64 * K});
+  layer.read_ahead.observe({64 * K, 64 * K});
+  const auto first = layer.read_ahead.next_job();
+  CHECK(length(first) == M);
+  CHECK_FALSE(layer.read_ahead.next_job());
+  layer.read_ahead.observe({128 * K, 64 * K});
+  const auto second = layer.read_ahead.next_job();
+  CHECK(length(second) == 512 * K);
+  CHECK_FALSE(layer.read_ahead.next_job());
+
+  // Once it has grown, whole pieces are, although there is room for a part of another.
+  for (uint64_t at = 192 * K; at < 4 * M; at += 64 * K) layer.read_ahead.observe({at, 64 * K});
+  std::vector<FetchJob> jobs;
+  while (auto job = layer.read_ahead.next_job()) jobs.push_back(*job);
+  REQUIRE(jobs.size() == 2);
+  CHECK(length(jobs[1]) == 4 * M);
 }
