@@ -204,7 +204,8 @@ def from_vddk_like(table):
         run("cc", "-O2", "-shared", "-fPIC", os.path.join(HERE, "vddk_like.c"), "-o", d / "vddk-like.so")
         random_file(d / "disk", SIZE)
         source = [d / "vddk-like.so", f"file={d / 'disk'}"]
-        full_copies(table, "VDDK-like", FullCopy(d, source, source, SIZE), ("--request-size=4194304",), {"memory": 128})
+        full_copies(table, "VDDK-like", FullCopy(d, source, source, SIZE), ("--request-size=4194304",),
+                    {"processor": 1.0, "memory": 128})
 
 
 table = Table("replicate")
