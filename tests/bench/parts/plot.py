@@ -18,7 +18,7 @@ def main(path: str, directory: str) -> None:
     rows = results.read(path)
     os.makedirs(directory, exist_ok=True)
     for bench in dict.fromkeys(row.bench for row in rows):
-        own = [row for row in rows if row.bench == bench]
+        own = sorted((row for row in rows if row.bench == bench), key=lambda row: row.case)  # cases of a kind together
         bars = [row for row in own if row.kind != "value" and min(row.values) > 0]
         if bars:
             _gnuplot(_bars(bench, bars), os.path.join(directory, f"{_file(bench)}.svg"))
@@ -46,7 +46,7 @@ def _quoted(text: str) -> str:
 def _stamp(rows: Sequence[Row]) -> str:
     last = max(rows, key=lambda row: row.date)
     runs = sorted({len(row.values) for row in rows})
-    return f"{last.machine}; {last.date}; commit {last.commit}; median and range of {'-'.join(map(str, runs))} runs"
+    return f"{last.machine}; {last.date}; commit {last.commit}; median and range, runs: {'-'.join(map(str, runs))}"
 
 
 def _bars(bench: str, rows: Sequence[Row]) -> list[str]:
@@ -58,9 +58,10 @@ def _bars(bench: str, rows: Sequence[Row]) -> list[str]:
     return [
         *lines, "END",
         f"set terminal svg size 1000,{len(rows) * ROW + MARGIN + 40} font 'sans,12' background 'white'",
-        f"set title {_quoted(bench + ': how many times faster than what it is compared with')} noenhanced",
+        f"set label 2 {_quoted(bench + ': how many times faster than what it is compared with')} at screen 0.5,screen 0.97 "
+        "center noenhanced font ',14'",
         f"set label 1 {_quoted(_stamp(rows))} at screen 0.5,screen 0.02 center noenhanced font ',10'",
-        f"set ytics ({labels}) noenhanced nomirror", f"set yrange [0.4:{len(rows)}.6]", "set bmargin 4",
+        f"set ytics ({labels}) noenhanced nomirror", f"set yrange [0.4:{len(rows)}.6]", "set bmargin 4", "set tmargin 3",
         "set logscale x 2", f"set xrange [{min(0.5, *map(min, faster))}:{max(2.0, *map(max, faster)) * 1.25}]",
         "set format x '%g'", "set grid xtics lc rgb '#bbbbbb' lt 1",
         "set arrow from 1,graph 0 to 1,graph 1 nohead lw 2 lc rgb 'black'", "set style fill solid 0.35 border lc rgb 'black'",
