@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import results
 from results import Row
 
-ROW, MARGIN, LABEL = 22, 70, 72  # pixels for a bar; pixels around; characters of a label
+ROW, MARGIN, LABEL = 22, 70, 68  # pixels for a bar; pixels around; characters of a label
 
 
 def main(path: str, directory: str) -> None:
@@ -61,7 +61,8 @@ def _bars(bench: str, rows: Sequence[Row]) -> list[str]:
         f"set label 2 {_quoted(bench + ': how many times faster than what it is compared with')} at screen 0.5,screen 0.97 "
         "center noenhanced font ',14'",
         f"set label 1 {_quoted(_stamp(rows))} at screen 0.5,screen 0.02 center noenhanced font ',10'",
-        f"set ytics ({labels}) noenhanced nomirror", f"set yrange [0.4:{len(rows)}.6]", "set bmargin 4", "set tmargin 3", "set lmargin at screen 0.55",
+        f"set ytics ({labels}) noenhanced nomirror", f"set yrange [0.4:{len(rows)}.6]", "set bmargin 4", "set tmargin 3",
+        "set lmargin at screen 0.55",
         "set logscale x 2", f"set xrange [{min(0.5, *map(min, faster))}:{max(2.0, *map(max, faster)) * 1.25}]",
         "set format x '%g'", "set grid xtics lc rgb '#bbbbbb' lt 1",
         "set arrow from 1,graph 0 to 1,graph 1 nohead lw 2 lc rgb 'black'", "set style fill solid 0.35 border lc rgb 'black'",
