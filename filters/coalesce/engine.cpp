@@ -56,6 +56,7 @@ void Engine::read(LowerConnection &connection, std::span<std::byte> buffer, uint
   ++counters_.requests;
   counters_.bytes += request.length;
   if (request.length >= settings_.chunk) return fetcher_.read_direct(connection, buffer, offset);
+  if (read_ahead_.aside.on()) return fetcher_.pass_by(connection, buffer, offset);
 
   const Lookup lookup = look_up(connection, request);
   auto place = [&](extents::Range r) { return buffer.subspan(r.offset - offset, r.length); };

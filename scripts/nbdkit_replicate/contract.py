@@ -70,7 +70,7 @@ def is_disk(export: str) -> bool:
 def source_parameters(plugin: str, parameters: Sequence[str], state: str, for_pull: bool = False) -> list[str]:
     """With what tells vsphere which changes to show, and delta what is owed. state: a file or a directory. for_pull: pull reads
     the state itself, and delta refuses that of a destination that clients have written to."""
-    since = [f"since=@{state}"] if plugin == "vsphere" and value(parameters, "since") is None else []
+    since = [f"since=@{state}"] if is_plugin(plugin, "vsphere") and value(parameters, "since") is None else []
     owed = [] if for_pull and value(parameters, "delta-digests") is None else [f"delta-owed={state}"]
     return [*parameters, *since, *owed]
 

@@ -15,6 +15,8 @@ import tempfile
 import threading
 import time
 
+from parts.results import Row, append
+
 BUILD = os.environ["BUILD"]
 # Also when the benchmark is stopped, its processes are ended and its files removed.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -174,7 +176,9 @@ class Table:
         parser = argparse.ArgumentParser()
         parser.add_argument("--runs", type=int, default=5)
         parser.add_argument("--only", default="")
+        parser.add_argument("--record", help="append each row to this file, as JSON")
         self.options = parser.parse_args()
+        self.title = title
         self.missed = 0
         print(f"\n{title}: {self.options.runs} runs of each, the median and the range of the ratios\n")
         print("| case | against | ours | theirs | ratio | range | goal | |")
@@ -202,11 +206,15 @@ class Table:
                 pairs.append((ours(), other))
         ratios = [b / a if faster else a / b for a, b in pairs]
         self.row(case, against, f"{statistics.median(a for a, _ in pairs):.2f} s",
-                 f"{statistics.median(b for _, b in pairs):.2f} s", ratios, at_most, at_least)
+                 f"{statistics.median(b for _, b in pairs):.2f} s", ratios, at_most, at_least,
+                 kind="faster" if faster else "ratio")
         return statistics.median(ratios)
 
-    def row(self, case, against, ours, theirs, values, at_most=None, at_least=None, form="{:.3g}"):
-        """Prints one line. values: a number for each run; the goal is for their median."""
+    def row(self, case, against, ours, theirs, values, at_most=None, at_least=None, form="{:.3g}", kind="value",
+            points=()):
+        """Prints one line. values: a number for each run; the goal is for their median. kind, points: see Row."""
+        if not self.selected(case):
+            return
         middle = statistics.median(values)
         goal, good = "-", ""
         if at_most is not None:
@@ -219,6 +227,9 @@ class Table:
         f = form.format
         print(f"| {case} | {against} | {ours} | {theirs} | {f(middle)} | "
               f"{f(min(values))} - {f(max(values))} | {goal} | {verdict} |", flush=True)
+        if self.options.record:
+            append(self.options.record, Row(self.title.partition(":")[0], case, against, ours, theirs, list(values), goal,
+                                            verdict, kind=kind, points=[list(point) for point in points]))
 
     def end(self):
         print(f"\n{self.missed} goals missed." if self.missed else "\nAll goals met.", flush=True)

@@ -163,7 +163,7 @@ with Directory() as directory:
                     theirs.append(seconds(run, "nbdinfo", "--map", "--totals", source.uri()))
             name = "python3's json.load" if of_file else "nbdinfo --map --totals"
             table.row(case, name, f"{min(ours):.2f} s", f"{theirs[0]:.2f} s",
-                      ours, at_most=2, form="{:.2f} s")
+                      ours, at_most=1.5, form="{:.2f} s")
             table.row(case + ", memory", "-", f"{max(peaks):.0f} MiB", "-", peaks, at_most=64,
                       form="{:.0f} MiB")
 

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * A plugin for nbdkit cc: a file that is as slow as VMware's library. Each connection handles one
- * request at a time, which takes 2 ms, and then 140 MB/s.
+ * A plugin for nbdkit, also for nbdkit cc: a file that is as slow as VMware's library. Each connection
+ * handles one request at a time, which takes 2 ms, and then 140 MB/s.
+ *
+ * latency=MICROSECONDS rate=MB/S (0: no limit) parallel=1 make it another source: with parallel=1 a
+ * connection handles any number of requests at the same time.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -13,12 +17,31 @@
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
-#define THREAD_MODEL NBDKIT_THREAD_MODEL_SERIALIZE_REQUESTS
+#define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 
 static int fd = -1;
 static int64_t size;
+static long latency = 2000; /* microseconds */
+static long rate = 140;     /* MB/s */
+static int parallel = 0;
+
+static int thread_model(void) {
+  return parallel ? NBDKIT_THREAD_MODEL_PARALLEL : NBDKIT_THREAD_MODEL_SERIALIZE_REQUESTS;
+}
 
 static int config(const char *key, const char *value) {
+  if (strcmp(key, "latency") == 0) {
+    latency = atol(value);
+    return 0;
+  }
+  if (strcmp(key, "rate") == 0) {
+    rate = atol(value);
+    return 0;
+  }
+  if (strcmp(key, "parallel") == 0) {
+    parallel = atoi(value);
+    return 0;
+  }
   if (strcmp(key, "file") != 0) {
     nbdkit_error("unknown parameter %s", key);
     return -1;
@@ -50,7 +73,8 @@ static int pread_(void *handle, void *buffer, uint32_t count, uint64_t offset, u
   (void)handle, (void)flags;
   struct timespec until;
   clock_gettime(CLOCK_MONOTONIC, &until);
-  int64_t nanoseconds = until.tv_nsec + 2000000 + (int64_t)count * 1000 / 140;
+  int64_t nanoseconds = until.tv_nsec + latency * 1000;
+  if (rate > 0) nanoseconds += (int64_t)count * 1000 / rate;
   until.tv_sec += nanoseconds / 1000000000;
   until.tv_nsec = nanoseconds % 1000000000;
   if (pread(fd, buffer, count, offset) != (ssize_t)count) {
@@ -86,6 +110,7 @@ static int extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags
 static struct nbdkit_plugin plugin = {
     .name = "vddk-like",
     .config = config,
+    .thread_model = thread_model,
     .open = open_,
     .get_size = get_size,
     .can_multi_conn = yes,

@@ -21,22 +21,29 @@ class SlowReadDetector {
   // One read took `elapsed`; `slept`: its thread was blocked meanwhile.
   void add(std::chrono::nanoseconds elapsed, bool slept) {
     bool slow = slept && elapsed > fast_read_;
+    if (slept && elapsed > 8 * fast_read_) ++very_slow_;
     history_ = (history_ << 1 | (slow ? 1u : 0u)) & 0xffu;
     if (count_ < 8) ++count_;
   }
 
   // Most of the last eight reads were slow. At least three are needed, since a thread may also have
-  // waited for a processor.
+  // waited for a processor, or two that were very slow.
   bool slow() const {
     if (fast_read_.count() == 0) return true;
+    if (count_ == 2 && very_slow_ == 2) return true;
     int slow = __builtin_popcount(history_);
     return count_ >= 3 && slow * 4 > count_ * 3;
   }
+  // The last eight reads were fast.
+  bool fast() const { return fast_read_.count() != 0 && count_ == 8 && history_ == 0; }
+  // The next reads decide.
+  void forget() { count_ = 0, history_ = 0, very_slow_ = 0; }
 
  private:
   const std::chrono::nanoseconds fast_read_;
   unsigned history_ = 0;  // a bit for each read, the latest in bit 0: 1 = slow
   int count_ = 0;
+  unsigned very_slow_ = 0;  // reads that were, in all
 };
 
 // Measures one read of the calling thread.

@@ -31,10 +31,15 @@ class ReadAheadWindow {
   // grows to twice the latter.
   uint64_t bytes(const Stream &stream, uint64_t memory) const;
 
+  // It has not read enough to be worth a chunk for each worker.
+  bool growing(const Stream &stream) const { return grown(stream) < all_busy_; }
+
   // Twice the product of bandwidth and latency, in bytes; 0 until both are known.
   uint64_t bandwidth_delay(const ReadBandwidth &bandwidth) const;
 
  private:
+  static uint64_t grown(const Stream &stream);
+
   const uint64_t all_busy_;  // bytes
   double latency_ = 0;       // seconds; a moving average over about eight fetches
 };

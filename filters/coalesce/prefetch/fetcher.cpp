@@ -19,6 +19,14 @@ void Fetcher::read_direct(LowerConnection &connection, std::span<std::byte> buff
   read_ahead_.direct_read_done(took, slept);
 }
 
+void Fetcher::pass_by(LowerConnection &connection, std::span<std::byte> buffer, uint64_t offset) {
+  ++counters_.plugin_requests;
+  counters_.plugin_bytes += buffer.size();
+  const auto begin = std::chrono::steady_clock::now();
+  connection.pread(buffer, offset);
+  read_ahead_.passed_by(std::chrono::steady_clock::now() - begin);
+}
+
 void Fetcher::fetch(LowerConnection &connection, const ChunkPtr &chunk) noexcept {
   bool success = true;
   ++counters_.plugin_requests;

@@ -25,6 +25,9 @@ class Fetcher {
   // Reads into the buffer of a request. Throws what the connection throws.
   void read_direct(LowerConnection &connection, std::span<std::byte> buffer, uint64_t offset)
       ABSL_LOCKS_EXCLUDED(read_ahead_.mutex);
+  // The same for a read that passes by, see StepAside.
+  void pass_by(LowerConnection &connection, std::span<std::byte> buffer, uint64_t offset)
+      ABSL_LOCKS_EXCLUDED(read_ahead_.mutex);
   // Reads a chunk. If that fails, the chunk is gone: a request that needs it reads directly, and
   // reports the error if there still is one.
   void fetch(LowerConnection &connection, const ChunkPtr &chunk) noexcept

@@ -18,7 +18,8 @@ constexpr uint64_t query_length = 128u << 20;
 }  // namespace
 
 ReadAhead::ReadAhead(const Settings &settings, MemoryBudget &budget, Counters &counters)
-    : settings_(settings),
+    : aside(settings.fast_read),
+      settings_(settings),
       counters_(counters),
       streams_(2 * settings.chunk),
       cache_(settings.size, budget, counters, streams_),
@@ -171,15 +172,31 @@ std::optional<FetchJob> ReadAhead::fetch_job(Stream &stream, extents::Range piec
   constexpr uint64_t smallest = ReadAheadWindow::smallest;
   if (piece.offset >= stream.end) return std::nullopt;
   piece.length = std::min(piece.length, stream.end - piece.offset);
-  if (stream.cached == 0) {
-    piece.length = std::min(piece.length, std::max(round_down(window, smallest), smallest));
-  } else if (stream.cached + piece.length > window) {
+  const uint64_t left = window - std::min(window, stream.cached);
+  // While the window grows, parts of a piece are fetched at the same time rather than all of it later.
+  const bool in_parts = !stream.pinned && window_.growing(stream) && left >= window / 4;
+  if (stream.cached == 0 || in_parts) {
+    piece.length = std::min(piece.length, std::max(round_down(left, smallest), smallest));
+  } else if (piece.length > left) {
     return std::nullopt;
   }
   ChunkPtr chunk = add_chunk(stream, piece);
   if (!chunk) return std::nullopt;
   stream.next_fetch = piece.end();
   return FetchJob{chunk, {}, stream.id};
+}
+
+void ReadAhead::direct_read_done(std::chrono::nanoseconds took, bool slept) {
+  slow_reads_.add(took, slept);
+  if (!slow_reads_.fast() || !cache_.empty() || !settings_.priority.empty()) return;
+  streams_.clear();  // they do not see where their clients go on
+  aside.begin();
+}
+
+void ReadAhead::passed_by(std::chrono::nanoseconds took) {
+  if (!aside.ended_by(took)) return;
+  util::MutexLock lock(mutex);
+  slow_reads_.forget();
 }
 
 void ReadAhead::fetch_done(const ChunkPtr &chunk, bool success, std::chrono::nanoseconds took) {

@@ -15,6 +15,7 @@
 #include "filters/coalesce/counters.hpp"
 #include "filters/coalesce/plan/known_extents.hpp"
 #include "filters/coalesce/plan/slow_read_detector.hpp"
+#include "filters/coalesce/plan/step_aside.hpp"
 #include "filters/coalesce/plan/window.hpp"
 #include "filters/coalesce/prefetch/fetch_planner.hpp"
 #include "filters/coalesce/settings.hpp"
@@ -47,6 +48,9 @@ class ReadAhead {
   // lock while this one is held.
   util::Mutex mutex;
 
+  // While it is on, requests take no part in what is below. They need not: no chunk is there, and none is fetched.
+  StepAside aside;
+
   // For the requests of clients.
 
   // Records a request. Returns its stream if reading ahead is worth it, or nullptr. The pointer is
@@ -65,11 +69,12 @@ class ReadAhead {
 
   // What has become of it, after the I/O.
 
-  // A small read went straight to the layer below, see SlowReadDetector.
+  // A small read went straight to the layer below, see SlowReadDetector. Begins to step aside if none of them
+  // has been slow of late.
   void direct_read_done(std::chrono::nanoseconds took, bool slept)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    slow_reads_.add(took, slept);
-  }
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+  // A read has passed by. What is slow now is found out anew if that ends it.
+  void passed_by(std::chrono::nanoseconds took) ABSL_LOCKS_EXCLUDED(mutex);
   void fetch_done(const ChunkPtr &chunk, bool success, std::chrono::nanoseconds took)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
   // `generation`: KnownExtents::generation() when the query was begun. An empty list: it has failed.

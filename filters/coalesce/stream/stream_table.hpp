@@ -40,6 +40,8 @@ class StreamTable {
 
   Stream *find(uint64_t id);
   void erase(uint64_t id);
+  // Forgets all streams but the pinned ones.
+  void clear() { streams_.clear(); }
 
   uint64_t now() const { return now_; }  // reads observed
   uint64_t slack() const { return slack_; }

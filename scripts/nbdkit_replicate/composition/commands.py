@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The command lines of a run, without the options that tell a server where to listen."""
 import enum
+import os
 import urllib.parse
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..contract import apply_parameters, destination_name, module, pull_parameters, source_parameters, use_parameters
@@ -45,8 +47,14 @@ def source_command(replication: Replication, stats: str | None = None, for_pull:
     parameters = [*source_parameters(plugin, own, replication.state, for_pull), *added_parameters(plugin, own)]
     if stats:
         add_default(parameters, "coalesce-stats", stats)
-    filters = ["delta", "coalesce", *replication.source_filters]
+    filters = [*_reading_filters(parameters), *replication.source_filters]
     return ["nbdkit", *_nbdkit(replication, filters, Module(plugin, tuple(parameters)))]
+
+
+def _reading_filters(parameters: Sequence[str]) -> list[str]:
+    """coalesce goes by the extents of the layer below it. With a map from elsewhere only delta knows what has changed: below
+    it the plugin's extents would have coalesce read ahead what nobody copies."""
+    return ["coalesce", "delta"] if has(parameters, "delta-map") else ["delta", "coalesce"]
 
 
 @dataclass(frozen=True)
@@ -125,7 +133,13 @@ def client_command(client: str, source_uri: str, target_uri: str, progress: bool
         # Without -t the target would not be flushed; -W: in the order in which the requests are answered.
         return ["qemu-img", "convert", *(["-p"] if progress else []), "-n", "-W", "-t", "writeback", "-f", "raw", "-O", "raw",
                 source_uri, target_uri]
-    return ["nbdcopy", "--flush", *(["--progress"] if progress else []), source_uri, target_uri]
+    return ["nbdcopy", "--flush", f"--requests={_requests()}", *(["--progress"] if progress else []), source_uri, target_uri]
+
+
+def _requests() -> int:
+    """Of a connection that nbdcopy has under way. It makes one connection for each processor, up to four, and each request
+    holds 256 KiB: so it holds 16 MiB, and not four times that. nbdkit handles 16 of a connection at the same time."""
+    return 64 // min(max(os.cpu_count() or 1, 1), 4)
 
 
 def _with_fanout(disk: DiskCopy, parameters: list[str], now: Circumstances, stats: str | None) -> list[str]:

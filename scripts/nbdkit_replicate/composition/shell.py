@@ -7,6 +7,7 @@ size of the disk, is a placeholder in the command lines, which is replaced once 
 import dataclasses
 import shlex
 
+from ..images import is_qcow2
 from .commands import Circumstances, client_command, source_command, target_command, uri_of
 from .replication import Replication
 
@@ -55,7 +56,7 @@ class ShellScript:
     def _circumstances(self) -> Circumstances:
         if self._replication.several:
             # For an image that exists, size= is its size in any case.
-            size = SIZE if self._disk.target.plugin == "qcow2" else None
+            size = SIZE if is_qcow2(self._disk.target.plugin) else None
             return Circumstances(size=size, fanout_new=NEW_DESTINATIONS, lacks_backing=False)
         now = Circumstances.of(self._disk, size=0)
         return dataclasses.replace(now, size=now.size and SIZE)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import time
 from collections.abc import Collection, Sequence
 
 from ..contract import inherited_descriptors
@@ -14,7 +15,8 @@ from .errors import Errors
 from .password import passed_by_descriptor
 from .process import Process, outcome
 
-POLL = 0.05  # seconds between two looks for the file that says that the server is ready
+# Seconds between two looks for the file that says that the server is ready: a share of the time since it was started.
+_SHARE, _SHORTEST, _LONGEST = 0.1, 0.002, 0.05
 
 
 class Server:
@@ -61,10 +63,11 @@ class Server:
 
     async def wait_ready(self) -> None:
         """Until it accepts connections. There is no limit: a source may have to wait for its snapshot."""
+        began = time.monotonic()
         while not (os.path.exists(self._ready) and os.path.getsize(self._ready) > 0):
             if not self._process.running:
                 raise Failure(f"the {self._name} server did not start: {self._errors.cause() or 'it gave no reason'}")
-            await asyncio.sleep(POLL)
+            await asyncio.sleep(min(max((time.monotonic() - began) * _SHARE, _SHORTEST), _LONGEST))
         self._started = True
 
     def keep_connections(self, servers: Collection[str]) -> Connections:

@@ -15,16 +15,17 @@ namespace coalesce {
 
 constexpr uint64_t K = 1024, M = K * K;
 
-// With one connection. No read counts as fast.
+// With one connection. No read counts as fast, unless fast_read says so.
 struct EngineFixture {
   explicit EngineFixture(uint64_t size = 16 * M,
                          std::chrono::microseconds delay = std::chrono::milliseconds(1),
                          Settings s = {.gap = 256 * K, .chunk = M, .workers = 4},
-                         uint64_t memory = 16 * M, extents::Range hole = {})
+                         uint64_t memory = 16 * M, extents::Range hole = {},
+                         std::chrono::microseconds fast_read = {})
       : disk(size, delay), connection(disk), budget(memory) {
     disk.map.set(hole, extents::hole);
     s.size = size;
-    s.fast_read = std::chrono::microseconds(0);
+    s.fast_read = fast_read;
     engine = std::make_unique<Engine>(s, budget, counters, util::Log());
     engine->attach(connection);
   }

@@ -226,3 +226,21 @@ TEST_CASE("the counters tell what was requested, what was read, and what was gap
   CHECK(c.hits + c.waits > 150);
   CHECK(c.hits + c.waits <= c.requests);
 }
+
+TEST_CASE("reads that pass by are right, see writes, are counted, and report errors") {
+  // However busy the machine is, no read is slow.
+  EngineFixture fixture(16 * M, 0us, {.gap = 256 * K, .chunk = M, .workers = 4}, 16 * M, {}, 1h);
+  CHECK(fixture.reads_all_correctly({0, 16 * M}, 64 * K));
+  CHECK(fixture.counters.requests == 256);
+  CHECK(fixture.counters.bytes == 16 * M);
+  CHECK(fixture.counters.plugin_requests == 256);
+  CHECK(fixture.counters.plugin_bytes == 16 * M);
+  CHECK(fixture.counters.hits == 0);
+  fixture.disk.write(8 * M, M, std::byte{7});
+  fixture.engine->invalidate({8 * M, M});
+  CHECK(fixture.reads_all_correctly({8 * M, M}, 64 * K));
+  fixture.disk.bad.add({4 * M, 512});
+  std::vector<std::byte> buffer(64 * K);
+  CHECK_THROWS(fixture.engine->read(fixture.connection, buffer, 4 * M));
+  CHECK(fixture.reads_correctly(5 * M, 64 * K));
+}

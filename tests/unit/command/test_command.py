@@ -17,7 +17,7 @@ from nbdkit_replicate.arguments import parse  # noqa: E402
 from nbdkit_replicate.messages import Failure, WrongUse  # noqa: E402
 from nbdkit_replicate.parameters import bare, value  # noqa: E402
 from nbdkit_replicate.composition.checks import check_replication  # noqa: E402
-from nbdkit_replicate.composition.commands import client_command, uri_of  # noqa: E402
+from nbdkit_replicate.composition.commands import client_command, source_command, uri_of  # noqa: E402
 from nbdkit_replicate.programs.process import Process  # noqa: E402
 from nbdkit_replicate.programs.source import DiskFacts, SourceDescription  # noqa: E402
 from nbdkit_replicate.run.created_image import CreatedImage  # noqa: E402
@@ -243,6 +243,24 @@ class Commands(InDirectory):
     def test_client_flushes(self):
         self.assertIn("--flush", client_command("nbdcopy", "a", "b"))
         self.assertIn("writeback", client_command("qemu-img", "a", "b"))
+
+    def test_client_holds_little_memory(self):
+        requests = next(int(word.partition("=")[2]) for word in client_command("nbdcopy", "a", "b") if word.startswith("--requests="))
+        self.assertLessEqual(requests * min(os.cpu_count(), 4) * 256, 16 << 10)  # KiB, of all connections
+        self.assertGreaterEqual(requests, 16)  # as many as nbdkit handles at the same time
+
+    def test_coalesce_is_above_the_filter_that_knows_what_has_changed(self):
+        def filters(*source):
+            replication = parse(["--state", "s", "--from", *source, "--to", "file", "copy"]).replication
+            return [word.partition("=")[2] for word in source_command(replication) if word.startswith("--filter=")]
+
+        self.assertEqual(filters("vsphere", "vm=web1"), ["delta", "coalesce"])
+        self.assertEqual(filters("nbd", "uri=u", "delta-map=list"), ["coalesce", "delta"])
+
+    def test_changes_are_asked_for_also_where_vsphere_is_given_as_a_file(self):
+        for plugin in ("vsphere", "./nbdkit-vsphere-plugin.so"):
+            replication = parse(["--state", "s", "--from", plugin, "vm=web1", "--to", "file", "copy"]).replication
+            self.assertIn(f"since=@{replication.state}", source_command(replication))
 
     def test_names_are_quoted(self):
         self.assertEqual(uri_of("/a b#/s", "disk 1?"), "nbd+unix:///disk%201%3F?socket=/a%20b%23/s")

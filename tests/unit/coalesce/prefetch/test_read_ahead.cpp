@@ -161,3 +161,109 @@ TEST_CASE("a client that returns to the end of a chunk makes no chunk that overl
   fixture.engine->invalidate({260 * K, 4 * K});
   CHECK(fixture.reads_correctly(260 * K, 4 * K));
 }
+
+namespace {
+
+// The state of the read-ahead over a layer of which no read takes longer than its limit.
+struct FastLayer {
+  explicit FastLayer(Settings s = {.size = 64 * M, .gap = 256 * K, .chunk = M, .workers = 4},
+                     uint64_t memory = 16 * M)
+      : settings(std::move(s)), budget(memory), read_ahead(settings, budget, counters) {}
+
+  void reads(int count, std::chrono::nanoseconds took) {
+    util::MutexLock lock(read_ahead.mutex);
+    for (int i = 0; i < count; ++i) read_ahead.direct_read_done(took, true);
+  }
+
+  const Settings settings;
+  MemoryBudget budget;
+  Counters counters;
+  ReadAhead read_ahead;
+};
+
+}  // namespace
+
+TEST_CASE("reads pass by where the layer below answers at once, until it is slow") {
+  FastLayer layer;
+  layer.reads(7, 10us);
+  CHECK_FALSE(layer.read_ahead.aside.on());
+  layer.reads(1, 10us);
+  CHECK(layer.read_ahead.aside.on());
+
+  for (int i = 0; i < 4; ++i) layer.read_ahead.passed_by(5ms);
+  CHECK_FALSE(layer.read_ahead.aside.on());
+  // What was fast before does not count: three slow reads are enough, as at the start.
+  layer.reads(3, 5ms);
+  util::MutexLock lock(layer.read_ahead.mutex);
+  layer.read_ahead.observe({0, 64 * K});
+  CHECK(layer.read_ahead.observe({64 * K, 64 * K}) != nullptr);
+}
+
+TEST_CASE("streams from before reads passed by are not read ahead") {
+  FastLayer layer;
+  {
+    util::MutexLock lock(layer.read_ahead.mutex);
+    layer.read_ahead.extents().learn(0, {{0, 64 * M, extents::data}});
+    for (uint64_t at = 0; at < M; at += 64 * K) layer.read_ahead.observe({at, 64 * K});
+  }
+  layer.reads(8, 10us);
+  for (int i = 0; i < 4; ++i) layer.read_ahead.passed_by(5ms);
+  layer.reads(3, 5ms);
+  util::MutexLock lock(layer.read_ahead.mutex);
+  CHECK_FALSE(layer.read_ahead.next_job());
+}
+
+TEST_CASE("no read passes by a chunk, or where ranges have priority") {
+  FastLayer layer;
+  layer.reads(3, 5ms);
+  ChunkPtr chunk;
+  {
+    util::MutexLock lock(layer.read_ahead.mutex);
+    layer.read_ahead.extents().learn(0, {{0, 64 * M, extents::data}});
+    layer.read_ahead.observe({0, 64 * K});
+    Stream *stream = layer.read_ahead.observe({64 * K, 64 * K});
+    REQUIRE(stream != nullptr);
+    chunk = layer.read_ahead.claim(*stream, {64 * K, 64 * K});
+    REQUIRE(chunk);
+  }
+  layer.reads(8, 10us);
+  CHECK_FALSE(layer.read_ahead.aside.on());
+  {
+    util::MutexLock lock(layer.read_ahead.mutex);
+    layer.read_ahead.fetch_done(chunk, false, 1ms);
+  }
+  layer.reads(1, 10us);
+  CHECK(layer.read_ahead.aside.on());
+
+  FastLayer important({.size = 64 * M, .chunk = M, .workers = 4, .priority = {{32 * M, M}}});
+  important.reads(8, 10us);
+  CHECK_FALSE(important.read_ahead.aside.on());
+}
+
+TEST_CASE(
+    "while the window grows, what it has room for is fetched at once, not a whole piece later") {
+  FastLayer layer({.size = 64 * M, .gap = M, .chunk = 4 * M, .workers = 4}, 11 * M);
+  layer.reads(2, 5ms);
+  util::MutexLock lock(layer.read_ahead.mutex);
+  layer.read_ahead.extents().learn(0, {{0, 64 * M, extents::data}});
+  auto length = [&](const std::optional<FetchJob> &job)
+                    ABSL_EXCLUSIVE_LOCKS_REQUIRED(layer.read_ahead.mutex) {
+                      return job && job->chunk ? job->chunk->range.length : 0;
+                    };
+  layer.read_ahead.observe({0, 64 * K});
+  layer.read_ahead.observe({64 * K, 64 * K});
+  const auto first = layer.read_ahead.next_job();
+  CHECK(length(first) == M);
+  CHECK_FALSE(layer.read_ahead.next_job());
+  layer.read_ahead.observe({128 * K, 64 * K});
+  const auto second = layer.read_ahead.next_job();
+  CHECK(length(second) == 512 * K);
+  CHECK_FALSE(layer.read_ahead.next_job());
+
+  // Once it has grown, whole pieces are, although there is room for a part of another.
+  for (uint64_t at = 192 * K; at < 4 * M; at += 64 * K) layer.read_ahead.observe({at, 64 * K});
+  std::vector<FetchJob> jobs;
+  while (auto job = layer.read_ahead.next_job()) jobs.push_back(*job);
+  REQUIRE(jobs.size() == 2);
+  CHECK(length(jobs[1]) == 4 * M);
+}
