@@ -66,6 +66,7 @@ class PullClient {
 
  private:
   void bring_here(extents::Range range);
+  static extents::Range needed(extents::Range range, extents::Range chunk);
   template <typename F>
   void change(extents::Range range, bool durable, F &&f);
 

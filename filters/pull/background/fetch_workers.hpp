@@ -11,6 +11,7 @@
 #include "common/util/error.hpp"
 #include "common/util/log.hpp"
 #include "common/util/mutex.hpp"
+#include "filters/pull/background/fetch_depth.hpp"
 #include "filters/pull/background/rate_limit.hpp"
 #include "filters/pull/chunks/chunk_fetcher.hpp"
 #include "filters/pull/chunks/presence.hpp"
@@ -52,10 +53,10 @@ class FetchWorkers {
 
   void work();
   std::optional<ChunkJob> wait_for_job() ABSL_LOCKS_EXCLUDED(mutex_);
-  void finish(const ChunkJob &job) ABSL_LOCKS_EXCLUDED(mutex_);
+  void finish(const ChunkJob &job, Clock::duration took) ABSL_LOCKS_EXCLUDED(mutex_);
   void failed(const ChunkJob &job, const std::string &why) ABSL_LOCKS_EXCLUDED(mutex_);
   void read_map();
-  unsigned most_rest() const;
+  bool client_is_active() const;
 
   const unsigned number_;
   const std::chrono::milliseconds retry_;
@@ -66,9 +67,10 @@ class FetchWorkers {
   util::Mutex mutex_;  // before Presence's and SourceMap's
   util::Condition work_;
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
-  FetchOrder order_;  // chunk_of() apart, guarded by mutex_
+  FetchOrder order_;  // but for chunk_of() and note_read(), guarded by mutex_
   RateLimit rate_ ABSL_GUARDED_BY(mutex_);
   unsigned rest_under_way_ ABSL_GUARDED_BY(mutex_) = 0;
+  FetchDepth depth_ ABSL_GUARDED_BY(mutex_);
   bool warned_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::thread> threads_;  // last: they use all of the above
 };

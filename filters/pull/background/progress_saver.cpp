@@ -18,8 +18,14 @@ ProgressSaver::ProgressSaver(Parts parts, std::function<void()> flush_clients,
     : parts_(parts),
       flush_clients_(std::move(flush_clients)),
       whole_(std::move(whole)),
-      log_(std::move(log)),
-      thread_([this] { run(); }) {}
+      log_(std::move(log)) {
+  parts_.presence.when_all_is_here([this] {
+    MutexLock lock(mutex_);
+    all_is_here_ = true;
+    changed_.notify_all();
+  });
+  thread_ = std::thread([this] { run(); });
+}
 
 ProgressSaver::~ProgressSaver() {
   {
@@ -28,6 +34,7 @@ ProgressSaver::~ProgressSaver() {
     changed_.notify_all();
   }
   thread_.join();
+  parts_.presence.when_all_is_here(nullptr);
 }
 
 // False if the server ends.
@@ -36,8 +43,9 @@ bool ProgressSaver::wait() {
   const auto end = std::chrono::steady_clock::now() +
                    std::max<milliseconds>(std::chrono::seconds(1), 19 * parts_.state.took());
   MutexLock lock(mutex_);
-  while (!stop_ && changed_.wait_until(lock, end)) {
+  while (!stop_ && !all_is_here_ && changed_.wait_until(lock, end)) {
   }
+  all_is_here_ = false;
   return !stop_;
 }
 

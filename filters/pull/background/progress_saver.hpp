@@ -16,8 +16,8 @@
 namespace pull {
 
 // The thread that makes durable what was fetched, asks the source whether it still shows what it has shown, and
-// saves the state: about once a second, and at most a twentieth of the time. When nothing is owed it says so, and
-// ends.
+// saves the state: about once a second, and at most a twentieth of the time, and when all is here. When nothing is
+// owed it says so, and ends.
 class ProgressSaver {
  public:
   struct Parts {
@@ -47,10 +47,11 @@ class ProgressSaver {
   const util::Log log_;
   std::string warned_;  // the last warning; the thread's
 
-  util::Mutex mutex_;
+  util::Mutex mutex_;  // after Presence's
   util::Condition changed_;
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
-  std::thread thread_;  // last: it uses all of the above
+  bool all_is_here_ ABSL_GUARDED_BY(mutex_) = false;  // and has not been saved since
+  std::thread thread_;                                // last: it uses all of the above
 };
 
 }  // namespace pull

@@ -2,6 +2,7 @@
 #include "filters/pull/chunks/presence.hpp"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "common/durability/sync_point.hpp"
@@ -40,9 +41,15 @@ uint64_t Presence::missing_bytes() const {
   return missing_.bytes();
 }
 
-uint64_t Presence::losses() const {
+void Presence::when_all_is_here(std::function<void()> f) {
   MutexLock lock(mutex_);
-  return losses_;
+  all_is_here_ = std::move(f);
+}
+
+void Presence::take_missing(Range range) {
+  if (missing_.empty()) return;
+  missing_.subtract(range);
+  if (missing_.empty() && all_is_here_) all_is_here_();
 }
 
 bool Presence::overlaps_fetch(Range range) const {
@@ -79,7 +86,7 @@ bool Presence::is_fetched_now(Range range) const {
 void Presence::fetched(Range range) {
   MutexLock lock(mutex_);
   fetched_.add(range);
-  missing_.subtract(range);
+  take_missing(range);
 }
 
 Presence::FetchedFlush Presence::begin_fetched_flush() {
@@ -114,7 +121,7 @@ void Presence::written(Range range, Scope scope) {
     scope->add(part);
     written_.add(part);
   }
-  missing_.subtract(range);
+  take_missing(range);
 }
 
 Presence::Pending::Flush Presence::begin_flush(Scope scope) {
