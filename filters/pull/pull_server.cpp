@@ -52,7 +52,10 @@ PullState PullServer::read_state(const Settings &settings, const util::Log &log)
     RemoteServer::probe(settings.uri, settings.patience, log, [&](nbd::Pool &pool) {
       const FoundSource found{pool.info().size,
                               replication::parse_description(pool.info().description),
-                              [&](const auto &add) { pool.read_map(add); }};
+                              [&](const auto &add) {
+                                pool.add_connections(RemoteServer::connections_for_map, log);
+                                pool.read_map(add);
+                              }};
       state = begin_state(settings.state_path, old, found, "");
     });
   } catch (const util::Error &e) {

@@ -54,9 +54,7 @@ RemoteServer::RemoteServer(const std::string &uri, unsigned connections, const P
 
 void RemoteServer::probe(const std::string &uri, const Patience &patience, const util::Log &log,
                          const std::function<void(nbd::Pool &)> &f) {
-  // nbdkit sends a map in pieces of 8 bytes; with several connections several of its threads do so.
-  constexpr unsigned several = 4;
-  nbd::Pool pool(options_for(uri, patience), several, log);
+  nbd::Pool pool(options_for(uri, patience), 1, log, connections_for_map);
   f(pool);
 }
 

@@ -35,7 +35,10 @@ class RemoteServer : public RemoteDisk {
   bool connected() const ABSL_LOCKS_EXCLUDED(mutex_);
   uint64_t retries() const { return retries_; }  // attempts to connect after a failure, so far
 
-  // Connects once, asks, and disconnects: for the start, before the fork. f gets the connections.
+  // nbdkit sends a map in pieces of 8 bytes; with several connections several of its threads do so.
+  static constexpr unsigned connections_for_map = 4;
+  // Connects once, asks, and disconnects: for the start, before the fork. f gets the connection,
+  // and may add others up to those for a map.
   static void probe(const std::string &uri, const Patience &patience, const util::Log &log,
                     const std::function<void(nbd::Pool &)> &f);
 
