@@ -11,17 +11,24 @@
 
 namespace nbd {
 
-Pool::Pool(const Options &options, unsigned connections, const util::Log &log)
-    : interrupt_(options.interrupt) {
+Pool::Pool(const Options &options, unsigned connections, const util::Log &log, unsigned most)
+    : options_(options) {
+  connections_.reserve(std::max({1u, connections, most}));
   connections_.push_back(std::make_unique<Connection>(options));
+  number_ = 1;
   if (!info().verified) {
     log.warning("{}: the server is not verified (tls-verify-peer=false): it may be anybody",
                 name());
   }
+  add_connections(connections, log);
+}
+
+void Pool::add_connections(unsigned connections, const util::Log &log) {
   if (!info().can_multi_conn) return;
-  while (connections_.size() < connections) {
+  while (number_ < connections && number_ < connections_.capacity()) {
     try {
-      connections_.push_back(std::make_unique<Connection>(options));
+      connections_.push_back(std::make_unique<Connection>(options_));
+      number_.store(connections_.size(), std::memory_order_release);
     } catch (const util::Error &e) {
       if (e.errnum() == EINTR) throw;  // of Options::interrupt
       log.warning("{}; going on with {} of {} connections", e.what(), connections_.size(),
@@ -32,14 +39,16 @@ Pool::Pool(const Options &options, unsigned connections, const util::Log &log)
 }
 
 bool Pool::dead() const {
-  return std::any_of(connections_.begin(), connections_.end(),
-                     [](const auto &c) { return c->dead(); });
+  const auto all = made();
+  return std::any_of(all.begin(), all.end(), [](const auto &c) { return c->dead(); });
 }
 
-Connection &Pool::least_busy() {
-  return **std::min_element(
-      connections_.begin(), connections_.end(),
-      [](const auto &a, const auto &b) { return a->in_flight() < b->in_flight(); });
+Connection &Pool::least_busy(size_t kept) {
+  const auto all = made();
+  const auto choice = all.subspan(std::min(kept, all.size() - 1));
+  return **std::min_element(choice.begin(), choice.end(), [](const auto &a, const auto &b) {
+    return a->in_flight() < b->in_flight();
+  });
 }
 
 namespace {
@@ -105,9 +114,9 @@ void Pool::read_map(const std::function<void(const extents::Extent &)> &add, uin
 // The buffer is in use until the connection has ended, so an interruption ends it.
 void Pool::wait_for(Batch &batch, Connection &connection) const {
   constexpr std::chrono::milliseconds slice{100};
-  while (interrupt_ && !batch.wait_for(slice)) {
+  while (options_.interrupt && !batch.wait_for(slice)) {
     try {
-      interrupt_();
+      options_.interrupt();
     } catch (...) {
       connection.give_up();
       throw;
@@ -115,11 +124,11 @@ void Pool::wait_for(Batch &batch, Connection &connection) const {
   }
 }
 
-void Pool::pread(std::span<std::byte> buffer, uint64_t offset) {
+void Pool::pread(std::span<std::byte> buffer, uint64_t offset, size_t kept) {
   while (!buffer.empty()) {
     auto piece = buffer.first(std::min<size_t>(buffer.size(), info().maximum_block));
     Batch batch;
-    Connection &connection = least_busy();
+    Connection &connection = least_busy(kept);
     batch.read(connection, piece, offset);
     wait_for(batch, connection);
     int errnum = batch.wait();

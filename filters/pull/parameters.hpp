@@ -16,7 +16,7 @@ struct Parameters {
       "pull-from=<URI>            (required) The source.\n"
       "pull-state=<FILE>          (required) The state file of the disk below.\n"
       "pull-copy=on               Instead: copy what the source shows, then end the server.\n"
-      "pull-workers=<N>           Chunks fetched at a time in the background (default: 8).\n"
+      "pull-workers=<N>           Chunks fetched at a time in the background (default: 32).\n"
       "pull-chunk=<SIZE>          What is fetched at once, a power of two (default: 1M).\n"
       "pull-rate=<SIZE>           Bytes a second in the background (default: 0, no limit).\n"
       "pull-connections=<N>       Connections, 1 to 16, if multi-conn is offered (default: 4).\n"

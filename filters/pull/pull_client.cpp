@@ -48,27 +48,38 @@ void PullClient::read(std::span<std::byte> buffer, uint64_t offset) {
   }
 }
 
+// The client waits for what it needs, and the background fetches what else is in the chunks.
 void PullClient::bring_here(Range range) {
   bool told = false;
-  for (;;) {
+  while (!parts_.presence.here(range)) {
     const Range missing = parts_.presence.first_missing(range);
     if (missing.empty()) return;
     const Range chunk = parts_.workers->chunk_of(missing.offset);
     if (!told && range.end() > chunk.end())
       parts_.workers->want({chunk.end(), range.end() - chunk.end()});
     told = true;
-    fetch(chunk);
+    fetch(needed(range, chunk));
+    if (!parts_.presence.here(chunk)) parts_.workers->want(chunk);
   }
 }
 
-void PullClient::fetch(Range chunk) {
+void PullClient::fetch(Range range) {
   const WaitingClients::Wait wait(parts_.waiting);
   try {
-    parts_.fetcher.fetch(chunk, Waiting::client);
+    parts_.fetcher.fetch(range, Waiting::client);
   } catch (const util::Error &e) {
     if (e.errnum() == EINTR) util::fail(ESHUTDOWN, "{}", e.what());
     throw;
   }
+}
+
+// Whole pieces of 64 KiB of one chunk, so that what is here does not become too many ranges.
+Range PullClient::needed(Range range, Range chunk) {
+  constexpr uint64_t piece = 64u << 10;
+  range = extents::intersect(range, chunk);
+  const uint64_t start = range.offset - range.offset % piece;
+  const uint64_t end = std::min((range.end() + piece - 1) / piece * piece, chunk.end());
+  return {start, end - start};
 }
 
 // The range is held until it is marked as written, so that no fetch overwrites it (see ChunkFetcher).

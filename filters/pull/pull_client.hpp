@@ -69,7 +69,8 @@ class PullClient {
 
  private:
   void bring_here(extents::Range range);
-  void fetch(extents::Range chunk);
+  static extents::Range needed(extents::Range range, extents::Range chunk);
+  void fetch(extents::Range range);
   bool hear_of_failures();  // whether a flush has failed since
   template <typename F>
   void change(extents::Range range, bool durable, F &&f);

@@ -17,9 +17,12 @@ std::optional<util::FileLock> lock_state(const Settings &settings) {
   return replication::lock_state("pull-state", settings.state_path);
 }
 
-FoundSource found(nbd::Pool &pool) {
+FoundSource found(nbd::Pool &pool, const util::Log &log) {
   return {pool.info().size, replication::parse_description(pool.info().description),
-          [&](const auto &add) { pool.read_map(add); }};
+          [&](const auto &add) {
+            pool.add_connections(RemoteServer::connections_for_map, log);
+            pool.read_map(add);
+          }};
 }
 
 }  // namespace
@@ -59,7 +62,7 @@ PullState PullServer::read_state(const Settings &settings, const util::Log &log)
   if (settings.copy) {
     std::optional<PullState> copy;
     RemoteServer::probe(settings.uri, settings.patience, log,
-                        [&](nbd::Pool &pool) { copy = begin_copy(found(pool)); });
+                        [&](nbd::Pool &pool) { copy = begin_copy(found(pool, log)); });
     return *std::move(copy);
   }
   const auto old = replication::load_state(settings.state_path);
@@ -72,7 +75,7 @@ PullState PullServer::read_state(const Settings &settings, const util::Log &log)
   std::string unreachable;
   try {
     RemoteServer::probe(settings.uri, settings.patience, log, [&](nbd::Pool &pool) {
-      state = begin_state(settings.state_path, old, found(pool), "");
+      state = begin_state(settings.state_path, old, found(pool, log), "");
     });
   } catch (const util::Error &e) {
     if (e.errnum() == EINVAL || !old) throw;
@@ -135,10 +138,7 @@ void PullServer::start_threads() {
       ProgressSaver::Parts{presence_, *local_, remote_, saver_}, std::move(flush_clients),
       [this] { end_of_fetching(); }, give_up, log_);
   workers_ = std::make_unique<FetchWorkers>(
-      settings_, size(),
-      FetchWorkers::Parts{presence_, *fetcher_, remote_, map_,
-                          [saver = progress_saver_.get()] { saver->hurry(); }, give_up},
-      log_);
+      settings_, size(), FetchWorkers::Parts{presence_, *fetcher_, remote_, map_, give_up}, log_);
 }
 
 void PullServer::end_of_fetching() {

@@ -26,7 +26,7 @@ struct Settings {
   std::string stats_path;  // absolute; empty: none
   bool copy = false;       // fetch the source's delta without clients and without a state, then end
   bool any_image = false;
-  unsigned workers = 8;
+  unsigned workers = 32;
   unsigned connections = 4;
   uint64_t chunk = 1u << 20;    // bytes; a power of two
   uint64_t memory = 64u << 20;  // bytes

@@ -44,7 +44,8 @@ FetchWorkers::FetchWorkers(const Settings &settings, uint64_t size, Parts parts,
       parts_(std::move(parts)),
       log_(std::move(log)),
       order_(size, settings.chunk, settings.priority, ahead_of_reader * settings.chunk),
-      rate_(settings.rate) {
+      rate_(settings.rate),
+      depth_(number_) {
   for (unsigned i = 0; i < number_; ++i) threads_.emplace_back([this] { work(); });
   if (parts_.map.known() < size) threads_.emplace_back([this] { read_map(); });
 }
@@ -60,9 +61,10 @@ FetchWorkers::~FetchWorkers() {
 
 void FetchWorkers::note_read(Range range) {
   note_client();
+  const Range ahead = order_.note_read(range);
+  if (ahead.empty() || parts_.presence.here(ahead)) return;
   {
-    MutexLock lock(mutex_);
-    order_.note_read(range);
+    MutexLock lock(mutex_);  // nobody is between the look for work and the wait
   }
   work_.notify_one();
 }
@@ -75,10 +77,9 @@ void FetchWorkers::want(Range range) {
   work_.notify_one();
 }
 
-// As few as still come to an end, while clients are served.
-unsigned FetchWorkers::most_rest() const {
+bool FetchWorkers::client_is_active() const {
   const Clock::time_point last{Clock::duration(last_client_.load())};
-  return Clock::now() - last < client_active ? std::max(number_ / 4, 1u) : number_;
+  return Clock::now() - last < client_active;
 }
 
 std::optional<ChunkJob> FetchWorkers::wait_for_job() {
@@ -86,7 +87,7 @@ std::optional<ChunkJob> FetchWorkers::wait_for_job() {
   MutexLock lock(mutex_);
   while (!stop_ && parts_.presence.owed_bytes() > 0) {
     const auto now = Clock::now();
-    const bool may_rest = rest_under_way_ < most_rest();
+    const bool may_rest = rest_under_way_ < depth_.now();
     std::optional<ChunkJob> job;
     if (rate_.next() <= now) job = order_.next(view, now, may_rest);
     if (job) {
@@ -104,6 +105,7 @@ std::optional<ChunkJob> FetchWorkers::wait_for_job() {
 void FetchWorkers::work() {
   util::give_way();
   while (const auto job = wait_for_job()) {
+    const auto start = Clock::now();
     try {
       REPLICATE_SYNC_POINT("pull.job");
       if (job->zeroes) {
@@ -118,15 +120,15 @@ void FetchWorkers::work() {
     } catch (...) {
       failed(*job, "");
     }
-    finish(*job);
+    finish(*job, Clock::now() - start);
   }
 }
 
-void FetchWorkers::finish(const ChunkJob &job) {
-  if (parts_.presence.missing_bytes() == 0) parts_.all_here();
+void FetchWorkers::finish(const ChunkJob &job, Clock::duration took) {
   if (job.why != ChunkJob::Why::rest) return;
   MutexLock lock(mutex_);
   --rest_under_way_;
+  if (!job.zeroes) depth_.fetched(took, client_is_active());
 }
 
 void FetchWorkers::failed(const ChunkJob &job, const std::string &why) {

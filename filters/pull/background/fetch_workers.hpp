@@ -11,6 +11,7 @@
 #include "common/util/error.hpp"
 #include "common/util/log.hpp"
 #include "common/util/mutex.hpp"
+#include "filters/pull/background/fetch_depth.hpp"
 #include "filters/pull/background/rate_limit.hpp"
 #include "filters/pull/chunks/chunk_fetcher.hpp"
 #include "filters/pull/chunks/presence.hpp"
@@ -29,8 +30,6 @@ class FetchWorkers {
     ChunkFetcher &fetcher;
     RemoteDisk &remote;
     SourceMap &map;
-    // Called by the threads, when nothing is missing any more; it may become missing again.
-    std::function<void()> all_here;
     // Called with the reason when something could not be fetched (empty: the layer below has said why). If there is
     // no such function it is tried again.
     std::function<void(const std::string &)> give_up;
@@ -57,10 +56,10 @@ class FetchWorkers {
 
   void work();
   std::optional<ChunkJob> wait_for_job() ABSL_LOCKS_EXCLUDED(mutex_);
-  void finish(const ChunkJob &job) ABSL_LOCKS_EXCLUDED(mutex_);
+  void finish(const ChunkJob &job, Clock::duration took) ABSL_LOCKS_EXCLUDED(mutex_);
   void failed(const ChunkJob &job, const std::string &why) ABSL_LOCKS_EXCLUDED(mutex_);
   void read_map();
-  unsigned most_rest() const;
+  bool client_is_active() const;
 
   const unsigned number_;
   const std::chrono::milliseconds retry_;
@@ -71,9 +70,10 @@ class FetchWorkers {
   util::Mutex mutex_;  // before Presence's and SourceMap's
   util::Condition work_;
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
-  FetchOrder order_;  // chunk_of() apart, guarded by mutex_
+  FetchOrder order_;  // but for chunk_of() and note_read(), guarded by mutex_
   RateLimit rate_ ABSL_GUARDED_BY(mutex_);
   unsigned rest_under_way_ ABSL_GUARDED_BY(mutex_) = 0;
+  FetchDepth depth_ ABSL_GUARDED_BY(mutex_);
   bool warned_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::thread> threads_;  // last: they use all of the above
 };

@@ -22,8 +22,14 @@ ProgressSaver::ProgressSaver(Parts parts, std::function<void()> flush_clients,
       whole_(std::move(whole)),
       give_up_(std::move(give_up)),
       log_(std::move(log)),
-      interval_(interval),
-      thread_([this] { run(); }) {}
+      interval_(interval) {
+  parts_.presence.when_all_is_here([this] {
+    MutexLock lock(mutex_);
+    all_is_here_ = true;
+    changed_.notify_all();
+  });
+  thread_ = std::thread([this] { run(); });
+}
 
 ProgressSaver::~ProgressSaver() {
   {
@@ -32,12 +38,7 @@ ProgressSaver::~ProgressSaver() {
     changed_.notify_all();
   }
   thread_.join();
-}
-
-void ProgressSaver::hurry() {
-  MutexLock lock(mutex_);
-  hurry_ = true;
-  changed_.notify_all();
+  parts_.presence.when_all_is_here(nullptr);
 }
 
 // False if the server ends.
@@ -45,9 +46,9 @@ bool ProgressSaver::wait() {
   const auto end = std::chrono::steady_clock::now() + std::max(interval_, 19 * parts_.state.took());
   const bool has_failed = !warned_.empty();
   MutexLock lock(mutex_);
-  while (!stop_ && (!hurry_ || has_failed) && changed_.wait_until(lock, end)) {
+  while (!stop_ && (!all_is_here_ || has_failed) && changed_.wait_until(lock, end)) {
   }
-  hurry_ = false;
+  all_is_here_ = false;
   return !stop_;
 }
 

@@ -16,8 +16,8 @@
 namespace pull {
 
 // The thread that makes durable what was fetched, asks the source whether it still shows what it has shown, and
-// saves the state: about once a second, and at most a twentieth of the time. When nothing is owed it says so, and
-// ends.
+// saves the state: about once a second, and at most a twentieth of the time, and when all is here. When nothing is
+// owed it says so, and ends.
 class ProgressSaver {
  public:
   struct Parts {
@@ -38,9 +38,6 @@ class ProgressSaver {
   ProgressSaver(const ProgressSaver &) = delete;
   ProgressSaver &operator=(const ProgressSaver &) = delete;
 
-  // The next save is due, unless the last one has failed: there may be nothing missing any more.
-  void hurry() ABSL_LOCKS_EXCLUDED(mutex_);
-
  private:
   void run();
   bool save_progress();  // whether nothing is owed
@@ -55,11 +52,11 @@ class ProgressSaver {
   const std::chrono::milliseconds interval_;
   std::string warned_;  // the last warning; the thread's
 
-  util::Mutex mutex_;
+  util::Mutex mutex_;  // after Presence's
   util::Condition changed_;
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
-  bool hurry_ ABSL_GUARDED_BY(mutex_) = false;
-  std::thread thread_;  // last: it uses all of the above
+  bool all_is_here_ ABSL_GUARDED_BY(mutex_) = false;  // and has not been saved since
+  std::thread thread_;                                // last: it uses all of the above
 };
 
 }  // namespace pull

@@ -41,9 +41,15 @@ uint64_t Presence::missing_bytes() const {
   return missing_.bytes();
 }
 
-uint64_t Presence::losses() const {
+void Presence::when_all_is_here(std::function<void()> f) {
   MutexLock lock(mutex_);
-  return losses_;
+  all_is_here_ = std::move(f);
+}
+
+void Presence::take_missing(Range range) {
+  if (missing_.empty()) return;
+  missing_.subtract(range);
+  if (missing_.empty() && all_is_here_) all_is_here_();
 }
 
 bool Presence::overlaps_fetch(Range range) const {
@@ -81,7 +87,7 @@ void Presence::fetched(Range range, uint64_t failures) {
   MutexLock lock(mutex_);
   if (failed_flushes_ != failures) return;
   fetched_.add(range);
-  missing_.subtract(range);
+  take_missing(range);
 }
 
 Presence::FetchedFlush Presence::begin_fetched_flush() {
@@ -120,7 +126,7 @@ void Presence::written(Range range, Scope scope) {
     scope->add(part);
     written_.add(part);
   }
-  missing_.subtract(range);
+  take_missing(range);
 }
 
 Presence::Pending::Flush Presence::begin_flush(Scope scope) {

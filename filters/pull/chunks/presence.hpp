@@ -10,7 +10,9 @@
 // A byte that a client has written is never missing again, for the source does not have it.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <optional>
 
@@ -36,7 +38,11 @@ class Presence {
   std::vector<extents::Range> missing(extents::Range within) const ABSL_LOCKS_EXCLUDED(mutex_);
   uint64_t missing_bytes() const ABSL_LOCKS_EXCLUDED(mutex_);
   // How often bytes that were here have become missing: a read that began before may be of those.
-  uint64_t losses() const ABSL_LOCKS_EXCLUDED(mutex_);
+  uint64_t losses() const { return losses_; }
+
+  // f is called whenever the last missing byte has come, by the thread that brought it; it must not call anything here.
+  // An empty one: no longer, also not by another thread after the return.
+  void when_all_is_here(std::function<void()> f) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Only one thread fetches a byte at a time. try_begin: false if another one fetches some of the range;
   // wait: until none does. end() must follow a try_begin() that was true.
@@ -81,6 +87,7 @@ class Presence {
   uint64_t owed_bytes() const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
+  void take_missing(extents::Range range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool overlaps_fetch(extents::Range range) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void make_durable(const extents::RangeSet &set) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void lose(extents::RangeSet fetched) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -91,8 +98,9 @@ class Presence {
   extents::RangeSet missing_ ABSL_GUARDED_BY(mutex_);
   extents::RangeSet owed_ ABSL_GUARDED_BY(mutex_);
   extents::RangeSet written_ ABSL_GUARDED_BY(mutex_);  // by clients, before it was durable
-  uint64_t losses_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::atomic<uint64_t> losses_ = 0;  // changed under mutex_, before what is lost is missing
   uint64_t failed_flushes_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::function<void()> all_is_here_ ABSL_GUARDED_BY(mutex_);
   uint64_t changes_ ABSL_GUARDED_BY(mutex_) = 0;
   std::list<extents::Range> fetching_ ABSL_GUARDED_BY(mutex_);
   Pending fetched_;

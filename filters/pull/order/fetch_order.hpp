@@ -35,7 +35,7 @@ struct ChunkJob {
   bool operator==(const ChunkJob &) const = default;
 };
 
-// Not synchronised.
+// Not synchronised, but for what says so.
 class FetchOrder {
  public:
   using Clock = std::chrono::steady_clock;
@@ -47,7 +47,11 @@ class FetchOrder {
         priority_(std::move(priority)),
         streams_(4 * chunk) {}
 
-  void note_read(extents::Range range) { streams_.note(range); }
+  // What is to be fetched ahead because of this read of a client; empty: nothing that was not to be before. May be called
+  // from any thread.
+  extents::Range note_read(extents::Range range) {
+    return {range.end(), streams_.note(range) ? ahead_ : 0};
+  }
   // A client waits for the range.
   void want(extents::Range range);
   // The chunk at the offset could not be fetched: others go before it until then.

@@ -27,14 +27,15 @@ nbd::Options options_for(const std::string &uri, const Patience &patience) {
 }
 
 // Whole blocks of the server, which are read into a buffer of their own where the range is not made of them.
-void read_blocks(nbd::Pool &pool, std::span<std::byte> buffer, uint64_t offset) {
+// kept: as for Pool::pread().
+void read_blocks(nbd::Pool &pool, std::span<std::byte> buffer, uint64_t offset, size_t kept) {
   const uint64_t block = pool.info().minimum_block;
   const uint64_t start = offset - offset % block;
   uint64_t end = offset + buffer.size() + block - 1;
   end = std::min(end - end % block, pool.info().size);
-  if (start == offset && end == offset + buffer.size()) return pool.pread(buffer, offset);
+  if (start == offset && end == offset + buffer.size()) return pool.pread(buffer, offset, kept);
   std::vector<std::byte> blocks(end - start);
-  pool.pread(blocks, start);
+  pool.pread(blocks, start, kept);
   std::copy_n(blocks.begin() + static_cast<ptrdiff_t>(offset - start), buffer.size(),
               buffer.begin());
 }
@@ -53,17 +54,17 @@ RemoteServer::RemoteServer(const std::string &uri, unsigned connections, const P
 
 void RemoteServer::probe(const std::string &uri, const Patience &patience, const util::Log &log,
                          const std::function<void(nbd::Pool &)> &f) {
-  // nbdkit sends a map in pieces of 8 bytes; with several connections several of its threads do so.
-  constexpr unsigned several = 4;
-  nbd::Pool pool(options_for(uri, patience), several, log);
+  nbd::Pool pool(options_for(uri, patience), 1, log, connections_for_map);
   f(pool);
 }
 
+// What a client waits for does not stand behind what the background has asked for: one connection is kept for it.
 void RemoteServer::read(std::span<std::byte> buffer, uint64_t offset, Waiting waiting) {
+  const size_t kept = waiting == Waiting::client ? 0 : 1;
   for (unsigned failures = 0;;) {
     const Connections pool = connections(waiting);
     try {
-      return read_blocks(*pool, buffer, offset);
+      return read_blocks(*pool, buffer, offset, kept);
     } catch (const util::Error &e) {
       check_interrupted();
       if (nbd::is_lost(e.errnum())) lost(pool, e);
@@ -132,7 +133,14 @@ RemoteServer::Connections RemoteServer::connections(Waiting waiting) {
   for (;;) {
     check_interrupted();
     if (!stale_.empty()) util::fail(ESTALE, "{}", stale_);
-    if (pool_ && !pool_->dead()) return pool_;
+    if (pool_ && !pool_->dead()) {
+      if (waiting == Waiting::client || pool_is_full_) return pool_;
+      pool_is_full_ = true;
+      const Connections pool = pool_;
+      lock.unlock();
+      pool->add_connections(number_, log_);
+      return pool;
+    }
     const bool given_up = failures_ > patience_.retries;
     if (given_up && (waiting == Waiting::client || patience_.is_final))
       util::fail(EIO, "{}", last_error_);
@@ -152,7 +160,7 @@ RemoteServer::Connections RemoteServer::connections(Waiting waiting) {
 
 void RemoteServer::connect() {
   try {
-    auto made = std::make_shared<nbd::Pool>(options_, number_, log_);
+    auto made = std::make_shared<nbd::Pool>(options_, 1, log_, number_);
     check_(made->info());
     connected_to(std::move(made));
   } catch (const util::Error &e) {
@@ -167,6 +175,7 @@ void RemoteServer::connected_to(Connections made) {
     const auto source = replication::parse_description(made->info().description);
     confirms_ = source && source->confirm_by_connection;
     pool_.swap(made);  // the dead one goes without the lock
+    pool_is_full_ = false;
     back = was_lost_;
     was_lost_ = false;
     connecting_ = false;

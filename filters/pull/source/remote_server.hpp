@@ -16,7 +16,7 @@
 namespace pull {
 
 // An NBD server, connected to when it is first needed, and again whenever it is lost. One thread connects, the
-// others wait for it.
+// others wait for it. Further connections are made by a thread of the background, so that no client waits for them.
 class RemoteServer : public RemoteDisk {
  public:
   // Called with what the server tells, after each connecting. Throws util::Error ESTALE if that is
@@ -35,7 +35,10 @@ class RemoteServer : public RemoteDisk {
   bool connected() const ABSL_LOCKS_EXCLUDED(mutex_);
   uint64_t retries() const { return retries_; }  // attempts to connect after a failure, so far
 
-  // Connects once, asks, and disconnects: for the start, before the fork. f gets the connections.
+  // nbdkit sends a map in pieces of 8 bytes; with several connections several of its threads do so.
+  static constexpr unsigned connections_for_map = 4;
+  // Connects once, asks, and disconnects: for the start, before the fork. f gets the connection,
+  // and may add others up to those for a map.
   static void probe(const std::string &uri, const Patience &patience, const util::Log &log,
                     const std::function<void(nbd::Pool &)> &f);
 
@@ -64,6 +67,8 @@ class RemoteServer : public RemoteDisk {
   mutable util::Mutex mutex_;                 // not held while a server is connected to or read
   util::Condition changed_;                   // any of these
   Connections pool_ ABSL_GUARDED_BY(mutex_);  // empty: not connected
+  bool pool_is_full_ ABSL_GUARDED_BY(mutex_) =
+      false;  // it has all of its connections, or somebody makes them
   bool connecting_ ABSL_GUARDED_BY(mutex_) = false;
   bool was_lost_ ABSL_GUARDED_BY(mutex_) = false;     // a warning has said so
   unsigned failures_ ABSL_GUARDED_BY(mutex_) = 0;     // to connect, one after the other

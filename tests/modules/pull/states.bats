@@ -56,7 +56,7 @@ begun() {
 @test "a source that becomes another one while the server runs is not used" {
     described "$(description full '' c1)"
     over_file pull-rate=100K "${QUICK[@]}"
-    python 'h.pread(1, 2 * M)'
+    python 'h.pread(M, 2 * M)'
     stop src
     described "$(description full '' c2)"
     until_true 60 said 'the source is not the one that was there at the start'

@@ -245,7 +245,8 @@ class Commands(InDirectory):
         self.assertIn("writeback", client_command("qemu-img", "a", "b"))
 
     def test_client_holds_little_memory(self):
-        requests = next(int(word.partition("=")[2]) for word in client_command("nbdcopy", "a", "b") if word.startswith("--requests="))
+        words = client_command("nbdcopy", "a", "b")
+        requests = next(int(word.partition("=")[2]) for word in words if word.startswith("--requests="))
         self.assertLessEqual(requests * min(os.cpu_count(), 4) * 256, 16 << 10)  # KiB, of all connections
         self.assertGreaterEqual(requests, 16)  # as many as nbdkit handles at the same time
 

@@ -91,8 +91,7 @@ struct Life {
     settings.patience.retry_max = std::chrono::milliseconds(1);
     settings.rate = is_last ? 0 : 50'000;
     workers = std::make_unique<FetchWorkers>(
-        settings, size, FetchWorkers::Parts{presence, fetcher, remote, map, [] {}, nullptr},
-        util::Log());
+        settings, size, FetchWorkers::Parts{presence, fetcher, remote, map, nullptr}, util::Log());
     std::function<void()> flush_clients;
     if (shared) flush_clients = [this] { shared->flush(local, state); };
     saver = std::make_unique<ProgressSaver>(

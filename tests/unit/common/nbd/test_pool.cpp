@@ -182,3 +182,33 @@ TEST_CASE("a pool of which one connection is lost is dead") {
   CHECK_THROWS_AS(pool.pread(buffer, 0), util::Error);
   CHECK(pool.dead());
 }
+
+TEST_CASE(
+    "a pool is used with its first connection, which some requests leave to others once there are "
+    "more") {
+  std::atomic<int> slot = -1;
+  SmallServer server(
+      [&](const SmallRequest &request) {
+        slot = request.slot;
+        return Reply::ok;
+      },
+      3);
+  nbd::Options o;
+  o.uri = server.uri();
+  o.connect_timeout = o.request_timeout = 30s;
+  nbd::Pool pool(o, 1, {}, 3);
+  std::vector<std::byte> buffer(512);
+  pool.pread(buffer, 0, 1);
+  const int first = slot;
+  CHECK(pool.connections() == 1);
+  pool.add_connections(3);
+  CHECK(pool.connections() == 3);
+  for (int i = 0; i < 3; ++i) {
+    pool.pread(buffer, 0, 1);
+    CHECK(slot != first);
+  }
+  pool.pread(buffer, 0);
+  CHECK(slot == first);
+  pool.add_connections(4);
+  CHECK(pool.connections() == 3);
+}

@@ -103,3 +103,22 @@ TEST_CASE("one thread at a time fetches a byte") {
   CHECK_FALSE(p.is_fetched_now({40, 10}));
   CHECK(p.try_begin({0, 50}));
 }
+
+TEST_CASE("it is told when the last byte has come, fetched or written, and again after a loss") {
+  Presence p(all(100));
+  int told = 0;
+  p.when_all_is_here([&] { ++told; });
+  const auto scope = p.open();
+  p.fetched({0, 50});
+  p.written({60, 40}, scope);
+  CHECK(told == 0);
+  p.fetched({50, 10});
+  CHECK(told == 1);
+  p.written({0, 10}, scope);
+  CHECK(told == 1);
+  p.end_fetched_flush(p.begin_fetched_flush(), Presence::Result::lost);
+  p.written({0, 60}, scope);
+  CHECK(told == 2);
+  p.when_all_is_here(nullptr);
+  p.close(scope);
+}

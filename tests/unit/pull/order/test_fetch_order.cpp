@@ -94,11 +94,12 @@ TEST_CASE("a chunk that failed is left for a while; what is lost again is found 
 
 TEST_CASE("a single read is no reader; two that follow each other are, in any order") {
   ReadingStreams streams(50);
-  streams.note({100, 10});
+  CHECK_FALSE(streams.note({100, 10}));
   streams.note({500, 10});
   CHECK(streams.ends().empty());
-  streams.note({90, 10});
+  CHECK(streams.note({90, 10}));
   CHECK(streams.ends() == std::vector<uint64_t>{110});
   streams.note({520, 10});
   CHECK(streams.ends() == std::vector<uint64_t>{530, 110});
+  CHECK_FALSE(streams.note({505, 10}));  // it comes no further
 }
