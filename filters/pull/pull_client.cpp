@@ -77,7 +77,7 @@ void PullClient::fetch(Range range) {
 Range PullClient::needed(Range range, Range chunk) {
   constexpr uint64_t piece = 64u << 10;
   range = extents::intersect(range, chunk);
-  const uint64_t start = range.offset - range.offset % piece;
+  const uint64_t start = std::max(range.offset - range.offset % piece, chunk.offset);
   const uint64_t end = std::min((range.end() + piece - 1) / piece * piece, chunk.end());
   return {start, end - start};
 }

@@ -109,10 +109,10 @@ TEST_CASE("it is told when the last byte has come, fetched or written, and again
   int told = 0;
   p.when_all_is_here([&] { ++told; });
   const auto scope = p.open();
-  p.fetched({0, 50});
+  p.fetched({0, 50}, 0);
   p.written({60, 40}, scope);
   CHECK(told == 0);
-  p.fetched({50, 10});
+  p.fetched({50, 10}, 0);
   CHECK(told == 1);
   p.written({0, 10}, scope);
   CHECK(told == 1);
