@@ -12,19 +12,17 @@ namespace pull {
 using extents::Extent;
 using extents::Range;
 
-void FlushScope::flush(LocalDisk &local, StateSaver &state) {
-  rounds_.run([&] {
-    const auto flush = presence_.begin_flush(pending_);
-    try {
-      local.flush();
-    } catch (...) {
-      presence_.end_flush(pending_, flush, false);
-      throw;
-    }
-    presence_.end_flush(pending_, flush, true);
-    REPLICATE_SYNC_POINT("pull.flushed");
-    state.save();
-  });
+void FlushScope::flush_now(LocalDisk &local, StateSaver &state) {
+  const auto flush = presence_.begin_flush(pending_);
+  try {
+    local.flush();
+  } catch (...) {
+    presence_.end_flush(pending_, flush, false);
+    throw;
+  }
+  presence_.end_flush(pending_, flush, true);
+  REPLICATE_SYNC_POINT("pull.flushed");
+  state.save();
 }
 
 PullClient::PullClient(const Parts &parts, FlushScope *shared)

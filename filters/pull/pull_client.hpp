@@ -23,19 +23,24 @@ namespace pull {
 // What one flush covers, and the flushes of that, one at a time. May be used from any thread.
 class FlushScope {
  public:
-  explicit FlushScope(Presence &presence) : presence_(presence), pending_(presence.open()) {}
+  explicit FlushScope(Presence &presence)
+      : presence_(presence),
+        pending_(presence.open()),
+        rounds_([this](LocalDisk &local, StateSaver &state) { flush_now(local, state); }) {}
   ~FlushScope() { presence_.close(pending_); }
   FlushScope(const FlushScope &) = delete;
   FlushScope &operator=(const FlushScope &) = delete;
 
   Presence::Scope pending() const { return pending_; }
   // Returns when all that was written before the call is durable at `local`, a connection of the scope, and not owed.
-  void flush(LocalDisk &local, StateSaver &state);
+  void flush(LocalDisk &local, StateSaver &state) { rounds_.run(local, state); }
 
  private:
+  void flush_now(LocalDisk &local, StateSaver &state);
+
   Presence &presence_;
   const Presence::Scope pending_;
-  durability::FlushRound rounds_;
+  durability::FlushRound<LocalDisk &, StateSaver &> rounds_;
 };
 
 // The requests of one client. May be used from any thread.

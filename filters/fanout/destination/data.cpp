@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "filters/fanout/destination/saving.hpp"
+
 namespace fanout {
 
 namespace {
@@ -29,7 +31,8 @@ DestinationData::DestinationData(size_t place_in_list, DestinationSettings its_s
       counters(its_counters),
       environment(std::move(its_environment)),
       owed_file(state_directory, settings.name, settings.new_owes_all),
-      state(settings.policy) {}
+      state(settings.policy),
+      loss_saves([this] { claim_losses(*this); }) {}
 
 void DestinationData::note(util::Level level, std::string text) const {
   notes.emplace_back(level, settings.name + ": " + std::move(text));

@@ -114,7 +114,7 @@ struct DestinationData {
   // Events that made dirty what the state file may not owe, and how many of them it knows of.
   uint64_t losses ABSL_GUARDED_BY(mutex) = 0;
   uint64_t losses_saved ABSL_GUARDED_BY(mutex) = 0;
-  durability::FlushRound loss_saves;  // save_at_risk(); its lock comes before all of these
+  durability::FlushRound<> loss_saves;  // save_at_risk(); its lock comes before all of these
   std::pair<int, std::string> loss_failure
       ABSL_GUARDED_BY(mutex);  // errno value, text; of the last
   // When the thread tries that again after an error, which it has logged.

@@ -63,6 +63,32 @@ void save(DestinationData &d) {
                      owes ? "owes more than necessary" : "does not owe all that it must"));
 }
 
+void claim_losses(DestinationData &d) {
+  uint64_t losses = 0;
+  DirtyMap map;
+  {
+    DestinationLock lock(d);
+    losses = d.losses;
+    map = d.ledger.at_risk();
+  }
+  REPLICATE_SYNC_POINT("fanout.loss_not_saved");
+  try {
+    if (!map.empty()) d.owed_file.claim(map);
+  } catch (const util::Error &e) {
+    std::string text = fmt::format(
+        "{}: {} cannot be written, so it does not owe what this destination may have lost: {}; "
+        "make "
+        "its directory writable, or make room there",
+        d.name(), d.owed_file.path(), e.what());
+    DestinationLock lock(d);
+    d.loss_failure = {e.errnum(), std::move(text)};
+    return;
+  }
+  DestinationLock lock(d);
+  d.losses_saved = std::max(d.losses_saved, losses);
+  d.losses_due.reset();
+}
+
 void save_at_risk(DestinationData &d) {
   uint64_t wanted = 0;
   {
@@ -71,31 +97,7 @@ void save_at_risk(DestinationData &d) {
     if (d.losses_saved == d.losses) return;
     if (!d.owed_file.used() || !d.open) return;
   }
-  d.loss_saves.run([&d] {
-    uint64_t losses = 0;
-    DirtyMap map;
-    {
-      DestinationLock lock(d);
-      losses = d.losses;
-      map = d.ledger.at_risk();
-    }
-    REPLICATE_SYNC_POINT("fanout.loss_not_saved");
-    try {
-      if (!map.empty()) d.owed_file.claim(map);
-    } catch (const util::Error &e) {
-      std::string text = fmt::format(
-          "{}: {} cannot be written, so it does not owe what this destination may have lost: {}; "
-          "make "
-          "its directory writable, or make room there",
-          d.name(), d.owed_file.path(), e.what());
-      DestinationLock lock(d);
-      d.loss_failure = {e.errnum(), std::move(text)};
-      return;
-    }
-    DestinationLock lock(d);
-    d.losses_saved = std::max(d.losses_saved, losses);
-    d.losses_due.reset();
-  });
+  d.loss_saves.run();
   DestinationLock lock(d);
   if (d.losses_saved < wanted) throw util::Error(d.loss_failure.first, d.loss_failure.second);
 }

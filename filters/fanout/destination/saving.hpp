@@ -21,7 +21,9 @@ void save(DestinationData &d) ABSL_EXCLUSIVE_LOCKS_REQUIRED(d.mutex);
 // not arrived, is answered after it. Throws util::Error, with the destination, the file and the
 // cause, if the file cannot be written. Without fanout-state it does nothing.
 void save_at_risk(DestinationData &d) ABSL_LOCKS_EXCLUDED(d.mutex);
-// The same on the destination's thread, which logs an error once and tries again later. Returns
+// One round of that, which DestinationData::loss_saves runs for all that wait.
+void claim_losses(DestinationData &d) ABSL_LOCKS_EXCLUDED(d.mutex);
+// The same as save_at_risk() on the destination's thread, which logs an error once and tries again later. Returns
 // whether it has tried.
 bool save_at_risk_if_due(DestinationData &d) ABSL_EXCLUSIVE_LOCKS_REQUIRED(d.mutex);
 

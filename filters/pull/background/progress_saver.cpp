@@ -83,6 +83,7 @@ void ProgressSaver::make_durable() {
     if (!flush.empty) {
       parts_.local.flush();
       result = Presence::Result::unconfirmed;
+      parts_.presence.fetched_flush_succeeded(flush);
       REPLICATE_SYNC_POINT("pull.before_confirm");
       parts_.remote.confirm();
       result = Presence::Result::durable;

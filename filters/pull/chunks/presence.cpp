@@ -93,14 +93,21 @@ void Presence::fetched(Range range, uint64_t failures) {
 Presence::FetchedFlush Presence::begin_fetched_flush() {
   MutexLock lock(mutex_);
   const auto flush = fetched_.begin_flush();
-  return {flush, fetched_.covered(flush).empty()};
+  const bool is_empty = fetched_.covered(flush).empty();
+  return {flush, is_empty, is_empty ? 0 : flushes_.begin()};
+}
+
+void Presence::fetched_flush_succeeded(const FetchedFlush &flush) {
+  flushes_.end(flush.number);
+  flushes_.wait();
 }
 
 void Presence::end_fetched_flush(FetchedFlush flush, Result result) {
   MutexLock lock(mutex_);
-  RangeSet covered = fetched_.end_flush(flush.flush, result != Result::unconfirmed);
-  if (result == Result::durable) make_durable(covered);
-  if (result == Result::lost) lose(std::move(covered));
+  // What was fetched since its begin may be lost with it.
+  if (result == Result::lost) lose(fetched_.lost());
+  make_durable(fetched_.end_flush(flush.flush, result == Result::durable));
+  flushes_.end(flush.number);
 }
 
 void Presence::lose(RangeSet fetched) {
@@ -129,15 +136,20 @@ void Presence::written(Range range, Scope scope) {
   take_missing(range);
 }
 
-Presence::Pending::Flush Presence::begin_flush(Scope scope) {
+Presence::ClientFlush Presence::begin_flush(Scope scope) {
   MutexLock lock(mutex_);
-  return scope->begin_flush();
+  return {scope->begin_flush(), flushes_.begin(), failed_flushes_};
 }
 
-void Presence::end_flush(Scope scope, Pending::Flush flush, bool succeeded) {
+void Presence::end_flush(Scope scope, const ClientFlush &flush, bool succeeded) {
+  if (succeeded) {
+    flushes_.end(flush.number);
+    flushes_.wait();
+  }
   MutexLock lock(mutex_);
-  make_durable(scope->end_flush(flush, succeeded));
+  make_durable(scope->end_flush(flush.flush, succeeded && failed_flushes_ == flush.failures));
   if (!succeeded) lose(fetched_.lost());
+  flushes_.end(flush.number);
 }
 
 uint64_t Presence::failed_flushes() const {

@@ -16,6 +16,7 @@
 #include <list>
 #include <optional>
 
+#include "common/durability/flushes_under_way.hpp"
 #include "common/durability/pending_set.hpp"
 #include "common/extents/range_set.hpp"
 #include "common/util/mutex.hpp"
@@ -54,13 +55,18 @@ class Presence {
   // The source's bytes have been written to the local disk. failures: failed_flushes() before that; if one has failed
   // since, they may be lost, and stay missing.
   void fetched(extents::Range range, uint64_t failures) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Around a flush of the local disk, on the connection that was fetched by. confirmed: whether the source has
-  // confirmed it. What was fetched before is durable then, or missing if the flush failed, or waits for the next.
+  // Around a flush of the local disk, on the connection that was fetched by. If that succeeds, the source is asked whether
+  // it confirms what was fetched. What was fetched before is durable then, or missing if the flush failed, or waits for
+  // the next.
   struct FetchedFlush {
     Pending::Flush flush;
-    bool empty;
+    bool empty;  // there is nothing to be flushed
+    uint64_t number;
   };
   FetchedFlush begin_fetched_flush() ABSL_LOCKS_EXCLUDED(mutex_);
+  // The local disk has answered. Waits for the flushes of clients that began before: one that fails takes what was
+  // fetched with it.
+  void fetched_flush_succeeded(const FetchedFlush &flush) ABSL_LOCKS_EXCLUDED(mutex_);
   enum class Result { durable, unconfirmed, lost };
   void end_fetched_flush(FetchedFlush flush, Result result) ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -71,8 +77,14 @@ class Presence {
   void written(extents::Range range, Scope scope) ABSL_LOCKS_EXCLUDED(mutex_);
   // Around a flush of the local disk by a connection of the scope. No two at the same time in one scope. A local disk
   // tells of a lost write once, by any flush: after a failed one also what was fetched may be lost, and is missing.
-  Pending::Flush begin_flush(Scope scope) ABSL_LOCKS_EXCLUDED(mutex_);
-  void end_flush(Scope scope, Pending::Flush flush, bool succeeded) ABSL_LOCKS_EXCLUDED(mutex_);
+  // One that has succeeded waits for those that began before: if one of them fails it makes nothing durable either.
+  struct ClientFlush {
+    Pending::Flush flush;
+    uint64_t number;
+    uint64_t failures;  // failed_flushes() at its begin
+  };
+  ClientFlush begin_flush(Scope scope) ABSL_LOCKS_EXCLUDED(mutex_);
+  void end_flush(Scope scope, const ClientFlush &flush, bool succeeded) ABSL_LOCKS_EXCLUDED(mutex_);
   // How many flushes have failed: what clients had written before may be lost.
   uint64_t failed_flushes() const ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -104,6 +116,7 @@ class Presence {
   uint64_t changes_ ABSL_GUARDED_BY(mutex_) = 0;
   std::list<extents::Range> fetching_ ABSL_GUARDED_BY(mutex_);
   Pending fetched_;
+  durability::FlushesUnderWay flushes_;
   std::list<Pending> scopes_ ABSL_GUARDED_BY(mutex_);
 };
 

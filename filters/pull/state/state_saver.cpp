@@ -11,35 +11,29 @@ namespace pull {
 StateSaver::StateSaver(std::string path, replication::State header, const Presence &presence)
     : path_(std::move(path)),
       presence_(presence),
+      rounds_([this] { write(); }),
       header_(std::move(header)),
       is_written_(replication::is_written(header_)),
       saved_(UINT64_MAX) {}
 
 void StateSaver::begin(const std::string &image) {
-  rounds_.run([&] {
-    header_.image = image;
-    if (!is_written_) header_.pull = "unchanged";
-    write();
-  });
+  header_.image = image;
+  rounds_.run();
 }
 
-void StateSaver::save_written() {
-  rounds_.run([&] {
-    if (is_written_) return;
-    header_.pull = "written";
-    try {
-      write();
-    } catch (...) {
-      header_.pull = "unchanged";
-      throw;
-    }
-    is_written_ = true;
-  });
+void StateSaver::claim() {
+  ++claims_;
+  try {
+    rounds_.run();
+  } catch (...) {
+    --claims_;
+    throw;
+  }
+  --claims_;
 }
 
 void StateSaver::save() {
-  if (!is_behind()) return;
-  rounds_.run([&] { write(); });
+  if (is_behind()) rounds_.run();
 }
 
 void StateSaver::write() {
@@ -47,13 +41,16 @@ void StateSaver::write() {
     saved_ = presence_.changes();
     return;
   }
+  const bool written = is_written_ || claims_ > 0;
   const auto start = std::chrono::steady_clock::now();
   const Presence::Snapshot now = presence_.durable();
-  if (saved_ == now.changes && is_written_ == (header_.pull == "written")) return;
+  if (saved_ == now.changes && is_written_ == written) return;
+  if (!is_written_) header_.pull = written ? "written" : "unchanged";
   REPLICATE_SYNC_POINT("pull.saving");
   replication::save_state(path_, header_, [&](const auto &add) {
     for (const extents::Range &range : now.owed.ranges()) add(range);
   });
+  is_written_ = written;
   saved_ = now.changes;
   took_ = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() -
                                                                 start)

@@ -22,12 +22,12 @@ class StateSaver {
   // presence must outlive it. path: empty if the layer below keeps the state; then nothing is written.
   StateSaver(std::string path, replication::State header, const Presence &presence);
 
-  // Before the server starts: the image that the destination is, and the first save. Throws util::Error.
+  // Once, before the other functions: the image that the destination is, and the first save. Throws util::Error.
   void begin(const std::string &image);
 
   // Before a change of a client. The first one saves that there is one. Throws util::Error; then nothing may be changed.
   void claim_written() {
-    if (!is_written_) save_written();
+    if (!is_written_) claim();
   }
 
   // Returns when the file says at least all that was durable at the call. Throws util::Error.
@@ -40,12 +40,13 @@ class StateSaver {
   std::chrono::milliseconds took() const { return std::chrono::milliseconds(took_); }
 
  private:
-  void save_written();
+  void claim();
   void write();
 
   const std::string path_;
   const Presence &presence_;
-  durability::FlushRound rounds_;
+  durability::FlushRound<> rounds_;
+  std::atomic<int> claims_ = 0;  // callers of claim_written() who wait
   // Changed within a round alone.
   replication::State header_;
   std::atomic<bool> is_written_;

@@ -10,10 +10,6 @@ namespace qcow2 {
 
 // One sync at a time: the kernel tells one caller alone of a lost write, and a sync at the same time would
 // succeed although the write was its caller's.
-void DataSync::run() {
-  round_.run([this] { sync(); });
-}
-
 void DataSync::sync() {
   if (failed_.load()) {
     util::fail(EIO,

@@ -21,17 +21,18 @@ class PendingData {
 class DataSync {
  public:
   // pending may be null. Both must outlive this.
-  DataSync(const ImageFile &file, PendingData *pending) : file_(file), pending_(pending) {}
+  DataSync(const ImageFile &file, PendingData *pending)
+      : round_([this] { sync(); }), file_(file), pending_(pending) {}
 
   // Writes the pending data out, then syncs the file: everything written before the call is durable
   // when it returns. Throws util::Error. Once a sync of the file has failed every call fails,
   // because the kernel reports a lost write only once.
-  void run();
+  void run() { round_.run(); }
 
  private:
   void sync();
 
-  durability::FlushRound round_;
+  durability::FlushRound<> round_;
   const ImageFile &file_;
   PendingData *const pending_;
   std::atomic<bool> failed_ = false;

@@ -54,9 +54,7 @@ class TableWriter {
 
   // Changes for which changed() has returned are durable after this. Throws util::Error; once a sync
   // has failed, always.
-  void flush() {
-    round_.run([this] { flush_round(); });
-  }
+  void flush() { round_.run(); }
 
   // For closing the image, when no other thread uses this.
   bool is_dirty() const { return dirty_bit_.is_set(); }
@@ -85,7 +83,7 @@ class TableWriter {
   UnlinkedClusters unlinked_;
   std::atomic<bool> flushing_if_full_ = false;  // a thread is in the flush of flush_if_full()
   ClusterMap::Changes changes_;                 // of the flush that is running
-  durability::FlushRound round_;
+  durability::FlushRound<> round_{[this] { flush_round(); }};
 };
 
 }  // namespace qcow2

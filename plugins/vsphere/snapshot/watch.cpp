@@ -30,7 +30,11 @@ void SnapshotWatch::stop(const std::function<void()> &interrupt) {
   closed_ = true;
   if (interrupt) interrupt();
   if (thread_.joinable()) thread_.join();
-  round_.run([] {});  // begins when the question of another thread has ended
+  try {
+    round_.run();  // begins when the question of another thread has ended
+  } catch (const std::exception &) {
+    // It is closed, and does not ask.
+  }
 }
 
 void SnapshotWatch::check() const {
@@ -39,7 +43,7 @@ void SnapshotWatch::check() const {
 
 void SnapshotWatch::confirm() {
   check();
-  round_.run([this] { ask(); });
+  round_.run();
   check();
 }
 
@@ -79,7 +83,7 @@ void SnapshotWatch::run(std::chrono::milliseconds interval) {
       suspected_ = false;
     }
     try {
-      round_.run([this] { ask(); });
+      round_.run();
       if (gone_) return;
       pause = interval;
     } catch (const std::exception &e) {

@@ -62,7 +62,7 @@ class SnapshotWatch {
   const std::string gone_text_;
   const util::Log log_;
 
-  durability::FlushRound round_;  // one question at a time
+  durability::FlushRound<> round_{[this] { ask(); }};  // one question at a time
   std::atomic<bool> gone_ = false;
   std::atomic<bool> closed_ = false;
 

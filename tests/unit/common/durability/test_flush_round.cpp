@@ -12,18 +12,17 @@ using durability::FlushRound;
 using durability::SyncPoint;
 
 TEST_CASE("a caller waits for a round that begins after its call") {
-  FlushRound rounds;
   std::atomic<int> begun = 0;
-  SyncPoint::Hold hold("test.round");
-  auto round = [&] {
+  FlushRound<> rounds([&] {
     ++begun;
     SyncPoint::reach("test.round");
-  };
-  std::jthread first([&] { rounds.run(round); });
+  });
+  SyncPoint::Hold hold("test.round");
+  std::jthread first([&] { rounds.run(); });
   hold.wait();
   std::atomic<bool> returned = false;
   std::jthread second([&] {
-    rounds.run(round);
+    rounds.run();
     returned = true;
   });
   CHECK(!returned);
@@ -35,21 +34,23 @@ TEST_CASE("a caller waits for a round that begins after its call") {
 }
 
 TEST_CASE("what a round throws is thrown to all that waited for it") {
-  FlushRound rounds;
-  CHECK_THROWS_AS(rounds.run([] { throw std::runtime_error("no"); }), std::runtime_error);
-  rounds.run([] {});
+  FlushRound<bool> rounds([](bool fails) {
+    if (fails) throw std::runtime_error("no");
+  });
+  CHECK_THROWS_AS(rounds.run(true), std::runtime_error);
+  rounds.run(false);
 }
 
 TEST_CASE("many callers share few rounds, and each sees its own work covered") {
-  FlushRound rounds;
   std::atomic<int> written = 0, flushed = 0, missed = 0;
+  FlushRound<> rounds([&] { flushed = written.load(); });
   {
     std::vector<std::jthread> threads;
     for (int t = 0; t < 8; ++t) {
       threads.emplace_back([&] {
         for (int i = 0; i < 200; ++i) {
           int mine = ++written;
-          rounds.run([&] { flushed = written.load(); });
+          rounds.run();
           if (flushed < mine) ++missed;
         }
       });
@@ -59,9 +60,13 @@ TEST_CASE("many callers share few rounds, and each sees its own work covered") {
 }
 
 TEST_CASE("a round that fails does so for all who wait for it, and the next one may succeed") {
-  FlushRound rounds;
+  std::atomic<int> number = 0;
+  FlushRound<> rounds([&] {
+    if (++number == 1) return SyncPoint::reach("test.round");
+    if (number <= 5) throw std::runtime_error("no");
+  });
   SyncPoint::Hold hold("test.round");
-  std::jthread first([&] { rounds.run([] { SyncPoint::reach("test.round"); }); });
+  std::jthread first([&] { rounds.run(); });
   hold.wait();
   std::atomic<int> told = 0, begun = 0;
   {
@@ -70,7 +75,7 @@ TEST_CASE("a round that fails does so for all who wait for it, and the next one 
       threads.emplace_back([&] {
         ++begun;
         try {
-          rounds.run([] { throw std::runtime_error("no"); });
+          rounds.run();
         } catch (const std::runtime_error &) {
           ++told;
         }
@@ -82,5 +87,6 @@ TEST_CASE("a round that fails does so for all who wait for it, and the next one 
     hold.release();
   }
   CHECK(told == 4);
-  CHECK_NOTHROW(rounds.run([] {}));
+  number = 5;
+  CHECK_NOTHROW(rounds.run());
 }

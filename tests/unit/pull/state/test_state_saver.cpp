@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "filters/pull/state/state_saver.hpp"
 
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <thread>
+#include <vector>
 
 #include "common/durability/sync_point.hpp"
 #include "common/util/error.hpp"
@@ -117,4 +119,37 @@ TEST_CASE("a save that has begun does not cover what became durable after that")
   second.join();
   CHECK(s.state().owed == std::vector<Range>{{20, 80}});
   first.join();
+}
+
+// The round of a save that waits as well must not be taken for that of the claim.
+TEST_CASE("a change of a client is saved before it, whoever saves") {
+  for (int i = 0; i < 20; ++i) {
+    Saved s;
+    Presence presence(s.owed);
+    StateSaver saver(s.path, s.header, presence);
+    saver.begin("");
+    s.fetch(presence, {0, 10});
+    SyncPoint::Hold hold("pull.saving");
+    std::vector<std::jthread> threads;
+    threads.emplace_back([&] { saver.save(); });
+    hold.wait();
+    s.fetch(presence, {10, 10});
+    std::string found;
+    std::atomic<int> begun = 0;
+    for (int n = 0; n < 3; ++n) {
+      threads.emplace_back([&] {
+        ++begun;
+        saver.save();
+      });
+    }
+    threads.emplace_back([&] {
+      ++begun;
+      saver.claim_written();
+      found = s.state().pull;
+    });
+    while (begun < 4) std::this_thread::yield();
+    hold.release();
+    threads.clear();
+    CHECK(found == "written");
+  }
 }

@@ -49,6 +49,15 @@ struct Server {
   }
 };
 
+bool confirms(SnapshotWatch &watch) {
+  try {
+    watch.confirm();
+    return true;
+  } catch (const util::Error &) {
+    return false;
+  }
+}
+
 }  // namespace
 
 TEST_CASE(
@@ -127,10 +136,40 @@ TEST_CASE("after stop() no question of another thread is under way") {
         return true;
       },
       "gone", util::Log());
-  std::jthread client([&] { watch.confirm(); });
+  std::jthread client([&] { confirms(watch); });
   asking.acquire();
   watch.stop([&] { answer.release(); });
   CHECK(!under_way);
+}
+
+// Who waits while the watch is stopped has no answer, and must not be told that the snapshot was there.
+TEST_CASE("confirm() is not answered by stop()") {
+  for (int i = 0; i < 50; ++i) {
+    std::binary_semaphore asking{0}, answer{0};
+    SnapshotWatch watch(
+        [&] {
+          asking.release();
+          answer.acquire();
+          return true;
+        },
+        "gone", util::Log());
+    std::jthread first([&] { confirms(watch); });
+    asking.acquire();
+    std::atomic<bool> confirmed = false;
+    std::atomic<int> begun = 0;
+    {
+      std::vector<std::jthread> others;
+      for (int n = 0; n < 2; ++n) {
+        others.emplace_back([&] {
+          ++begun;
+          if (confirms(watch)) confirmed = true;
+        });
+      }
+      while (begun < 2) std::this_thread::yield();
+      watch.stop([&] { answer.release(); });
+    }
+    CHECK_FALSE(confirmed);
+  }
 }
 
 // A question that was under way when confirm() was called says nothing about what was read meanwhile.
