@@ -2,6 +2,7 @@
 #include "filters/pull/chunks/presence.hpp"
 
 #include <catch2/catch.hpp>
+#include <thread>
 
 using extents::Range;
 using pull::Presence;
@@ -73,6 +74,38 @@ TEST_CASE(
   CHECK_FALSE(p.here({0, 10}));
   p.fetched({0, 10}, 1);
   CHECK(p.here({0, 10}));
+}
+
+TEST_CASE("what was fetched since the begin of a flush that fails is lost with it") {
+  Presence p(all(100));
+  p.fetched({0, 10}, 0);
+  const auto flush = p.begin_fetched_flush();
+  p.fetched({10, 10}, 0);
+  p.end_fetched_flush(flush, Presence::Result::lost);
+  CHECK(p.missing_bytes() == 100);
+}
+
+// The local disk has told of the loss the flush that began first: the others succeed.
+TEST_CASE(
+    "a flush that succeeds makes nothing durable before those that began earlier have ended") {
+  Presence p(all(100));
+  auto one = p.open(), other = p.open();
+  p.fetched({0, 10}, 0);
+  p.written({10, 10}, other);
+  const auto failing = p.begin_flush(one);
+  const auto background = p.begin_fetched_flush();
+  const auto clients = p.begin_flush(other);
+  std::jthread failure([&] { p.end_flush(one, failing, false); });
+  std::jthread success([&] { p.end_flush(other, clients, true); });
+  p.fetched_flush_succeeded(background);
+  CHECK(p.failed_flushes() == 1);
+  p.end_fetched_flush(background, Presence::Result::durable);
+  success.join();
+  CHECK(p.owed_bytes() == 100);
+  CHECK(p.missing({0, 20}) == std::vector<Range>{{0, 10}});
+  failure.join();
+  p.close(other);
+  p.close(one);
 }
 
 TEST_CASE("what a client has written is owed until its own flush has succeeded") {
