@@ -9,15 +9,14 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from ..contract import DISK
 from ..definition.domain_storage import Copy, Export, Image
-from ..files import sync_directory
+from ..files import rename_new, sync_directory
 from ..images import is_in_use
 from ..messages import Failure, say
 from ..plan.plan import Machine
-from ..points.naming import Naming
+from ..points.naming import Naming, free_time
 from ..points.points import Point
 from ..programs.errors import Errors
 from ..programs.process import Process, outcome
-from ..report.records import time_of
 
 NAME = "cutover"  # in place of {time}
 
@@ -82,12 +81,19 @@ async def take_away(images: Sequence[tuple[str, str]],
         if not os.path.exists(path):
             continue
         if await (is_written or _holds_data)(disk, path):
-            name = f"{path}.{time_of(time.time())}"
-            os.rename(path, name)
+            name = _free_name(path)
+            rename_new(path, name)
             say(f"{name}: this has been written to since it was handed over, and is kept by this name")
         else:
             os.unlink(path)
         sync_directory(os.path.dirname(path))
+
+
+def _free_name(path: str) -> str:
+    """FILE.TIME"""
+    folder, base = os.path.split(path)
+    taken = {name.removeprefix(base + ".") for name in os.listdir(folder) if name.startswith(base + ".")}
+    return f"{path}.{free_time(time.time(), taken)}"
 
 
 async def _holds_data(_disk: str, path: str) -> bool:

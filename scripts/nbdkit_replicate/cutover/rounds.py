@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from ..many.planned_run import PlannedRun
 from ..messages import RUN_AGAIN, Failure, warn
-from ..points.machines import points_of
 from ..points.points import Point
 from ..report.run import RunReport
 from ..run.result import Result
@@ -31,7 +30,7 @@ async def run_round(context: Context, predicted: float | None, waited: bool, las
     """last: the machine is off. Raises Failure or OSError if it is not complete."""
     measure = Measure()
     run = PlannedRun(context.plan, context.machine, context.vcenters, context.interruption, context.options.verbose,
-                     not last, {point.time for point in points_of(context.machine).points})
+                     not last)
     report = RunReport(context.machine.name, [*context.listeners(), run.heed, measure])
     result = await run.run(report)
     if result == Result.BEHIND:

@@ -1,21 +1,26 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Cutover: predictions, convergence, the journal and --at. Nothing is started."""
 import asyncio
+import contextlib
 import dataclasses
 import datetime
+import io
 import json
 import os
 import tempfile
 import unittest
 from unittest import mock
 
+from nbdkit_replicate.composition.replication import Module
 from nbdkit_replicate.cutover import convergence
 from nbdkit_replicate.cutover.journal import Journal, Round, Step, check_no_cutover, path_of, read_journal, write_journal
 from nbdkit_replicate.cutover.moments import moment_of
+from nbdkit_replicate.cutover.overlays import take_away
 from nbdkit_replicate.cutover.prediction import overhead, predict, rate, worst_error, writing
 from nbdkit_replicate.cutover.verification import _blocks, _requests
 from nbdkit_replicate.many.planned_run import PlannedRun
 from nbdkit_replicate.messages import Failure, WrongUse
+from nbdkit_replicate.plan.plan import Machine
 from nbdkit_replicate.report.records import time_of
 from nbdkit_replicate.report.run import RunReport
 from nbdkit_replicate.run.interruption import Interruption
@@ -168,11 +173,33 @@ class Names(unittest.TestCase):
         async def replicate(*_):
             return Result.DONE
 
+        directory = self.enterContext(tempfile.TemporaryDirectory())
+        for name in f"a-{time_of(1000.0)}.qcow2", f"b-{time_of(1001.0)}.qcow2.partial", f"{time_of(1002.0)}":
+            with open(os.path.join(directory, name), "wb"):
+                pass
         report = RunReport("web1")
-        run = PlannedRun(None, None, None, None, hooks=False, taken={time_of(1000.0), time_of(1001.0)})
+        machine = Machine("web1", Module("file", ()), Module("qcow2", ()), (), directory + "/{disk}-{time}.qcow2", directory)
+        run = PlannedRun(None, machine, None, None, hooks=False)
         with mock.patch.object(PlannedRun, "_replicate", replicate), mock.patch("time.time", lambda: 1000.4):
             self.assertEqual(asyncio.run(run.run(report)), Result.DONE)
         self.assertEqual((report.record.time, report.record.started), (time_of(1002.0), 1000.4))
+
+
+    def test_images_that_were_written_to_and_taken_away_within_a_second(self):
+        path = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), "2000-cutover.qcow2")
+
+        async def is_written(*_):
+            return True
+
+        with mock.patch("time.time", lambda: 1000.4):
+            for number in "1", "2":
+                with open(path, "w", encoding="ascii") as file:
+                    file.write(number)
+                with contextlib.redirect_stderr(io.StringIO()):
+                    asyncio.run(take_away((("2000", path),), is_written))
+        for number, moment in ("1", 1000.0), ("2", 1001.0):
+            with open(f"{path}.{time_of(moment)}", encoding="ascii") as file:
+                self.assertEqual(file.read(), number)
 
 
 class EndedForAReason(unittest.TestCase):
