@@ -67,7 +67,9 @@ class PlannedRun:
         if self.hooks:
             hooks = self.plan.hooks
             facts = {"hook": name, "plan": self.plan.path, **dataclasses.asdict(report.record)}
+            began = time.monotonic()
             await run_hook(name, getattr(hooks, name), facts, hooks.deadline)
+            report.hooks += time.monotonic() - began
 
 
 def _record_failure(machine: Machine, report: RunReport, failure: BaseException) -> None:

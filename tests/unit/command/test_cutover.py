@@ -73,6 +73,10 @@ class Predictions(unittest.TestCase):
         self.assertAlmostEqual(found.changed, 10 * M)
         self.assertAlmostEqual(found.seconds, 4.0)
 
+    def test_no_more_than_the_disks_are_large(self):
+        rounds = [dataclasses.replace(one, size=50 * M) for one in rounds_of(40 * M, 40 * M)]
+        self.assertAlmostEqual(predict(rounds, rounds[1].instant + 1000).changed, 50 * M)
+
     def test_nothing_changes(self):
         found = predict(rounds_of(0, 0, cost=3.0), 20.0)
         self.assertEqual((found.seconds, found.changed), (3.0, 0.0))
@@ -83,7 +87,22 @@ class Predictions(unittest.TestCase):
         self.assertAlmostEqual(worst_error([one, two]), 0.2)
         found = predict([one, two], two.instant + 3)
         self.assertAlmostEqual(found.upper, found.seconds * 1.2)
+        # No round has shut the guest down.
+        later = predict([one, two], two.instant + 3, shutdown=100.0)
+        self.assertAlmostEqual(later.upper, 100.0 + 1.2 * (later.seconds - 100.0))
         self.assertEqual(worst_error(rounds_of(10 * M, predicted=4.0)), 0.0)  # too long is no harm
+
+
+    def test_whole_disks_each_time(self):
+        first, second, third = (dataclasses.replace(one, full=True, changed=900 * M, seconds=one.seconds + extra)
+                                for one, extra in zip(rounds_of(20 * M, 20 * M, 20 * M), (0, 7, 7)))  # read back from the second on
+        self.assertIsNone(predict([first], 20.0))
+        found = predict([first, second], 1e6, shutdown=5.0)
+        self.assertAlmostEqual(found.seconds, 5 + second.seconds)
+        self.assertAlmostEqual(overhead([first, second, third]), 9.0)
+        self.assertTrue(convergence.shrinks_no_more([first, second, third]))
+        said = convergence.does_not_converge([first, second, third], found, 4.0, ["x"])
+        self.assertIn("whole disks are copied each time, as nothing tells what has changed", said)
 
 
 class Convergence(unittest.TestCase):
@@ -101,6 +120,13 @@ class Convergence(unittest.TestCase):
         self.assertFalse(convergence.shrinks_no_more([one, dataclasses.replace(two, waited=True), three]))
         self.assertTrue(convergence.shrinks_no_more([dataclasses.replace(one, waited=True), two, three]))
 
+    def test_rounds_that_shrink_and_grow_again(self):
+        sizes = [10 * M, 8 * M, 10 * M, 8 * M, 10 * M, 8 * M, 10 * M]
+        self.assertFalse(convergence.shrinks_no_more(rounds_of(*sizes[:6])))
+        self.assertTrue(convergence.shrinks_no_more(rounds_of(*sizes)))
+        # After a burst they get shorter again.
+        self.assertFalse(convergence.shrinks_no_more(rounds_of(8 * M, 90 * M, 50 * M, 20 * M, 10 * M, 7 * M)))
+
     def test_it_fits_only_with_what_earlier_predictions_were_wrong_by(self):
         rounds = rounds_of(10 * M, 10 * M, predicted=2.5)
         found = predict(rounds, rounds[-1].instant + 3)
@@ -113,7 +139,7 @@ class Convergence(unittest.TestCase):
         rounds = rounds_of(30 * M, 30 * M, 30 * M)  # 30 MiB in 5 seconds, of which 2 are the round's cost
         found = predict(rounds, rounds[-1].instant + 5)
         said = convergence.does_not_converge(rounds, found, 4.0, convergence.what_helps(False, "20M", 1, 3))
-        for words in ("30.0 MiB, 30.0 MiB, 30.0 MiB", "changes 360.0 MiB in a minute", "600.0 MiB are copied in one",
+        for words in ("30.0 MiB, 30.0 MiB, 30.0 MiB", "changes 360.0 MiB in a minute", "600.0 MiB can be copied in a minute",
                       "costs 2.0 s by itself", "a downtime of 5.0 s would do", "4.0 s were agreed on", "--at", "--pull",
                       "source-rate than 20M", "more disks at once", "nothing has been shut down"):
             self.assertIn(words, said)
