@@ -28,9 +28,11 @@ void ServiceTickets::end_call() {
   idle_.notify_one();
 }
 
-// If the call began a new session, it becomes the shared one, unless there is a newer one.
+// If the call began a new session, it becomes the shared one, unless there is a newer one. After a
+// call that failed there may be none: the shared one stays, as it has to be ended.
 void ServiceTickets::share_session(const std::string &old) {
-  if (client_.session() == old || shared_.replace_session(old, client_.session())) return;
+  const std::string session = client_.session();
+  if (session.empty() || session == old || shared_.replace_session(old, session)) return;
   try {
     client_.logout("");
   } catch (const util::Error &) {  // the session expires

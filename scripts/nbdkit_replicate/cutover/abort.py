@@ -4,10 +4,11 @@ restore points stay, and the next run goes on from them."""
 from collections.abc import Awaitable, Callable
 
 from ..messages import Failure, say
+from ..states import disks_with_state
 from ..vcenter.machine import State
 from .context import Context
 from .journal import Step
-from .overlays import check_unused, take_away
+from .overlays import check_unused, overlay_path, take_away
 from .pull_state import is_used
 from .pulling import end_pulling
 
@@ -20,7 +21,8 @@ async def abort(context: Context) -> None:
     if journal.step == Step.ABORTED:
         say("the cutover has been aborted already: there is nothing to do")
         return
-    check_unused(journal.images)
+    images = journal.images or _begun(context)
+    check_unused(images)
 
     power = await context.vm.power_state()
     if power.on:
@@ -32,11 +34,18 @@ async def abort(context: Context) -> None:
         if await context.vm.wait_for(State.ON, STARTED) is None:
             raise Failure(f"the machine has not started within {STARTED:.0f} seconds")
         say("the machine has been started again")
-    await take_away(journal.images, _is_used_by_clients(context) if journal.snapshot else None)
+    await take_away(images, _is_used_by_clients(context) if journal.snapshot else None)
     await end_pulling(context)
     context.go_to(Step.ABORTED, down=None, off=None, ready=None, ended=None, images=(), rounds=(), at=None, at_text="",
                   was_on=None, predicted=None, last="", pulled=False, snapshot="")
     say("the cutover is aborted; the next run goes on from the restore points that there are")
+
+
+def _begun(context: Context) -> tuple[tuple[str, str], ...]:
+    """Those of a cutover that was interrupted before the journal named them."""
+    machine = context.machine
+    disks = disks_with_state(machine.states) or [machine.single_disk]
+    return tuple((disk, overlay_path(machine, disk)) for disk in disks)
 
 
 def _is_used_by_clients(context: Context) -> Callable[[str, str], Awaitable[bool]]:

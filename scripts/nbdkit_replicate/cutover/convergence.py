@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 from ..report import text
 from .journal import Round
-from .prediction import Prediction, overhead, rate, writing
+from .prediction import Prediction, overhead, rate, row_of, writing
 
 ROUNDS = 3  # that do not shrink
+STUCK = 5  # that may shrink and grow again, but not below one before them
 SHRUNK = 0.95  # of the round before
 
 
@@ -16,11 +17,14 @@ def fits(prediction: Prediction | None, downtime: float) -> bool:
 
 
 def shrinks_no_more(rounds: Sequence[Round], count: int = ROUNDS) -> bool:
-    """None of the last rounds was smaller than the one before it. They have been begun one right after the other."""
-    last = rounds[-count:]
-    if len(last) < count or any(one.full for one in last) or any(one.waited for one in last[1:]):
-        return False
-    return all(later.changed >= SHRUNK * earlier.changed for earlier, later in zip(last, last[1:]))
+    """None of the last rounds was smaller than the one before it, or more of them were not smaller than one before them. They
+    have been begun one right after the other."""
+    row = row_of(rounds)
+    last = row[-count:]
+    if len(last) == count and all(later.changed >= SHRUNK * earlier.changed for earlier, later in zip(last, last[1:])):
+        return True
+    least = min((one.changed for one in row[:-STUCK]), default=None)
+    return least is not None and all(one.changed >= SHRUNK * least for one in row[-STUCK:])
 
 
 def of_round(number: int, one: Round) -> str:
@@ -49,12 +53,14 @@ def of_prediction(prediction: Prediction, rounds: Sequence[Round], pulled: bool 
 
 def does_not_converge(rounds: Sequence[Round], prediction: Prediction | None, downtime: float, helps: Sequence[str]) -> str:
     """For people. helps: what would, besides a longer downtime."""
-    last = rounds[-ROUNDS:]
-    written, speed = writing(rounds) or 0.0, rate(rounds)
+    last = row_of(rounds)[-STUCK:]
+    written, speed = writing(rounds), rate(rounds)
     sizes = ", ".join(text.size(one.changed) for one in last)
     lines = [f"the rounds do not get shorter: the last {len(last)} copied {sizes}, the last one in "
-             f"{text.duration(last[-1].seconds)}; the machine changes {text.size(60 * written)} in a minute"]
-    lines[0] += f", {text.size(60 * speed)} are copied in one" if speed else ""
+             f"{text.duration(last[-1].seconds)}; " +
+             (f"the machine changes {text.size(60 * written)} in a minute" if written is not None else
+              "whole disks are copied each time, as nothing tells what has changed on them")]
+    lines[0] += f", {text.size(60 * speed)} can be copied in a minute" if speed else ""
     lines[0] += f", and a round costs {text.duration(overhead(rounds))} by itself"
     if prediction is not None:
         lines.append(f"a downtime of {text.duration(rounded_up(prediction.upper))} would do, {text.duration(downtime)} were "

@@ -36,14 +36,19 @@ async def bring_near(context: Context) -> None:
         until = _left(context)
         if until <= 0:
             if _is_enough(context, prediction):
-                context.save(dataclasses.replace(context.journal, predicted=prediction.seconds if prediction else None))
+                _decide(context, prediction)
                 return
             if not convergence.fits(prediction, context.options.downtime):
                 _check_convergence(context, prediction)
-        elif until > AHEAD * one.seconds or _fits_at(context, time.time() + until):
+        elif until > _ahead(one) or _fits_at(context, time.time() + until):
             waited = True
             if await _wait(context, until, one):
                 return
+
+
+def _decide(context: Context, prediction: Prediction | None) -> None:
+    context.save(dataclasses.replace(context.journal, predicted=prediction.seconds if prediction else None,
+                                     shutdown_known=_known_shutdown_time(context) is not None))
 
 
 def _is_enough(context: Context, prediction: Prediction | None) -> bool:
@@ -89,7 +94,7 @@ async def _wait(context: Context, until: float, one: Round) -> bool:
     """For --at, or until a last round before it is due. True: the machine can be shut down."""
     end = time.time() + until
     fitting = _fits_at(context, end)
-    begin = end if fitting else end - AHEAD * one.seconds
+    begin = end if fitting else end - _ahead(one)
     say(f"waiting until {text_of(begin)}" + ("" if fitting else f": the last round before {text_of(end)}"))
     while time.time() < begin:
         with context.interruption.scope():
@@ -100,8 +105,12 @@ async def _wait(context: Context, until: float, one: Round) -> bool:
     prediction = _prediction(context, time.time())
     if not fitting or not convergence.fits(prediction, context.options.downtime):
         return False
-    context.save(dataclasses.replace(context.journal, predicted=prediction.seconds if prediction else None))
+    _decide(context, prediction)
     return True
+
+
+def _ahead(one: Round) -> float:
+    return AHEAD * (one.seconds + one.hooks)
 
 
 def _fits_at(context: Context, moment: float) -> bool:
@@ -129,8 +138,12 @@ def _prediction(context: Context, moment: float) -> Prediction | None:
 
 def shutdown_time(context: Context) -> float:
     """Seconds that shutting down will take, as far as that is known."""
+    return _known_shutdown_time(context) or 0.0
+
+
+def _known_shutdown_time(context: Context) -> float | None:
     given = context.options.shutdown_time
-    return given if given is not None else context.journal.shutdown_seconds or 0.0
+    return given if given is not None else context.journal.shutdown_seconds
 
 
 def _check_convergence(context: Context, prediction: Prediction | None) -> None:

@@ -77,6 +77,7 @@ def describe(context: Context, handed_over: float | None = None) -> str:
     line = f"downtime: {text.duration(measured or 0.0)} from the shutdown until everything was ready"
     if predicted is not None:
         line += f", {text.duration(predicted)} were predicted"
+        line += "" if journal.shutdown_known else " besides the time to shut down"
     line += f", {text.duration(journal.downtime)} agreed on"
     if journal.shutdown_seconds is not None and journal.down is not None and journal.off is not None:
         line += f"; {text.duration(journal.off - journal.down)} of it to shut down"

@@ -43,7 +43,7 @@ class Round:
     time: str  # {time} of its restore points
     began: float
     instant: float  # of which its restore points are
-    seconds: float  # all of it
+    seconds: float  # all of it but the hooks, which the last round has not
     copying: float  # seconds of them in which data was copied
     changed: int  # bytes that were copied
     full: bool  # whole disks were copied
@@ -52,6 +52,8 @@ class Round:
     data: int = 0  # of `changed`, bytes that were read: not those of holes and zeroes
     start: float = 0.0  # seconds until the source could be read
     saving: float = 0.0  # seconds in which the definition was saved
+    size: int = 0  # bytes of the disks; 0: not known
+    hooks: float = 0.0  # seconds that the hooks of the plan took
 
     @property
     def error(self) -> float | None:
@@ -69,6 +71,7 @@ class Journal:
     was_on: bool | None = None  # when the cutover began, or later; None: nobody has looked
     rounds: tuple[Round, ...] = ()  # while it was running
     predicted: float | None = None  # seconds of the downtime, when it was decided
+    shutdown_known: bool = True  # `predicted` counts the time to shut down
     down: float | None = None  # since when it is down: it was asked to shut down, or was found off
     off: float | None = None  # when it was seen off
     shutdown_seconds: float | None = None  # that shutting down took, now or the last time

@@ -14,6 +14,7 @@ class Measure:
         self._copying: float | None = None  # since when
         self._copied = self.began
         self.changed = 0  # bytes
+        self.size = 0  # of the disks
         self.data = 0  # of these, what was read
         self.full = False  # a whole disk was copied
         self.start = 0.0  # seconds until the source could be read
@@ -27,6 +28,7 @@ class Measure:
             self.start = now - self.began
         elif isinstance(event, DiskEnded):
             self._copied = now
+            self.size += event.record.size
             self.changed += event.record.changed
             self.data += min(event.record.changed, event.record.read)
             self.full = self.full or event.record.full

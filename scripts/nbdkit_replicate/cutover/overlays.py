@@ -2,6 +2,7 @@
 """The images that are handed over: one for each disk, over its last restore point, in the same directory. What the machine
 writes goes there, so that the restore points stay what they are, and runs can go on from them if the source is started
 again."""
+import contextlib
 import json
 import os
 import time
@@ -9,17 +10,17 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from ..contract import DISK
 from ..definition.domain_storage import Copy, Export, Image
-from ..files import sync_directory
+from ..files import rename_new, sync_directory
 from ..images import is_in_use
 from ..messages import Failure, say
 from ..plan.plan import Machine
-from ..points.naming import Naming
+from ..points.naming import Naming, free_time
 from ..points.points import Point
 from ..programs.errors import Errors
 from ..programs.process import Process, outcome
-from ..report.records import time_of
 
 NAME = "cutover"  # in place of {time}
+NEW = ".new"  # of one that is not complete
 
 
 def overlay_path(machine: Machine, disk: str) -> str:
@@ -65,13 +66,25 @@ async def create_overlays(machine: Machine, points: Sequence[Point]) -> None:
     await take_away(images)
     for point in points:
         path = overlay_path(machine, point.disk)
-        new = path + ".new"
-        if os.path.lexists(new):
-            os.unlink(new)
-        await _qemu_img("create", "-q", "-f", "qcow2", "-b", os.path.basename(point.path), "-F", "qcow2", new)
-        _sync(new)
-        os.replace(new, path)
+        os.replace(await _create(point, path), path)
         sync_directory(os.path.dirname(path))
+
+
+async def rehearse_overlays(machine: Machine, points: Sequence[Point]) -> None:
+    """While the machine runs: what keeps them from being created is found out, and how long it takes."""
+    check_unused(images_of(machine, points))
+    for point in points:
+        os.unlink(await _create(point, overlay_path(machine, point.disk)))
+
+
+async def _create(point: Point, path: str) -> str:
+    """Returns the name that it has until it is complete."""
+    new = path + NEW
+    if os.path.lexists(new):
+        os.unlink(new)
+    await _qemu_img("create", "-q", "-f", "qcow2", "-b", os.path.basename(point.path), "-F", "qcow2", new)
+    _sync(new)
+    return new
 
 
 async def take_away(images: Sequence[tuple[str, str]],
@@ -79,15 +92,24 @@ async def take_away(images: Sequence[tuple[str, str]],
     """After check_unused(). is_written: whether the machine has written to that of this disk, if not whether it holds data:
     it is kept by another name, then, and that is said."""
     for disk, path in images:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path + NEW)
         if not os.path.exists(path):
             continue
         if await (is_written or _holds_data)(disk, path):
-            name = f"{path}.{time_of(time.time())}"
-            os.rename(path, name)
+            name = _free_name(path)
+            rename_new(path, name)
             say(f"{name}: this has been written to since it was handed over, and is kept by this name")
         else:
             os.unlink(path)
         sync_directory(os.path.dirname(path))
+
+
+def _free_name(path: str) -> str:
+    """FILE.TIME"""
+    folder, base = os.path.split(path)
+    taken = {name.removeprefix(base + ".") for name in os.listdir(folder) if name.startswith(base + ".")}
+    return f"{path}.{free_time(time.time(), taken)}"
 
 
 async def _holds_data(_disk: str, path: str) -> bool:

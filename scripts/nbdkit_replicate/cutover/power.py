@@ -14,6 +14,7 @@ from .context import SHUTDOWN_BY_API, Context, StartedAgain
 from .journal import Step
 
 POLL = 0.2  # seconds between two looks while it shuts down
+SHUTDOWN = 120.0  # seconds until it can be asked to: it may have another task, such as a snapshot that is removed
 WATCH = 1.0  # seconds between two looks whether somebody starts it
 
 
@@ -40,7 +41,7 @@ async def shut_down(context: Context) -> None:
     try:
         await _ask(context)
         await _wait_until_off(context, context.options.deadline)
-    except (NoTools, _NotOff) as e:
+    except (NoTools, Busy, _NotOff) as e:
         if not context.options.force_off:
             context.go_to(Step.ROUNDS, down=None)
             raise Failure(f"{e}; it still runs, and the same command goes on; --force-off switches it off then") from e
@@ -61,7 +62,7 @@ class _NotOff(Failure):
 async def _ask(context: Context) -> None:
     if context.options.shutdown == SHUTDOWN_BY_API:
         with context.interruption.scope():
-            await context.vm.shutdown_guest()
+            await context.vm.shutdown_guest(min(SHUTDOWN, context.options.deadline))
         return
     facts = {"hook": "shutdown", "plan": context.plan.path, "vm": context.machine.name}
     with context.interruption.scope():

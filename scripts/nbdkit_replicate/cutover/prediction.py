@@ -4,7 +4,10 @@
 A round costs something by itself (the login, the snapshot, the servers, and what is verified and saved after the copy),
 and copies so many bytes a second. The rate is that of the fastest round: what a slower one took besides counts as its
 cost, so that the prediction is right for rounds of about the size of the last ones, and too long rather than too short
-for smaller ones."""
+for smaller ones.
+
+Where nothing tells what has changed each round copies whole disks, and the next one takes as long as the last ones."""
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,8 +28,8 @@ class Prediction:
 
     @property
     def upper(self) -> float:
-        """It is not longer if this prediction is no worse than the worst one."""
-        return self.seconds * (1 + self.worst)
+        """It is not longer if this prediction is no worse than the worst one. The guest shuts down in no round."""
+        return self.shutdown + (self.seconds - self.shutdown) * (1 + self.worst)
 
 
 def rate(rounds: Sequence[Round]) -> float | None:
@@ -35,10 +38,25 @@ def rate(rounds: Sequence[Round]) -> float | None:
 
 
 def overhead(rounds: Sequence[Round]) -> float:
-    """Seconds that a round costs by itself. What whole disks cost is no measure: they are not read back."""
+    """Seconds that a round costs by itself. What the first whole disks cost is no measure: they are not read back."""
     found = rate(rounds)
-    known = [one for one in rounds if not one.full] or rounds
-    return statistics.median(max(0.0, one.seconds - (one.data / found if found else 0.0)) for one in known[-RECENT:])
+    known = [one for one in rounds if not one.full] if not copies_all(rounds) else row_of(rounds)[1:]
+    return statistics.median(max(0.0, one.seconds - (one.data / found if found else 0.0)) for one in known[-RECENT:] or rounds)
+
+
+def row_of(rounds: Sequence[Round]) -> list[Round]:
+    """The last ones that can be compared: begun one right after the other, all of them of whole disks, or none."""
+    row = list(rounds[-1:])
+    for earlier in reversed(rounds[:-1]):
+        if row[0].waited or earlier.full != row[0].full:
+            break
+        row.insert(0, earlier)
+    return row
+
+
+def copies_all(rounds: Sequence[Round]) -> bool:
+    """Each round copies whole disks, and not the first one alone."""
+    return len(rounds) > 1 and rounds[-1].full and rounds[-2].full
 
 
 def writing(rounds: Sequence[Round]) -> float | None:
@@ -56,9 +74,12 @@ def predict(rounds: Sequence[Round], moment: float, shutdown: float = 0.0) -> Pr
     """Of a round that begins then, with the machine shut down before it, which takes so long. None: it is not known yet how
     much the machine writes."""
     written, speed = writing(rounds), rate(rounds)
-    if written is None:
+    if copies_all(rounds):
+        changed = float(rounds[-1].data)
+    elif written is not None:
+        changed = min(written * max(0.0, moment + shutdown - rounds[-1].instant), rounds[-1].size or math.inf)
+    else:
         return None
-    changed = written * max(0.0, moment + shutdown - rounds[-1].instant)
     cost, copying = overhead(rounds), changed / speed if speed else 0.0
     return Prediction(shutdown + cost + copying, changed, shutdown, cost, worst_error(rounds))
 

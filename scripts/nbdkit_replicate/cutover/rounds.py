@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from ..many.planned_run import PlannedRun
 from ..messages import RUN_AGAIN, Failure, warn
-from ..points.machines import points_of
 from ..points.points import Point
 from ..report.run import RunReport
 from ..run.result import Result
@@ -16,7 +15,7 @@ from .context import Context
 from .definition import save_definition
 from .journal import Round
 from .measuring import Measure
-from .overlays import copies_of
+from .overlays import copies_of, rehearse_overlays
 from .verification import points_of_run, verify
 
 
@@ -31,7 +30,7 @@ async def run_round(context: Context, predicted: float | None, waited: bool, las
     """last: the machine is off. Raises Failure or OSError if it is not complete."""
     measure = Measure()
     run = PlannedRun(context.plan, context.machine, context.vcenters, context.interruption, context.options.verbose,
-                     not last, {point.time for point in points_of(context.machine).points})
+                     not last)
     report = RunReport(context.machine.name, [*context.listeners(), run.heed, measure])
     result = await run.run(report)
     if result == Result.BEHIND:
@@ -39,9 +38,12 @@ async def run_round(context: Context, predicted: float | None, waited: bool, las
     elif result != Result.DONE:
         raise Failure(report.record.cause or f"the copy is not complete, see above; {RUN_AGAIN}")
     points = points_of_run(context.machine, report.record)
-    if last or not measure.full:
+    if last or not measure.full or (context.journal.rounds and context.journal.rounds[-1].full):
         with context.interruption.scope():
             await verify(context, points)
+    if not last and not context.options.pull:
+        with context.interruption.scope():
+            await rehearse_overlays(context.machine, points)
     verified = time.time()
     try:
         with context.interruption.scope():
@@ -51,6 +53,7 @@ async def run_round(context: Context, predicted: float | None, waited: bool, las
             raise
         warn(f"{e}: the definition is that of the round before")
     now = time.time()
-    one = Round(report.record.time, measure.began, measure.instant, now - measure.began, measure.copying, measure.changed,
-                measure.full, predicted, waited, measure.data, measure.start, now - verified)
+    one = Round(report.record.time, measure.began, measure.instant, now - measure.began - report.hooks, measure.copying,
+                measure.changed, measure.full, predicted, waited, measure.data, measure.start, now - verified, measure.size,
+                report.hooks)
     return Finished(one, points, result)

@@ -3,13 +3,12 @@
 import contextlib
 import dataclasses
 import time
-from collections.abc import Collection
 
 from ..files import make_directory
 from ..messages import Failure
 from ..plan.plan import Machine, Plan
+from ..points.naming import Naming, free_time
 from ..report.events import DisksFound, Event
-from ..report.records import time_of
 from ..report.run import RunReport
 from ..run.disk import EXPECTED
 from ..run.interruption import Interruption
@@ -30,15 +29,13 @@ class PlannedRun:
     interruption: Interruption
     verbose: bool = False
     hooks: bool = True
-    taken: Collection[str] = ()  # {time} of other images: if this run begins within that second, it gets the next one
 
     async def run(self, report: RunReport, slots: DiskSlots | None = None) -> Result:
         """The machine is held. Raises Failure or OSError; report.record says then why it has failed."""
         # The time in the names of the images is that of the beginning, not of the waiting before it.
-        now = moment = time.time()
-        while time_of(moment) in self.taken:
-            moment += 1
-        report.record = dataclasses.replace(report.record, started=now, time=time_of(moment))
+        now = time.time()
+        moment = free_time(now, Naming(self.machine.images).times())
+        report.record = dataclasses.replace(report.record, started=now, time=moment)
         try:
             return await self._replicate(report, slots)
         finally:
@@ -70,7 +67,9 @@ class PlannedRun:
         if self.hooks:
             hooks = self.plan.hooks
             facts = {"hook": name, "plan": self.plan.path, **dataclasses.asdict(report.record)}
+            began = time.monotonic()
             await run_hook(name, getattr(hooks, name), facts, hooks.deadline)
+            report.hooks += time.monotonic() - began
 
 
 def _record_failure(machine: Machine, report: RunReport, failure: BaseException) -> None:

@@ -4,6 +4,7 @@ import datetime
 import glob
 import os
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from ..contract import DISK
@@ -25,6 +26,14 @@ def parse_time(text: str) -> datetime.datetime | None:
         return datetime.datetime.strptime(text, FORMAT).replace(tzinfo=datetime.UTC)
     except ValueError:
         return None
+
+
+def free_time(moment: float, taken: Collection[str]) -> str:
+    """{time} of what begins at that moment, in seconds since 1970; if that is taken, of the next second that is not."""
+    time = datetime.datetime.fromtimestamp(moment, datetime.UTC)
+    while (text := time_text(time)) in taken:
+        time += datetime.timedelta(seconds=1)
+    return text
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,11 @@ class Naming:
     def folders(self) -> list[str]:
         """Those that exist, of all disks."""
         return sorted(filter(os.path.isdir, glob.glob(glob.escape(self._folder).replace("{disk}", "*") or ".")))
+
+    def times(self) -> set[str]:
+        """{time} of all images that exist, completed or not, and restore points or not."""
+        names = (self.parse(os.path.join(folder, file)) for folder in self.folders() for file in os.listdir(folder))
+        return {name.time for name in names if name is not None}
 
     def parse(self, path: str) -> Name | None:
         """path: of an image, FILE or FILE.partial. None: it is called otherwise."""

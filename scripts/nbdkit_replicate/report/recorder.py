@@ -5,7 +5,7 @@ import os
 
 from ..messages import warn
 from .events import Event, RunBegun, RunEnded
-from .records import RunRecord, free_name, run_under_way, write_record
+from .records import RunRecord, new_record, run_under_way, write_record
 
 
 class Recorder:
@@ -30,5 +30,5 @@ class Recorder:
             if not os.path.isdir(self._directory):
                 os.mkdir(self._directory, 0o700)  # what is above it is not for this to make
             self._under_way.enter_context(run_under_way(self._directory))
-            self._path = free_name(self._directory, record.time)
+            self._path = new_record(self._directory, record.time)
         write_record(self._path, record)

@@ -92,13 +92,17 @@ def is_running(directory: str) -> bool:
     return False
 
 
-def free_name(directory: str, time: str) -> str:
-    """The path of a record that does not exist yet: two runs may begin within a second."""
+def new_record(directory: str, time: str) -> str:
+    """The path of one that did not exist, and is created empty: two runs may begin within a second, and at the same time.
+    Throws OSError."""
     path, number = os.path.join(directory, f"{time}.json"), 1
-    while os.path.lexists(path):
-        number += 1
-        path = os.path.join(directory, f"{time}-{number}.json")
-    return path
+    while True:
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            return path
+        except FileExistsError:
+            number += 1
+            path = os.path.join(directory, f"{time}-{number}.json")
 
 
 def write_record(path: str, record: RunRecord) -> None:

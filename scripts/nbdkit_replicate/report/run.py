@@ -21,6 +21,7 @@ class RunReport:
         self._listeners = listeners
         self._disks: dict[str, DiskReport] = {}
         self.record = RunRecord(vm, moment or time_of(started), started)
+        self.hooks = 0.0  # seconds that the hooks of the plan have taken
 
     @property
     def vm(self) -> str:

@@ -29,7 +29,7 @@ class Gone(Failure):
 
 
 class Busy(Failure):
-    """The machine has another task. It can be asked again."""
+    """The machine has had another task all the time. It can be asked again."""
 
 
 _KINDS: dict[str, type[Failure]] = {

@@ -86,20 +86,21 @@ def _power(opened: Session, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _shutdown(opened: Session, request: dict[str, Any]) -> dict[str, Any]:
-    """The guest begins to shut down."""
-    return _unless("poweredOff", _machine(opened, request).ShutdownGuest, opened, request)
+    """{"seconds": for another task of the machine}. The guest begins to shut down."""
+    shutdown, end = _machine(opened, request).ShutdownGuest, _end_of(request)
+    return _unless("poweredOff", lambda: _when_free(shutdown, end), opened, request)
 
 
 def _power_off(opened: Session, request: dict[str, Any]) -> dict[str, Any]:
     """{"seconds": for the task}"""
-    machine = _machine(opened, request)
-    return _unless("poweredOff", lambda: _wait_for(machine.PowerOffVM_Task(), opened, request), opened, request)
+    begin = _machine(opened, request).PowerOffVM_Task
+    return _unless("poweredOff", lambda: _run(begin, opened, request), opened, request)
 
 
 def _power_on(opened: Session, request: dict[str, Any]) -> dict[str, Any]:
     """{"seconds": for the task}"""
-    machine = _machine(opened, request)
-    return _unless("poweredOn", lambda: _wait_for(machine.PowerOnVM_Task(), opened, request), opened, request)
+    begin = _machine(opened, request).PowerOnVM_Task
+    return _unless("poweredOn", lambda: _run(begin, opened, request), opened, request)
 
 
 def _unless(state: str, change: Callable[[], None], opened: Session, request: dict[str, Any]) -> dict[str, Any]:
@@ -112,9 +113,25 @@ def _unless(state: str, change: Callable[[], None], opened: Session, request: di
     return {}
 
 
-def _wait_for(task: Any, opened: Session, request: dict[str, Any]) -> None:
-    """A question of the virtual machine, which somebody has to answer in vSphere, would be waited for as well."""
-    end = time.monotonic() + request["seconds"]
+def _end_of(request: dict[str, Any]) -> float:
+    return time.monotonic() + float(request["seconds"])
+
+
+def _when_free(begin: Callable[[], Any], end: float) -> Any:
+    """What begin() returns. A machine runs one task at a time: another one, of whomever, is waited for."""
+    while True:
+        try:
+            return begin()
+        except Exception as e:
+            if name_of(e) != "TaskInProgress" or time.monotonic() > end:
+                raise
+        time.sleep(POLL)
+
+
+def _run(begin: Callable[[], Any], opened: Session, request: dict[str, Any]) -> None:
+    """begin: starts a task. A question of the virtual machine, which somebody has to answer in vSphere, is not waited for."""
+    end = _end_of(request)
+    task = _when_free(begin, end)
     while True:
         info = properties_of(opened.content, task, "info.state", "info.error")
         if info["info.state"] == "error":
@@ -142,12 +159,12 @@ def _download(opened: Session, request: dict[str, Any]) -> dict[str, Any]:
 
 def _snapshot(opened: Session, request: dict[str, Any]) -> dict[str, Any]:
     """{"name", "text", "seconds": for the task} -> {"snapshot"}"""
-    return snapshots.take(opened, request, lambda task: _wait_for(task, opened, request))
+    return snapshots.take(opened, request, lambda begin: _run(begin, opened, request))
 
 
 def _remove_snapshot(opened: Session, request: dict[str, Any]) -> dict[str, Any]:
     """{"name", "seconds": for the task}"""
-    return snapshots.remove(opened, request, lambda task: _wait_for(task, opened, request))
+    return snapshots.remove(opened, request, lambda begin: _run(begin, opened, request))
 
 
 def _properties(opened: Session, request: dict[str, Any], *paths: str) -> dict[str, Any]:

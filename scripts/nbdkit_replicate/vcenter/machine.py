@@ -24,7 +24,7 @@ from .asking import Away, Busy, Gone, NoTools, WrongPower, can_ask
 __all__ = ["Away", "Busy", "Gone", "NoTools", "Power", "Session", "State", "VirtualMachine", "WrongPower", "can_ask"]
 
 DEADLINE = 60.0  # seconds for an answer
-TASK = 120.0  # seconds for a task of vSphere
+TASK = 120.0  # seconds for a task of vSphere, and for another one of the machine that has to end before
 FILES = 300.0  # seconds for the small files
 LOGOUT = 5.0  # seconds
 LOOK = 0.5  # seconds between two looks at the power state
@@ -131,9 +131,9 @@ class VirtualMachine:
         answer = await self._do("power")
         return Power(State(answer.pop("state")), **answer)
 
-    async def shutdown_guest(self) -> None:
+    async def shutdown_guest(self, seconds: float = TASK) -> None:
         """The guest begins to shut down; nothing happens if the machine is off. Raises NoTools."""
-        await self._do("shutdown")
+        await self._do("shutdown", seconds=seconds)
 
     async def power_off(self, seconds: float = TASK) -> None:
         """As by pulling the plug; nothing happens if it is off. Returns when it is off."""

@@ -2,7 +2,8 @@
 """Program: asks a vCenter Server, or an ESXi host, for its virtual machines. One login.
 
 Standard input: JSON with the fields of plan.VCenter, and "sizes", paths of the machines whose disks are asked for as well.
-Standard output: JSON, {"vms": [{"path", "host", "template", "disks": {KEY: bytes}}]}, or {"error": TEXT, "kind": "refused", "away" or ""}.
+Standard output: JSON, {"vms": [{"path", "host", "template", "disks": {KEY: bytes}}]}, or {"error": TEXT, "kind": "refused",
+"away" or ""}.
 """
 import json
 import os

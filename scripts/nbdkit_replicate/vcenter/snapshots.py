@@ -6,26 +6,26 @@ from typing import Any
 from .lookup import properties_of, reference_of
 from .session import Session
 
-Wait = Callable[[Any], None]  # for a task
+Run = Callable[[Callable[[], Any]], None]  # begins a task, and waits for its end
 
 
-def take(opened: Session, request: dict[str, Any], wait: Wait) -> dict[str, Any]:
+def take(opened: Session, request: dict[str, Any], run: Run) -> dict[str, Any]:
     """{"name", "text"} -> {"snapshot": its reference}. Nothing is done if there is one of that name."""
     found = _find(opened, request)
     if found is None:
         machine = reference_of(opened.content, request["moref"])
-        wait(machine.CreateSnapshot_Task(name=request["name"], description=request["text"], memory=False, quiesce=False))
+        run(lambda: machine.CreateSnapshot_Task(name=request["name"], description=request["text"], memory=False, quiesce=False))
         found = _find(opened, request)
     if found is None:
         raise LookupError(f"the snapshot {request['name']} is gone")
     return {"snapshot": found._moId}  # pylint: disable=protected-access
 
 
-def remove(opened: Session, request: dict[str, Any], wait: Wait) -> dict[str, Any]:
+def remove(opened: Session, request: dict[str, Any], run: Run) -> dict[str, Any]:
     """{"name"}. Nothing is done if there is none."""
     found = _find(opened, request)
     if found is not None:
-        wait(found.RemoveSnapshot_Task(removeChildren=False))
+        run(lambda: found.RemoveSnapshot_Task(removeChildren=False))
     return {}
 
 

@@ -21,8 +21,8 @@ from ..plan.plan import Machine
 from ..plan.reading import read_plan
 from ..parameters import has
 from ..points.machines import machines_of_plan
+from ..points.naming import Naming, free_time
 from ..programs.password import ask_password
-from ..report.records import time_of
 from ..states import is_whole
 from ..use.machine import How, MachineUse
 from ..use.targets import UsedTargets
@@ -62,9 +62,9 @@ def _use_of_plan(arguments: argparse.Namespace, how: How) -> int:
         raise WrongUse("give a plan and a machine of it, without --from, --to and --also")
     plan = read_plan(arguments.plan, arguments.build)
     machine: Machine = machines_of_plan(arguments.plan, [arguments.machine])[0]
-    moment = time_of(time.time())
-    replication = replace(replication_of(plan, machine, moment), targets=UsedTargets(machine, moment))
     with machine_held(machine):
+        moment = free_time(time.time(), Naming(machine.images).times())
+        replication = replace(replication_of(plan, machine, moment), targets=UsedTargets(machine, moment))
         return _use(replication, arguments, how)
 
 

@@ -64,6 +64,17 @@ asked_of_host() { of "s['host_requests']"; }
     clean
 }
 
+@test "a ticket that cannot be asked for: the session of the reads is ended all the same" {
+    vc --host
+    control vc 'fault?where=RetrieveServiceContent&kind=SystemError&after=1' # the second one, of the client for tickets
+    serve disk=2000 retries=0
+    [ "$(of "s['faults']")" = 0 ]
+    nbdcopy "$(uri src)" out.img
+    same one.img out.img
+    stop src
+    clean
+}
+
 @test "temporary failures of the ESXi host are retried" {
     vc --host
     serve disk=2000

@@ -21,7 +21,7 @@ def whole(downtime="60s", task_ms="20"):
     site.control("writer", files="/data", disk=2000, rate=4 << 20, last=100000)
     text = site.cutover("--downtime", downtime, "--then", 'cat > facts; env | grep ^CUTOVER > variables; '
                         'virsh -q -c test:///default define "$CUTOVER_DOMAIN" && virt-xml-validate "$CUTOVER_DOMAIN" domain')
-    site.check_end(file_system=True)
+    site.check_end()
     assert "downtime: " in text, text
     found = journal()
     assert found["step"] == "done" and found["was_on"], found
@@ -59,6 +59,36 @@ def slow_to_write():
     # An ordinary run goes on, and with the downtime that it has told so does the cutover.
     site.command("run", "plan.toml", "--build", os.environ["BUILD"])
     site.cutover("--downtime", "60s")
+    site.check_end()
+
+
+def faster_than_copied():
+    """The guest writes in a second more than is copied in one, all over its disk: each round is as large as the disk."""
+    site = Site(size=8, data=8, more='limits = { source-rate = "4M" }')
+    site.control("writer", b"[[0, 8388608]]", disk=2000, rate=64 << 20)
+    site.control("pace", **{"task-ms": 600})  # so a round takes longer than a second
+    text = site.cutover("--downtime", "1s", status=1)
+    rounds = journal()["rounds"]
+    assert [one["full"] for one in rounds] == [True, False, False, False], rounds
+    for words in ("the rounds do not get shorter: the last 3 copied ", "MiB in a minute, ", "MiB can be copied in a minute",
+                  "a downtime of ", "1.0 s were agreed on", "a higher source-rate than 4M", "nothing has been shut down"):
+        assert words in text, (words, text)
+    assert site.is_on() and not site.state["power_log"], site.state
+    assert journal()["step"] == "rounds"
+    site.check_source_left()
+    # What there is is a restore point; the guest has gone on writing.
+    assert len([name for name in os.listdir("images/web1") if name.endswith(".qcow2")]) == 4
+
+
+def nothing_tells_changes():
+    """Each round copies the whole disks: the downtime is that of a whole copy, which may be agreed on."""
+    site = Site(of_vcenter='parameters = ["cbt=off"]')
+    site.control("pace", **{"task-ms": 600})
+    text = site.cutover("--downtime", "1s", status=1)
+    assert [one["full"] for one in journal()["rounds"]] == [True] * 3, journal()
+    assert "whole disks are copied each time, as nothing tells what has changed" in text, text
+    assert site.is_on() and not site.state["power_log"], site.state
+    site.cutover("--downtime", "120s")
     site.check_end()
 
 
@@ -251,8 +281,9 @@ def kills(count, seed):
     """kills COUNT SEED: killed at random instants, and run again: the same end."""
     print("seed", seed)
     dice = random.Random(int(seed))
-    site = Site(disks=(2000, 2001))
-    site.writes(rounds="400000", last=100000)
+    site = Site(disks=(2000, 2001), file_system=True)
+    site.control("writer", files="/data", disk=2000, rate=4 << 20, last=100000)
+    site.control("writer", files="/data", disk=2001, rounds="400000", last=100000)
     words = ("--downtime", "60s", "--then", "echo x >> handed")
     took = 0.0
     for number in range(int(count) + 1):

@@ -13,6 +13,14 @@ case_of_python() { /usr/bin/python3 -B "$SOURCE/tests/system/cutover/cases.py" "
     case_of_python slow_to_write
 }
 
+@test "a guest that writes faster than is copied: the same" {
+    case_of_python faster_than_copied
+}
+
+@test "nothing tells what has changed: each round copies whole disks, and so does the last one" {
+    case_of_python nothing_tells_changes
+}
+
 @test "an image that is changed after it was written: an error, while the machine runs" {
     case_of_python damaged
 }

@@ -25,14 +25,16 @@ server = "{host}"
 user = "administrator@vsphere.local"
 password-file = "vc.pass"
 cafile = "{cafile}"
+{of_vcenter}
 [[vm]]
 path = "/DC0/vm/web1"
 """
 
 
 class Site:
-    def __init__(self, disks=(2000,), size=16, data=4, more="", file_system=False):
-        """size, data: MiB of each disk. file_system: each has an ext4 with a file /data of `data` MiB."""
+    def __init__(self, disks=(2000,), size=16, data=4, more="", of_vcenter="", file_system=False):
+        """size, data: MiB of each disk. more, of_vcenter: lines of the plan. file_system: each has an ext4 with a file /data of
+        `data` MiB."""
         self.disks = disks
         self._process = None
         os.environ["TMPDIR"] = os.path.abspath("tmp")
@@ -40,11 +42,12 @@ class Site:
             os.makedirs(directory)
         with open("vc.pass", "w", encoding="ascii") as file:
             file.write("s3cret")
+        self.file_system = file_system
         for disk in disks:
             make_disk(live(disk), size * M, data * M, file_system)
         self._start_vcenter()
         with open("plan.toml", "w", encoding="utf-8") as file:
-            file.write(PLAN.format(more=more, **self._vcenter))
+            file.write(PLAN.format(more=more, of_vcenter=of_vcenter, **self._vcenter))
         self.control("keep", directory=os.path.abspath("kept"))
 
     def _start_vcenter(self):
@@ -109,11 +112,11 @@ class Site:
 
     # ---- What is left ----
 
-    def check_end(self, file_system=False):
+    def check_end(self):
         """The images that were handed over are the disks as they were when the machine was switched off."""
         for disk in self.disks:
             compare(f"kept/{disk}.img", image(disk))
-            if file_system:
+            if self.file_system:
                 subprocess.run(["qemu-img", "convert", "-O", "raw", image(disk), "checked.img"], check=True)
                 subprocess.run(["e2fsck", "-fn", "checked.img"], check=True, stdout=subprocess.DEVNULL)
         self.check_source_left()

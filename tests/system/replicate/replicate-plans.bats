@@ -67,8 +67,6 @@ newest() { find "images/$1" -name '*.qcow2' | sort | tail -1; }
             [ "$(jq -r .result "$(find "states/web$i/runs" -name '*.json' | sort | tail -1)")" = done ]
         done
         [ "$(snapshots)" = 0 ]
-        # The time in the names has whole seconds.
-        until_true 60 second_has_passed "$(newest web3)"
     done
     # An increment each, over the point before.
     qemu-img info --backing-chain "$(newest web2)" | grep -c '^file format: qcow2' | grep -qx 3
@@ -77,7 +75,6 @@ newest() { find "images/$1" -name '*.qcow2' | sort | tail -1; }
     [ "$(control state | jq .sessions)" = 0 ]
     [ -z "$(ls tmp)" ]
 }
-second_has_passed() { [[ ! "$1" == *"-$(date -u +%Y%m%dT%H%M%SZ).qcow2" ]]; }
 
 # peak COMMAND...: runs it, and prints the most memory that it or a program below it has had, in KiB.
 peak() {

@@ -1,21 +1,26 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Cutover: predictions, convergence, the journal and --at. Nothing is started."""
 import asyncio
+import contextlib
 import dataclasses
 import datetime
+import io
 import json
 import os
 import tempfile
 import unittest
 from unittest import mock
 
+from nbdkit_replicate.composition.replication import Module
 from nbdkit_replicate.cutover import convergence
 from nbdkit_replicate.cutover.journal import Journal, Round, Step, check_no_cutover, path_of, read_journal, write_journal
 from nbdkit_replicate.cutover.moments import moment_of
+from nbdkit_replicate.cutover.overlays import take_away
 from nbdkit_replicate.cutover.prediction import overhead, predict, rate, worst_error, writing
 from nbdkit_replicate.cutover.verification import _blocks, _requests
 from nbdkit_replicate.many.planned_run import PlannedRun
 from nbdkit_replicate.messages import Failure, WrongUse
+from nbdkit_replicate.plan.plan import Machine
 from nbdkit_replicate.report.records import time_of
 from nbdkit_replicate.report.run import RunReport
 from nbdkit_replicate.run.interruption import Interruption
@@ -68,6 +73,10 @@ class Predictions(unittest.TestCase):
         self.assertAlmostEqual(found.changed, 10 * M)
         self.assertAlmostEqual(found.seconds, 4.0)
 
+    def test_no_more_than_the_disks_are_large(self):
+        rounds = [dataclasses.replace(one, size=50 * M) for one in rounds_of(40 * M, 40 * M)]
+        self.assertAlmostEqual(predict(rounds, rounds[1].instant + 1000).changed, 50 * M)
+
     def test_nothing_changes(self):
         found = predict(rounds_of(0, 0, cost=3.0), 20.0)
         self.assertEqual((found.seconds, found.changed), (3.0, 0.0))
@@ -78,7 +87,22 @@ class Predictions(unittest.TestCase):
         self.assertAlmostEqual(worst_error([one, two]), 0.2)
         found = predict([one, two], two.instant + 3)
         self.assertAlmostEqual(found.upper, found.seconds * 1.2)
+        # No round has shut the guest down.
+        later = predict([one, two], two.instant + 3, shutdown=100.0)
+        self.assertAlmostEqual(later.upper, 100.0 + 1.2 * (later.seconds - 100.0))
         self.assertEqual(worst_error(rounds_of(10 * M, predicted=4.0)), 0.0)  # too long is no harm
+
+
+    def test_whole_disks_each_time(self):
+        first, second, third = (dataclasses.replace(one, full=True, changed=900 * M, seconds=one.seconds + extra)
+                                for one, extra in zip(rounds_of(20 * M, 20 * M, 20 * M), (0, 7, 7)))  # read back from the second on
+        self.assertIsNone(predict([first], 20.0))
+        found = predict([first, second], 1e6, shutdown=5.0)
+        self.assertAlmostEqual(found.seconds, 5 + second.seconds)
+        self.assertAlmostEqual(overhead([first, second, third]), 9.0)
+        self.assertTrue(convergence.shrinks_no_more([first, second, third]))
+        said = convergence.does_not_converge([first, second, third], found, 4.0, ["x"])
+        self.assertIn("whole disks are copied each time, as nothing tells what has changed", said)
 
 
 class Convergence(unittest.TestCase):
@@ -96,6 +120,13 @@ class Convergence(unittest.TestCase):
         self.assertFalse(convergence.shrinks_no_more([one, dataclasses.replace(two, waited=True), three]))
         self.assertTrue(convergence.shrinks_no_more([dataclasses.replace(one, waited=True), two, three]))
 
+    def test_rounds_that_shrink_and_grow_again(self):
+        sizes = [10 * M, 8 * M, 10 * M, 8 * M, 10 * M, 8 * M, 10 * M]
+        self.assertFalse(convergence.shrinks_no_more(rounds_of(*sizes[:6])))
+        self.assertTrue(convergence.shrinks_no_more(rounds_of(*sizes)))
+        # After a burst they get shorter again.
+        self.assertFalse(convergence.shrinks_no_more(rounds_of(8 * M, 90 * M, 50 * M, 20 * M, 10 * M, 7 * M)))
+
     def test_it_fits_only_with_what_earlier_predictions_were_wrong_by(self):
         rounds = rounds_of(10 * M, 10 * M, predicted=2.5)
         found = predict(rounds, rounds[-1].instant + 3)
@@ -108,7 +139,7 @@ class Convergence(unittest.TestCase):
         rounds = rounds_of(30 * M, 30 * M, 30 * M)  # 30 MiB in 5 seconds, of which 2 are the round's cost
         found = predict(rounds, rounds[-1].instant + 5)
         said = convergence.does_not_converge(rounds, found, 4.0, convergence.what_helps(False, "20M", 1, 3))
-        for words in ("30.0 MiB, 30.0 MiB, 30.0 MiB", "changes 360.0 MiB in a minute", "600.0 MiB are copied in one",
+        for words in ("30.0 MiB, 30.0 MiB, 30.0 MiB", "changes 360.0 MiB in a minute", "600.0 MiB can be copied in a minute",
                       "costs 2.0 s by itself", "a downtime of 5.0 s would do", "4.0 s were agreed on", "--at", "--pull",
                       "source-rate than 20M", "more disks at once", "nothing has been shut down"):
             self.assertIn(words, said)
@@ -168,11 +199,33 @@ class Names(unittest.TestCase):
         async def replicate(*_):
             return Result.DONE
 
+        directory = self.enterContext(tempfile.TemporaryDirectory())
+        for name in f"a-{time_of(1000.0)}.qcow2", f"b-{time_of(1001.0)}.qcow2.partial", f"{time_of(1002.0)}":
+            with open(os.path.join(directory, name), "wb"):
+                pass
         report = RunReport("web1")
-        run = PlannedRun(None, None, None, None, hooks=False, taken={time_of(1000.0), time_of(1001.0)})
+        machine = Machine("web1", Module("file", ()), Module("qcow2", ()), (), directory + "/{disk}-{time}.qcow2", directory)
+        run = PlannedRun(None, machine, None, None, hooks=False)
         with mock.patch.object(PlannedRun, "_replicate", replicate), mock.patch("time.time", lambda: 1000.4):
             self.assertEqual(asyncio.run(run.run(report)), Result.DONE)
         self.assertEqual((report.record.time, report.record.started), (time_of(1002.0), 1000.4))
+
+
+    def test_images_that_were_written_to_and_taken_away_within_a_second(self):
+        path = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), "2000-cutover.qcow2")
+
+        async def is_written(*_):
+            return True
+
+        with mock.patch("time.time", lambda: 1000.4):
+            for number in "1", "2":
+                with open(path, "w", encoding="ascii") as file:
+                    file.write(number)
+                with contextlib.redirect_stderr(io.StringIO()):
+                    asyncio.run(take_away((("2000", path),), is_written))
+        for number, moment in ("1", 1000.0), ("2", 1001.0):
+            with open(f"{path}.{time_of(moment)}", encoding="ascii") as file:
+                self.assertEqual(file.read(), number)
 
 
 class EndedForAReason(unittest.TestCase):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What is told of a run: events, views, records, what is owed."""
 import asyncio
+import concurrent.futures
 import contextlib
 import dataclasses
 import fcntl
@@ -198,9 +199,9 @@ class Records(InDirectory):
 
     def test_order_names_and_what_is_no_record(self):
         for time in "20260101T000000Z", "20251231T000000Z":
-            records.write_record(records.free_name(".", time), self.record())
+            records.write_record(records.new_record(".", time), self.record())
         for _ in range(11):
-            records.write_record(records.free_name(".", "20260101T000000Z"), self.record())
+            records.write_record(records.new_record(".", "20260101T000000Z"), self.record())
         write("20270101T000000Z.json", "{")
         write("20270101T000001Z.json", '{"nbdkit-replicate-run": 2}')
         write("20270101T000002Z.json.tmp-1", "{}")
@@ -209,6 +210,12 @@ class Records(InDirectory):
         self.assertEqual(names[-2:], ["20260101T000000Z.json", "20251231T000000Z.json"])
         self.assertEqual(len(list(records.read_records("."))), 13)
         self.assertEqual(records.record_files("none"), [])
+
+    def test_runs_that_begin_at_the_same_time_have_a_record_each(self):
+        with concurrent.futures.ThreadPoolExecutor(8) as threads:
+            names = list(threads.map(lambda _: records.new_record(".", "20260101T000000Z"), range(40)))
+        self.assertEqual(len(set(names)), 40)
+        self.assertEqual(list(records.read_records(".")), [])  # none says anything yet
 
     def test_fields_of_later_versions_do_not_matter(self):
         records.write_record("20260101T000000Z.json", self.record())

@@ -43,7 +43,7 @@ def write_run(directory, ago, result="done", disk="2000", owed=None, cause="", e
     disks = (DiskRecord(disk, "/b/a.qcow2", "c", False, 80 * GIB, GIB, GIB, {"": GIB, "dr": GIB}, owed or {"": 0, "dr": 0},
                         60.0, 1.0, result, cause),) if ended else ()
     record = RunRecord("web1", time_of(began), began, began + 90 if ended else None, result, cause, GIB, disks)
-    records.write_record(records.free_name(directory, record.time), record)
+    records.write_record(records.new_record(directory, record.time), record)
 
 
 def report(*machines):

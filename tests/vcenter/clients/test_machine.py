@@ -129,10 +129,19 @@ class PowerOfOne(MachineCase):
         with self.assertRaisesRegex(Failure, "InsufficientHostMemoryCapacityFault"):
             self.run_with(lambda machine: machine.power_on())
 
-    def test_busy(self):
-        self.sim.control("fault", where="PowerOffVM_Task", kind="TaskInProgress")
-        with self.assertRaises(Busy):
-            self.run_with(lambda machine: machine.power_off())
+    def test_another_task_is_waited_for(self):
+        self.sim.control("fault", where="PowerOffVM_Task", kind="TaskInProgress", count=2)
+        self.run_with(lambda machine: machine.power_off())
+        self.assertEqual((self.vm()["power"], self.state()["faults"]), ("poweredOff", 0))
+
+    def test_another_task_that_does_not_end(self):
+        for method, act in (("PowerOffVM_Task", lambda machine: machine.power_off(0.1)),
+                            ("ShutdownGuest", lambda machine: machine.shutdown_guest(0.1)),
+                            ("CreateSnapshot_Task", lambda machine: machine.take_snapshot("n", "t", 0.1))):
+            self.sim.control("fault", where=method, kind="TaskInProgress", count=1000000)
+            with self.assertRaises(Busy):
+                self.run_with(act)
+        self.assertEqual((self.vm()["power"], self.vm()["snapshots"]), ("poweredOn", []))
 
     def test_a_question(self):
         """It is not waited for: somebody has to answer it."""
@@ -150,7 +159,7 @@ class PowerOfOne(MachineCase):
                 self.run_with(lambda machine: machine.power_on(0.1))
         finally:
             self.sim.control("pace", **{"task-ms": 20})
-        self.run_with(lambda machine: machine.wait_for(State.ON, 100))
+        self.run_with(lambda machine: machine.power_on())  # after the end of the other task
 
 
 class Finding(MachineCase):
