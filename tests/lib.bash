@@ -72,6 +72,13 @@ gone() {
     [[ ${fields[0]} == [ZX] && ${fields[17]} -le 1 ]]
 }
 
+# needs_libnbd MAJOR.MINOR: libnbd is at least that, or the test is skipped.
+needs_libnbd() {
+    local version
+    version=$(pkg-config --modversion libnbd)
+    [ "$(printf '%s\n' "$1" "$version" | sort -V | head -n 1)" = "$1" ] || skip "libnbd $version is older than $1"
+}
+
 # uri NAME [EXPORT]: of a server started with start.
 uri() { echo "nbd+unix:///${2:-}?socket=$PWD/$1.sock"; }
 

@@ -2,6 +2,7 @@
 #include "common/nbd/peer.hpp"
 
 #include <fcntl.h>
+#include <libnbd.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -15,6 +16,13 @@
 namespace nbd {
 
 namespace {
+
+// libnbd 1.22 came with nbd+ssh:// and with tls-hostname=. Older ones ignore what they do not know in a query.
+#ifdef LIBNBD_HAVE_NBD_SET_TLS_HOSTNAME
+constexpr bool knows_tls_hostname = true;
+#else
+constexpr bool knows_tls_hostname = false;
+#endif
 
 constexpr const char *remedy =
     "give the URI tls-certificates=DIR, with the CA that signed the server's certificate as "
@@ -42,6 +50,7 @@ std::string why_unreadable(const std::string &file) {
 struct Parameters {
   bool key = false;
   bool verify = true;
+  bool hostname = false;
   std::string certificates;
 };
 
@@ -50,6 +59,7 @@ Parameters parameters_of(std::string_view uri, const std::string &name) {
   for (const auto &[key, value] : uri_parameters(uri)) {
     if (key == "tls-psk-file") p.key = true;
     if (key == "tls-certificates") p.certificates = value;
+    if (key == "tls-hostname") p.hostname = knows_tls_hostname && !value.empty();
     if (key != "tls-verify-peer") continue;
     if (value != "true" && value != "false") {
       util::fail(EINVAL, "{}: tls-verify-peer={}: must be true or false", name, value);
@@ -65,16 +75,20 @@ Peer peer_of_uri(std::string_view uri, const std::string &name) {
   using Proof = Peer::Proof;
   const std::string_view scheme = uri.substr(0, uri.find(':'));
   if (!scheme.starts_with("nbds")) return {};
+  if (scheme == "nbds+ssh" && !knows_tls_hostname) {
+    util::fail(EINVAL, "{}: {}:// needs libnbd 1.22", name, scheme);
+  }
   const Parameters p = parameters_of(uri, name);
   if (p.key) return {Proof::shared_key, {}};
   if (!p.verify) return {Proof::waived, {}};
-  if (scheme != "nbds") {
+  // libnbd takes the name in the certificate from a TCP address alone. With ssh that is the name of another server.
+  if (scheme != "nbds" && !p.hostname) {
     util::fail(
         EINVAL,
-        "{}: the certificate of a server without a host name ({}://) cannot be verified: give "
-        "the URI tls-psk-file=FILE; or tls-verify-peer=false to send the disk to whoever "
-        "answers",
-        name, scheme);
+        "{}: a certificate cannot be verified without the name that it must be for, which {}:// "
+        "does not give: give the URI {}tls-psk-file=FILE; or tls-verify-peer=false to send the "
+        "disk to whoever answers",
+        name, scheme, knows_tls_hostname ? "tls-hostname=NAME, " : "");
   }
   const bool given = !p.certificates.empty();
   std::string looked;

@@ -4,7 +4,8 @@
 //
 // libnbd 1.14 connects to anybody with nbds:// if it finds no CA (no tls-certificates=, a directory
 // that is missing, or one without ca-cert.pem), and where there is no host name to verify (Unix
-// sockets, vsock). So this decides before libnbd connects, and tells it all of it.
+// sockets, vsock, ssh; since libnbd 1.22 tls-hostname= in the URI is one). So this decides before libnbd
+// connects, and tells it all of it.
 #pragma once
 
 #include <string>

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which NBD servers libnbd 1.14 verifies when it connects to them by TLS, and which it does not.
+"""Which NBD servers libnbd verifies when it connects to them by TLS, and which it does not.
 
 With certificates (nbd_set_tls_certificates(3)) it needs ca-cert.pem of the authority. If it finds none it accepts
-every server, without an error; the system's authorities, which the manual page names, are not used. On Unix and
-vsock sockets it never verifies a certificate. With a pre-shared key, each side proves that it has the key.
+every server, without an error; the system's authorities, which the manual page names, are not used. Where a URI
+has no host name of the server (Unix and vsock sockets, ssh) it verifies a certificate only since 1.22, and if the URI has
+tls-hostname=, which older ones ignore. With a pre-shared key, each side proves that it has the key.
 """
 import os
 import re
 import urllib.parse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+import nbd
 
 from .contract import is_plugin, plain_uri
 from .messages import WrongUse
@@ -26,7 +29,7 @@ class Peer:
     name: str  # for messages
     certificates: str | None  # a directory
     has_key: bool  # a pre-shared one
-    by_name: bool  # it has a host name
+    by_name: bool  # libnbd knows the name that the certificate must be for
     verified: bool  # unless the user has said not to
     remedy: str  # what to give where there is no certificate of an authority
 
@@ -35,8 +38,9 @@ class Peer:
         if self.has_key or not self.verified:
             return
         if not self.by_name:
-            raise WrongUse(f"{self.name}: libnbd does not verify a certificate of a server on a Unix or vsock socket: "
-                           "use a pre-shared key, " + _OR_NOT)
+            hostname = "tls-hostname=NAME in the URI, " if _knows_tls_hostname() else ""
+            raise WrongUse(f"{self.name}: libnbd does not verify a certificate without the name that it must be for, which "
+                           f"an address that is not TCP does not give: use {hostname}a pre-shared key, " + _OR_NOT)
         places = [self.certificates] if self.certificates is not None else _default_certificates()
         if not any(os.access(os.path.join(place, _CA), os.R_OK) for place in places):
             raise WrongUse(f"{self.name}: libnbd would accept any server in place of this one, as there is no {_CA} in "
@@ -62,7 +66,7 @@ def peer_of_uri(option: str, uri: str) -> Peer | None:
         name=f"{option} {plain_uri(uri)}",
         certificates=query.get("tls-certificates"),
         has_key="tls-psk-file" in query,
-        by_name=parts.scheme.lower() == "nbds",
+        by_name=parts.scheme.lower() == "nbds" or (bool(query.get("tls-hostname")) and _knows_tls_hostname()),
         verified=query.get("tls-verify-peer", "").lower() not in _FALSE,
         remedy="tls-certificates=DIRECTORY in the URI")
 
@@ -98,6 +102,11 @@ def added_parameters(plugin: str, parameters: Sequence[str]) -> Iterator[str]:
     peer = peer_of_plugin("", plugin, parameters)
     if peer is not None and not peer.verified and not has(parameters, "tls-verify"):
         yield "tls-verify=false"
+
+
+def _knows_tls_hostname() -> bool:
+    """As the libnbd of this Python: the modules are linked with the same."""
+    return hasattr(nbd.NBD, "set_tls_hostname")
 
 
 def _uri(parameters: Sequence[str]) -> str | None:

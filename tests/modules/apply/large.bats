@@ -3,13 +3,6 @@
 # Sources that newer libraries and servers make possible: a petabyte, and one behind SSH.
 load ../../lib
 
-# needs_libnbd MAJOR.MINOR: libnbd is at least that, or the test is skipped.
-needs_libnbd() {
-    local version
-    version=$(pkg-config --modversion libnbd)
-    [ "$(printf '%s\n' "$1" "$version" | sort -V | head -n 1)" = "$1" ] || skip "libnbd $version is older than $1"
-}
-
 @test "the map of a petabyte is read in a few requests, where libnbd and the server have long block status" {
     needs_libnbd 1.18
     qemu-img create -q -f qcow2 -o cluster_size=2M source.qcow2 1P

@@ -4,14 +4,27 @@
 load ../../lib
 load fanout
 
+# certificates: pki has those of the server localhost and of their authority, other has another authority's.
+certificates() {
+    mkdir pki other
+    for dir in pki other; do
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=ca \
+            -keyout $dir/ca-key.pem -out $dir/ca-cert.pem 2> /dev/null
+    done
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost \
+        -addext subjectAltName=DNS:localhost -keyout pki/server-key.pem -out req.pem 2> /dev/null
+    openssl x509 -req -in req.pem -CA pki/ca-cert.pem -CAkey pki/ca-key.pem -CAcreateserial -days 2 \
+        -copy_extensions copy -out pki/server-cert.pem 2> /dev/null
+}
+
 @test "nbds without a key or certificate is an error, not a downgrade" {
     start a memory 1M
-    fails_to_start 'x: the certificate of a server without a host name' \
+    fails_to_start 'x: a certificate cannot be verified without the name that it must be for, which nbds+unix:// does not give' \
         fanout-dest="nbds+unix:///?socket=$PWD/a.sock" fanout-name=x
     fails_to_start 'x: cannot connect:' \
         fanout-dest="nbds+unix:///?socket=$PWD/a.sock&tls-verify-peer=false" fanout-name=x
     mkdir empty
-    fails_to_start 'x: the certificate of a server without a host name' \
+    fails_to_start 'x: a certificate cannot be verified without the name that it must be for, which nbds+unix:// does not give' \
         fanout-dest="nbds+unix:///?socket=$PWD/a.sock&tls-certificates=$PWD/empty" fanout-name=x
 }
 
@@ -31,15 +44,7 @@ load fanout
 
 @test "nbds with certificates over TCP, with keep-alive" {
     port=$(/usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-    mkdir pki other
-    for dir in pki other; do
-        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=ca \
-            -keyout $dir/ca-key.pem -out $dir/ca-cert.pem 2> /dev/null
-    done
-    openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost \
-        -addext subjectAltName=DNS:localhost -keyout pki/server-key.pem -out req.pem 2> /dev/null
-    openssl x509 -req -in req.pem -CA pki/ca-cert.pem -CAkey pki/ca-key.pem -CAcreateserial -days 2 \
-        -copy_extensions copy -out pki/server-cert.pem 2> /dev/null
+    certificates
     nbdkit -f -p "$port" -i 127.0.0.1 -P a.ready --tls=require --tls-certificates="$PWD/pki" memory 1M \
         > a.log 2>&1 3>&- &
     echo $! > a.pid
@@ -76,4 +81,18 @@ lines = [l.split() for f in ("/proc/net/tcp", "/proc/net/tcp6") for l in open(f)
 timers = [l[5][:2] for l in lines if l[2].endswith(":" + port) and l[3] == "01"]
 assert timers and all(t in ("02", "01") for t in timers) and "02" in timers, timers
 ' "$(uri f)" "$port"
+}
+
+@test "nbds on a Unix domain socket: tls-hostname= is the name that the certificate must be for" {
+    needs_libnbd 1.22
+    certificates
+    start a --tls=require --tls-certificates="$PWD/pki" memory 1M
+    server="nbds+unix:///?socket=$PWD/a.sock&tls-certificates"
+    fails_to_start 'give the URI tls-hostname=NAME' fanout-dest="$server=$PWD/pki" fanout-name=x
+    fails_to_start 'another host name' fanout-dest="$server=$PWD/pki&tls-hostname=example.com" fanout-name=x
+    fails_to_start 'not signed by the CA in ca-cert.pem' \
+        fanout-dest="$server=$PWD/other&tls-hostname=localhost" fanout-name=x
+    fanout f memory 1M fanout-dest="$server=$PWD/pki&tls-hostname=localhost" fanout-name=x
+    write_once "$(uri f)"
+    must_fail grep 'warning: x: the server is not verified' f.log
 }

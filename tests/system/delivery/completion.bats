@@ -32,6 +32,8 @@ completions() {
     timeout 300 /usr/bin/python3 "$SOURCE/tests/system/delivery/completion.py" "$1" "$2" "${COMPLETION[$1]}" | xargs
 }
 
+# verbs: those that the command names when it is given another.
+verbs() { nbdkit-replicate noverb 2>&1 | sed -n 's/.*these there are: //p' | tr -d , | sorted; }
 # options_of [VERB]: those of its help.
 options_of() { nbdkit-replicate "$@" --help | grep -oE -- '--[a-z][a-z-]*' | sort -u | xargs; }
 # parameters_in: those in a help, each with "=".
@@ -41,7 +43,8 @@ sorted() { xargs -n1 | sort | xargs; }
 # complete_everything SHELL
 complete_everything() {
     [ "$(completions "$1" 'nbdkit-replicate re')" = restore ]
-    [ "$(completions "$1" 'nbdkit-replicate ')" = "estimate list prune restore run status verify" ]
+    [[ "$(verbs)" == cutover*run*use* ]]
+    [ "$(completions "$1" 'nbdkit-replicate ')" = "$(verbs)" ]
     [ "$(completions "$1" 'nbdkit-replicate --')" = "$(options_of)" ]
     [ "$(completions "$1" 'nbdkit-replicate restore --')" = "$(options_of restore)" ]
     [ "$(completions "$1" 'nbdkit-replicate --to ')" = "qcow2 vsphere" ]
@@ -51,12 +54,14 @@ complete_everything() {
     from=$(nbdkit --filter=delta --filter=coalesce vsphere --help | parameters_in)
     [[ "$from" == *coalesce-gap=*delta-map=*thumbprint=* ]]
     [ "$(completions "$1" 'nbdkit-replicate --from vsphere ' | sorted)" = "$from" ]
-    to=$(nbdkit --filter=apply --filter=fanout qcow2 --help | parameters_in)
-    [[ "$to" == *apply-verify=*fanout-dest=*seal=* ]]
+    to=$(nbdkit --filter=pull --filter=apply --filter=fanout qcow2 --help | parameters_in)
+    [[ "$to" == *apply-verify=*fanout-dest=*pull-copy=*seal=* ]]
     [ "$(completions "$1" 'nbdkit-replicate --state s --from file disk --to qcow2 lock=off ' | sorted)" = "$to" ]
     also=$(nbdkit --filter=fanout null --help | sed -n '/^filter: fanout/,/^$/p' | parameters_in)
     [ "$(completions "$1" 'nbdkit-replicate --to qcow2 file=f --also nbd://dr fanout-' | sorted)" = "$also" ]
     [ "$(completions "$1" 'nbdkit-replicate --to qcow2 sea')" = seal= ]
+    [ "$(completions "$1" 'nbdkit-replicate use --' )" = "$(options_of use)" ]
+    [ "$(completions "$1" 'nbdkit-replicate --client ' | sorted)" = "nbdcopy pull qemu-img" ]
     # Files, where a file is named.
     [ "$(completions "$1" 'nbdkit-replicate --state web')" = web1.qcow2 ]
     [ "$(completions "$1" 'nbdkit-replicate --to qcow2 file=web')" = file=web1.qcow2 ]

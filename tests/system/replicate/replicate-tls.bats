@@ -75,9 +75,17 @@ certified_server() {
 
 @test "a certificate on a Unix socket, which libnbd does not verify, and TLS that need not be, are refused" {
     authority pki
-    refused "on a Unix or vsock socket" replicate_now "${FILE[@]}" "${IMAGE[@]}" \
+    refused "which an address that is not TCP does not give" replicate_now "${FILE[@]}" "${IMAGE[@]}" \
         --also "nbds+unix:///?socket=$PWD/a.sock&tls-certificates=pki"
-    refused "on a Unix or vsock socket" replicate_now --from nbd socket=a.sock tls=require tls-certificates=pki \
+    # Only a libnbd that takes tls-hostname= from the URI verifies it.
+    named=(replicate_now --dry-run "${FILE[@]}" "${IMAGE[@]}"
+        --also "nbds+unix:///?socket=$PWD/a.sock&tls-certificates=pki&tls-hostname=localhost")
+    if /usr/bin/python3 -c 'import nbd; nbd.NBD.set_tls_hostname' 2> /dev/null; then
+        "${named[@]}" | grep -q tls-hostname=localhost
+    else
+        refused "which an address that is not TCP does not give" "${named[@]}"
+    fi
+    refused "which an address that is not TCP does not give" replicate_now --from nbd socket=a.sock tls=require tls-certificates=pki \
         "${IMAGE[@]}"
     refused "add tls=require" replicate_now --from nbd hostname=localhost tls-certificates=pki "${IMAGE[@]}"
     refused "does not take names of files from the URI" replicate_now \

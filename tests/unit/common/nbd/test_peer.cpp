@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include <libnbd.h>
+
 #include <catch2/catch.hpp>
 #include <cerrno>
 #include <fstream>
@@ -40,6 +42,24 @@ TEST_CASE("a server with TLS proves who it is, or the URI says that it need not"
   CHECK_THAT(refused("nbds+unix:///?socket=/s&tls-certificates=" + d.path()),
              Catch::Contains("tls-psk-file"));
   CHECK_THAT(refused("nbds+vsock:///?tls-certificates=" + d.path()), Catch::Contains("nbds+vsock"));
+#ifdef LIBNBD_HAVE_NBD_SET_TLS_HOSTNAME
+  CHECK(peer_of_uri("nbds+unix:///?socket=/s&tls-hostname=h&tls-certificates=" + d.path(), "dr")
+            .proof == Proof::certificate);
+  CHECK(peer_of_uri("nbds+ssh://h/?tls-hostname=h&tls-certificates=" + d.path(), "dr").proof ==
+        Proof::certificate);
+  CHECK_THAT(refused("nbds+ssh://h/?tls-certificates=" + d.path()),
+             Catch::Contains("which nbds+ssh:// does not give: give the URI tls-hostname=NAME"));
+  CHECK_THAT(refused("nbds+unix:///?socket=/s&tls-hostname=&tls-certificates=" + d.path()),
+             Catch::Contains("tls-hostname=NAME"));
+  CHECK_THAT(refused("nbds+unix:///?socket=/s&tls-hostname=h&tls-certificates=/nosuch"),
+             Catch::Contains("/nosuch/ca-cert.pem"));
+#else
+  // This libnbd would ignore it, and connect to anybody.
+  CHECK_THAT(refused("nbds+unix:///?socket=/s&tls-hostname=h&tls-certificates=" + d.path()),
+             Catch::Contains("which nbds+unix:// does not give: give the URI tls-psk-file=FILE"));
+  CHECK_THAT(refused("nbds+ssh://h/?tls-verify-peer=false"),
+             Catch::Contains("nbds+ssh:// needs libnbd 1.22"));
+#endif
   // What libnbd does not take for the parameter is not taken for it here.
   CHECK(refused("nbds://h/?tls-certificates=/nosuch&TLS-PSK-FILE=/k") != "");
   CHECK(refused("nbds://h/?tls-certificates=/nosuch&x=;tls-psk-file=/k&y") != "");
