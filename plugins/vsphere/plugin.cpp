@@ -6,6 +6,7 @@
 #include <curl/curl.h>
 
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <exception>
@@ -13,7 +14,9 @@
 #include <string>
 
 #include "common/nbd/handshake.hpp"
+#include "common/util/error.hpp"
 #include "plugins/vsphere/parameters.hpp"
+#include "plugins/vsphere/shutdown_watch.hpp"
 #include "plugins/vsphere/snapshot/abort_cleanup.hpp"
 #include "plugins/vsphere/snapshot/exit_cleanup.hpp"
 #include "plugins/vsphere/transport/vddk/installation.hpp"
@@ -50,6 +53,9 @@ class Connection {
       session_.read(disk_, buffer, offset);
     } catch (const SnapshotGone &e) {
       throw nbdkit::Reported{e.errnum()};
+    } catch (const util::Error &e) {
+      if (e.errnum() != EINTR) throw;
+      util::fail(ESHUTDOWN, "{}", e.what());
     }
   }
 
@@ -84,6 +90,7 @@ class Plugin {
     retry.sleep = [this](std::chrono::milliseconds time) { sleep(time); };
     parameters_.settings.endpoint.interrupt = [this] {
       if (session_) session_->check_interrupt();
+      if (serving_ && shutdown_watch_->told()) util::fail(EINTR, "nbdkit is ending");
     };
     retry.on_retry = [counters = parameters_.settings.counters] { counters->add_retry(); };
   }
@@ -112,12 +119,14 @@ class Plugin {
   void after_fork() {
     exit_cleanup_->keep_in_this_process();
     session_->serve();
+    shutdown_watch_.emplace();
     serving_ = true;
     install_abort_cleanup();
   }
 
   void cleanup() {
     if (exit_cleanup_) exit_cleanup_->run();
+    shutdown_watch_.reset();  // nobody asks it any more
   }
 
   void list_exports(bool, bool, nbdkit::ExportList &list) {
@@ -147,6 +156,7 @@ class Plugin {
   std::optional<VmSession> session_;
   std::optional<ExitCleanup> exit_cleanup_;
   std::optional<AbortCleanup> abort_cleanup_;
+  std::optional<ShutdownWatch> shutdown_watch_;
   std::atomic<bool> serving_ = false;
 };
 

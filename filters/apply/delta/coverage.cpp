@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "filters/apply/delta/coverage.hpp"
 
+#include "common/durability/sync_point.hpp"
+
 namespace apply {
 
 using extents::Range;
@@ -26,7 +28,7 @@ void Coverage::close(Scope scope) {
   if (lost) recompute_arrived();
 }
 
-Coverage::Op Coverage::begin(Range range, Effect effect) {
+Coverage::Op Coverage::begin(Range range, Effect effect, bool syncs) {
   MutexLock lock(mutex_);
   bool conflicting = false;
   for (Operation &other : operations_) {
@@ -44,12 +46,22 @@ Coverage::Op Coverage::begin(Range range, Effect effect) {
     });
     for (const Range &part : unconfirmed) make_missing(part);
   }
-  return operations_.insert(operations_.end(), {range, effect, conflicting});
+  return operations_.insert(operations_.end(),
+                            {range, effect, conflicting, syncs ? flushes_.begin() : 0});
 }
 
 void Coverage::end(Op op, Scope scope, bool succeeded) {
+  const uint64_t flush = op->flush;
+  if (flush > 0) {
+    if (succeeded) {
+      wait_for_others(flush);
+    } else {
+      REPLICATE_SYNC_POINT("apply.flush_failed");
+    }
+  }
   MutexLock lock(mutex_);
   if (!succeeded) {
+    if (flush > 0) lose_pending();
     make_missing(op->range);
     for (Operation &other : operations_) other.conflicting |= overlap(other.range, op->range);
   } else if (op->effect == Effect::delivers && !op->conflicting) {
@@ -57,6 +69,7 @@ void Coverage::end(Op op, Scope scope, bool succeeded) {
     arrived_.add(op->range);
   }
   operations_.erase(op);
+  flushes_.end(flush);
 }
 
 void Coverage::mark_zeroed(Range range, Scope scope) {
@@ -68,17 +81,39 @@ void Coverage::mark_zeroed(Range range, Scope scope) {
 
 Coverage::Flush Coverage::begin_flush(Scope scope) {
   MutexLock lock(mutex_);
-  return {scope, scope->begin_flush()};
+  return {scope, scope->begin_flush(), flushes_.begin(), failed_flushes_};
 }
 
-void Coverage::end_flush(Flush flush, bool succeeded) {
-  MutexLock lock(mutex_);
-  const DeltaSet covered = flush.scope->end_flush(flush.flush, true);  // none of it is pending
+bool Coverage::end_flush(Flush flush, bool succeeded) {
   if (succeeded) {
-    make_durable(covered);
-  } else if (!covered.empty()) {
-    recompute_arrived();
+    wait_for_others(flush.number);
+  } else {
+    REPLICATE_SYNC_POINT("apply.flush_failed");
   }
+  MutexLock lock(mutex_);
+  if (!succeeded) lose_pending();  // then it covers nothing
+  make_durable(flush.scope->end_flush(flush.flush, true));
+  flushes_.end(flush.number);
+  return failed_flushes_ == flush.failures;
+}
+
+void Coverage::wait_for_others(uint64_t flush) {
+  flushes_.end(flush);
+  REPLICATE_SYNC_POINT("apply.flush_waits");
+  flushes_.wait();
+}
+
+// What is under way at the layer below may be lost too, though its answer comes later.
+void Coverage::lose_pending() {
+  ++failed_flushes_;
+  for (Pending &scope : scopes_) scope.lost();
+  for (Operation &operation : operations_) operation.conflicting = true;
+  recompute_arrived();
+}
+
+uint64_t Coverage::failed_flushes() const {
+  MutexLock lock(mutex_);
+  return failed_flushes_;
 }
 
 bool Coverage::pending(Scope scope) const {

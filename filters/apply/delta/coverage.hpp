@@ -5,9 +5,12 @@
 // A byte of the delta is
 //   missing  it has not arrived, or what arrived may be lost;
 //   pending  the layer below has answered the request, but no flush has covered it;
-//   durable  a flush that began after the answer has succeeded.
+//   durable  a flush that began after the answer has succeeded, and none has failed since the request began.
 // Only durable bytes may be left out of what the state file owes. In doubt a byte is missing: to
 // owe too much costs time, to owe too little leaves wrong bytes in the copy.
+//
+// The layer below may tell of a lost write once, by any flush or request with FUA, of any connection, and whatever it
+// was that was lost. So after one that failed all that is pending is missing, in every scope.
 #pragma once
 
 #include <cstddef>
@@ -15,6 +18,7 @@
 #include <list>
 #include <vector>
 
+#include "common/durability/flushes_under_way.hpp"
 #include "common/durability/pending_set.hpp"
 #include "common/extents/extent.hpp"
 #include "common/util/mutex.hpp"
@@ -35,6 +39,7 @@ class Coverage {
     extents::Range range;
     Effect effect;
     bool conflicting;  // with another that was under way at the same time: the result is not known
+    uint64_t flush;    // its number, if the request is a flush too; or 0
   };
 
  public:
@@ -45,6 +50,8 @@ class Coverage {
   struct Flush {
     Scope scope;
     Pending::Flush flush;
+    uint64_t number;
+    uint64_t failures;  // failed_flushes() at its begin
   };
   using Op = std::list<Operation>::iterator;
 
@@ -58,19 +65,24 @@ class Coverage {
   // Before a request for a range in the delta is sent to the layer below. One that clears makes its
   // bytes missing at once, except where mark_zeroed() was called. Requests that overlap, of which
   // one delivers and one clears, deliver nothing: the order in which the layer below does them is
-  // not known.
-  Op begin(extents::Range range, Effect effect) ABSL_LOCKS_EXCLUDED(mutex_);
-  // After the answer. If the request failed, its bytes are missing, whatever was there before.
+  // not known. syncs: the layer below is asked to make the bytes durable with the request (FUA), which may
+  // tell of what was lost before.
+  Op begin(extents::Range range, Effect effect, bool syncs = false) ABSL_LOCKS_EXCLUDED(mutex_);
+  // After the answer. If the request failed, its bytes are missing, whatever was there before. One that syncs waits
+  // as end_flush() does.
   void end(Op op, Scope scope, bool succeeded) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // The source has zeroes in the range, and they were written to the destination: they are pending.
   // Zeroes that a client sends later do not make them missing.
   void mark_zeroed(extents::Range range, Scope scope) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Around a flush of the layer below. What is pending in the scope when it begins is durable when
-  // it ends, or missing if it failed.
+  // Around a flush of the layer below. What is pending in the scope when it begins is durable when it ends. If it
+  // failed, all that is pending in any scope is missing. One that has succeeded waits for those that began before: if one
+  // of them fails, it counts for nothing, and false is returned.
   Flush begin_flush(Scope scope) ABSL_LOCKS_EXCLUDED(mutex_);
-  void end_flush(Flush flush, bool succeeded) ABSL_LOCKS_EXCLUDED(mutex_);
+  bool end_flush(Flush flush, bool succeeded) ABSL_LOCKS_EXCLUDED(mutex_);
+  // How many flushes have failed, and requests that sync.
+  uint64_t failed_flushes() const ABSL_LOCKS_EXCLUDED(mutex_);
   // Anything in the scope, also if a flush of another connection is under way.
   bool pending(Scope scope) const ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -91,6 +103,8 @@ class Coverage {
  private:
   void make_durable(const DeltaSet &pending) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void make_missing(extents::Range range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void wait_for_others(uint64_t flush) ABSL_LOCKS_EXCLUDED(mutex_);
+  void lose_pending() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void recompute_arrived() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // after a loss
 
   const DeltaMap &map_;
@@ -102,6 +116,8 @@ class Coverage {
   DeltaSet zeroed_ ABSL_GUARDED_BY(mutex_);
   std::list<Pending> scopes_ ABSL_GUARDED_BY(mutex_);
   std::list<Operation> operations_ ABSL_GUARDED_BY(mutex_);  // under way
+  uint64_t failed_flushes_ ABSL_GUARDED_BY(mutex_) = 0;
+  durability::FlushesUnderWay flushes_;
 };
 
 }  // namespace apply

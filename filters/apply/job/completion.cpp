@@ -85,9 +85,11 @@ void Completion::report(const ZeroFiller::Result &result, bool clients_sent) con
       if (clients_sent) context_.clients_sent = true;
       break;
     case ZeroFiller::End::left_early:
+      fail_if_lost();
       util::fail(EIO, "the client left before it had copied the data at offset {}: {}",
                  result.offset, context_.owed_text());
     case ZeroFiller::End::unreadable:
+      fail_if_lost();
       util::fail(EIO,
                  "data at offset {} did not arrive: the client left early, or it left out zeroes "
                  "or sent them as zeroes, which cannot be told apart with a map alone: give the "
@@ -95,6 +97,14 @@ void Completion::report(const ZeroFiller::Result &result, bool clients_sent) con
                  "-S 0); {}",
                  result.offset, context_.owed_text());
   }
+}
+
+void Completion::fail_if_lost() const {
+  if (context_.coverage.failed_flushes() == 0) return;
+  util::fail(EIO,
+             "a flush of the destination has failed, and what was written before counts as not "
+             "copied: {}",
+             context_.owed_text());
 }
 
 // A copy that is not complete is not compared: it has to be run again in any case.

@@ -33,6 +33,7 @@ class Completion {
   void save(const std::exception_ptr &failure) const;
   void log(const std::exception_ptr &failure) const;
   void report(const ZeroFiller::Result &result, bool clients_sent) const;
+  void fail_if_lost() const;  // throws util::Error if a flush has failed: nobody has left early
   void verify_rest() const;
   void complete_digests() const;
   [[noreturn]] void rethrow(const std::exception_ptr &failure) const;  // with owed_text()

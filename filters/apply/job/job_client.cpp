@@ -14,8 +14,8 @@ using extents::Range;
 // succeeded() was called; then the state file is saved if it says that those bytes are there.
 class JobClient::Request {
  public:
-  Request(JobClient &client, Range range, Effect effect)
-      : client_(client), range_(range), op_(begin(client.context_, range, effect)) {}
+  Request(JobClient &client, Range range, Effect effect, bool syncs)
+      : client_(client), range_(range), op_(begin(client.context_, range, effect, syncs)) {}
   Request(const Request &) = delete;
   Request &operator=(const Request &) = delete;
 
@@ -38,9 +38,9 @@ class JobClient::Request {
   }
 
  private:
-  static Coverage::Op begin(JobContext &context, Range range, Effect effect) {
+  static Coverage::Op begin(JobContext &context, Range range, Effect effect, bool syncs) {
     if (effect == Effect::clears) context.state.lose(range);
-    return context.coverage.begin(range, effect);
+    return context.coverage.begin(range, effect, syncs);
   }
 
   JobClient &client_;
@@ -53,7 +53,8 @@ JobClient::JobClient(JobContext &context, DestinationDisk &destination)
     : context_(context),
       destination_(destination),
       own_scope_(!destination.flush_covers_all()),
-      scope_(own_scope_ ? context.coverage.open() : context.shared_scope) {
+      scope_(own_scope_ ? context.coverage.open() : context.shared_scope),
+      failures_heard_(context.coverage.failed_flushes()) {
   context_.gate.enter();
 }
 
@@ -71,7 +72,8 @@ void JobClient::write(std::span<const std::byte> buffer, uint64_t offset, bool f
   context_.failure.check();
   context_.clients_sent = true;
   bool passed_on = false;
-  const bool native_fua = destination_.native_fua();
+  const bool syncs = fua && destination_.native_fua();
+  const uint64_t failures = context_.coverage.failed_flushes();
   context_.view.map.for_each({offset, buffer.size()}, [&](const Area &area) {
     const Range &range = area.range;
     if (area.kind == Kind::outside) {
@@ -79,26 +81,26 @@ void JobClient::write(std::span<const std::byte> buffer, uint64_t offset, bool f
       return true;
     }
     context_.begin(destination_);
-    Request request(*this, range, Effect::delivers);
+    Request request(*this, range, Effect::delivers, syncs);
     DigestRecorder::Request digested(context_.digests.get(), range);
     const auto part = buffer.subspan(range.offset - offset, range.length);
-    destination_.write(part, range.offset, fua && native_fua);
+    destination_.write(part, range.offset, syncs);
     digested.wrote(part);
     request.succeeded();
     context_.traffic.written += range.length;
     passed_on = true;
     return true;
   });
-  if (fua && passed_on && !native_fua) destination_.flush();
+  if (fua && passed_on) make_durable(failures);
 }
 
 void JobClient::zero(Range whole, ZeroFlags flags) {
   context_.failure.check();
   context_.clients_sent = true;
   bool passed_on = false;
-  const bool native_fua = destination_.native_fua();
   ZeroFlags passed = flags;
-  passed.fua = flags.fua && native_fua;
+  passed.fua = flags.fua && destination_.native_fua();
+  const uint64_t failures = context_.coverage.failed_flushes();
   context_.view.map.for_each(whole, [&](const Area &area) {
     const Range &range = area.range;
     if (area.kind == Kind::outside) {
@@ -109,7 +111,8 @@ void JobClient::zero(Range whole, ZeroFlags flags) {
     // A client may clear the whole disk before it writes: where the source has data, zeroes do not
     // count as arrived. A state file that says that the data is there is saved before the data is
     // destroyed.
-    Request request(*this, range, area.kind == Kind::zero ? Effect::delivers : Effect::clears);
+    Request request(*this, range, area.kind == Kind::zero ? Effect::delivers : Effect::clears,
+                    passed.fua);
     if (area.kind == Kind::data && context_.state.claims(range)) context_.state.save_lost();
     DigestRecorder::Request digested(context_.digests.get(), range);
     destination_.zero(range, passed);
@@ -119,14 +122,33 @@ void JobClient::zero(Range whole, ZeroFlags flags) {
     passed_on = true;
     return true;
   });
-  if (flags.fua && passed_on && !native_fua) destination_.flush();
+  if (flags.fua && passed_on) make_durable(failures);
+}
+
+// After the parts of a request with FUA. failures: Coverage::failed_flushes() before them.
+void JobClient::make_durable(uint64_t failures) {
+  if (!destination_.native_fua()) context_.flush(destination_, scope_);
+  if (context_.coverage.failed_flushes() != failures) JobContext::fail_because_lost();
 }
 
 void JobClient::flush() {
   context_.failure.check();
-  context_.flush(destination_, scope_);
+  try {
+    context_.flush(destination_, scope_);
+  } catch (...) {
+    hear_of_failures();
+    throw;
+  }
+  if (hear_of_failures()) JobContext::fail_because_lost();
   context_.state.save_if_due();
   context_.failure.check();
+}
+
+// A flush that failed, of another client too, may have lost what this one has written, and the next one of the
+// destination need not say so again.
+bool JobClient::hear_of_failures() {
+  const uint64_t now = context_.coverage.failed_flushes();
+  return failures_heard_.exchange(now) != now;
 }
 
 void JobClient::finish() {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -34,7 +35,8 @@ class JobClient {
   void zero(extents::Range range, ZeroFlags flags);
 
   // What this client had been answered before (any client, where a flush covers all) is durable
-  // afterwards, and the state file may say so.
+  // afterwards, and the state file may say so. Throws util::Error EIO if any client's flush has failed since the
+  // last call: what this one has written may be lost.
   void flush();
 
   // The connection ends. If it was the last one, the delta is completed (completion.hpp), and an
@@ -44,10 +46,14 @@ class JobClient {
  private:
   class Request;
 
+  void make_durable(uint64_t failures);
+  bool hear_of_failures();
+
   JobContext &context_;
   DestinationDisk &destination_;
   const bool own_scope_;  // a flush of this connection covers this connection alone
   const Coverage::Scope scope_;
+  std::atomic<uint64_t> failures_heard_;  // of Coverage::failed_flushes()
   bool finished_ = false;
   std::unique_ptr<VerifySchedule::Background> background_;
 };

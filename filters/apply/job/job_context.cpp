@@ -101,14 +101,20 @@ void JobContext::begin(const DestinationDisk &destination) {
 }
 
 void JobContext::flush(DestinationDisk &destination, Coverage::Scope scope) {
-  Coverage::Flush flush = coverage.begin_flush(scope);
+  const Coverage::Flush flush = coverage.begin_flush(scope);
   try {
     destination.flush();
   } catch (...) {
     coverage.end_flush(flush, false);
     throw;
   }
-  coverage.end_flush(flush, true);
+  if (!coverage.end_flush(flush, true)) fail_because_lost();
+}
+
+void JobContext::fail_because_lost() {
+  util::fail(EIO,
+             "an earlier flush of the destination has failed: what was written before may be lost, "
+             "and is owed");
 }
 
 void JobContext::fail_because_different(uint64_t offset) noexcept {

@@ -50,6 +50,8 @@ struct JobContext {
   // Flushes the destination, which makes what was pending in the scope durable. If that throws, it
   // is missing.
   void flush(DestinationDisk &destination, Coverage::Scope scope);
+  // Throws util::Error EIO: a flush has failed that need not be the caller's.
+  [[noreturn]] static void fail_because_lost();
 
   // Before each change of the destination.
   void begin(const DestinationDisk &destination);

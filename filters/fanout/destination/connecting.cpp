@@ -37,6 +37,7 @@ void on_connected(DestinationData &d, std::unique_ptr<Target> target)
   d.told_detached = false;
   d.info = target->info();
   d.connection = std::make_shared<DestinationConnection>(d.settings, std::move(target), d.counters);
+  d.syncs_noted = 0;
   d.state.connected_now(Clock::now(), !d.ledger.settled());
   d.spot_check_due = d.relied_on && d.settings.spot_check;
   d.save_due = Clock::now() + std::chrono::seconds(1);

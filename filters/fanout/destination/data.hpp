@@ -113,6 +113,7 @@ struct DestinationData {
   bool spot_check_due ABSL_GUARDED_BY(mutex) = false;  // spot_check.hpp
   // Events that made dirty what the state file may not owe, and how many of them it knows of.
   uint64_t losses ABSL_GUARDED_BY(mutex) = 0;
+  uint64_t syncs_noted ABSL_GUARDED_BY(mutex) = 0;  // of failed_syncs() of the connection
   uint64_t losses_saved ABSL_GUARDED_BY(mutex) = 0;
   durability::FlushRound<> loss_saves;  // save_at_risk(); its lock comes before all of these
   std::pair<int, std::string> loss_failure

@@ -68,6 +68,15 @@ void note_loss(DestinationData &d) {
   d.unsaved = true;
 }
 
+void note_failed_syncs(DestinationData &d) {
+  if (!d.connection) return;
+  const uint64_t failed = d.connection->failed_syncs();
+  if (failed == d.syncs_noted) return;
+  d.syncs_noted = failed;
+  d.ledger.lost();
+  note_loss(d);
+}
+
 void drop_connection(DestinationData &d) {
   if (!d.connection) return;
   d.dropped.push_back(std::move(d.connection));

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/durability/sync_point.hpp"
 #include "filters/fanout/destination/failures.hpp"
 #include "filters/fanout/destination/saving.hpp"
 
@@ -61,6 +62,11 @@ void PendingChange::send() {
   }
 }
 
+void PendingChange::wait() {
+  requests_.wait();
+  if (connection_ && change_.fua) connection_->wait_for_syncs();
+}
+
 void PendingChange::withdraw() {
   DestinationLock lock(d_);
   d_.ledger.withdraw(id_);
@@ -111,8 +117,9 @@ void PendingChange::end(bool primary_changed) {
     DestinationLock lock(d_);
     begun_ = false;
     const bool current = connection_ && connection_ == d_.connection;
-    arrived = current && primary_changed && requests_.succeeded();
-    d_.ledger.end(id_, arrived, change_.fua);
+    if (current) note_failed_syncs(d_);
+    const bool answered = current && primary_changed && requests_.succeeded();
+    arrived = d_.ledger.end(id_, answered, change_.fua);
     if (arrived) {
       d_.state.progress();
     } else {
@@ -120,7 +127,7 @@ void PendingChange::end(bool primary_changed) {
       if (connection_) note_loss(d_);
       d_.unsaved = true;
       if (current && !requests_.succeeded()) on_failure(d_, *requests_.failure());
-      d_.state.fell_behind();
+      if (!answered) d_.state.fell_behind();
     }
     d_.changed.notify_all();
   }
@@ -128,23 +135,35 @@ void PendingChange::end(bool primary_changed) {
 }
 
 PendingFlush::PendingFlush(DestinationData &destination)
-    : d_(destination),
-      connection_(destination.connection),
-      flush_(destination.ledger.begin_flush()) {}
+    : d_(destination), connection_(destination.connection), flush_(begin(destination)) {}
+
+Ledger::Flush PendingFlush::begin(DestinationData &d) {
+  note_failed_syncs(d);
+  return d.ledger.begin_flush();
+}
+
+void PendingFlush::wait() {
+  requests_.wait();
+  connection_->wait_for_syncs();
+}
 
 bool PendingFlush::end() {
-  const bool succeeded = requests_.succeeded();
+  if (!requests_.succeeded()) REPLICATE_SYNC_POINT("fanout.flush_failed");
   DestinationLock lock(d_);
-  d_.ledger.end_flush(flush_, succeeded);
-  if (succeeded) {
+  const bool current = connection_ == d_.connection;
+  if (current) note_failed_syncs(d_);
+  const bool counts = d_.ledger.end_flush(flush_, requests_.succeeded());
+  if (counts) {
     d_.state.progress();
   } else {
     note_loss(d_);
-    if (connection_ == d_.connection) on_failure(d_, *requests_.failure());
-    d_.state.fell_behind();
+    if (!requests_.succeeded()) {
+      if (current) on_failure(d_, *requests_.failure());
+      d_.state.fell_behind();
+    }
   }
   d_.changed.notify_all();
-  return succeeded;
+  return counts;
 }
 
 std::unique_ptr<PendingFlush> begin_flush(DestinationData &d) {

@@ -36,7 +36,7 @@ class PendingChange {
   // copies. Throws util::Error if the state file cannot be written.
   void begin();
   void send();
-  void wait() { requests_.wait(); }
+  void wait();
   // For a change with FUA: flushes a server that has no FUA.
   void flush_without_fua();
   // After the primary has been changed, or that has failed. If the destination does not have the
@@ -64,11 +64,13 @@ class PendingFlush {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(destination.mutex);
 
   void send() { connection_->flush(requests_); }
-  void wait() { requests_.wait(); }
-  // Returns whether it succeeded. If not, what it covered is a loss: save_at_risk().
+  void wait();
+  // Returns whether it counts. If not, what was not flushed is a loss: save_at_risk().
   bool end();
 
  private:
+  static Ledger::Flush begin(DestinationData &d) ABSL_EXCLUSIVE_LOCKS_REQUIRED(d.mutex);
+
   DestinationData &d_;
   std::shared_ptr<DestinationConnection> connection_;
   Ledger::Flush flush_;

@@ -34,19 +34,22 @@ bool Ledger::may_go_direct(Range range) const {
 }
 
 Ledger::Id Ledger::begin(Range range, Route route) {
-  Id id = under_way_.insert(under_way_.end(), {clip(range), route});
+  Id id = under_way_.insert(under_way_.end(), {clip(range), route, losses_});
   if (route == Route::deferred) ++deferred_;
   if (route == Route::copy) ++copies_;
   return id;
 }
 
-void Ledger::end(Id id, bool arrived, bool durable) {
+bool Ledger::end(Id id, bool arrived, bool durable) {
+  const bool compared = id->route == Route::copy && durable;
+  arrived = arrived && (id->losses == losses_ || compared);
   if (!arrived || id->route == Route::deferred) {
     dirty_.add(id->range);
   } else if (!durable) {
     unflushed_.add(id->range);
   }
   withdraw(id);
+  return arrived;
 }
 
 void Ledger::withdraw(Id id) {
@@ -63,6 +66,7 @@ bool Ledger::become_copy(Id id) {
   }
   dirty_.remove(range);
   id->route = Route::copy;
+  id->losses = losses_;  // it is sent later
   --deferred_;
   ++copies_;
   return true;
@@ -101,16 +105,18 @@ std::optional<Ledger::Id> Ledger::reserve(Range range) {
 }
 
 void Ledger::lost() {
+  ++losses_;
   dirty_.add(unflushed_.lost());
 }
 
 Ledger::Flush Ledger::begin_flush() {
-  return unflushed_.begin_flush();
+  return {unflushed_.begin_flush(), losses_};
 }
 
-void Ledger::end_flush(Flush flush, bool succeeded) {
-  const DirtyMap covered = unflushed_.end_flush(flush, true);  // none of it is pending
-  if (!succeeded) dirty_.add(covered);
+bool Ledger::end_flush(Flush flush, bool succeeded) {
+  if (!succeeded) lost();  // then it covers nothing
+  unflushed_.end_flush(flush.flush, true);
+  return losses_ == flush.losses;
 }
 
 uint64_t Ledger::owed_bytes() const {

@@ -10,8 +10,8 @@
 //  - A block is copied only while no client's request and no other copy touches it. A request that
 //    comes meanwhile is deferred, and makes the block dirty again.
 //  - A deferred request may become the copy of its blocks at its end, under the same condition.
-//  - A block that was written and not flushed becomes dirty when the connection is lost: the server
-//    may have lost the data.
+//  - A block that was written and not flushed becomes dirty when the connection is lost, or a flush or a request
+//    with FUA has failed: the server may have lost the data, and tells of it once, by any of them.
 #pragma once
 
 #include <cstddef>
@@ -34,9 +34,13 @@ class Ledger {
   struct Entry {
     Range range;
     Route route;
+    uint64_t losses;  // lost() before it began
   };
   using Id = std::list<Entry>::iterator;  // of a request or a copy that is under way
-  using Flush = durability::PendingSet<DirtyMap>::Flush;
+  struct Flush {
+    durability::PendingSet<DirtyMap>::Flush flush;
+    uint64_t losses;  // lost() before it began
+  };
 
   uint64_t size() const { return size_; }
   // Of another primary. Only while durable().
@@ -45,8 +49,9 @@ class Ledger {
   // Whether a direct request for the range may begin.
   bool may_go_direct(Range range) const;
   Id begin(Range range, Route route);
-  // `arrived`: the destination has the same data as the primary. `durable`: no flush is needed.
-  void end(Id id, bool arrived, bool durable);
+  // `arrived`: the destination has the same data as the primary. `durable`: no flush is needed. Returns whether it
+  // has arrived; it has not if what was not flushed has been lost since it began, unless it was a comparison.
+  bool end(Id id, bool arrived, bool durable);
   // A request that has changed neither the primary nor the destination.
   void withdraw(Id id);
   // A deferred request that has changed the primary, and whose data is in memory, becomes a copy.
@@ -63,13 +68,15 @@ class Ledger {
 
   // The destination differs in the range.
   void owe(Range range) { dirty_.add(clip(range)); }
-  // The connection is lost: what was not flushed becomes dirty.
+  // The connection is lost, or the server has told of a lost write: what was not flushed becomes dirty, and what is
+  // under way does not arrive.
   void lost();
 
-  // A flush covers what arrived before it began. If it failed, what it covered is dirty: after an
-  // error a server may have dropped the data, and a second flush would not notice.
+  // A flush covers what arrived before it began. If it failed, all that was not flushed is lost(): after an error a
+  // server may have dropped the data, and a second flush would not notice. Returns whether it counts: it has
+  // succeeded, and nothing has been lost since it began.
   Flush begin_flush();
-  void end_flush(Flush flush, bool succeeded);
+  bool end_flush(Flush flush, bool succeeded);
 
   // Nothing is dirty or being copied, and no request is deferred.
   bool settled() const { return dirty_.empty() && copies_ == 0 && deferred_ == 0; }
@@ -97,6 +104,7 @@ class Ledger {
   std::list<Entry> under_way_;
   size_t copies_ = 0;    // of them
   size_t deferred_ = 0;  // of them
+  uint64_t losses_ = 0;  // lost() so far
   uint64_t cursor_ = 0;  // where the next copy is looked for
 };
 

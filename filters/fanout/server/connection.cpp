@@ -133,6 +133,7 @@ void DestinationConnection::submit(DestinationRequest &request, Limit limit) {
 
 void DestinationConnection::start(DestinationRequest &request) {
   ++counters_.in_flight;
+  if (request.syncs()) request.sync_ = syncs_.begin();
   if (dead()) return complete(request, ENOTCONN);
   target_->submit(request);
 }
@@ -156,6 +157,10 @@ void DestinationConnection::complete(DestinationRequest &request, int errnum) {
     batch.begin();
     batch.end(errnum, describe(request, errnum));
     if (is_connection_lost(errnum) && !dead_.exchange(true)) limiter_.close();
+  }
+  if (request.sync_ > 0) {
+    if (errnum != 0) ++failed_syncs_;
+    syncs_.end(request.sync_);
   }
   limiter_.release();
   batch.end(0);

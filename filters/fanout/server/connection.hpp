@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 
+#include "common/durability/flushes_under_way.hpp"
 #include "common/extents/extent.hpp"
 #include "filters/fanout/counters.hpp"
 #include "filters/fanout/server/request.hpp"
@@ -42,6 +43,12 @@ class DestinationConnection {
   void read(DestinationBatch &batch, std::span<std::byte> buffer, uint64_t offset,
             Limit limit = Limit::rate);
 
+  // The server tells of a lost write once, by any flush or request with FUA: how many of these have failed. One that
+  // has succeeded counts only if none has failed since it was sent, as is known after the wait for the answers to
+  // those that were sent before.
+  uint64_t failed_syncs() const { return failed_syncs_; }
+  void wait_for_syncs() { syncs_.wait(); }
+
   // What waits for the limiter, and everything that is sent later, fails with ECANCELED.
   void cancel_waiting();
 
@@ -66,6 +73,8 @@ class DestinationConnection {
   Counters &counters_;
   std::atomic<bool> dead_ = false;
   std::atomic<bool> cancelled_ = false;
+  std::atomic<uint64_t> failed_syncs_ = 0;
+  durability::FlushesUnderWay syncs_;
   RequestLimiter limiter_;
   std::unique_ptr<Target> target_;  // last: its threads complete requests, so they end first
 };

@@ -32,7 +32,11 @@ class DestinationRequest final : public nbd::Command, public RequestLimiter::Wai
   void start() override;
   void reject() override;
 
+  // A flush, or a request with FUA: the server's answer may tell of a lost write of others.
+  bool syncs() const { return operation == nbd::Operation::flush || (flags & nbd::fua) != 0; }
+
   const nbd::Operation purpose_;
+  uint64_t sync_ = 0;  // its number while one is under way
   DestinationConnection &connection_;
   nbd::Batch &batch_;
 };

@@ -96,9 +96,18 @@ class FakeDestination : public DestinationDisk {
   }
   void flush() override {
     std::unique_lock guard(lock);
+    if (auto before = std::exchange(before_flush, nullptr)) {
+      guard.unlock();
+      before();
+      guard.lock();
+    }
     check();
     if (fail_flush) throw Broken{};
-    durable = now;
+    fit();
+    tell_of_loss();
+    for (size_t i = 0; i < now.size(); ++i) {
+      if (!lost.at(i)) durable.at(i) = now.at(i);
+    }
     ++flushes;
     check();
     auto called = std::exchange(after_flush, nullptr);
@@ -117,11 +126,16 @@ class FakeDestination : public DestinationDisk {
   }
 
   Content now, durable;
+  std::vector<bool> lost;  // now, and never durable unless written again
   std::string image;
   bool fua = false;
   int fail_in = -1;  // requests until one fails with half of its work done; negative: none
   bool fail_flush = false;
-  int flushes = 0;  // that succeeded
+  // What is not durable is lost. The next flush, or request with FUA, tells of it, once, as a kernel does; reads do
+  // not.
+  bool loses = false;
+  int flushes = 0;                     // that succeeded
+  std::function<void()> before_flush;  // called once, when a flush is passed on
   std::function<void()>
       after_flush;  // called once, when a flush has done its work and not yet answered
   bool fail_read = false;
@@ -131,16 +145,30 @@ class FakeDestination : public DestinationDisk {
   std::mutex lock;
 
  private:
+  // A test may have made it larger.
+  void fit() {
+    durable.resize(now.size());
+    lost.resize(now.size());
+  }
+  void tell_of_loss() {
+    if (!std::exchange(loses, false)) return;
+    for (size_t i = 0; i < now.size(); ++i) lost.at(i) = now.at(i) != durable.at(i);
+    throw Broken{};
+  }
+
   void change(uint64_t offset, size_t length, bool durably,
               const std::function<std::byte(size_t)> &value) {
     std::lock_guard guard(lock);
     check();
+    fit();
     bool fails = fail_in >= 0 && fail_in-- == 0;
     for (size_t i = 0; i < (fails ? length / 2 : length); ++i) {
       now.at(offset + i) = fails ? std::byte{0xee} : value(i);
-      if (durably) durable.at(offset + i) = now.at(offset + i);
+      lost.at(offset + i) = false;
     }
     if (fails) throw Broken{};
+    if (durably) tell_of_loss();
+    for (size_t i = 0; durably && i < length; ++i) durable.at(offset + i) = now.at(offset + i);
     check();
   }
 };

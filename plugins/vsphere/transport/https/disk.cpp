@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "plugins/vsphere/transport/https/disk.hpp"
 
+#include <cerrno>
 #include <utility>
 
 namespace vsphere {
@@ -41,6 +42,7 @@ bool HttpsDisk::read_from_host(std::span<std::byte> buffer, uint64_t offset) {
     routes_.host->read(buffer, offset);
     return true;
   } catch (const util::Error &e) {
+    if (e.errnum() == EINTR) throw;  // told to end
     if (use_host_.exchange(false)) {
       log_.warning("{}; from now on it is read through {}",
                    describe_failure(routes_.host->host(), buffer, offset, file_, e.what()),

@@ -147,3 +147,20 @@ TEST_CASE("zeroes over bytes marked as zeroed leave them there; a failure or oth
   s.arrive({20, 20}, Effect::clears);  // so zeroes there make them missing
   CHECK(s.coverage.owed() == Ranges{{0, 10}, {20, 10}, {200, 110}});
 }
+
+TEST_CASE("a flush that fails makes missing what is under way, and what other scopes have") {
+  Setup s;
+  auto other = s.coverage.open();
+  s.coverage.end(s.coverage.begin({0, 10}, Effect::delivers), other, true);
+  auto before = s.coverage.begin({20, 10}, Effect::delivers);
+  auto concurrent = s.coverage.begin_flush(other);
+  s.flush(false);
+  auto after = s.coverage.begin({40, 10}, Effect::delivers);
+  s.coverage.end(before, s.scope, true);
+  s.coverage.end(after, s.scope, true);
+  CHECK(!s.coverage.end_flush(concurrent, true));
+  CHECK(s.coverage.end_flush(s.coverage.begin_flush(s.scope), true));
+  CHECK(s.coverage.end_flush(s.coverage.begin_flush(other), true));
+  CHECK(s.coverage.owed() == Ranges{{0, 40}, {50, 50}, {200, 110}});
+  CHECK(s.coverage.arrived_bytes() == 10);
+}

@@ -159,15 +159,6 @@ TEST_CASE("lost(): what was not flushed is dirty again") {
   CHECK(ledger.owed_bytes() == 2 * B);
 }
 
-TEST_CASE("a failed flush: what it covered is dirty, what came later is not") {
-  Ledger ledger(100 * B);
-  ledger.end(ledger.begin({B, 1}, Route::direct), true, false);
-  auto flush = ledger.begin_flush();
-  ledger.end(ledger.begin({5 * B, 1}, Route::direct), true, false);
-  ledger.end_flush(flush, false);
-  CHECK(runs(ledger.missing()) == std::vector<Range>{{B, B}});
-}
-
 TEST_CASE("reserve: only clean blocks; one that differs is owed") {
   Ledger ledger(100 * B);
   ledger.owe({0, B});
@@ -261,4 +252,38 @@ TEST_CASE("at_risk(): also what is under way, and what has arrived and is not fl
   CHECK(ledger.at_risk().contains({0, 1}));
   ledger.end_flush(flush, true);
   CHECK(ledger.at_risk().empty());
+}
+
+TEST_CASE("a failed flush: all that was not flushed is lost, and what is under way") {
+  Ledger ledger(100 * B);
+  ledger.end(ledger.begin({0, B}, Route::direct), true, false);
+  auto failing = ledger.begin_flush();
+  ledger.end(ledger.begin({10 * B, B}, Route::direct), true, false);
+  auto other = ledger.begin_flush();
+  ledger.end(ledger.begin({20 * B, B}, Route::direct), true, false);
+  auto direct = ledger.begin({30 * B, B}, Route::direct);
+  ledger.owe({40 * B, B});
+  auto copy = *ledger.next_copy(B);
+  auto durable = ledger.begin({50 * B, B}, Route::direct);
+  auto comparison = *ledger.reserve({60 * B, B});
+  CHECK(!ledger.end_flush(failing, false));
+  CHECK(!ledger.end_flush(other, true));
+  CHECK(!ledger.end(direct, true, false));
+  CHECK(!ledger.end(copy, true, false));
+  CHECK(!ledger.end(durable, true, true));
+  CHECK(ledger.end(comparison, true, true));
+  CHECK(ledger.flushed());
+  CHECK(
+      runs(ledger.missing()) ==
+      std::vector<Range>{{0, B}, {10 * B, B}, {20 * B, B}, {30 * B, B}, {40 * B, B}, {50 * B, B}});
+  CHECK(ledger.end_flush(ledger.begin_flush(), true));
+}
+
+TEST_CASE("what becomes a copy after a loss is sent after it") {
+  Ledger ledger(100 * B);
+  auto id = ledger.begin({0, B}, Route::deferred);
+  ledger.lost();
+  REQUIRE(ledger.become_copy(id));
+  CHECK(ledger.end(id, true, false));
+  CHECK(ledger.settled());
 }

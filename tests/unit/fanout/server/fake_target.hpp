@@ -67,6 +67,16 @@ class FakeTarget : public fanout::Target {
       answer(*next, with_errnum);
     }
   }
+  // Answers the one that came last.
+  void answer_last(int with_errnum = 0) {
+    nbd::Command *last = nullptr;
+    {
+      util::MutexLock lock(mutex_);
+      last = held_.back();
+      held_.pop_back();
+    }
+    answer(*last, with_errnum);
+  }
   // What is not answered at once is answered as it comes, until `condition` holds.
   template <typename F>
   void answer_until(F &&condition) {
