@@ -98,10 +98,7 @@ extents::Range ImageFile::next_data(uint64_t offset, uint64_t end) const {
 void ImageFile::write(Bytes data, uint64_t offset) const {
   FileChange change{FileChange::Kind::write, offset};
   if (observer_ != nullptr) change.bytes.assign(data.begin(), data.end());
-  observed(std::move(change), [&] {
-    WriteGate::Pass pass(*gate_);
-    util::write_at(fd_, data, offset, path_);
-  });
+  observed(std::move(change), [&] { util::write_at(fd_, data, offset, path_); });
 }
 
 void ImageFile::write_fresh(Bytes head, Bytes data, Bytes tail, uint64_t offset) const {
@@ -124,7 +121,6 @@ void ImageFile::write_buffered(Bytes head, Bytes data, Bytes tail, uint64_t offs
   for (size_t i = 0; i < buffers.size(); ++i) {
     vectors[i] = {const_cast<std::byte *>(buffers[i].data()), buffers[i].size()};
   }
-  WriteGate::Pass pass(*gate_);
   ssize_t n;
   do {
     n = ::pwritev(fd_.get(), vectors.data(), vectors.size(), static_cast<off_t>(offset));

@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,7 +12,6 @@
 #include "common/extents/extent.hpp"
 #include "common/util/fd.hpp"
 #include "plugins/qcow2/file/file_observer.hpp"
-#include "plugins/qcow2/file/write_gate.hpp"
 
 namespace qcow2 {
 
@@ -70,7 +68,6 @@ class ImageFile {
   util::Fd direct_;  // the same file with O_DIRECT; none if that is not allowed
   std::string path_;
   FileObserver *observer_;
-  std::unique_ptr<WriteGate> gate_ = std::make_unique<WriteGate>();  // for buffered writes
 };
 
 }  // namespace qcow2
