@@ -87,13 +87,27 @@ void PullClient::change(Range range, bool durable, F &&f) {
   if (parts_.workers != nullptr && !parts_.whole) parts_.workers->note_client();
   parts_.state.claim_written();
   const bool is_saved = parts_.state.is_saved(range);
-  {
+  auto change_now = [&](bool now) {
     const extents::RangeLock::Hold hold(parts_.changes, range);
-    f(durable && is_saved);
+    f(now);
     REPLICATE_SYNC_POINT("pull.written");
     parts_.presence.written(range, scope_.pending());
+  };
+  if (durable && is_saved) return make_durable([&] { change_now(true); });
+  change_now(false);
+  if (durable) flush();
+}
+
+template <typename F>
+void PullClient::make_durable(F &&request) {
+  const Presence::Sync sync = parts_.presence.begin_sync();
+  try {
+    request();
+  } catch (...) {
+    parts_.presence.end_sync(sync, false);
+    throw;
   }
-  if (durable && !is_saved) flush();
+  if (!parts_.presence.end_sync(sync, true)) fail_because_lost();
 }
 
 void PullClient::write(std::span<const std::byte> buffer, uint64_t offset, bool durable) {
@@ -119,11 +133,13 @@ void PullClient::flush() {
     hear_of_failures();
     throw;
   }
-  if (hear_of_failures()) {
-    util::fail(
-        EIO,
-        "pull: an earlier flush of the disk below has failed: what was written before may be lost");
-  }
+  if (hear_of_failures()) fail_because_lost();
+}
+
+void PullClient::fail_because_lost() {
+  util::fail(
+      EIO,
+      "pull: an earlier flush of the disk below has failed: what was written before may be lost");
 }
 
 bool PullClient::hear_of_failures() {

@@ -79,6 +79,9 @@ class PullClient {
   bool hear_of_failures();  // whether a flush has failed since
   template <typename F>
   void change(extents::Range range, bool durable, F &&f);
+  template <typename F>
+  void make_durable(F &&request);  // with FUA
+  [[noreturn]] static void fail_because_lost();
 
   Parts parts_;
   std::unique_ptr<FlushScope> own_scope_;

@@ -138,18 +138,29 @@ void Presence::written(Range range, Scope scope) {
 
 Presence::ClientFlush Presence::begin_flush(Scope scope) {
   MutexLock lock(mutex_);
-  return {scope->begin_flush(), flushes_.begin(), failed_flushes_};
+  return {scope->begin_flush(), {flushes_.begin(), failed_flushes_}};
 }
 
 void Presence::end_flush(Scope scope, const ClientFlush &flush, bool succeeded) {
+  const bool counts = end_sync(flush.sync, succeeded);
+  MutexLock lock(mutex_);
+  make_durable(scope->end_flush(flush.flush, counts));
+}
+
+Presence::Sync Presence::begin_sync() {
+  MutexLock lock(mutex_);
+  return {flushes_.begin(), failed_flushes_};
+}
+
+bool Presence::end_sync(Sync sync, bool succeeded) {
   if (succeeded) {
-    flushes_.end(flush.number);
+    flushes_.end(sync.number);
     flushes_.wait();
   }
   MutexLock lock(mutex_);
-  make_durable(scope->end_flush(flush.flush, succeeded && failed_flushes_ == flush.failures));
   if (!succeeded) lose(fetched_.lost());
-  flushes_.end(flush.number);
+  flushes_.end(sync.number);
+  return failed_flushes_ == sync.failures;
 }
 
 uint64_t Presence::failed_flushes() const {

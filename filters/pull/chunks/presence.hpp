@@ -78,13 +78,20 @@ class Presence {
   // Around a flush of the local disk by a connection of the scope. No two at the same time in one scope. A local disk
   // tells of a lost write once, by any flush: after a failed one also what was fetched may be lost, and is missing.
   // One that has succeeded waits for those that began before: if one of them fails it makes nothing durable either.
-  struct ClientFlush {
-    Pending::Flush flush;
+  struct Sync {
     uint64_t number;
     uint64_t failures;  // failed_flushes() at its begin
   };
+  struct ClientFlush {
+    Pending::Flush flush;
+    Sync sync;
+  };
   ClientFlush begin_flush(Scope scope) ABSL_LOCKS_EXCLUDED(mutex_);
   void end_flush(Scope scope, const ClientFlush &flush, bool succeeded) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Around a request of a client that the local disk is to make durable by itself (FUA): one that fails is a flush that
+  // has failed. Returns whether it counts, as end_flush().
+  Sync begin_sync() ABSL_LOCKS_EXCLUDED(mutex_);
+  bool end_sync(Sync sync, bool succeeded) ABSL_LOCKS_EXCLUDED(mutex_);
   // How many flushes have failed: what clients had written before may be lost.
   uint64_t failed_flushes() const ABSL_LOCKS_EXCLUDED(mutex_);
 

@@ -231,7 +231,7 @@ class PowerLoss {
 // One connection to it.
 class LosingDisk : public pull::LocalDisk {
  public:
-  // faulty: every eighth flush fails, and every sixteenth write of what was fetched.
+  // faulty: every eighth flush and request with FUA fails, and every sixteenth write of what was fetched.
   LosingDisk(PowerLoss &power, unsigned connection, unsigned seed, bool faulty)
       : power_(power), connection_(connection), faulty_(faulty), random_(seed) {}
 
@@ -258,7 +258,12 @@ class LosingDisk : public pull::LocalDisk {
  private:
   void change(extents::Range range, const std::byte *values, bool durable) {
     if (connection_ == PowerLoss::background && fails(16)) util::fail(ENOSPC, "no room");
-    power_.write(connection_, range, values, durable);
+    const uint64_t begun = durable ? power_.begin_flush() : 0;
+    const bool failed = durable && fails(8);
+    power_.write(connection_, range, values, durable && !failed);
+    if (!failed) return;
+    power_.end_flush(connection_, begun, true);
+    util::fail(EIO, "the request with FUA has failed");
   }
   bool fails(unsigned every) {
     util::MutexLock lock(mutex_);

@@ -108,6 +108,17 @@ TEST_CASE(
   p.close(one);
 }
 
+TEST_CASE("a request with FUA that fails is a flush that has failed") {
+  Presence p(all(100));
+  p.fetched({0, 10}, 0);
+  CHECK(p.end_sync(p.begin_sync(), true));
+  CHECK(p.here({0, 10}));
+  CHECK_FALSE(p.end_sync(p.begin_sync(), false));
+  CHECK(p.failed_flushes() == 1);
+  CHECK(p.missing_bytes() == 100);
+  CHECK(p.end_sync(p.begin_sync(), true));
+}
+
 TEST_CASE("what a client has written is owed until its own flush has succeeded") {
   Presence p(all(100));
   auto one = p.open(), other = p.open();
