@@ -36,7 +36,7 @@ def of_round(number: int, one: Round) -> str:
 
 def of_prediction(prediction: Prediction, rounds: Sequence[Round], pulled: bool = False) -> str:
     """the downtime would be 5.1 s: 2.0 s to shut down, 1.9 s that a round costs, 12.0 MiB at 10.0 MiB/s; predictions were at
-    most 4 % too short, so up to 5.3 s"""
+    most 4 % too short: it is at most 5.3 s"""
     speed = rate(rounds)
     known = f"{text.duration(prediction.shutdown)} to shut down"
     shutdown = known if prediction.shutdown else "the time to shut down, which is not known"
@@ -47,7 +47,9 @@ def of_prediction(prediction: Prediction, rounds: Sequence[Round], pulled: bool 
                  text.size(prediction.changed) + (f" at {text.rate(speed)}" if speed else "")]
     line = f"the downtime would be {text.duration(prediction.seconds)}: {', '.join(parts)}"
     if prediction.worst:
-        line += f"; predictions were up to {prediction.worst:.0%} too short, so it is at most {text.duration(prediction.upper)}"
+        why = f"predictions were up to {prediction.worst:.0%} too short" if prediction.tried else (
+            f"one prediction is no proof, so {prediction.worst:.0%} more are counted")
+        line += f"; {why}: it is at most {text.duration(prediction.upper)}"
     return line
 
 

@@ -74,7 +74,9 @@ async def rehearse_overlays(machine: Machine, points: Sequence[Point]) -> None:
     """While the machine runs: what keeps them from being created is found out, and how long it takes."""
     check_unused(images_of(machine, points))
     for point in points:
-        os.unlink(await _create(point, overlay_path(machine, point.disk)))
+        path = overlay_path(machine, point.disk)
+        os.unlink(await _create(point, path))
+        sync_directory(os.path.dirname(path))
 
 
 async def _create(point: Point, path: str) -> str:
@@ -109,7 +111,8 @@ def _free_name(path: str) -> str:
     """FILE.TIME"""
     folder, base = os.path.split(path)
     taken = {name.removeprefix(base + ".") for name in os.listdir(folder) if name.startswith(base + ".")}
-    return f"{path}.{free_time(time.time(), taken)}"
+    moment = free_time(time.time(), taken)
+    return f"{path}.{moment}"
 
 
 async def _holds_data(_disk: str, path: str) -> bool:

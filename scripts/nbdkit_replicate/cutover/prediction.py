@@ -16,6 +16,7 @@ from .journal import Round
 
 LEAST = 1 << 20  # bytes of a round that tells the rate
 RECENT = 3  # rounds that tell what a round costs
+UNTRIED = 0.3  # by which part the second prediction is taken for too short, whatever came of the first
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Prediction:
     shutdown: float  # of the seconds, those in which the guest shuts down
     overhead: float  # those that a round costs by itself
     worst: float  # by which part earlier predictions were too short, at most
+    tried: bool = True  # `worst` is what came of them, and not UNTRIED
 
     @property
     def upper(self) -> float:
@@ -66,8 +68,11 @@ def writing(rounds: Sequence[Round]) -> float | None:
     return rounds[-1].changed / max(1e-3, rounds[-1].instant - rounds[-2].instant)
 
 
-def worst_error(rounds: Sequence[Round]) -> float:
-    return max((max(0.0, one.error) for one in rounds[-RECENT:] if one.error is not None), default=0.0)
+def worst_error(rounds: Sequence[Round]) -> tuple[float, bool]:
+    """Prediction.worst and Prediction.tried."""
+    errors = [one.error for one in rounds[-RECENT:] if one.error is not None]
+    worst = max((max(0.0, error) for error in errors), default=0.0)
+    return (UNTRIED, False) if len(errors) == 1 and worst < UNTRIED else (worst, True)
 
 
 def predict(rounds: Sequence[Round], moment: float, shutdown: float = 0.0) -> Prediction | None:
@@ -81,7 +86,7 @@ def predict(rounds: Sequence[Round], moment: float, shutdown: float = 0.0) -> Pr
     else:
         return None
     cost, copying = overhead(rounds), changed / speed if speed else 0.0
-    return Prediction(shutdown + cost + copying, changed, shutdown, cost, worst_error(rounds))
+    return Prediction(shutdown + cost + copying, changed, shutdown, cost, *worst_error(rounds))
 
 
 def predict_start(rounds: Sequence[Round], shutdown: float) -> Prediction | None:
@@ -90,4 +95,4 @@ def predict_start(rounds: Sequence[Round], shutdown: float) -> Prediction | None
     if not rounds:
         return None
     start = statistics.median(2 * one.start + one.saving for one in rounds[-RECENT:])
-    return Prediction(shutdown + start, 0.0, shutdown, start, worst_error(rounds))
+    return Prediction(shutdown + start, 0.0, shutdown, start, *worst_error(rounds))

@@ -16,6 +16,7 @@ from .definition import save_definition
 from .journal import Round
 from .measuring import Measure
 from .overlays import copies_of, rehearse_overlays
+from .power import look
 from .verification import points_of_run, verify
 
 
@@ -44,6 +45,7 @@ async def run_round(context: Context, predicted: float | None, waited: bool, las
     if not last and not context.options.pull:
         with context.interruption.scope():
             await rehearse_overlays(context.machine, points)
+            await look(context)  # as after the last increment
     verified = time.time()
     try:
         with context.interruption.scope():

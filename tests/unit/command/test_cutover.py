@@ -84,13 +84,15 @@ class Predictions(unittest.TestCase):
     def test_errors_of_earlier_predictions_make_the_upper_limit(self):
         one, two = rounds_of(10 * M, 10 * M, predicted=2.5)  # each has taken 3
         self.assertAlmostEqual(one.error, 0.2)
-        self.assertAlmostEqual(worst_error([one, two]), 0.2)
+        self.assertEqual(worst_error([one]), (0.3, False))  # one that was nearly right is no proof
+        self.assertEqual(worst_error(rounds_of(10 * M, predicted=1.5)), (1.0, True))
+        self.assertAlmostEqual(worst_error([one, two])[0], 0.2)
         found = predict([one, two], two.instant + 3)
         self.assertAlmostEqual(found.upper, found.seconds * 1.2)
         # No round has shut the guest down.
         later = predict([one, two], two.instant + 3, shutdown=100.0)
         self.assertAlmostEqual(later.upper, 100.0 + 1.2 * (later.seconds - 100.0))
-        self.assertEqual(worst_error(rounds_of(10 * M, predicted=4.0)), 0.0)  # too long is no harm
+        self.assertEqual(worst_error(rounds_of(10 * M, 10 * M, predicted=4.0)), (0.0, True))  # too long is no harm
 
 
     def test_whole_disks_each_time(self):
