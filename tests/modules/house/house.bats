@@ -140,6 +140,10 @@ dump_of() {
             qcow2) grep -qE '^qcow2_libzstd=[0-9.]+$' dump ;;
             *) [ "$(sed -n "s/^${name}_libnbd=//p" dump)" = "$(pkg-config --modversion libnbd)" ] ;;
         esac
+        # nbdkit itself prints the path and the name of a filter.
+        grep -vE "^${name}_(path|name)=" dump | sed 's/=.*//' | sort > keys
+        diff keys <(sed -n '/^=head1 VERSIONS/,/^=head1 SEE/p' "$SOURCE/man/nbdkit-$name-$kind.pod" | tr -d '\n' |
+            grep -oE "C<${name}_[a-z0-9]+>" | sed 's/C<\(.*\)>/\1/' | sort)
     done
     nbdkit "$VSPHERE" --dump-plugin | grep -qE '^vsphere_libcurl=[0-9.]+'
     nbdkit "$QCOW2" --dump-plugin | grep -qx "version=$version"
