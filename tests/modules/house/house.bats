@@ -123,6 +123,13 @@ dump_of() {
     esac | grep "^$1_"
 }
 
+@test "lines of the Markdown pages have at most 128 columns" {
+    cd "$SOURCE"
+    find . -name '*.md' ! -path './build*' > "$BATS_TEST_TMPDIR/pages"
+    grep -q ARCHITECTURE.md "$BATS_TEST_TMPDIR/pages"
+    xargs awk 'length > 128 { print FILENAME ":" FNR ": " length; long++ } END { exit long > 0 }' < "$BATS_TEST_TMPDIR/pages"
+}
+
 @test "--dump-plugin tells each module's version, its parameters and the versions of its libraries" {
     version=$(meson introspect --projectinfo "$BUILD" | jq -r .version)
     local minor name modules=(qcow2 vsphere)
