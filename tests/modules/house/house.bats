@@ -123,6 +123,13 @@ dump_of() {
     esac | grep "^$1_"
 }
 
+@test "lines of the Markdown pages have at most 128 columns" {
+    cd "$SOURCE"
+    find . -name '*.md' ! -path './build*' > "$BATS_TEST_TMPDIR/pages"
+    grep -q ARCHITECTURE.md "$BATS_TEST_TMPDIR/pages"
+    xargs awk 'length > 128 { print FILENAME ":" FNR ": " length; long++ } END { exit long > 0 }' < "$BATS_TEST_TMPDIR/pages"
+}
+
 @test "--dump-plugin tells each module's version, its parameters and the versions of its libraries" {
     version=$(meson introspect --projectinfo "$BUILD" | jq -r .version)
     local minor name modules=(qcow2 vsphere)
@@ -140,6 +147,10 @@ dump_of() {
             qcow2) grep -qE '^qcow2_libzstd=[0-9.]+$' dump ;;
             *) [ "$(sed -n "s/^${name}_libnbd=//p" dump)" = "$(pkg-config --modversion libnbd)" ] ;;
         esac
+        # nbdkit itself prints the path and the name of a filter.
+        grep -vE "^${name}_(path|name)=" dump | sed 's/=.*//' | sort > keys
+        diff keys <(sed -n '/^=head1 VERSIONS/,/^=head1 SEE/p' "$SOURCE/man/nbdkit-$name-$kind.pod" | tr -d '\n' |
+            grep -oE "C<${name}_[a-z0-9]+>" | sed 's/C<\(.*\)>/\1/' | sort)
     done
     nbdkit "$VSPHERE" --dump-plugin | grep -qE '^vsphere_libcurl=[0-9.]+'
     nbdkit "$QCOW2" --dump-plugin | grep -qx "version=$version"

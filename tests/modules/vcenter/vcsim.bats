@@ -12,7 +12,7 @@ VCSIM=$BUILD/tests/vcsim/vcsim
 
 setup_file() {
     local status=0
-    timeout 500 "$SOURCE/tests/vcenter/vcsim/build" "$VCSIM" > "$BATS_FILE_TMPDIR/build.log" 2>&1 ||
+    timeout 1500 "$SOURCE/tests/vcenter/vcsim/build" "$VCSIM" > "$BATS_FILE_TMPDIR/build.log" 2>&1 ||
         status=$?
     echo "$status" > "$BATS_FILE_TMPDIR/built"
 }

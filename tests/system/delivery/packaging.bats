@@ -101,6 +101,10 @@ fits() {
         name=$(dpkg-deb -f "$deb" Package)
         [ -s "$ROOT/usr/share/doc/$name/copyright" ]
     done
+    # dpkg compresses what is long.
+    while read -r name; do
+        ls "$ROOT/usr/share/doc/nbdkit-replicate/$name" "$ROOT/usr/share/doc/nbdkit-replicate/$name.gz" 2> /dev/null | grep -q .
+    done < <(cd "$SOURCE/scripts" && find examples -type f && echo README.md && echo SECURITY.md)
     must_fail grep -v '^[-a-z]* root/root ' list
     must_fail grep '^d' <(grep -v '^drwxr-xr-x ' list)
     # Stripped.

@@ -55,9 +55,10 @@ pages() { sed -E 's,^/usr/share/man/man(.)/(.*)\.[0-9](\.gz)?$,\2(\1),'; }
     must_fail grep -v ' root:root ' all
     must_fail grep -vE '^(d|-)rwxr-xr-x |^-rw-r--r-- |^l' all
     grep -q '^-rwxr-xr-x root:root /usr/bin/nbdkit-replicate$' all
-    for name in README.md CHANGES.md SECURITY.md examples/plan.toml; do
+    for name in README.md CHANGES.md SECURITY.md $(cd "$SOURCE/scripts" && find examples -type f); do
         grep -qF " /usr/share/doc/nbdkit-replicate/$name" all
     done
+    grep -qF /examples/kubernetes/ all
     [ "$(grep -c '/usr/share/licenses/.*/LICENSE$' all)" = 4 ]
     grep -q '^drwxr-xr-x root:root /etc/nbdkit-replicate$' all
     # Each file is in one of them.

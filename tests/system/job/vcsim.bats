@@ -8,7 +8,7 @@ VCENTER=vcsim
 
 setup_file() {
     local status=0
-    timeout 500 "$SOURCE/tests/vcenter/vcsim/build" "$BUILD/tests/vcsim/vcsim" \
+    timeout 1500 "$SOURCE/tests/vcenter/vcsim/build" "$BUILD/tests/vcsim/vcsim" \
         > "$BATS_FILE_TMPDIR/build.log" 2>&1 || status=$?
     echo "$status" > "$BATS_FILE_TMPDIR/built"
 }

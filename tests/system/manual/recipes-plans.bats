@@ -35,6 +35,22 @@ newest() { find backup/web1 -name '*.qcow2' | sort | tail -1; }
     [ "$(snapshots)" = 0 ]
 }
 
+@test "the table of how long a copy takes is right" {
+    sed -n '/40 MB\/s  100 MB\/s/,/^$/p' "$SOURCE/man/$PAGE.pod" > table
+    awk 'NR == 1 { for (i = 1; i < NF; i += 2) rates[++n] = $i; next }
+        $2 == "GB" {
+            rows++
+            for (i = 1; i <= n; i++) {
+                minutes = $1 * 1000 / rates[i] / 60
+                if ($(i + 2) < minutes - (minutes < 1 ? 0.051 : 0.51) || $(i + 2) > minutes + (minutes < 1 ? 0.051 : 0.51)) {
+                    print $1 " GB at " rates[i] ": " minutes ", not " $(i + 2)
+                    wrong++
+                }
+            }
+        }
+        END { exit rows < 5 || n != 4 || wrong > 0 }' table
+}
+
 @test "a migration in steps: increments while the machine runs, the last one when it is off" {
     vcenter
     plan_file move.toml 'target-parameters = ["apply-verify=1"]'

@@ -53,6 +53,7 @@ unknown() { /usr/bin/python3 "$SOURCE/tests/system/manual/messages.py" "$1" "$SO
     runs 'nbdkit-replicate --version' > said
     grep -q '^nbdkit-replicate [0-9]' said
     grep -q '^name=vsphere$' said
+    grep -q '^name=qcow2$' said
     grep -q '^filterdir=' said
 }
 
