@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The verb status, metrics, and the dashboard."""
+import asyncio
 import contextlib
 import html.parser
 import io
@@ -17,9 +18,11 @@ sys.path.insert(0, os.path.join(os.environ["SOURCE"], "scripts"))
 # pylint: disable=wrong-import-position
 from image_files import mark_data, write_image  # noqa: E402
 from nbdkit_replicate.main import main  # noqa: E402
+from nbdkit_replicate.plan.reading import read_plan  # noqa: E402
+from nbdkit_replicate.points.machines import machines_of_plan  # noqa: E402
 from nbdkit_replicate.report import records  # noqa: E402
 from nbdkit_replicate.report.html import page  # noqa: E402
-from nbdkit_replicate.report.metrics import METRICS, PREFIX, RESULTS, write_metrics  # noqa: E402
+from nbdkit_replicate.report.metrics import METRICS, PREFIX, RESULTS, fresh_metrics, write_metrics  # noqa: E402
 from nbdkit_replicate.report.records import DiskRecord, RunRecord, time_of  # noqa: E402
 from nbdkit_replicate.report.status import (DestinationStatus, DiskStatus, Grade, MachineStatus, Report,  # noqa: E402
                                             Thresholds, worst)
@@ -224,6 +227,37 @@ class OfAPlan(InDirectory):
         self.assertIn(f'{PREFIX}running{{plan="nightly",vm="in-folder"}} 0.0', lines)
         self.assertIn(f'{PREFIX}run_result{{plan="nightly",result="done",vm="web1"}} 1.0', lines)
         self.assertEqual({name.partition("{")[0] for name in names}, {PREFIX + name for name in METRICS})
+
+    def test_metrics_are_fresh_during_a_run(self):
+        def running():
+            with open("collected/all.prom", encoding="utf-8") as file:
+                return f'{PREFIX}running{{plan="nightly",vm="web1"}} 1.0' in file.read()
+
+        async def run():
+            async with fresh_metrics(read_plan("nightly.toml"), lambda: machines_of_plan("nightly.toml"), 0.01):
+                with records.run_under_way("states/web1/runs"):
+                    while not (os.path.exists("collected/all.prom") and running()):
+                        await asyncio.sleep(0.01)
+            self.assertFalse(running())
+        os.mkdir("states/web1/runs")
+        asyncio.run(asyncio.wait_for(run(), 60))
+
+    def test_metrics_that_cannot_be_written_are_told_once(self):
+        os.rmdir("collected")
+
+        async def run():
+            plan, tried = read_plan("nightly.toml"), []
+
+            def machines():
+                tried.append(True)
+                return machines_of_plan("nightly.toml")
+            async with fresh_metrics(plan, machines, 0.01):
+                while len(tried) < 4:
+                    await asyncio.sleep(0.01)
+        errors = io.StringIO()
+        with contextlib.redirect_stderr(errors):
+            asyncio.run(asyncio.wait_for(run(), 60))
+        self.assertEqual(errors.getvalue().count("collected/all.prom: No such file"), 1, errors.getvalue())
 
     def test_without_the_library(self):
         with mock.patch.dict(sys.modules, {"prometheus_client": None}):
