@@ -27,7 +27,7 @@ os.kill(int(open("src.pid").read()), signal.SIGKILL)
 
 @test "a source that hangs at the end: the server ends within the timeouts" {
     source_server
-    destination_server apply-timeout=4 apply-connect-timeout=4
+    destination_server apply-timeout=1 apply-connect-timeout=1
     python '
 h.pwrite(disk[512 * K:768 * K], 512 * K)
 import os, signal
