@@ -48,7 +48,7 @@ void on_connected(DestinationData &d, std::unique_ptr<Target> target)
                      "zero; {}",
                      info.size, info.maximum_block, can(info.can_flush), can(info.can_fua),
                      can(info.can_zero), d.owed_text()));
-  if (!info.can_flush) {
+  if (!info.can_flush && !std::exchange(d.told_no_flush, true)) {
     d.note(util::Level::warning,
            "the server does not support flush: the filter cannot know when data is durable there");
   }

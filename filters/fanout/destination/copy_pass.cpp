@@ -82,7 +82,7 @@ void copy_pass(DestinationData &d) {
   if (!complete && !d.pass_failed) return;
   d.state.pass_ended(Clock::now(), d.pass_failed);
   if (check_given_up(d) || !d.pass_failed) return;
-  d.note(util::Level::warning, fmt::format("{}; {}, trying again", d.reason, d.owed_text()));
+  d.note_reason(util::Level::warning, fmt::format("{}; {}, trying again", d.reason, d.owed_text()));
   d.changed.notify_all();
 }
 

@@ -89,8 +89,11 @@ struct DestinationData {
   std::string reason ABSL_GUARDED_BY(mutex);             // of the last failure
   std::string said ABSL_GUARDED_BY(mutex);  // the reason that the log has since it was connected
   bool told_detached ABSL_GUARDED_BY(mutex) = false;  // the log has that, since it was connected
-  int errnum ABSL_GUARDED_BY(mutex) = 0;              // of the last failure, for clients
-  std::atomic<bool> failed = false;                   // state is failed: clients get an error
+  bool told_no_flush ABSL_GUARDED_BY(mutex) = false;
+  // That the file cannot be saved, and whether it owes enough; until it has been saved.
+  std::optional<bool> told_unsaved ABSL_GUARDED_BY(mutex);
+  int errnum ABSL_GUARDED_BY(mutex) = 0;  // of the last failure, for clients
+  std::atomic<bool> failed = false;       // state is failed: clients get an error
 
   bool open ABSL_GUARDED_BY(mutex) = false;      // between open() and close()
   bool stopping ABSL_GUARDED_BY(mutex) = false;  // close() has begun

@@ -38,9 +38,9 @@ void on_failure(DestinationData &d, const nbd::Failure &failure) {
     d.state.request_failed(now);
   }
   if (before == d.state.state() || check_given_up(d)) return;
-  d.note(util::Level::warning,
-         fmt::format("{}; {}, trying again in {:g} s", d.reason, d.owed_text(),
-                     std::max(0.0, std::round(seconds_of(d.state.due() - now) * 10) / 10)));
+  d.note_reason(util::Level::warning,
+                fmt::format("{}; {}, trying again in {:g} s", d.reason, d.owed_text(),
+                            std::max(0.0, std::round(seconds_of(d.state.due() - now) * 10) / 10)));
 }
 
 bool check_given_up(DestinationData &d) {

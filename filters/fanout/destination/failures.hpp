@@ -15,9 +15,8 @@ void on_failure(DestinationData &d, const nbd::Failure &failure)
 bool check_given_up(DestinationData &d) ABSL_EXCLUSIVE_LOCKS_REQUIRED(d.mutex);
 // What the destination had is owed again, and the state file may not owe it: save_at_risk().
 void note_loss(DestinationData &d) ABSL_EXCLUSIVE_LOCKS_REQUIRED(d.mutex);
-// What was not flushed is owed again if a flush, or a request with FUA, has failed since the last call. Before a flush
-// begins, so that none covers what is lost, and when a request has ended. The state changes when the one that
-// has failed ends, by on_failure().
+// What was not flushed is owed again if a flush, or a request with FUA, has failed since the last call. When a request
+// has ended, before the ledger is told. The state changes when the one that has failed ends, by on_failure().
 void note_failed_syncs(DestinationData &d) ABSL_EXCLUSIVE_LOCKS_REQUIRED(d.mutex);
 // Data that was not flushed is owed again.
 void drop_connection(DestinationData &d) ABSL_EXCLUSIVE_LOCKS_REQUIRED(d.mutex);

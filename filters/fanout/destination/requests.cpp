@@ -135,12 +135,9 @@ void PendingChange::end(bool primary_changed) {
 }
 
 PendingFlush::PendingFlush(DestinationData &destination)
-    : d_(destination), connection_(destination.connection), flush_(begin(destination)) {}
-
-Ledger::Flush PendingFlush::begin(DestinationData &d) {
-  note_failed_syncs(d);
-  return d.ledger.begin_flush();
-}
+    : d_(destination),
+      connection_(destination.connection),
+      flush_(destination.ledger.begin_flush()) {}
 
 void PendingFlush::wait() {
   requests_.wait();

@@ -69,8 +69,6 @@ class PendingFlush {
   bool end();
 
  private:
-  static Ledger::Flush begin(DestinationData &d) ABSL_EXCLUSIVE_LOCKS_REQUIRED(d.mutex);
-
   DestinationData &d_;
   std::shared_ptr<DestinationConnection> connection_;
   Ledger::Flush flush_;

@@ -57,7 +57,8 @@ void save(DestinationData &d) {
     error = d.owed_file.reset_to_regions(needed);
     if (!error.empty()) owes = d.owed_file.owes(needed());
   }
-  if (error.empty()) return;
+  if (error.empty()) return d.told_unsaved.reset();
+  if (std::exchange(d.told_unsaved, owes) == owes) return;
   d.note(util::Level::warning,
          fmt::format("{}: {} stays as it was, and {}", error, d.owed_file.path(),
                      owes ? "owes more than necessary" : "does not owe all that it must"));

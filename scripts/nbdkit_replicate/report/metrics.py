@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Metrics for the textfile collector of node_exporter. One file for all machines of a plan; nothing in it collides with the
 file of another plan."""
-from collections.abc import Iterable, Iterator, Sequence
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..files import replace_file
@@ -10,6 +12,7 @@ from ..plan.plan import Machine, Plan
 from .records import BEHIND, DONE, INCOMPLETE
 from .status import KILLED, MachineStatus, result_of, status_of_plan
 
+INTERVAL = 30.0  # seconds between two files during a run: whoever scrapes once a minute sees no older one
 PREFIX = "nbdkit_replicate_"
 MACHINE, DISK, DESTINATION = ("plan", "vm"), ("plan", "vm", "disk"), ("plan", "vm", "disk", "destination")
 
@@ -57,14 +60,43 @@ def write_metrics(path: str, machines: Iterable[MachineStatus], plan: str) -> No
     replace_file(path, generate_latest(registry).decode(), 0o644)
 
 
-def update_metrics(plan: Plan, machines: Sequence[Machine]) -> None:
-    """After a run of a plan, if it names a file. That it cannot be written is a warning."""
+@contextlib.asynccontextmanager
+async def fresh_metrics(plan: Plan, machines: Callable[[], Sequence[Machine]],
+                        interval: float = INTERVAL) -> AsyncIterator[None]:
+    """Around a run of a plan: replaces the file that it names at the beginning, every so many seconds, and at the end. That it
+    cannot be written is a warning, once for each reason. machines: called from another thread."""
     if plan.metrics is None:
+        yield
         return
+    over = asyncio.Event()
+    task = asyncio.create_task(_keep_fresh(plan, plan.metrics, machines, interval, over))
     try:
-        write_metrics(plan.metrics, status_of_plan(machines), plan.name)
-    except (OSError, Failure) as e:
-        warn(f"metrics are not written: {e}")
+        yield
+    finally:
+        over.set()
+        await task
+
+
+async def _keep_fresh(plan: Plan, path: str, machines: Callable[[], Sequence[Machine]], interval: float,
+                      over: asyncio.Event) -> None:
+    def write() -> str:
+        try:
+            write_metrics(path, status_of_plan(machines()), plan.name)
+            return ""
+        except OSError as e:
+            return f"{path}: {e.strerror}"
+        except Failure as e:
+            return str(e)
+
+    said, last = "", False
+    while not last:
+        last = over.is_set()
+        why = await asyncio.to_thread(write)
+        if why not in ("", said):
+            warn(f"metrics are not written: {why}")
+            said = why
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(over.wait(), interval)
 
 
 def _utf8(text: str) -> str:

@@ -15,7 +15,7 @@ from ..plan.plan import Machine, Plan
 from ..plan.reading import read_plan
 from ..points.machines import machines_of_plan
 from ..report import view
-from ..report.metrics import update_metrics
+from ..report.metrics import fresh_metrics
 from ..report.recorder import Recorder
 from ..report.records import BEHIND, records_directory
 from ..report.text import of_machines
@@ -43,10 +43,14 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return _print_machines(Selection(plan, choice)).value
     with plan_held(plan, shard), view_of(style_of(arguments, several=True)) as shown:
-        outcomes = asyncio.run(PlanRun(plan, choice, lambda machine: [shown, _recorder(machine)]).run())
+        outcomes = asyncio.run(_run(plan, PlanRun(plan, choice, lambda machine: [shown, _recorder(machine)])))
         _say_summary(outcomes)
-        update_metrics(plan, machines_of_plan(plan.path))
     return Result.of_all([one.result for one in outcomes]).value
+
+
+async def _run(plan: Plan, run: PlanRun) -> list[Outcome]:
+    async with fresh_metrics(plan, lambda: machines_of_plan(plan.path)):
+        return await run.run()
 
 
 def _print_machines(selection: Selection) -> Result:

@@ -25,6 +25,20 @@ os.kill(int(open("src.pid").read()), signal.SIGKILL)
     same disk.raw dst.raw
 }
 
+@test "a source that hangs at the end: the server ends within the timeouts" {
+    source_server
+    destination_server apply-timeout=1 apply-connect-timeout=1
+    python '
+h.pwrite(disk[512 * K:768 * K], 512 * K)
+import os, signal
+os.kill(int(open("src.pid").read()), signal.SIGSTOP)
+'
+    stop dst
+    kill -KILL "$(cat src.pid)"
+    grep -q 'error: .*apply-from=.* bytes are still owed' dst.log
+    [ "$(owed)" -gt 0 ]
+}
+
 @test "a source that is another one at the end is an error" {
     source_server
     destination_server

@@ -201,3 +201,31 @@ TEST_CASE("a primary that cannot be read: what is owed stays owed, and is copied
   CHECK(std::equal(rig.primary.begin(), rig.primary.begin() + M,
                    rig.servers[0]->target.content.begin()));
 }
+
+TEST_CASE("a destination that fails again and again for one reason warns once") {
+  Rig rig(1, 1u << 20, 100,
+          [](DestinationSettings &settings, size_t) { settings.policy.retries = 1000; });
+  rig.open();
+  auto &target = rig.servers[0]->target;
+  target.errnum = EIO;
+  rig.write(0, B, byte(1));
+  Rig::until([&] { return target.calls().size() > 5; });
+  target.errnum = 0;
+  Rig::until([&] { return rig.is(0, "live"); });
+  const std::string loud = rig.loud();
+  CHECK_THAT(loud, Catch::StartsWith("warning: a: cannot write 65536 bytes at offset 0"));
+  CHECK(std::count(loud.begin(), loud.end(), '\n') == 1);
+}
+
+TEST_CASE("a server without flush is warned of once, however often it is connected to") {
+  Rig rig(1);
+  rig.servers[0]->target.information.can_flush = false;
+  rig.open();
+  rig.servers[0]->kill();
+  rig.write(0, B, byte(1));
+  Rig::until([&] { return rig.is(0, "live"); });
+  const std::string loud = rig.loud(), text = "does not support flush";
+  const size_t first = loud.find(text);
+  REQUIRE(first != std::string::npos);
+  CHECK(loud.find(text, first + 1) == std::string::npos);
+}

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // A server that loses what it was given, and says so once: by the answer to whatever flushes first.
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <cerrno>
+#include <chrono>
 #include <string>
 #include <thread>
 
@@ -60,9 +62,15 @@ TEST_CASE("lost: a flush that fails loses also what was written after it had beg
 
 TEST_CASE("lost: a flush that succeeds while another fails counts for nothing") {
   Flushing f;
-  std::jthread second([&] { f.broadcaster->flush([] {}); });
+  std::atomic<bool> over = false;
+  std::jthread second([&] {
+    f.broadcaster->flush([] {});
+    over = true;
+  });
   Rig::until([&] { return f.target.held() == 2; });
   f.target.answer_last();
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  CHECK(!over);  // a failure of this check is real; that it holds cannot depend on the sleep
   f.target.answer_last(EIO);
   f.first.join();
   second.join();
@@ -106,9 +114,15 @@ TEST_CASE("lost: a request with FUA that fails loses what was written before") {
 
 TEST_CASE("lost: data with FUA is owed if a flush fails at the same time") {
   Flushing f;
-  std::jthread writer([&] { f.rig.write(there, B, byte(3), true); });
+  std::atomic<bool> over = false;
+  std::jthread writer([&] {
+    f.rig.write(there, B, byte(3), true);
+    over = true;
+  });
   Rig::until([&] { return f.target.held() == 2; });
   f.target.answer_last();
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  CHECK(!over);
   f.target.answer_last(EIO);
   f.first.join();
   writer.join();
