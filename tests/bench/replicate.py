@@ -40,8 +40,9 @@ class FullCopy:
             if os.path.exists(name):
                 os.unlink(name)
 
-    def ours(self):
-        return Job(replicate(self.mine, self.d / "state", ["qcow2", f"file={self.image}"]), self.clear)
+    def ours(self, *options):
+        """options: the last parameters of the image, and options of nbdkit-replicate."""
+        return Job(replicate(self.mine, self.d / "state", ["qcow2", f"file={self.image}", *options]), self.clear)
 
     def source(self, *filters):
         return self.socket, ["nbdkit", "-f", "-U", self.socket, "-r", *filters, *self.theirs]
@@ -61,6 +62,10 @@ class FullCopy:
     def qemu_img(self):
         client = words("qemu-img", "convert", "-f", "raw", "-O", "qcow2", "-W", "-m", 8, self.uri(self.socket), self.image)
         return Job(pipeline([self.source()], client), self.clear)
+
+    def nowhere(self, *options):
+        """nbdcopy that drops what it reads: the source alone."""
+        return Job(pipeline([self.source()], words("nbdcopy", *options, self.uri(self.socket), "null:")), self.clear)
 
     def raw(self, *options):
         """nbdcopy to a raw file of nbdkit."""
@@ -95,6 +100,10 @@ def full_copies(table, name, copy, tuned, goals):
     compare(table, case, "nbdcopy, qemu-nbd", copy.ours(), copy.qemu_nbd(*tuned), gib, goals, at_most=0.60)
     compare(table, case, "qemu-img convert -W -m 8", copy.ours(), copy.qemu_img(), gib)
     compare(table, case, "nbdcopy to a raw file", copy.ours(), copy.raw(*tuned), gib, at_most=0.80)
+    compare(table, f"{case}, --client pull", "nbdcopy, qemu-nbd", copy.ours("--client", "pull"), copy.qemu_nbd(*tuned), gib,
+            {"processor": 1.0, "memory": 128}, at_most=0.60)
+    # What no destination can go below.
+    compare(table, f"{case}, the source alone", "nbdcopy, qemu-nbd", copy.nowhere(*tuned), copy.qemu_nbd(*tuned), gib)
 
 
 def from_https(table):
