@@ -76,7 +76,7 @@ def areas(d):
     curve("areas, read from a source", amounts, measure, "areas")
 
 
-def increment(d, disk_size, changed, plugin=()):
+def increment(d, disk_size, changed, plugin=(), client="nbdcopy"):
     """nbdkit-replicate of so many changed areas, into an image over one of the same size."""
     write_list(d / "list", changed, disk_size // changed // AREA * AREA)
     for name in ("base.qcow2", "top.qcow2"):
@@ -88,16 +88,18 @@ def increment(d, disk_size, changed, plugin=()):
                    "owed": []}, file)
     shutil.rmtree(d / "state.runs", ignore_errors=True)
     source = plugin or ["memory", disk_size]
-    return Job(words(COMMAND, "-q", "--build", BUILD, "--state", d / "state", "--from", *source, f"delta-map={d / 'list'}",
-                     "delta-since=a", "delta-checkpoint=b", "--to", "qcow2", f"file={d / 'top.qcow2'}",
+    return Job(words(COMMAND, "-q", "--client", client, "--build", BUILD, "--state", d / "state", "--from", *source,
+                     f"delta-map={d / 'list'}", "delta-since=a", "delta-checkpoint=b", "--to", "qcow2", f"file={d / 'top.qcow2'}",
                      f"backing={d / 'base.qcow2'}", "backing-format=qcow2", "apply-verify=off"))
 
 
 def sizes(d):
-    def measure(size):
-        return {"seconds": increment(d, size, 1000).seconds(), "MiB": increment(d, size, 1000).memory()}
+    for client, case in (("nbdcopy", ""), ("pull", ", --client pull")):
+        def measure(size):
+            job = increment(d, size, 1000, client=client)
+            return {"seconds": job.seconds(), "MiB": job.memory()}
 
-    curve("size of the disk, 1000 changed areas", [G, 64 * G, T, 16 * T, 62 * T], measure, "bytes")
+        curve(f"size of the disk, 1000 changed areas{case}", [G, 64 * G, T, 16 * T, 62 * T], measure, "bytes")
 
 
 def destinations(d):

@@ -40,8 +40,9 @@ class FullCopy:
             if os.path.exists(name):
                 os.unlink(name)
 
-    def ours(self):
-        return Job(replicate(self.mine, self.d / "state", ["qcow2", f"file={self.image}"]), self.clear)
+    def ours(self, *options):
+        """options: the last parameters of the image, and options of nbdkit-replicate."""
+        return Job(replicate(self.mine, self.d / "state", ["qcow2", f"file={self.image}", *options]), self.clear)
 
     def source(self, *filters):
         return self.socket, ["nbdkit", "-f", "-U", self.socket, "-r", *filters, *self.theirs]
@@ -61,6 +62,10 @@ class FullCopy:
     def qemu_img(self):
         client = words("qemu-img", "convert", "-f", "raw", "-O", "qcow2", "-W", "-m", 8, self.uri(self.socket), self.image)
         return Job(pipeline([self.source()], client), self.clear)
+
+    def nowhere(self, *options):
+        """nbdcopy that drops what it reads: the source alone."""
+        return Job(pipeline([self.source()], words("nbdcopy", *options, self.uri(self.socket), "null:")), self.clear)
 
     def raw(self, *options):
         """nbdcopy to a raw file of nbdkit."""
@@ -90,15 +95,25 @@ def cost(table, case, against, mine, theirs, gib, goals):
               f"{theirs.copied / 1024 / gib:.2f}", [mine.copied / theirs.copied])
 
 
-def full_copies(table, name, copy, tuned, goals):
-    gib, case = copy.size / GIB, f"full copy, {name}"
+def names(source):
+    """Of the cases of a full copy."""
+    return [f"full copy, {source}{how}" for how in ("", ", --client pull", ", the source alone")]
+
+
+def full_copies(table, source, copy, tuned, goals):
+    gib = copy.size / GIB
+    case, pulled, alone = names(source)
     compare(table, case, "nbdcopy, qemu-nbd", copy.ours(), copy.qemu_nbd(*tuned), gib, goals, at_most=0.60)
     compare(table, case, "qemu-img convert -W -m 8", copy.ours(), copy.qemu_img(), gib)
     compare(table, case, "nbdcopy to a raw file", copy.ours(), copy.raw(*tuned), gib, at_most=0.80)
+    compare(table, pulled, "nbdcopy, qemu-nbd", copy.ours("--client", "pull"), copy.qemu_nbd(*tuned), gib,
+            {"processor": 1.0, "memory": 128}, at_most=0.60)
+    # What no destination can go below.
+    compare(table, alone, "nbdcopy, qemu-nbd", copy.nowhere(*tuned), copy.qemu_nbd(*tuned), gib)
 
 
 def from_https(table):
-    if not table.selected("full copy, HTTPS") and not table.selected("nothing has changed"):
+    if not any(map(table.selected, (*names("HTTPS"), "nothing has changed"))):
         return
     with Directory() as d:
         random_file(d / "disk", SIZE)
@@ -198,7 +213,7 @@ def increments(table):
 
 
 def from_vddk_like(table):
-    if not table.selected("full copy, VDDK-like"):
+    if not any(map(table.selected, names("VDDK-like"))):
         return
     with Directory() as d:
         run("cc", "-O2", "-shared", "-fPIC", os.path.join(HERE, "vddk_like.c"), "-o", d / "vddk-like.so")
