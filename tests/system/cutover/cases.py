@@ -70,7 +70,7 @@ def faster_than_copied():
     text = site.cutover("--downtime", "1s", status=1)
     rounds = journal()["rounds"]
     assert [one["full"] for one in rounds] == [True, False, False, False], rounds
-    for words in ("the rounds do not get shorter: the last 3 copied ", "MiB in a minute, ", "MiB can be copied in a minute",
+    for words in ("the rounds do not get shorter: the last 3 copied ", "iB in a minute, ", "iB can be copied in a minute",
                   "a downtime of ", "1.0 s were agreed on", "a higher source-rate than 4M", "nothing has been shut down"):
         assert words in text, (words, text)
     assert site.is_on() and not site.state["power_log"], site.state
