@@ -44,9 +44,9 @@ class SourceDescription:
             return cls()
 
 
-def delta_bytes(totals: str) -> int:
-    """How much is to be copied, from the output of nbdinfo --map --totals --json."""
-    return sum(extent["size"] for extent in json.loads(totals) if is_delta_extent(extent["type"]))
+def delta_bytes(sizes: Mapping[int, int]) -> int:
+    """How much is to be copied. sizes: flags of base:allocation -> bytes of the disk."""
+    return sum(size for flags, size in sizes.items() if is_delta_extent(flags))
 
 
 def is_delta_extent(kind: int) -> bool:
@@ -54,9 +54,9 @@ def is_delta_extent(kind: int) -> bool:
     return kind != _HOLE | _ZERO
 
 
-def data_bytes(totals: str) -> int:
+def data_bytes(sizes: Mapping[int, int]) -> int:
     """How much of that a client reads: what is not zero according to the map."""
-    return sum(extent["size"] for extent in json.loads(totals) if not extent["type"] & _ZERO)
+    return sum(size for flags, size in sizes.items() if not flags & _ZERO)
 
 
 _HOLE, _ZERO = 1, 2  # NBD protocol, "base:allocation" metadata context

@@ -16,7 +16,7 @@ from ..messages import Failure, Level, about, say
 from ..plan.plan import Folder, Machine, Plan
 from ..programs.directory import RunDirectory
 from ..programs.server import Server
-from ..programs.source import ask_disk, count_areas, list_disks
+from ..programs.source import ask_disk, list_disks
 from ..run.disk import EXPECTED
 from ..run.interruption import Interruption
 from ..run.result import Result
@@ -112,8 +112,7 @@ class Estimation:
     async def _ask_disk(self, source: Server, disk: str, name: str, known: dict[str, DiskHistory]) -> DiskEstimate:
         """disk: the export."""
         facts = await ask_disk(source, disk)
-        areas = await count_areas(source, disk)
-        return DiskEstimate(name, facts.size, facts.delta, areas, facts.full, _seconds(facts.delta, known.get(name)))
+        return DiskEstimate(name, facts.size, facts.delta, facts.areas, facts.full, _seconds(facts.delta, known.get(name)))
 
 
 async def _disks(source: Server, replication: Replication) -> list[str]:

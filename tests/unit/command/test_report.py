@@ -78,8 +78,8 @@ class Statistics(InDirectory):
         self.assertEqual(FanoutStatistics.read("fanout")[0].name, 'a "b" \\n\nc')
 
     def test_what_is_read_is_what_is_not_zero(self):
-        totals = json.dumps([{"type": kind, "size": size} for kind, size in ((0, 1), (1, 2), (2, 4), (3, 8))])
-        self.assertEqual((delta_bytes(totals), data_bytes(totals)), (7, 3))
+        sizes = {0: 1, 1: 2, 2: 4, 3: 8}
+        self.assertEqual((delta_bytes(sizes), data_bytes(sizes)), (7, 3))
 
 
 class Owed(InDirectory):
