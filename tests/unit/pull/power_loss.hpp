@@ -189,17 +189,21 @@ class PowerLoss {
   void check(const replication::State &state) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     extents::RangeSet owed(bytes_.size());
     for (const extents::Range &range : state.owed) owed.add(range);
+    // clang does not see that the lock is held while split calls this.
+    const Byte *bytes = bytes_.data();
+    std::string *violation = &violation_;
+    const uint64_t step = steps_;
     owed.split({0, bytes_.size()}, [&](extents::Range range, bool is_owed) {
       for (uint64_t i = range.offset; i < range.end(); ++i) {
-        const Byte &byte = bytes_[i];
+        const Byte &byte = bytes[i];
         bool right = byte.allowed[static_cast<uint8_t>(is_owed ? source_[i] : byte.durable)];
         if (!is_owed) {
           for (const Unsynced &u : byte.unsynced)
             right &= byte.allowed[static_cast<uint8_t>(u.value)];
         }
-        if (!right && violation_.empty()) {
-          violation_ = fmt::format("byte {} is wrong after a power loss at step {}; owed: {}", i,
-                                   steps_, is_owed);
+        if (!right && violation->empty()) {
+          *violation = fmt::format("byte {} is wrong after a power loss at step {}; owed: {}", i,
+                                   step, is_owed);
         }
       }
       return true;
