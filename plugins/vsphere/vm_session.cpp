@@ -69,6 +69,7 @@ const Disk &VmSession::disk(const std::string &name) const {
 void VmSession::disconnect() {
   client_.disconnect();
   close_disks();
+  transport_->disconnect();
 }
 
 // At the same time: a helper of VDDK that hangs takes as long as it is given.

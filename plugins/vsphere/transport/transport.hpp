@@ -63,6 +63,10 @@ class Transport {
   // For the log: "https directly from esxi1, 4 connections".
   virtual std::string description() const = 0;
 
+  // Closes the connections that no disk uses (of a host that was tried, say), before a fork: libcurl may keep threads for
+  // them, which the child does not have.
+  virtual void disconnect() noexcept {}
+
   // Ends the session that the reads have begun: none of them begins another one, and each that would need one fails. Any
   // thread may be reading. Returns the session's cookie, to log out of; empty if there is none.
   virtual std::string end_session() { return ""; }

@@ -106,6 +106,24 @@ asked_of_host() { of "s['host_requests']"; }
     through 'NotSupported'
 }
 
+# A connection of libcurl may have threads, which the child of a fork does not have: the end would wait for them.
+@test "no connection is kept when nbdkit forks, also not to a host that cannot be used" {
+    vc --host
+    control vc "fault?where=host&kind=404&count=3"
+    serve disk=2001
+    grep -q 'has no file' src.log
+    /usr/bin/python3 -c '
+import os, sys
+pid = sys.argv[1]
+links = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
+rows = [line.split() for line in open(f"/proc/{pid}/net/tcp").readlines()[1:]]
+assert rows
+kept = [row for row in rows if f"socket:[{row[9]}]" in links]
+assert not kept, kept' "$(cat src.pid)"
+    stop src
+    clean
+}
+
 @test "an ESXi host with another certificate than the ticket names gets nothing: reads go through vCenter" {
     vc --host
     local right wrong

@@ -108,6 +108,12 @@ HttpPool &HttpsTransport::pool_of(const std::string &host, const std::string &th
   return host_pools_.emplace_back(endpoint, connections_);
 }
 
+void HttpsTransport::disconnect() noexcept {
+  datastore_.disconnect();
+  for (HttpPool &pool : host_pools_) pool.disconnect();
+  tickets_.disconnect();
+}
+
 std::string HttpsTransport::description() const {
   return fmt::format("https {}, {} connections", route_, connections_);
 }

@@ -27,6 +27,7 @@ class HttpsTransport : public Transport {
   std::unique_ptr<DiskReader> open(const DiskPlace &place) override;
   bool reads_chains() const override { return false; }
   std::string description() const override;
+  void disconnect() noexcept override;
   std::string end_session() override { return datastore_.login().end(); }
 
  private:
