@@ -2,6 +2,7 @@
 #include "common/util/fd.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -70,6 +71,21 @@ void write_at(const Fd &fd, std::span<const std::byte> buffer, uint64_t offset,
               offset + done, path);
     }
     done += static_cast<size_t>(n);
+  }
+}
+
+bool readable_by(int fd, std::optional<std::chrono::steady_clock::time_point> deadline) {
+  for (;;) {
+    int wait_ms = -1;
+    if (deadline) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(
+          *deadline - std::chrono::steady_clock::now());
+      wait_ms = static_cast<int>(std::clamp<int64_t>(left.count(), 0, INT32_MAX));
+    }
+    pollfd p = {fd, POLLIN, 0};
+    const int ready = ::poll(&p, 1, wait_ms);
+    if (ready >= 0) return ready > 0;
+    if (errno != EINTR) return true;
   }
 }
 

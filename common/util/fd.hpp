@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A file descriptor that closes itself, and complete reads and writes.
+// A file descriptor that closes itself, complete reads and writes, and waiting for one.
 #pragma once
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -41,5 +43,10 @@ void read_at_or_zero(const Fd &fd, std::span<std::byte> buffer, uint64_t offset,
                      const std::string &path);
 void write_at(const Fd &fd, std::span<const std::byte> buffer, uint64_t offset,
               const std::string &path);
+
+// Waits until the file descriptor is readable or at its end; false if it is not by the deadline. Signals do
+// not end the wait, and do not make it longer. May be called from a signal handler. errno is set if poll(2)
+// fails; then it returns true, for the next read tells.
+bool readable_by(int fd, std::optional<std::chrono::steady_clock::time_point> deadline);
 
 }  // namespace util

@@ -10,10 +10,10 @@
 #include <string>
 
 #include "common/nbd/handshake.hpp"
+#include "common/nbdkit/end_watch.hpp"
 #include "common/stats/ticker.hpp"
 #include "common/util/error.hpp"
 #include "common/util/mutex.hpp"
-#include "filters/pull/end_watch.hpp"
 #include "filters/pull/next_layer.hpp"
 #include "filters/pull/parameters.hpp"
 #include "filters/pull/pull_server.hpp"
@@ -125,7 +125,7 @@ class Filter {
     }
     if (!failure_.empty()) fail_after_fork();
     ticker_.emplace(std::chrono::seconds(2), [this] { server_->tick(); });
-    end_watch_.emplace(*server_);
+    end_watch_.emplace(server_->waiting_clients(), [this] { server_->interrupt(); });
   }
   void cleanup(nbdkit::Backend) {
     end_watch_.reset();
@@ -166,7 +166,7 @@ class Filter {
   std::unique_ptr<PullServer> server_;
   std::string failure_;  // why it could not start after the fork
   std::optional<stats::Ticker> ticker_;
-  std::optional<EndWatch> end_watch_;
+  std::optional<nbdkit::EndWatch> end_watch_;
 };
 
 }  // namespace

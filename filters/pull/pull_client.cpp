@@ -62,7 +62,7 @@ void PullClient::bring_here(Range range) {
 }
 
 void PullClient::fetch(Range range) {
-  const WaitingClients::Wait wait(parts_.waiting);
+  const util::Waiters::Wait wait(parts_.waiting);
   try {
     parts_.fetcher.fetch(range, Waiting::client);
   } catch (const util::Error &e) {

@@ -9,6 +9,7 @@
 
 #include "common/durability/flush_round.hpp"
 #include "common/extents/range_lock.hpp"
+#include "common/util/waiters.hpp"
 #include "filters/pull/background/fetch_workers.hpp"
 #include "filters/pull/chunks/chunk_fetcher.hpp"
 #include "filters/pull/chunks/presence.hpp"
@@ -16,7 +17,6 @@
 #include "filters/pull/disk/local_disk.hpp"
 #include "filters/pull/source/source_map.hpp"
 #include "filters/pull/state/state_saver.hpp"
-#include "filters/pull/waiting_clients.hpp"
 
 namespace pull {
 
@@ -55,7 +55,7 @@ class PullClient {
     FetchWorkers *workers;  // nothing if all was here at the start
     StateSaver &state;
     Counters &counters;
-    WaitingClients &waiting;
+    util::Waiters &waiting;
     const std::atomic<bool> &whole;
   };
   // shared: of all clients; nothing: a flush covers this client alone.

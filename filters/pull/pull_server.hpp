@@ -12,6 +12,7 @@
 #include "common/stats/stats_file.hpp"
 #include "common/util/file_lock.hpp"
 #include "common/util/log.hpp"
+#include "common/util/waiters.hpp"
 #include "filters/pull/background/fetch_workers.hpp"
 #include "filters/pull/background/progress_saver.hpp"
 #include "filters/pull/chunks/chunk_fetcher.hpp"
@@ -21,7 +22,6 @@
 #include "filters/pull/source/remote_server.hpp"
 #include "filters/pull/state/pull_state.hpp"
 #include "filters/pull/state/state_saver.hpp"
-#include "filters/pull/waiting_clients.hpp"
 
 namespace pull {
 
@@ -52,10 +52,8 @@ class PullServer {
   // Ends the threads, and all waits for the source. The last save.
   void stop();
 
-  // For a thread that looks after the clients that wait for the source. Returns true when one waits, false after
-  // end_waiting_clients().
-  bool wait_for_waiting_client() { return waiting_.wait_for_one(); }
-  void end_waiting_clients() { waiting_.stop(); }
+  // Those that wait for the source.
+  util::Waiters &waiting_clients() { return waiting_; }
   // Ends all waits for the source: they fail from now on. What is here can still be read and written.
   void interrupt() { remote_.interrupt(); }
 
@@ -88,7 +86,7 @@ class PullServer {
   Counters counters_;
   StateSaver saver_;
   RemoteServer remote_;
-  WaitingClients waiting_;
+  util::Waiters waiting_;
   replication::DestinationImage image_;
   stats::StatsFile stats_;
   std::string progress_;  // the last line; tick()'s alone

@@ -14,9 +14,10 @@
 #include <string>
 
 #include "common/nbd/handshake.hpp"
+#include "common/nbdkit/end_watch.hpp"
 #include "common/util/error.hpp"
+#include "common/util/waiters.hpp"
 #include "plugins/vsphere/parameters.hpp"
-#include "plugins/vsphere/shutdown_watch.hpp"
 #include "plugins/vsphere/snapshot/abort_cleanup.hpp"
 #include "plugins/vsphere/snapshot/exit_cleanup.hpp"
 #include "plugins/vsphere/transport/vddk/installation.hpp"
@@ -37,7 +38,8 @@ class CurlLibrary {
 
 class Connection {
  public:
-  Connection(VmSession &session, const Disk &disk) : session_(session), disk_(disk) {}
+  Connection(VmSession &session, const Disk &disk, util::Waiters &clients)
+      : session_(session), disk_(disk), clients_(clients) {}
 
   uint64_t get_size() { return disk_.info.capacity; }
   bool can_write() { return false; }
@@ -49,6 +51,7 @@ class Connection {
   nbdkit::BlockSize block_size() { return {1, 64 << 10, 32 << 20}; }
 
   void pread(std::span<std::byte> buffer, uint64_t offset) {
+    const util::Waiters::Wait wait(clients_);
     try {
       session_.read(disk_, buffer, offset);
     } catch (const SnapshotGone &e) {
@@ -69,6 +72,7 @@ class Connection {
  private:
   VmSession &session_;
   const Disk &disk_;
+  util::Waiters &clients_;
 };
 
 class Plugin {
@@ -90,7 +94,7 @@ class Plugin {
     retry.sleep = [this](std::chrono::milliseconds time) { sleep(time); };
     parameters_.settings.endpoint.interrupt = [this] {
       if (session_) session_->check_interrupt();
-      if (serving_ && shutdown_watch_->told()) util::fail(EINTR, "nbdkit is ending");
+      if (serving_ && ending_) util::fail(EINTR, "nbdkit is ending");
     };
     retry.on_retry = [counters = parameters_.settings.counters] { counters->add_retry(); };
   }
@@ -119,14 +123,14 @@ class Plugin {
   void after_fork() {
     exit_cleanup_->keep_in_this_process();
     session_->serve();
-    shutdown_watch_.emplace();
+    end_watch_.emplace(clients_, [this] { ending_ = true; });
     serving_ = true;
     install_abort_cleanup();
   }
 
   void cleanup() {
     if (exit_cleanup_) exit_cleanup_->run();
-    shutdown_watch_.reset();  // nobody asks it any more
+    end_watch_.reset();
   }
 
   void list_exports(bool, bool, nbdkit::ExportList &list) {
@@ -141,8 +145,9 @@ class Plugin {
     const char *name = nbdkit_export_name();
     if (name == nullptr) throw nbdkit::Reported{EIO};
     const Disk &disk = session_->disk(name);
+    const util::Waiters::Wait wait(clients_);
     session_->confirm();
-    return std::make_unique<Connection>(*session_, disk);
+    return std::make_unique<Connection>(*session_, disk, clients_);
   }
 
  private:
@@ -156,8 +161,10 @@ class Plugin {
   std::optional<VmSession> session_;
   std::optional<ExitCleanup> exit_cleanup_;
   std::optional<AbortCleanup> abort_cleanup_;
-  std::optional<ShutdownWatch> shutdown_watch_;
   std::atomic<bool> serving_ = false;
+  std::atomic<bool> ending_ = false;  // nbdkit is, and a client waits
+  util::Waiters clients_;             // that wait for a server
+  std::optional<nbdkit::EndWatch> end_watch_;
 };
 
 // Shows which transports are available; vddk is if the library is found, with libdir= if given.
@@ -193,12 +200,7 @@ void Plugin::install_abort_cleanup() {
 void Plugin::sleep(std::chrono::milliseconds time) {
   if (!serving_) return session_->pause(time);
   session_->suspect();
-  auto seconds = std::chrono::duration_cast<std::chrono::seconds>(time);
-  auto rest = std::chrono::nanoseconds(time - seconds);
-  if (nbdkit_nanosleep(static_cast<unsigned>(seconds.count()),
-                       static_cast<unsigned>(rest.count())) < 0) {
-    throw nbdkit::Reported{ESHUTDOWN};
-  }
+  if (!nbdkit::sleep(time)) throw nbdkit::Reported{ESHUTDOWN};
 }
 
 }  // namespace

@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "common/util/error.hpp"
-#include "common/util/readable.hpp"
+#include "common/util/fd.hpp"
 #include "plugins/vsphere/snapshot/blocked_signals.hpp"
 
 namespace vsphere {

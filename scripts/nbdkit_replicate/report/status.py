@@ -65,7 +65,7 @@ class DiskStatus:
     complete: float | None = None  # what the last complete point is as of, in seconds since 1970; None: there is none
     owed: int | None = None  # by the image that is being written, in bytes; None: there is no state
     destinations: tuple[DestinationStatus, ...] = ()
-    fault: str = ""  # why something of this could not be found out
+    fault: str = ""  # why something of this could not be found out, or is no replica any more
 
 
 @dataclass(frozen=True)
@@ -210,6 +210,8 @@ def _of_disk(name: str, state: str, owed_in: str, also: Sequence[str], runs: _Ru
         if os.path.exists(state):
             found = read_state(state)
             size, owed = found.size, found.owed
+            if found.used:
+                fault = fault or f"clients have written to it: it is no replica any more ({state})"
         if os.path.isdir(owed_in):
             for path, destination in known_destinations(owed_in):
                 with contextlib.suppress(FileNotFoundError):

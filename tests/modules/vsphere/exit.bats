@@ -134,21 +134,6 @@ under_way() { [ "$(of "s['folder']['requests']")" -gt 3 ]; }
     soap_remove vc "$(of "v['snapshots'][0]['moref']")"
 }
 
-# a_read_ends_with_the_server: a read waits for a server that hangs. SIGTERM ends it at once, and nbdkit.
-a_read_ends_with_the_server() {
-    timeout 300 qemu-io -r -f raw -c 'read 1M 64k' "$(uri src)" > client.log 2>&1 3>&- &
-    until_true 20 grep -q 'pread count=65536' src.log
-    local pid
-    pid=$(cat src.pid)
-    kill -TERM "$pid"
-    until_true 10 gone "$pid"
-    rm src.pid src.ready
-    wait $! || true
-    grep -q 'error: .*nbdkit is ending' src.log
-    grep -q 'read failed: Cannot send after transport endpoint shutdown' client.log
-    clean
-}
-
 @test "SIGTERM while a read waits for a server that hangs" {
     vc
     serve disk=2000 timeout=600

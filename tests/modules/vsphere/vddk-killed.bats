@@ -131,3 +131,13 @@ ended_soon() {
     grep -q 'did not close the disk within 500 ms and is killed' src.log
     clean
 }
+
+@test "SIGTERM while a read waits for VDDK that hangs: the read fails at once, and the snapshot is removed" {
+    vc
+    standin
+    serve "${VDDK[@]}" timeout=600
+    wrong ReadAsync 0 1 hang
+    a_read_ends_with_the_server grep -q 'fault ReadAsync hang' standin/log
+    until_true 20 gone "$(helper)"
+    must_fail grep VIOLATION standin/log
+}

@@ -66,6 +66,23 @@ clean() {
     [ "$left" = "(0, 0)" ]
 }
 
+# a_read_ends_with_the_server [CONDITION...]: a read waits for a server that hangs, which CONDITION tells. SIGTERM ends it at
+# once, and nbdkit.
+a_read_ends_with_the_server() {
+    timeout 300 qemu-io -r -f raw -c 'read 1M 64k' "$(uri src)" > client.log 2>&1 3>&- &
+    until_true 20 grep -q 'pread count=65536' src.log
+    [ $# = 0 ] || until_true 20 "$@"
+    local pid
+    pid=$(cat src.pid)
+    kill -TERM "$pid"
+    until_true 10 gone "$pid"
+    rm src.pid src.ready
+    wait $! || true
+    grep -q 'error: .*nbdkit is ending' src.log
+    grep -q 'read failed: Cannot send after transport endpoint shutdown' client.log
+    clean
+}
+
 map() { nbdinfo --map "$1" | awk '{print $1, $2, $3}'; }
 
 # checkpoint URI: of the export's description.

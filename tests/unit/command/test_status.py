@@ -163,6 +163,15 @@ class OfRunsByOptions(InDirectory):
         self.assertEqual(status, 1)
         self.assertIn("web1 disk 2000: states/2000.state.fanout/dr.json is not a usable state file", output)
 
+    def test_a_disk_that_clients_have_written_to_is_told(self):
+        write_state("states/2000.state", pull="unchanged")
+        self.assertNotIn("clients have written", run_status("--state", "states/")[1])
+        write_state("states/2000.state", pull="written")
+        status, output, _ = run_status("--state", "states/", "--stale-after", "3h")
+        self.assertEqual(status, 1)
+        self.assertIn("web1 disk 2000: clients have written to it: it is no replica any more (states/2000.state)", output)
+        self.assertIn("clients have written to it", run_status("--state", "states/", "--monitor")[1])
+
     def test_wrong_use(self):
         for words in ((), ("plan", "--state", "s"), ("--state", "states/", "--metrics")):
             self.assertEqual(run_status(*words)[0], 2, words)

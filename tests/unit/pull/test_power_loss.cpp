@@ -195,7 +195,7 @@ struct Life {
   extents::RangeLock changes;
   Memory memory{8 * chunk};
   Counters counters;
-  WaitingClients waiting;
+  util::Waiters waiting;
   StateSaver state;
   LosingDisk local;
   Source remote;

@@ -8,7 +8,7 @@
 #include <cstring>
 
 #include "common/util/error.hpp"
-#include "common/util/readable.hpp"
+#include "common/util/fd.hpp"
 
 namespace vsphere::vddk {
 

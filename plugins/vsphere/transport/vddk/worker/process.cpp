@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "common/util/error.hpp"
-#include "common/util/readable.hpp"
+#include "common/util/fd.hpp"
 #include "plugins/vsphere/transport/vddk/ipc/protocol.hpp"
 
 namespace vsphere::vddk {

@@ -5,47 +5,47 @@
 
 #include "common/util/mutex.hpp"
 
-namespace pull {
+namespace util {
 
-// How many clients wait for the source, for a thread that looks after them. May be used from any thread.
-class WaitingClients {
+// How many threads wait for something, for another thread that looks after them. May be used from any thread.
+class Waiters {
  public:
-  // A client waits, as long as the object.
+  // A thread waits, as long as the object.
   class Wait {
    public:
-    explicit Wait(WaitingClients &clients) : clients_(clients) {
-      util::MutexLock lock(clients_.mutex_);
-      ++clients_.number_;
-      clients_.changed_.notify_all();
+    explicit Wait(Waiters &waiters) : waiters_(waiters) {
+      MutexLock lock(waiters_.mutex_);
+      ++waiters_.number_;
+      waiters_.changed_.notify_all();
     }
     ~Wait() {
-      util::MutexLock lock(clients_.mutex_);
-      --clients_.number_;
+      MutexLock lock(waiters_.mutex_);
+      --waiters_.number_;
     }
     Wait(const Wait &) = delete;
     Wait &operator=(const Wait &) = delete;
 
    private:
-    WaitingClients &clients_;
+    Waiters &waiters_;
   };
 
   // Returns true when one waits, false after stop().
   bool wait_for_one() ABSL_LOCKS_EXCLUDED(mutex_) {
-    util::MutexLock lock(mutex_);
+    MutexLock lock(mutex_);
     while (number_ == 0 && !stop_) changed_.wait(lock);
     return !stop_;
   }
   void stop() ABSL_LOCKS_EXCLUDED(mutex_) {
-    util::MutexLock lock(mutex_);
+    MutexLock lock(mutex_);
     stop_ = true;
     changed_.notify_all();
   }
 
  private:
-  util::Mutex mutex_;
-  util::Condition changed_;
+  Mutex mutex_;
+  Condition changed_;
   size_t number_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
-}  // namespace pull
+}  // namespace util
