@@ -22,9 +22,9 @@ class Batch;
 // May be used from any thread.
 class Pool {
  public:
-  // Connects once; up to `connections` in all only where the server offers multi-conn, for else a
-  // flush would not cover the other connections' writes. Throws as Connection does if the first
-  // cannot be made; a server that is not verified (Info::verified) is a warning; the first of the others that cannot be is a warning, and the last tried.
+  // Connects once; up to `connections` in all only where the server offers multi-conn, for else a flush would not cover the
+  // other connections' writes. Throws as Connection does if the first cannot be made; a server that is not verified
+  // (Info::verified) is a warning; the first of the others that cannot be is a warning, and the last tried.
   Pool(const Options &options, unsigned connections, const util::Log &log = {}, unsigned most = 0);
 
   // Connects once more, up to that number, as the constructor does; no two calls at the same time. Requests go on
@@ -42,9 +42,9 @@ class Pool {
   // The connection with the fewest requests in flight; not one of the first `kept`, where there are more.
   Connection &least_busy(size_t kept = 0);
 
-  // Calls add(extent) for the whole export from the offset `from` on, in order, as Options::context tells it, with the flags of that
-  // context as type; all of it of type 0 (data) where the server does not offer it. Several requests are in flight, so that a far server
-  // costs few round trips; what is not yet due is kept, at most 8 GiB of the disk. Throws util::Error.
+  // Calls add(extent) for the whole export from the offset `from` on, in order, as Options::context tells it, with the
+  // flags of that context as type; all of it of type 0 (data) where the server does not offer it. Several requests are in
+  // flight, so that a far server costs few round trips; the answers that are not yet due are kept. Throws util::Error.
   void read_map(const std::function<void(const extents::Extent &)> &add, uint64_t from = 0);
 
   // Reads and waits, in pieces of at most maximum_block; not by the first `kept` connections, where there are more.

@@ -56,7 +56,11 @@ def replace_file(path: str, content: str | bytes, mode: int = 0o600) -> None:
 
 
 def sync_directory(path: str) -> None:
-    descriptor = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    sync_file(path or ".", os.O_DIRECTORY)
+
+
+def sync_file(path: str, flags: int = 0) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
     try:
         os.fsync(descriptor)
     finally:

@@ -132,13 +132,13 @@ void FetchWorkers::finish(const ChunkJob &job, Clock::duration took) {
 }
 
 void FetchWorkers::failed(const ChunkJob &job, const std::string &why) {
-  if (parts_.give_up) return parts_.give_up(why);
   bool first;
   {
     MutexLock lock(mutex_);
     order_.defer(job.range.offset, Clock::now() + retry_);
     first = !std::exchange(warned_, true);
   }
+  if (parts_.give_up) return parts_.give_up(why);
   const auto text = fmt::format(
       "pull: {} bytes at offset {} could not be fetched: {}; they are tried again",
       job.range.length, job.range.offset, why.empty() ? "the layer below has failed" : why);

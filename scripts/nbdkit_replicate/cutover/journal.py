@@ -109,7 +109,7 @@ def read_journal(states: str) -> Journal | None:
             return _journal(json.load(file))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as e:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
         raise Failure(f"cannot read {path}: {e}") from e
 
 

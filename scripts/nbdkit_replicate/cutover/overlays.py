@@ -3,21 +3,19 @@
 writes goes there, so that the restore points stay what they are, and runs can go on from them if the source is started
 again."""
 import contextlib
-import json
 import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from ..contract import DISK
 from ..definition.domain_storage import Copy, Export, Image
-from ..files import rename_new, sync_directory
+from ..files import rename_new, sync_directory, sync_file
 from ..images import is_in_use
 from ..messages import Failure, say
 from ..plan.plan import Machine
 from ..points.naming import Naming, free_time
 from ..points.points import Point
-from ..programs.errors import Errors
-from ..programs.process import Process, outcome
+from ..programs.qemu_img import run_qemu_img, written_ranges
 
 NAME = "cutover"  # in place of {time}
 NEW = ".new"  # of one that is not complete
@@ -84,8 +82,8 @@ async def _create(point: Point, path: str) -> str:
     new = path + NEW
     if os.path.lexists(new):
         os.unlink(new)
-    await _qemu_img("create", "-q", "-f", "qcow2", "-b", os.path.basename(point.path), "-F", "qcow2", new)
-    _sync(new)
+    await run_qemu_img("create", "-q", "-f", "qcow2", "-b", os.path.basename(point.path), "-F", "qcow2", new)
+    sync_file(new)
     return new
 
 
@@ -116,30 +114,4 @@ def _free_name(path: str) -> str:
 
 
 async def _holds_data(_disk: str, path: str) -> bool:
-    """The image itself, and not one that it lies on."""
-    output = await _qemu_img("map", "--output=json", "-f", "qcow2", path)
-    return any(one["depth"] == 0 and (one["data"] or one["zero"]) for one in json.loads(output))
-
-
-async def _qemu_img(*words: str) -> bytes:
-    errors = Errors("qemu-img", shown=False)
-    process = await Process.start(["qemu-img", *words], read_output=True, errors=errors)
-    try:
-        output = await process.read_output()
-        status = await process.wait()
-    finally:
-        process.kill()
-        await process.wait()
-        cause = errors.cause()
-        errors.close()
-    if status != 0:
-        raise Failure(f"qemu-img {words[0]}: {cause or outcome(status)}")
-    return output
-
-
-def _sync(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    return bool(await written_ranges(path))

@@ -53,7 +53,8 @@ async def pull_last(context: Context) -> None:
     disks = [disk for disk, _ in context.journal.images]
     with RunDirectory() as directory:
         async with contextlib.AsyncExitStack() as source, contextlib.AsyncExitStack() as servers:
-            uris = await _start(context, disks, directory, source, servers)
+            images = await _start(context, disks, directory, source, servers)
+            uris = {disk: uri_of(socket_of(context.machine, disk)) for disk in disks}
             if context.journal.step == Step.OFF:
                 await require_off(context)
                 context.go_to(Step.HANDOVER, pulled=True, ready=time.time(), last=context.journal.rounds[-1].time)
@@ -61,14 +62,14 @@ async def pull_last(context: Context) -> None:
             for disk, uri in uris.items():
                 say(f"disk {disk}: {uri}")
             began = time.time()
-            await _hand_over(context, disks, uris, source)
+            await _hand_over(context, uris, images, source)
             await _until_unused(context, disks)
     context.go_to(Step.DONE, ended=time.time())
     say(f"the machine is handed over; {handover.describe(context, time.time() - began if context.options.then else None)}")
 
 
-async def _hand_over(context: Context, disks: list[str], uris: dict[str, str], source: contextlib.AsyncExitStack) -> None:
-    fetching = asyncio.create_task(_until_whole(context, disks, source))
+async def _hand_over(context: Context, uris: dict[str, str], images: list[Server], source: contextlib.AsyncExitStack) -> None:
+    fetching = asyncio.create_task(_until_whole(context, list(uris), images, source))
     try:
         await handover.hand_over(context, uris)
     except BaseException:
@@ -95,24 +96,24 @@ async def _prepare(context: Context) -> None:
     begin_states(machine, points)
     make_directory(directory_of(machine))
     if context.journal.snapshot:
-        await context.vm.remove_snapshot(context.journal.snapshot)
+        with context.interruption.scope():
+            await context.vm.remove_snapshot(context.journal.snapshot)
     context.save(dataclasses.replace(context.journal, images=images, snapshot=SNAPSHOT + secrets.token_hex(8)))
 
 
 async def _start(context: Context, disks: list[str], directory: RunDirectory, source: contextlib.AsyncExitStack,
-                 servers: contextlib.AsyncExitStack) -> dict[str, str]:
-    """Returns the URIs by disk. source: what ends when all is here."""
+                 servers: contextlib.AsyncExitStack) -> list[Server]:
+    """Returns those of the images. source: what ends when all is here."""
     remote: Server | None = None
     if owed(context.machine, disks) or context.journal.step == Step.OFF:
         remote = await source.enter_async_context(_source(context, directory))
-    uris = {}
+    images = []
     for disk in disks:
         uri = remote.uri(_export(context, disk)) if remote else uri_of(directory.file("ended.sock"))
-        await servers.enter_async_context(_served(context, disk, uri, directory))
-        uris[disk] = uri_of(socket_of(context.machine, disk))
+        images.append(await servers.enter_async_context(_served(context, disk, uri, directory)))
     if context.journal.step == Step.OFF:
         await save_definition(context, copies_of(context.machine, latest_points(context.machine), True))
-    return uris
+    return images
 
 
 def _export(context: Context, disk: str) -> str:
@@ -159,9 +160,8 @@ async def _served(context: Context, disk: str, source_uri: str, directory: RunDi
     command = ["nbdkit", *(["-v"] if context.options.verbose else []), f"--filter={module('filter', 'pull', build)}",
                module("plugin", "qcow2", build), f"file={path}", *backing,
                *(f"{key}={value}" for key, value in use_parameters(source_uri, pull_state(machine, disk), patience))]
-    for name in (socket, socket + ".pid"):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(socket)
     server = await Server.start(f"disk {disk}", command, directory, socket)
     try:
         with context.interruption.scope():
@@ -169,9 +169,8 @@ async def _served(context: Context, disk: str, source_uri: str, directory: RunDi
         yield server
     finally:
         ended_well = await server.stop()
-        for name in (socket, socket + ".pid"):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(socket)
     if not ended_well:
         raise Failure(server.cause() or f"the server of disk {disk} did not end in order")
 
@@ -183,11 +182,13 @@ def _backing(context: Context, disk: str) -> list[str]:
     return [f"backing={point.path}", "backing-format=qcow2", f"size={image_size(size)}"]
 
 
-async def _until_whole(context: Context, disks: list[str], source: contextlib.AsyncExitStack) -> None:
+async def _until_whole(context: Context, disks: list[str], images: list[Server], source: contextlib.AsyncExitStack) -> None:
     """Until nothing is owed any more; then the source ends, and its snapshot is removed. That somebody starts the machine
     meanwhile does not hurt the copy, but there are two of them then."""
     told, due = False, time.monotonic() + TOLD
     while left := owed(context.machine, disks):
+        for server in images:
+            server.check_running()
         if time.monotonic() >= due:
             say(f"{text.size(left)} are still to be fetched")
             due += TOLD
@@ -199,7 +200,8 @@ async def _until_whole(context: Context, disks: list[str], source: contextlib.As
                 "fetched", Level.ERROR)
             told = True
     await source.aclose()
-    await context.vm.remove_snapshot(context.journal.snapshot)
+    with context.interruption.scope():
+        await context.vm.remove_snapshot(context.journal.snapshot)
     say("everything is here: the source is not needed any more")
 
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What a run has written is read back, and compared with the digests of what was sent. What lies below it was not changed."""
 import asyncio
-import json
 import time
 from collections.abc import Iterator
 
@@ -12,8 +11,7 @@ from ..plan.plan import Machine
 from ..points.machines import points_of
 from ..points.points import Point
 from ..programs.directory import RunDirectory
-from ..programs.errors import Errors
-from ..programs.process import Process, outcome
+from ..programs.qemu_img import written_ranges
 from ..report.records import RunRecord
 from ..restore.checking import check_tables
 from ..restore.reading import Reading, shown
@@ -51,28 +49,12 @@ async def _verify(point: Point, build: str | None, directory: RunDirectory) -> N
     if not point.has_digests:
         warn(f"{point.path} has no digests: its content is not verified")
         return
-    ranges = _blocks(await _written(point.path), point.top.image.size)
+    ranges = _blocks(await written_ranges(point.path), point.top.image.size)
     async with shown(point, Reading(build), directory) as server:
         try:
             await asyncio.to_thread(_read, server.uri(), ranges)
         except nbd.Error as e:
             raise Failure(f"{point.path} is not what was sent: {server.cause() or e.string}") from e
-
-
-async def _written(path: str) -> list[tuple[int, int]]:
-    """What the image itself holds, and not one that it lies on: (offset, length)."""
-    errors = Errors("qemu-img", shown=False)
-    process = await Process.start(["qemu-img", "map", "--output=json", "-f", "qcow2", path], read_output=True, errors=errors)
-    try:
-        output = await process.read_output()
-        status = await process.wait()
-    finally:
-        process.kill()
-        await process.wait()
-        errors.close()
-    if status != 0:
-        raise Failure(f"{path}: qemu-img map: {errors.cause() or outcome(status)}")
-    return [(one["start"], one["length"]) for one in json.loads(output) if one["depth"] == 0 and (one["data"] or one["zero"])]
 
 
 def _blocks(ranges: list[tuple[int, int]], size: int) -> list[tuple[int, int]]:

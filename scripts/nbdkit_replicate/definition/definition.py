@@ -104,9 +104,9 @@ _Item = TypeVar("_Item")
 
 def from_json(values: Mapping[str, Any]) -> Definition:
     """Raises Failure if it is none."""
-    if values.get("format") != FORMAT:
-        raise Failure(f"the definition has the format {values.get('format')}; this version knows {FORMAT}")
     try:
+        if values.get("format") != FORMAT:
+            raise Failure(f"the definition has the format {values.get('format')}; this version knows {FORMAT}")
         return _made(Definition, {
             **values, "guest": _made(Guest, values["guest"]), "tools": _made(Tools, values["tools"]),
             "disks": tuple(_made(Disk, one) for one in values["disks"]),
@@ -114,7 +114,7 @@ def from_json(values: Mapping[str, Any]) -> Definition:
             "networks": tuple(_made(Network, one) for one in values["networks"]),
             "other_devices": tuple(_made(OtherDevice, one) for one in values["other_devices"]),
             "boot_order": tuple(values["boot_order"])})
-    except (KeyError, TypeError) as e:
+    except (KeyError, TypeError, AttributeError) as e:
         raise Failure(f"this is no definition of a virtual machine: {e!r}") from None
 
 

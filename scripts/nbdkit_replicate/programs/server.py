@@ -83,6 +83,11 @@ class Server:
                 return await self._process.wait()
         return None
 
+    def check_running(self) -> None:
+        """Raises Failure if it has ended."""
+        if not self._process.running:
+            raise Failure(self.cause() or f"the {self._name} server has ended")
+
     def cause(self) -> str:
         """The error that it has reported of late; "" if none."""
         error = self._errors.cause()

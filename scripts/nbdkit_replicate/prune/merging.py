@@ -21,20 +21,18 @@ is there. Each of these steps can be done again. In the meantime the point, and 
 from; points/chain.py knows the journal.
 """
 import asyncio
-import contextlib
 import json
 import os
 import time
 from collections.abc import Sequence
 
-from ..files import sync_directory
+from ..files import sync_directory, sync_file
 from ..image_marks import give_mark, set_complete, set_incomplete
 from ..images import read_image
 from ..messages import Failure
 from ..points.merge import Merge
 from ..points.store import StoredImage, stored_image
-from ..programs.errors import Errors
-from ..programs.process import Process, outcome
+from ..programs.qemu_img import run_qemu_img
 from ..restore.in_use import is_locked
 from .removing import remove_files
 
@@ -75,8 +73,8 @@ def _remedy(plan: Merge) -> str:
 async def _commit(plan: Merge) -> Merge:
     for path in plan.gone:
         set_incomplete(path)
-    await run_qemu_img(["commit", "-q", "-d", "-f", "qcow2", "-b", plan.base, plan.into])
-    _sync(plan.base)
+    await run_qemu_img("commit", "-q", "-d", "-f", "qcow2", "-b", plan.base, plan.into)
+    sync_file(plan.base)
     size, expected = read_image(plan.base).size, read_image(plan.into).size
     if size != expected:
         raise Failure(f"{plan.base} has {size} bytes, and {plan.into}, which was merged into it, {expected}")
@@ -93,34 +91,8 @@ def _take_place(plan: Merge) -> None:
     set_complete(plan.into, plan.uuid)
 
 
-def _sync(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-async def run_qemu_img(arguments: list[str]) -> str:
-    """Its output. Raises Failure."""
-    errors = Errors("qemu-img", shown=False)
-    process = await Process.start(["qemu-img", *arguments], read_output=True, errors=errors)
-    try:
-        output = await process.read_output()
-        status = await process.wait()
-    finally:
-        process.terminate()
-        with contextlib.suppress(ProcessLookupError):
-            await asyncio.shield(process.wait())
-        cause = errors.cause()
-        errors.close()
-    if status != 0:
-        raise Failure(f"qemu-img {arguments[0]}: {cause or 'it ended with ' + outcome(status)}")
-    return output.decode()
-
-
 async def space_freed(into: StoredImage, gone: Sequence[StoredImage]) -> int:
     """About how much a merge frees, if the images are not compressed."""
-    extents = json.loads(await run_qemu_img(["map", "--output=json", "-f", "qcow2", into.path]))
+    extents = json.loads(await run_qemu_img("map", "--output=json", "-f", "qcow2", into.path))
     data = sum(one["length"] for one in extents if one["data"] and one["depth"] <= len(gone))
     return max(0, sum(image.used for image in (into, *gone)) - data)

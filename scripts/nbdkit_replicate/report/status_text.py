@@ -76,8 +76,8 @@ def _cutover(journal: Journal) -> str:
     if journal.step == Step.DONE and journal.ended is not None:
         line += f" at {local_time(journal.ended)}"
     if journal.measured is not None:
-        predicted = f", predicted were {text.duration(journal.predicted)}" if journal.predicted is not None else ""
-        line += f"; downtime {text.duration(journal.measured)}{predicted}, agreed on were {text.duration(journal.downtime)}"
+        predicted = f", {text.duration(journal.predicted)} were predicted" if journal.predicted is not None else ""
+        line += f"; downtime {text.duration(journal.measured)}{predicted}, {text.duration(journal.downtime)} agreed on"
     return line
 
 

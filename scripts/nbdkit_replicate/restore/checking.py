@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Whether a restore point is what it was when it was written."""
-import asyncio
-
 from ..messages import Failure
 from ..points.points import Point
 from ..points.store import StoredImage
 from ..programs.directory import RunDirectory
-from ..programs.errors import Errors
-from ..programs.process import Process, outcome
+from ..programs.process import outcome
+from ..programs.qemu_img import end_of_qemu_img
 from .reading import Reading, copy, shown
 
 LEAKS = 3  # exit status of qemu-img check: space that nothing uses, which harms nobody
@@ -42,18 +40,8 @@ class Checker:
 
 async def check_tables(path: str) -> str:
     """What is wrong with those of this image alone; "": nothing."""
-    errors = Errors("qemu-img", shown=False)
-    process = await Process.start(["qemu-img", "check", "-q", "-f", "qcow2", path], read_output=True, errors=errors)
-    try:
-        output = (await process.read_output()).decode(errors="replace")
-        status = await process.wait()
-    finally:
-        if process.running:
-            process.terminate()
-            await asyncio.shield(process.wait())
-        cause = errors.cause()
-        errors.close()
-    if status in (0, LEAKS):
+    ended = await end_of_qemu_img("check", "-q", "-f", "qcow2", path)
+    if ended.status in (0, LEAKS):
         return ""
-    first = next((line for line in output.splitlines() if "ERROR" in line), "")
-    return f"{path}: qemu-img check: {cause or first or outcome(status)}"
+    first = next((line for line in ended.output.splitlines() if "ERROR" in line), "")
+    return f"{path}: qemu-img check: {ended.cause or first or outcome(ended.status)}"

@@ -82,7 +82,8 @@ async def _execute(plan: Plan, arguments: argparse.Namespace, shown: View) -> Re
                 context = Context(plan, machine, _options(arguments), selection.vcenters, interruption,
                                   lambda: [shown, Recorder(records_directory(machine.states))], vm, journal)
                 if arguments.abort:
-                    await abort(context)
+                    with interruption.scope():
+                        await abort(context)
                     return Result.DONE
                 return await Cutover(context).run()
 

@@ -9,10 +9,11 @@ import json
 import os
 import tempfile
 import unittest
+from types import SimpleNamespace
 from unittest import mock
 
 from nbdkit_replicate.composition.replication import Module
-from nbdkit_replicate.cutover import convergence
+from nbdkit_replicate.cutover import convergence, pulling
 from nbdkit_replicate.cutover.journal import Journal, Round, Step, check_no_cutover, path_of, read_journal, write_journal
 from nbdkit_replicate.cutover.moments import moment_of
 from nbdkit_replicate.cutover.overlays import take_away
@@ -21,6 +22,8 @@ from nbdkit_replicate.cutover.verification import _blocks, _requests
 from nbdkit_replicate.many.planned_run import PlannedRun
 from nbdkit_replicate.messages import Failure, WrongUse
 from nbdkit_replicate.plan.plan import Machine
+from nbdkit_replicate.programs.directory import RunDirectory
+from nbdkit_replicate.programs.server import Server
 from nbdkit_replicate.report.records import time_of
 from nbdkit_replicate.report.run import RunReport
 from nbdkit_replicate.run.interruption import Interruption
@@ -170,7 +173,7 @@ class TheJournal(unittest.TestCase):
         self.assertEqual(journal.measured, 7.0)
 
     def test_one_that_is_damaged_is_no_beginning(self):
-        for text in ("", "{}", '{"nbdkit-replicate-cutover": 2, "vm": "a"}', "[1]"):
+        for text in ("", "{}", '{"nbdkit-replicate-cutover": 2, "vm": "a"}', "[1]", "1"):
             with open(path_of(self.states), "w", encoding="utf-8") as file:
                 file.write(text)
             with self.assertRaisesRegex(Failure, "cannot read"):
@@ -280,6 +283,19 @@ class Verification(unittest.TestCase):
     def test_requests_cover_them(self):
         found = list(_requests([(0, 5 * M // 2), (7 * M, 10)]))
         self.assertEqual(found, [(0, M), (M, M), (2 * M, M // 2), (7 * M, 10)])
+
+
+class Pulling(unittest.IsolatedAsyncioTestCase):
+    async def test_a_server_that_has_ended_is_not_waited_for(self):
+        power = mock.AsyncMock(return_value=None)
+        context = SimpleNamespace(machine=None, interruption=Interruption(), vm=SimpleNamespace(power_state=power))
+        with RunDirectory() as directory, mock.patch.object(pulling, "owed", return_value=1), \
+                mock.patch.object(pulling, "POLL", 0.001):
+            server = await Server.start("disk 2000", ["false"], directory, "2000.sock")
+            async with contextlib.AsyncExitStack() as source, asyncio.timeout(60):
+                with self.assertRaisesRegex(Failure, "the disk 2000 server has ended"):
+                    await pulling._until_whole(context, ["2000"], [server], source)
+            await server.stop()
 
 
 if __name__ == "__main__":

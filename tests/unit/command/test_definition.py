@@ -90,6 +90,9 @@ class Reading(unittest.TestCase):
     def test_what_is_no_definition(self):
         with self.assertRaisesRegex(Failure, "no definition"):
             from_json({"format": 1, "name": "x"})
+        for wrong in ([], {**json.loads(to_json(Definition("a", "u", 1, 1 << 20))), "guest": "linux"}):
+            with self.assertRaisesRegex(Failure, "no definition"):
+                from_json(wrong)
         with self.assertRaisesRegex(Failure, "/none/definition.json: .*No such file"):
             read("/none/definition.json")
 
