@@ -26,7 +26,7 @@ inline bool sleep(std::chrono::nanoseconds time) {
 // Ends what clients wait for when nbdkit is told to end.
 //
 // nbdkit ends only after each client's request has, and calls cleanup() after that. So a thread looks whether nbdkit is
-// to end: only while a client waits, because nbdkit logs its answer as an error; and not the client's own thread, which
+// to end: only while a client waits for long, because nbdkit logs its answer as an error; and not the client's own thread, which
 // nbdkit tells also that the client has gone. From after_fork() to cleanup().
 class EndWatch {
  public:
@@ -34,8 +34,8 @@ class EndWatch {
   // begin later.
   EndWatch(util::Waiters &clients, std::function<void()> end)
       : clients_(clients), thread_([&clients, end = std::move(end)] {
-          constexpr std::chrono::milliseconds slice{100};
-          while (clients.wait_for_one()) {
+          constexpr std::chrono::milliseconds long_wait{500}, slice{100};
+          while (clients.wait_for_one(long_wait)) {
             if (!sleep(slice)) return end();
           }
         }) {}
