@@ -89,8 +89,8 @@ def increment(d, disk_size, changed, plugin=(), client="nbdcopy"):
     shutil.rmtree(d / "state.runs", ignore_errors=True)
     source = plugin or ["memory", disk_size]
     return Job(words(COMMAND, "-q", "--client", client, "--build", BUILD, "--state", d / "state", "--from", *source,
-                     f"delta-map={d / 'list'}", "delta-since=a", "delta-checkpoint=b", "--to", "qcow2", f"file={d / 'top.qcow2'}",
-                     f"backing={d / 'base.qcow2'}", "backing-format=qcow2", "apply-verify=off"))
+                     f"delta-map={d / 'list'}", "delta-since=a", "delta-checkpoint=b", "--to", "qcow2",
+                     f"file={d / 'top.qcow2'}", f"backing={d / 'base.qcow2'}", "backing-format=qcow2", "apply-verify=off"))
 
 
 def sizes(d):

@@ -68,7 +68,8 @@ class Pull(Server):
 
 
 class OnRead(Server):
-    """What nbdkit itself has for that: its cow or cache filter over its nbd plugin. What was read is kept in a temporary file."""
+    """What nbdkit itself has for that: its cow or cache filter over its nbd plugin. What was read is kept in a temporary
+    file."""
 
     def __init__(self, directory, kind, source):
         what = {"cow": "cow-on-read=true", "cache": "cache-on-read=true"}[kind]
@@ -114,7 +115,8 @@ def first_reads(start, size, number):
 
 
 def bench_first_read(d):
-    """Of a small disk: nbdkit's file plugin looks for a hole whenever it is opened, which takes long in a large file in memory."""
+    """Of a small disk: nbdkit's file plugin looks for a hole whenever it is opened, which takes long in a large file in
+    memory."""
     size = 64 * M
     random_file(d / "small", size)
     whole_file(d / "small-here", size)

@@ -26,8 +26,8 @@ async def run_hook(name: str, command: Sequence[str], facts: Mapping[str, Any], 
 
 async def run_program(command: Sequence[str], facts: Mapping[str, Any], deadline: float | None,
                       environment: Mapping[str, str] | None = None) -> str:
-    """Returns how it has failed; "" if it has not. What it writes itself goes to standard error. deadline: seconds; None: there is
-    none. Nothing that it has started is left after it was ended. environment: besides our own."""
+    """Returns how it has failed; "" if it has not. What it writes itself goes to standard error. deadline: seconds; None: there
+    is none. Nothing that it has started is left after it was ended. environment: besides our own."""
     text = json.dumps(facts) + "\n"
     try:
         process = await asyncio.create_subprocess_exec(

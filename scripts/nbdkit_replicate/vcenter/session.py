@@ -35,12 +35,7 @@ class Session:
     cookie: str  # "name=value" of the session
 
     def close(self) -> None:
-        """Logs out, if that is still possible."""
-        from pyVim.connect import Disconnect  # pylint: disable=import-outside-toplevel
-        try:
-            Disconnect(self.instance)
-        except Exception:  # it is the end in any case  # pylint: disable=broad-except
-            pass
+        _log_out(self.instance)
 
 
 def error_of(error: Exception) -> dict[str, str]:
@@ -91,8 +86,22 @@ def open_session(request: dict[str, Any]) -> Session:
     sha1 = _sha1_of(host, port, context, thumbprint) if thumbprint else None
     instance = SmartConnect(host=host, port=port, user=request["user"], pwd=password, sslContext=context,
                             **({"thumbprint": sha1} if sha1 else {}))
+    try:
+        content = instance.RetrieveContent()
+    except BaseException:
+        _log_out(instance)
+        raise
     cookie = instance._stub.cookie.partition(";")[0]  # pylint: disable=protected-access
-    return Session(instance, instance.RetrieveContent(), host, port, context, sha1, cookie)
+    return Session(instance, content, host, port, context, sha1, cookie)
+
+
+def _log_out(instance: Any) -> None:
+    """If that is still possible: it is the end in any case."""
+    from pyVim.connect import Disconnect  # pylint: disable=import-outside-toplevel
+    try:
+        Disconnect(instance)
+    except Exception:  # pylint: disable=broad-except
+        pass
 
 
 def _sha1_of(host: str, port: int, context: ssl.SSLContext, thumbprint: str) -> str:

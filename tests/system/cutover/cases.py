@@ -196,7 +196,8 @@ def pulled():
     wait_until(lambda: not servers())
     for disk in site.disks:
         with open(f"states/web1/cutover/{disk}.state", encoding="utf-8") as file:
-            assert sum(length for _, length in json.load(file)["owed"]) >= 2 << 20
+            owed = json.load(file)["owed"]
+        assert sum(length for _, length in owed) >= 2 << 20, (disk, owed)
     site.control("nofault")
     # Other programs leave the machine alone; then the servers are there again, and the rest is fetched.
     assert "a cutover of the machine" in site.command("run", "plan.toml", "--build", os.environ["BUILD"], status=1)

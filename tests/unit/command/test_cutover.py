@@ -99,8 +99,9 @@ class Predictions(unittest.TestCase):
 
 
     def test_whole_disks_each_time(self):
+        # Read back from the second on.
         first, second, third = (dataclasses.replace(one, full=True, changed=900 * M, seconds=one.seconds + extra)
-                                for one, extra in zip(rounds_of(20 * M, 20 * M, 20 * M), (0, 7, 7)))  # read back from the second on
+                                for one, extra in zip(rounds_of(20 * M, 20 * M, 20 * M), (0, 7, 7)))
         self.assertIsNone(predict([first], 20.0))
         found = predict([first, second], 1e6, shutdown=5.0)
         self.assertAlmostEqual(found.seconds, 5 + second.seconds)

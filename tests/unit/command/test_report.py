@@ -299,7 +299,8 @@ class Watching(InDirectory):
                 mock.patch.object(watch, "say", lambda text, *rest, **more: self.said.append(text)):
             patch.start()
             self.addCleanup(patch.stop)
-        self.watch = watch.Watch("web1", "2000", FACTS, StatisticsFiles("apply", "fanout", "pull"), self.events.append, Subject())
+        self.watch = watch.Watch("web1", "2000", FACTS, StatisticsFiles("apply", "fanout", "pull"), self.events.append,
+                                 Subject())
 
     def look(self, after, arrived):
         self.now += after

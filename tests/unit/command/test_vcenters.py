@@ -28,8 +28,8 @@ def vcenter(name, **fields):
 
 
 def machine(name, of="a"):
-    return Machine(name, Module("vsphere" if of else "file", (f"vm=/DC0/vm/{name}",)), Module("qcow2", ()), (), "/i/{disk}-{time}",
-                   f"/s/{name}/", vcenter=of)
+    return Machine(name, Module("vsphere" if of else "file", (f"vm=/DC0/vm/{name}",)), Module("qcow2", ()), (),
+                   "/i/{disk}-{time}", f"/s/{name}/", vcenter=of)
 
 
 def plan(machines, **fields):
@@ -78,7 +78,7 @@ class Asking(unittest.TestCase):
             asyncio.run(attempt())
 
     def test_one_that_is_away_is_asked_again_and_that_is_said_once(self):
-        found, said = self.ask(plan([machine("web1")]), Away("a: no route"), Away("a: no route"), Away("a: no route"), INVENTORY)
+        found, said = self.ask(plan([machine("web1")]), *[Away("a: no route") for _ in range(3)], INVENTORY)
         self.assertIn("a", found.inventories)
         self.assertEqual(said, ["a: no route; it is asked again for up to 0:30:00", "vCenter a answers again, after 0 seconds"])
 
@@ -97,7 +97,8 @@ class Asking(unittest.TestCase):
         folder = Folder("a", "/DC0/vm", (), (), machine("{vm}"), 7)
         with mock.patch.object(room, "can_ask", lambda: False):
             asyncio.run(VCenters(plan([machine("web1")])).ask())
-            for of, what in (plan([machine("web1")], limits=Limits(per_host=1)), "limits.per-host"), (plan([], folders=(folder,)), "folder"):
+            for of, what in (plan([machine("web1")], limits=Limits(per_host=1)), "limits.per-host"), (
+                    plan([], folders=(folder,)), "folder"):
                 with self.assertRaisesRegex(Failure, f"{what}.* needs .* install python3-pyvmomi"):
                     asyncio.run(VCenters(of).ask())
 
@@ -174,5 +175,5 @@ class Program(unittest.TestCase):
                          [("vc", 443), ("vc", 8443), ("::1", 8443), ("::1", 443), ("::1", 443)])
 
     def test_kinds(self):
-        self.assertEqual([kind_of(error) for error in (ConnectionResetError(), TimeoutError(), OSError(113, "x"), OSError(2, "x"),
-                                                     ValueError())], ["away", "away", "away", "", ""])
+        errors = ConnectionResetError(), TimeoutError(), OSError(113, "x"), OSError(2, "x"), ValueError()
+        self.assertEqual([kind_of(error) for error in errors], ["away", "away", "away", "", ""])

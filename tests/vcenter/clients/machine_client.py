@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""machine_client.py HOST:PORT CAFILE PATH: what the command does with a machine, as scripts/nbdkit_replicate/vcenter/machine does
-it, for simulators that are not ours. The password is in the file pass. SOURCE is the source directory."""
+"""machine_client.py HOST:PORT CAFILE PATH: what the command does with a machine, as scripts/nbdkit_replicate/vcenter/machine
+does it, for simulators that are not ours. The password is in the file pass. SOURCE is the source directory."""
 
 import asyncio
 import os
