@@ -177,9 +177,10 @@ def pulled():
     site = Site(disks=(2000, 2001))
     for disk in site.disks:
         site.writes(disk=disk, rounds="1")
-    # The source answers four requests, of its start, and no more until the servers have been killed.
+    # The source does not answer what is asked of the last increment until the servers have been killed.
     shutdown = " && ".join([*(site.curl("write", disk=disk, offset=4 << 20, length=2 << 20, byte=7) for disk in site.disks),
-                            site.curl("fault", where="flat", kind="stall", seconds=1, after=4, count=1000),
+                            site.curl("fault", where="flat", kind="stall", seconds=1, count=1000, offset=4 << 20,
+                                       length=2 << 20),
                             site.curl("power", on=0)])
     with open("client.py", "w", encoding="utf-8") as file:
         file.write(CLIENT)

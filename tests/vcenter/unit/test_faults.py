@@ -76,6 +76,12 @@ class FolderFaults(Case):
     def inject(self, kind, where="folder", **more):
         self.sim.control("fault", where=where, kind=kind, **more)
 
+    def test_a_part_of_a_file(self):
+        self.inject("500", where="flat", offset=1024, length=512, count=2)
+        self.assertEqual(self.get(Range="bytes=0-1023")[0], 206)
+        self.assertEqual(self.get(Range="bytes=1535-2047")[0], 500)
+        self.assertEqual(self.get(Range="bytes=1536-2047")[0], 206)
+
     def test_http_statuses(self):
         for status in (401, 404, 500, 503):
             self.inject(status)

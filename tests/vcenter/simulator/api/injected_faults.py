@@ -12,9 +12,11 @@ UNAVAILABLE = "503"  # a kind that is an HTTP status and no fault of the API
 class InjectedFault:
     """Makes COUNT calls of WHERE fail, after AFTER more calls."""
 
-    def __init__(self, where, kind, count=1, after=0, key="", message="", in_task=False, seconds=30.0):
+    def __init__(self, where, kind, count=1, after=0, key="", message="", in_task=False, seconds=30.0,
+                 part=None):
         self.where, self.kind, self.count, self.after = where, kind, count, after
         self.key, self.message, self.in_task, self.seconds = key, message, in_task, seconds
+        self.part = part  # a range(): of requests for parts of files only those that overlap it fail
 
     def fault(self):
         if self.kind == "FileFault":
@@ -25,6 +27,10 @@ class InjectedFault:
         if self.kind == "NotAuthenticated":
             return Fault("NotAuthenticated", self.message, leaf("privilegeId", "System.View"))
         return Fault(self.kind, self.message or f"{self.kind} injected by the test")
+
+
+def _overlap(part, asked):
+    return part is None or asked is None or (asked.start < part.stop and part.start < asked.stop)
 
 
 class InjectedFaults:
@@ -42,11 +48,11 @@ class InjectedFaults:
         with self.lock:
             self.pending.clear()
 
-    def take(self, *places, in_task=False):
-        """Counts a call at one of the places. Returns the fault with which it fails, or None."""
+    def take(self, *places, in_task=False, asked=None):
+        """Counts a call at one of the places. asked: range() of a file that it asks for. Returns the fault with which it fails, or None."""
         with self.lock:
             for injected in self.pending:
-                if injected.where in places and injected.in_task == in_task:
+                if injected.where in places and injected.in_task == in_task and _overlap(injected.part, asked):
                     if injected.after > 0:
                         injected.after -= 1
                         continue

@@ -14,7 +14,7 @@ def fault(service, arguments, body):
     injected = InjectedFault(arguments.text("where"), arguments.text("kind"), arguments.number("count", 1),
                              arguments.number("after", 0), arguments.text("key", ""),
                              arguments.text("message", ""), arguments.text("task", "0") == "1",
-                             float(arguments.text("seconds", "30")))
+                             float(arguments.text("seconds", "30")), _part(arguments))
     arguments.all_used()
     if injected.where in ("folder", "flat", "host"):
         if injected.kind not in FOLDER_KINDS:
@@ -27,6 +27,14 @@ def fault(service, arguments, body):
         raise ValueError(f"kind={injected.kind}: must be the name of a fault")
     service.injected_faults.add(injected)
     return {}
+
+
+def _part(arguments):
+    """offset=, length=: None if they are not given."""
+    if not arguments.has("offset"):
+        return None
+    offset = arguments.number("offset")
+    return range(offset, offset + arguments.number("length"))
 
 
 @control

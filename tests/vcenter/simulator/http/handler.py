@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 from simulator.api import soap
 from simulator.control import CONTROLS, Arguments
 from simulator.http import datastore
-from simulator.http.ranges import Refused, requested_range
+from simulator.http.ranges import Refused, asked_range, requested_range
 
 MAX_SOAP = 16 << 20  # bytes of a request
 PIECE = 1 << 20  # of a file, read and sent at a time; bytes
@@ -107,7 +107,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         on_host = self.server.on_host
         places = ["folder"] + (["flat"] if url.path.endswith("-flat.vmdk") else [])
-        injected = service.injected_faults.take(*(["host"] if on_host else places))
+        asked = asked_range(self.headers.get("Range"))
+        injected = service.injected_faults.take(*(["host"] if on_host else places), asked=asked)
         try:
             headers = self._authenticate(injected)
             if injected and injected.kind.isdecimal():

@@ -12,6 +12,12 @@ class Refused(Exception):
         self.status, self.headers = status, headers
 
 
+def asked_range(header):
+    """range() of a Range header with both ends, or None."""
+    match = re.fullmatch(r"bytes=(\d+)-(\d+)", header or "")
+    return range(int(match[1]), int(match[2]) + 1) if match else None
+
+
 def requested_range(header, size):
     """(start, end) of a Range header, or None for the whole content. Raises Refused(416)."""
     match = re.fullmatch(r"bytes=(\d*)-(\d*)", header or "")
