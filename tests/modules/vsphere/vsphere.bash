@@ -75,7 +75,7 @@ a_read_ends_with_the_server() {
     local pid
     pid=$(cat src.pid)
     kill -TERM "$pid"
-    until_true 10 gone "$pid"
+    until_true 10 gone "$pid" || { kill -KILL "$pid"; return 1; }
     rm src.pid src.ready
     wait $! || true
     grep -q 'error: .*nbdkit is ending' src.log

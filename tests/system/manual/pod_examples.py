@@ -6,7 +6,8 @@
                                        does not say that it is not run
 
 A test runs an example by: example 'TEXT', or by the functions of manual.bash that call it. The page says of an example in the
-paragraph before it that it is not run by the tests. A paragraph that is indented by three spaces or more is a table.
+paragraph before it that it is not run by the tests. A paragraph that is indented by three spaces or more is a table. One whose
+first line has "..." is a synopsis.
 """
 import re
 import sys
@@ -58,7 +59,7 @@ def rest(page: str, tests: list[str]) -> list[str]:
         with open(test, encoding="utf-8") as file:
             texts += [m[1] or m[2] for m in re.finditer(RUN + r""" (?:'([^']+)'|"([^"]+)")""", file.read())]
     return [e.lines[0] for e in examples(page)
-            if e.run and not any(line.startswith(text) for text in texts for line in e.lines)]
+            if e.run and "..." not in e.lines[0] and not any(line.startswith(text) for text in texts for line in e.lines)]
 
 
 if __name__ == "__main__":
