@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "filters/pull/source/remote_server.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <utility>
@@ -165,6 +167,8 @@ void RemoteServer::connect() {
     connected_to(std::move(made));
   } catch (const util::Error &e) {
     failed(e);
+  } catch (const std::exception &e) {  // no memory; others wait for the end of this
+    failed(util::Error(EIO, fmt::format("{}: {}", options_.name, e.what())));
   }
 }
 

@@ -49,7 +49,7 @@ class InjectedFaults:
             self.pending.clear()
 
     def take(self, *places, in_task=False, asked=None):
-        """Counts a call at one of the places. asked: range() of a file that it asks for. Returns the fault with which it fails, or None."""
+        """Counts a call at one of the places. Returns the fault with which it fails, or None. asked: a range() of a file."""
         with self.lock:
             for injected in self.pending:
                 if injected.where in places and injected.in_task == in_task and _overlap(injected.part, asked):
