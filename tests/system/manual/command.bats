@@ -33,7 +33,7 @@ site() {
     # A later day: what has changed, over what `use` has fetched.
     mv web1.qcow2 web1-mon.qcow2
     guest_writes
-    runs '    --to qcow2 file=web1-tue.qcow2' > said 2>&1 || { cat said; return 1; }
+    runs '    --to qcow2 file=web1-tue.qcow2' > said 2>&1
     qemu-img compare -f raw -F qcow2 live.img web1-tue.qcow2
     grep -qE '[0-9.]+ MiB of 48\.0 MiB have changed' said
 }
