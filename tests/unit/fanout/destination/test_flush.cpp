@@ -154,6 +154,12 @@ TEST_CASE("flush: fails if the file cannot say that a destination is not the cop
   const std::string away = d.path() + "-away";
   std::filesystem::rename(d.path(), away);
   target.answer_until([&] { return rig.said().find("not the copy") != std::string::npos; });
+  // What was copied meanwhile is flushed. Copies are held.
+  std::jthread answers([&](const std::stop_token &stop) {
+    while (!stop.stop_requested()) {
+      if (target.answer_all(0, 'f') == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  });
   std::string what;
   CHECK(errnum_of_flush(broadcaster, &what) == ENOENT);
   CHECK_THAT(what, Catch::StartsWith("a: ") && Catch::Contains(d.path() + "/a.json") &&
