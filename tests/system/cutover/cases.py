@@ -11,7 +11,8 @@ import time
 
 sys.dont_write_bytecode = True
 
-from site_of_test import Site, image, journal, kill_all, said, servers, wait_until  # noqa: E402
+from site_of_test import Site, image, journal  # noqa: E402
+from runs_of_command import kill_all, said, servers_of_this_test, wait_until  # noqa: E402
 
 
 def whole(downtime="60s", task_ms="20"):
@@ -194,7 +195,7 @@ def pulled():
         times = [line.split() for line in file]
     assert [right for _, right in times] == ["True", "True"], times
     print("FIRST BLOCK after", float(times[0][0]) - found["off"], "READY after", found["ready"] - found["off"])
-    wait_until(lambda: not servers())
+    wait_until(lambda: not servers_of_this_test())
     for disk in site.disks:
         with open(f"states/web1/cutover/{disk}.state", encoding="utf-8") as file:
             owed = json.load(file)["owed"]
@@ -249,7 +250,7 @@ def steps():
     for step, on, status in (("shutdown", True, -9), ("shutdown", False, -9), ("handover", False, 1), ("handover", False, -9)):
         site.cutover(*words, "--shutdown", shutdown, "--then", then, status=status)
         assert journal()["step"] == step and site.is_on() == on, journal()
-        wait_until(lambda: not servers())
+        wait_until(lambda: not servers_of_this_test())
     assert site.state["power_log"][0]["time"] >= at, site.state
     points = len(os.listdir("images/web1"))
     site.cutover(*words, "--shutdown", shutdown, "--then", then)

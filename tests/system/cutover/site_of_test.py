@@ -3,15 +3,16 @@
 import json
 import os
 import shutil
-import signal
 import ssl
 import subprocess
 import sys
-import time
 import urllib.parse
 import urllib.request
 
 SOURCE, BUILD = os.environ["SOURCE"], os.environ["BUILD"]
+sys.path.insert(0, os.path.join(SOURCE, "tests", "system"))
+from runs_of_command import compare, said, servers_of_this_test, wait_until  # noqa: E402
+
 COMMAND = [sys.executable, "-B", os.path.join(SOURCE, "scripts", "nbdkit-replicate")]
 M = 1 << 20
 
@@ -127,7 +128,7 @@ class Site:
         found = self.control("state")
         assert found["sessions"] == 0, found
         assert not self.state["snapshots"], self.state
-        wait_until(lambda: not servers())
+        wait_until(lambda: not servers_of_this_test())
 
 
 def journal():
@@ -154,43 +155,3 @@ def make_disk(path, size, data, file_system):
             file.write(os.urandom(data))
         subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", "files", path], check=True)
         shutil.rmtree("files")
-
-
-def compare(reference, path):
-    result = subprocess.run(["qemu-img", "compare", "-q", "-f", "raw", "-F", "qcow2", reference, path], capture_output=True,
-                            text=True, check=False)
-    assert result.returncode == 0, (path, result)
-
-
-def said():
-    with open("said.log", encoding="utf-8", errors="replace") as log:
-        return log.read()
-
-
-def wait_until(condition, seconds=120):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"waited in vain; {said() if os.path.exists('said.log') else ''}"
-        time.sleep(0.01)
-
-
-def kill_all(process):
-    """The command, as kill -9 does it; its servers end by themselves."""
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    wait_until(lambda: not servers())
-
-
-def servers():
-    """Programs of a run that have not ended: they have its temporary directory in their arguments."""
-    here = os.environ["TMPDIR"].encode()
-    found = []
-    for pid in filter(str.isdecimal, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/cmdline", "rb") as file:
-                words = file.read()
-        except OSError:
-            continue
-        if here in words and b"nbdkit-replicate." in words:
-            found.append(pid)
-    return found

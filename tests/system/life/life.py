@@ -5,15 +5,16 @@ import json
 import os
 import random
 import shutil
-import signal
 import ssl
 import subprocess
 import sys
-import time
 import urllib.parse
 import urllib.request
 
 SOURCE, BUILD = os.environ["SOURCE"], os.environ["BUILD"]
+sys.path.insert(0, os.path.join(SOURCE, "tests", "system"))
+from runs_of_command import said, wait_until  # noqa: E402
+
 COMMAND = [sys.executable, "-B", os.path.join(SOURCE, "tests", "system", "life", "at.py")]
 DAY = 86400
 M = 1 << 20
@@ -155,43 +156,3 @@ class Life:
 
 def live(machine, key):
     return f"live-{machine}-{key}"
-
-
-def compare(reference, image):
-    result = subprocess.run(["qemu-img", "compare", "-q", "-f", "raw", "-F", "qcow2", reference, image], capture_output=True,
-                            text=True, check=False)
-    assert result.returncode == 0, (image, result)
-
-
-def said():
-    with open("said.log", encoding="utf-8", errors="replace") as log:
-        return log.read()
-
-
-def wait_until(condition, seconds=120):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"waited in vain; {said()}"
-        time.sleep(0.01)
-
-
-def kill_all(process):
-    """The command, as kill -9 does it; its servers end by themselves."""
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    wait_until(lambda: not servers_of_this_test())
-
-
-def servers_of_this_test():
-    """Programs of a run that have not ended: they have its temporary directory in their arguments."""
-    here = os.environ["TMPDIR"].encode()
-    found = []
-    for pid in filter(str.isdecimal, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/cmdline", "rb") as file:
-                words = file.read()
-        except OSError:
-            continue
-        if here in words and b"nbdkit-replicate." in words:
-            found.append(pid)
-    return found

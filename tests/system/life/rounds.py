@@ -11,7 +11,8 @@ import time
 
 sys.dont_write_bytecode = True
 
-from life import BUILD, M, Life, compare, kill_all, live, servers_of_this_test, wait_until  # noqa: E402
+from life import BUILD, M, Life, live  # noqa: E402
+from runs_of_command import compare, kill_all, servers_of_this_test, wait_until  # noqa: E402
 
 EVENTS = ("nothing", "kill", "terminate", "kill a server", "no destination", "reset", "connections break", "kill a prune")
 

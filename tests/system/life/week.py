@@ -12,7 +12,8 @@ import time
 
 sys.dont_write_bytecode = True
 
-from life import BUILD, M, Life, compare, kill_all, live, wait_until  # noqa: E402
+from life import BUILD, M, Life, live  # noqa: E402
+from runs_of_command import compare, kill_all, wait_until  # noqa: E402
 
 MACHINES = {"web": ("vm-1", [2000, 2001, 2002]), "db": ("vm-2", [2000]), "mail": ("vm-3", [2000])}
 
