@@ -3,13 +3,18 @@
 """tap.py TESTLOG.json ...: the logs of meson test as one TAP stream, and "N passed, N failed".
 
 A test program that ended badly without saying so in TAP (a crash, a timeout, a plan not kept) counts as
-one failure. Exits 1 if anything failed, and 2 if no test was run at all.
+one failure. What failed is told once more at the end, where who reads only the end of a log sees it.
+Exits 1 if anything failed, and 2 if no test was run at all.
 """
 
 import json
 import os
 import re
 import sys
+
+# The end of a log repeats so many failures, and so many lines of each.
+FAILURES = 20
+LINES = 30
 
 LINE = re.compile(r"(not )?ok\b *\d* *-? *(.*)")
 
@@ -45,13 +50,24 @@ def results(log):
             yield False, False, prefix + "ended as " + program["result"], tail
 
 
+def repeat(failures):
+    """Prints the failures as comments."""
+    for description, diagnostics in failures[:FAILURES]:
+        print(f"# failed: {description}")
+        for line in diagnostics[-LINES:]:
+            print("#   " + line.removeprefix("#").removeprefix(" "))
+    if len(failures) > FAILURES:
+        print(f"# and {len(failures) - FAILURES} more")
+
+
 def main(logs):
-    passed = failed = skipped = number = 0
+    passed = skipped = number = 0
+    failures = []
     for log in logs:
         if not os.path.exists(log):
             number += 1
-            failed += 1
-            print(f"not ok {number} - {log} was not written: meson test did not run")
+            failures.append((f"{log} was not written: meson test did not run", []))
+            print(f"not ok {number} - {failures[-1][0]}")
             continue
         for good, skip, description, diagnostics in results(log):
             number += 1
@@ -60,10 +76,12 @@ def main(logs):
                 print(line if line.startswith("#") else "# " + line)
             passed += good and not skip
             skipped += good and skip
-            failed += not good
+            if not good:
+                failures.append((description, diagnostics))
     print(f"1..{number}")
-    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
-    return 1 if failed else 0 if passed else 2
+    repeat(failures)
+    print(f"{passed} passed, {len(failures)} failed" + (f", {skipped} skipped" if skipped else ""))
+    return 1 if failures else 0 if passed else 2
 
 
 if __name__ == "__main__":
