@@ -19,6 +19,7 @@ namespace vsphere {
 namespace {
 
 constexpr long stalled_below = 1024;  // bytes a second, during the stall timeout
+constexpr long unavailable = 503;     // RFC 9110, 15.6.4
 
 struct FreeList {
   void operator()(curl_slist *list) const { curl_slist_free_all(list); }
@@ -61,8 +62,11 @@ class HttpConnection::Impl {
       const char *detail = error_[0] != '\0' ? error_.data() : curl_easy_strerror(code);
       throw transport_error({code, detail, seen_, connected()}, endpoint_);
     }
+    if (status() != unavailable) has_served_ = true;
     return receiver.take(status());
   }
+
+  bool has_served() const { return has_served_; }
 
  private:
   struct Cleanup {
@@ -188,6 +192,7 @@ class HttpConnection::Impl {
   std::array<char, CURL_ERROR_SIZE> error_{};
   Transfers transfers_;
   std::unique_ptr<CURL, Cleanup> curl_;
+  bool has_served_ = false;
 
   // These belong to the request that is being sent.
   ResponseReceiver *receiver_ = nullptr;
@@ -204,6 +209,10 @@ HttpConnection &HttpConnection::operator=(HttpConnection &&) noexcept = default;
 
 HttpResponse HttpConnection::send(const HttpRequest &request) {
   return impl_->send(request);
+}
+
+bool HttpConnection::has_served() const {
+  return impl_->has_served();
 }
 
 }  // namespace vsphere

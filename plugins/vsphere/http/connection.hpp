@@ -70,6 +70,10 @@ class HttpConnection {
   // name, and what Endpoint::interrupt throws.
   HttpResponse send(const HttpRequest &request);
 
+  // Whether any request was answered, and not with 503: a server refuses in that way, or by closing the
+  // connection, what is more than it can serve.
+  bool has_served() const;
+
  private:
   class Impl;
   std::unique_ptr<Impl> impl_;

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "plugins/vsphere/http/pool.hpp"
 
+#include <chrono>
 #include <utility>
 
 namespace vsphere {
 
-HttpPool::HttpPool(const Endpoint &endpoint, unsigned connections)
-    : endpoint_(endpoint), connections_(connections) {
+using Clock = std::chrono::steady_clock;
+
+HttpPool::HttpPool(const Endpoint &endpoint, unsigned connections, const util::Log &log)
+    : endpoint_(endpoint), connections_(connections), log_(log), limit_(connections) {
   idle_.reserve(connections);
 }
 
@@ -15,21 +18,49 @@ void HttpPool::disconnect() {
   idle_.clear();
 }
 
-HttpPool::Lease::Lease(HttpPool &pool) : pool_(pool) {
-  util::MutexLock lock(pool_.mutex_);
-  while (pool_.in_use_ == pool_.connections_) pool_.released_.wait(lock);
-  ++pool_.in_use_;
-  if (!pool_.idle_.empty()) {
-    connection_ = std::move(pool_.idle_.back());
-    pool_.idle_.pop_back();
+std::unique_ptr<HttpConnection> HttpPool::take() {
+  util::MutexLock lock(mutex_);
+  while (in_use_ >= limit_.connections(Clock::now())) released_.wait(lock);
+  ++in_use_;
+  if (idle_.empty()) {
+    ++unproven_;
+    return nullptr;
+  }
+  auto connection = std::move(idle_.back());
+  idle_.pop_back();
+  return connection;
+}
+
+void HttpPool::give_back(std::unique_ptr<HttpConnection> connection, bool was_idle) noexcept {
+  unsigned working = 0;
+  bool tell = false;
+  std::unique_ptr<HttpConnection> refused;  // closed when the lock has been released
+  {
+    util::MutexLock lock(mutex_);
+    --in_use_;
+    if (!was_idle) --unproven_;
+    if (connection && connection->has_served()) {
+      idle_.push_back(std::move(connection));  // its capacity is reserved
+    } else if (connection) {
+      refused = std::move(connection);
+      working = in_use_ - unproven_ + static_cast<unsigned>(idle_.size());
+      tell = limit_.refused(working, Clock::now());
+    }
+    released_.notify_one();
+  }
+  if (!tell) return;
+  try {
+    log_.warning("{} serves {} of {} connections and refuses the others; going on with those",
+                 endpoint_.host, working, connections_);
+  } catch (...) {  // out of memory for a line of the log
   }
 }
 
+HttpPool::Lease::Lease(HttpPool &pool)
+    : pool_(pool), connection_(pool.take()), was_idle_(connection_ != nullptr) {}
+
 HttpPool::Lease::~Lease() {
-  util::MutexLock lock(pool_.mutex_);
-  --pool_.in_use_;
-  if (connection_) pool_.idle_.push_back(std::move(connection_));  // its capacity is reserved
-  pool_.released_.notify_one();
+  pool_.give_back(std::move(connection_), was_idle_);
 }
 
 HttpConnection &HttpPool::Lease::http() {

@@ -90,3 +90,22 @@ two_of_a_kind() {
     must_fail grep -q 'directly' src.log
     [ "$(control vc state | jq '.sessions + (.vms."12".snapshots | length)')" = 0 ]
 }
+
+@test "a server that refuses some of the connections is read by those that it serves" {
+    vc
+    # One for the API, one for the data.
+    "$SOURCE/tests/modules/vsphere/forward.py" 0 "${SERVER[0]##*:}" 2 > forward.log 2>&1 3>&- &
+    echo $! > forward.pid
+    until_true 20 grep -q 'listening [0-9]' forward.log
+    SERVER[0]=server=127.0.0.1:$(awk '{print $2}' forward.log)
+    serve disk=2000 connections=4 retries=10
+    # The first of the two reads has the connection that was served before.
+    qemu-io -r -f raw -c 'read 0 512' "$(uri src)"
+    control vc 'fault?where=flat&kind=stall&seconds=3&count=1'
+    timeout 60 qemu-io -r -f raw -c 'aio_read 0 64k' -c 'aio_read 4M 64k' -c aio_flush "$(uri src)"
+    grep -q 'warning: 127.0.0.1:[0-9]* serves 1 of 4 connections and refuses the others' src.log
+    grep -q 'retry 1 of 10' src.log
+    nbdcopy "$(uri src)" out.img
+    same one.img out.img
+    [ "$(grep -c 'refuses the others' src.log)" = 1 ]
+}

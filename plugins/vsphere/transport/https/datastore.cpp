@@ -19,7 +19,7 @@ Datastore::Datastore(const Endpoint &endpoint, const Credentials &credentials,
                      const RetryPolicy &policy, unsigned connections, const util::Log &log)
     : policy_(policy),
       log_(log),
-      pool_(endpoint, connections),
+      pool_(endpoint, connections, log),
       login_(endpoint.host, credentials, log) {}
 
 HttpResponse Datastore::get(const DatastorePath &file, HttpRequest request) {

@@ -105,7 +105,7 @@ HttpPool &HttpsTransport::pool_of(const std::string &host, const std::string &th
     endpoint.cafile.clear();
     endpoint.insecure = false;
   }
-  return host_pools_.emplace_back(endpoint, connections_);
+  return host_pools_.emplace_back(endpoint, connections_, log_);
 }
 
 void HttpsTransport::disconnect() noexcept {

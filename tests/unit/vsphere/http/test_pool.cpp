@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -28,4 +29,18 @@ TEST_CASE("no more connections than allowed are in use at a time") {
   for (auto &thread : threads) thread.join();
   CHECK(most <= 3);
   pool.disconnect();
+}
+
+TEST_CASE("a connection that is refused goes, and while none is served all may be tried") {
+  std::vector<std::string> told;
+  HttpPool pool({"127.0.0.1:1", "", "", true}, 2,
+                util::Log([&](util::Level, const std::string &line) { told.push_back(line); }));
+  for (int i = 0; i < 3; ++i) {
+    HttpPool::Lease one(pool), other(pool);  // would wait for each other if the limit were lower
+    HttpRequest request;
+    request.path = "/";
+    CHECK_THROWS_AS(one.http().send(request), TransportError);
+    CHECK_FALSE(one.http().has_served());
+  }
+  CHECK(told.empty());
 }
