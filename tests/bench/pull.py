@@ -163,7 +163,8 @@ def rates(case, against, ours, theirs, faster=False, **goal):
         pairs.append((a, b) if i % 2 == 0 else (b, a))
     middle = [sorted(p)[len(pairs) // 2] for p in zip(*pairs)]
     ratios = [a / b for a, b in pairs] if faster else [b / a for a, b in pairs]
-    table.row(case, against, f"{middle[0]:.0f}/s", f"{middle[1]:.0f}/s", ratios, **goal)
+    table.row(case, against, f"{middle[0]:.0f}/s", f"{middle[1]:.0f}/s", ratios,
+              kind="faster" if faster else "ratio", **goal)
 
 
 def bench_here(d):
@@ -264,7 +265,7 @@ def bench_background(d, size):
         for i, what, goal in ((0, "time", 0.75), (1, "processor time", 0.7)):
             middle = [sorted(p[side][i] for p in pairs)[len(pairs) // 2] for side in (0, 1)]
             table.row(f"{case}: {what}", "nbdcopy", f"{middle[0]:.2f} s", f"{middle[1]:.2f} s",
-                      [a[i] / b[i] for a, b in pairs], at_most=goal)
+                      [a[i] / b[i] for a, b in pairs], at_most=goal, kind="ratio" if what == "time" else "value")
 
 
 def bench_boot(d):

@@ -73,8 +73,11 @@ def _bars(bench: str, rows: Sequence[Row]) -> list[str]:
 
 
 def _label(row: Row) -> str:
-    text = f"{row.case.partition(': ')[0]} / {row.against.partition(';')[0]}"
-    return text if len(text) <= LABEL else text[:LABEL - 1] + "…"
+    case, peer = row.case.partition(": ")[0], " / " + row.against.partition(";")[0]
+    room = LABEL - len(peer)
+    if len(case) > room:  # the beginning says what is done, the end with what
+        case = case[:room // 2] + "…" + case[len(case) - (room - room // 2 - 1):]
+    return case + peer
 
 
 def _curves(bench: str, rows: Sequence[Row]) -> list[str]:
