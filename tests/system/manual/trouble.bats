@@ -28,7 +28,7 @@ unknown() { /usr/bin/python3 "$SOURCE/tests/system/manual/messages.py" "$1" "$SO
     runs 'df -h'
     start src file disk.img
     runs 'nbdcopy --progress'
-    example 'nbdkit -U - qcow2'
+    example 'time nbdkit -U - qcow2'
     sed -i 's/1G/16M/g' example.sh
     PATH=$PWD/bin:$PATH bash -e example.sh
     [ ! -e speed.qcow2 ]
