@@ -157,14 +157,15 @@ def servers(guest, chance, slow):
     description["checkpoint"] = checkpoint
     delays = (f"rdelay={chance.choice([0, 1, 5])}ms", f"wdelay={chance.choice([0, 1, 5])}ms",
               f"delay-zero={chance.choice([0, 1, 5])}ms")
-    if not slow:
-        delays = ("rdelay=0", "wdelay=0", "delay-zero=0")
-    source = Server("src", f"--filter={DELTA}", "--filter=delay", "--filter=exportname", *extents[:1],
+    delay = ["--filter=delay"]
+    if not slow:  # nor a filter: the newest nbdkit sleeps also for no time
+        delay, delays = [], ("", "", "")
+    source = Server("src", f"--filter={DELTA}", *delay, "--filter=exportname", *extents[:1],
                     "file", "disk.raw", *extents[1:], "exportname-list=keep",
-                    f"exportdesc=fixed:{json.dumps(description)}", "delta-owed=web.state", delays[0])
+                    f"exportdesc=fixed:{json.dumps(description)}", "delta-owed=web.state", *filter(None, delays[:1]))
     verify = [f"apply-verify={chance.choice([5, 100])}"] if chance.random() < 0.5 else []
     try:
-        target = Server("dst", f"--filter={APPLY}", "--filter=delay", "file", "dst.raw", *delays[1:],
+        target = Server("dst", f"--filter={APPLY}", *delay, "file", "dst.raw", *filter(None, delays[1:]),
                         f"apply-from={uri('src')}", "apply-state=web.state", "apply-destination=dst",
                         *verify)
     except SystemExit:

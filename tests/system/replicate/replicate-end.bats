@@ -56,7 +56,8 @@ small_copy() {
     small_copy 4M
     source_ended_in_order
     [[ "$(tail -n 1 run.log)" == *"not complete: destination: "*"small/web1.qcow2: No space left on device"* ]]
-    [ "$(grep -c 'No space left' run.log)" = 1 ]
+    # Said once; twice if the run took longer to end than an error is held back.
+    [ "$(grep -c 'No space left' run.log)" -le 2 ]
     must_fail grep -q debug: run.log
     # Room again: the same command finishes the work.
     mount -o remount,size=60M small
