@@ -155,17 +155,17 @@ def servers(guest, chance, slow):
             f.write(guest.extents(old["checkpoint"]))
         extents = ["--filter=extentlist", "extentlist=honest"]
     description["checkpoint"] = checkpoint
-    delays = (f"rdelay={chance.choice([0, 1, 5])}ms", f"wdelay={chance.choice([0, 1, 5])}ms",
-              f"delay-zero={chance.choice([0, 1, 5])}ms")
     delay = ["--filter=delay"]
-    if not slow:  # nor a filter: the newest nbdkit sleeps also for no time
-        delay, delays = [], ("", "", "")
+    reads = [f"rdelay={chance.choice([0, 1, 5])}ms"]
+    writes = [f"wdelay={chance.choice([0, 1, 5])}ms", f"delay-zero={chance.choice([0, 1, 5])}ms"]
+    if not slow:  # nor the filter: the newest nbdkit sleeps also for no time
+        delay, reads, writes = [], [], []
     source = Server("src", f"--filter={DELTA}", *delay, "--filter=exportname", *extents[:1],
                     "file", "disk.raw", *extents[1:], "exportname-list=keep",
-                    f"exportdesc=fixed:{json.dumps(description)}", "delta-owed=web.state", *filter(None, delays[:1]))
+                    f"exportdesc=fixed:{json.dumps(description)}", "delta-owed=web.state", *reads)
     verify = [f"apply-verify={chance.choice([5, 100])}"] if chance.random() < 0.5 else []
     try:
-        target = Server("dst", f"--filter={APPLY}", *delay, "file", "dst.raw", *filter(None, delays[1:]),
+        target = Server("dst", f"--filter={APPLY}", *delay, "file", "dst.raw", *writes,
                         f"apply-from={uri('src')}", "apply-state=web.state", "apply-destination=dst",
                         *verify)
     except SystemExit:
