@@ -48,7 +48,8 @@ begins() {
     example "$2"
     sed -i '1s/^/exec /' example.sh
     cp example.sh "$1.sh"
-    PATH=$PWD/bin:$PATH bash -e "$1.sh" > "$1.log" 2>&1 3>&- &
+    # Behind "&" SIGINT is ignored, also by what timeout runs (coreutils 9.10).
+    PATH=$PWD/bin:$PATH env --default-signal=INT bash -e "$1.sh" > "$1.log" 2>&1 3>&- &
     echo $! > "$1.pid"
 }
 
