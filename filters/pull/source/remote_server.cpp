@@ -65,6 +65,7 @@ void RemoteServer::read(std::span<std::byte> buffer, uint64_t offset, Waiting wa
   const size_t kept = waiting == Waiting::client ? 0 : 1;
   for (unsigned failures = 0;;) {
     const Connections pool = connections(waiting);
+    if (waiting == Waiting::background) add_others(pool);
     try {
       return read_blocks(*pool, buffer, offset, kept);
     } catch (const util::Error &e) {
@@ -76,6 +77,7 @@ void RemoteServer::read(std::span<std::byte> buffer, uint64_t offset, Waiting wa
   }
 }
 
+// It does not wait for the other connections: while they are made, what it tells can be read by the first one.
 void RemoteServer::read_map(uint64_t from,
                             const std::function<void(const extents::Extent &)> &add) {
   for (unsigned failures = 0;;) {
@@ -135,14 +137,7 @@ RemoteServer::Connections RemoteServer::connections(Waiting waiting) {
   for (;;) {
     check_interrupted();
     if (!stale_.empty()) util::fail(ESTALE, "{}", stale_);
-    if (pool_ && !pool_->dead()) {
-      if (waiting == Waiting::client || pool_is_full_) return pool_;
-      pool_is_full_ = true;
-      const Connections pool = pool_;
-      lock.unlock();
-      pool->add_connections(number_, log_);
-      return pool;
-    }
+    if (pool_ && !pool_->dead()) return pool_;
     const bool given_up = failures_ > patience_.retries;
     if (given_up && (waiting == Waiting::client || patience_.is_final))
       util::fail(EIO, "{}", last_error_);
@@ -158,6 +153,15 @@ RemoteServer::Connections RemoteServer::connections(Waiting waiting) {
       lock.lock();
     }
   }
+}
+
+void RemoteServer::add_others(const Connections &pool) {
+  {
+    MutexLock lock(mutex_);
+    if (pool_ != pool || pool_is_full_) return;
+    pool_is_full_ = true;
+  }
+  pool->add_connections(number_, log_);
 }
 
 void RemoteServer::connect() {

@@ -16,7 +16,8 @@
 namespace pull {
 
 // An NBD server, connected to when it is first needed, and again whenever it is lost. One thread connects, the
-// others wait for it. Further connections are made by a thread of the background, so that no client waits for them.
+// others wait for it. Further connections are made by the first thread of the background that reads; the others, and
+// clients, go on with those there are.
 class RemoteServer : public RemoteDisk {
  public:
   // Called with what the server tells, after each connecting. Throws util::Error ESTALE if that is
@@ -47,6 +48,7 @@ class RemoteServer : public RemoteDisk {
   using Connections = std::shared_ptr<nbd::Pool>;
 
   Connections connections(Waiting waiting) ABSL_LOCKS_EXCLUDED(mutex_);
+  void add_others(const Connections &pool) ABSL_LOCKS_EXCLUDED(mutex_);
   void connect() ABSL_LOCKS_EXCLUDED(mutex_);
   void connected_to(Connections made) ABSL_LOCKS_EXCLUDED(mutex_);
   void failed(const util::Error &e) ABSL_LOCKS_EXCLUDED(mutex_);

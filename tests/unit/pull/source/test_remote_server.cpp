@@ -106,6 +106,21 @@ TEST_CASE("an interruption ends a pause, and what is asked after it") {
   CHECK(errnum_of([&] { remote.read(buffer, 0, Waiting::client); }) == EINTR);
 }
 
+TEST_CASE("the map is told by the first connection, before the others are made") {
+  SmallServer server([](const SmallRequest &) { return Reply::ok; }, 1,
+                     [](const SmallRequest &r) {
+                       return std::vector{std::pair{r.count, 0u}};
+                     });
+  Lines lines;
+  Patience short_one = patience(0);
+  short_one.connect = 5s;  // a second connection is never answered
+  RemoteServer remote(server.uri(), 3, short_one, any, lines.log);
+  uint64_t known = 0;
+  remote.read_map(0, [&](const extents::Extent &e) { known = e.end(); });
+  CHECK(known == 1u << 20);
+  CHECK(lines.list.empty());
+}
+
 TEST_CASE("when it is closed, the source sees a polite end of each connection") {
   SmallServer server([](const SmallRequest &) { return Reply::ok; }, 3);
   RemoteServer remote(server.uri(), 3, patience(0), any, {});
