@@ -75,3 +75,7 @@ class Once(unittest.TestCase):
             write("write reply: NBD_CMD_READ: Broken pipe")
             self.assertEqual(errors.cause(), "")
         self.assertEqual(self.said(goes, 3600), [])
+
+
+if __name__ == "__main__":
+    unittest.main()
