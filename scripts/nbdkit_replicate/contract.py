@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .messages import Failure
-from .parameters import value
+from .parameters import add_default, has, value
 
 # ---- Plugins ----
 
@@ -73,6 +73,16 @@ def source_parameters(plugin: str, parameters: Sequence[str], state: str, for_pu
     since = [f"since=@{state}"] if is_plugin(plugin, "vsphere") and value(parameters, "since") is None else []
     owed = [] if for_pull and value(parameters, "delta-digests") is None else [f"delta-owed={state}"]
     return [*parameters, *since, *owed]
+
+
+# With it all processes of a run take less than 128 MiB; the filter's own default is 64M.
+COALESCE_MEMORY = "48M"
+
+
+def add_memory(parameters: list[str]) -> None:
+    """coalesce's limit, unless the user has given it, or what it has to be large enough for."""
+    if not has(parameters, "coalesce-chunk") and not has(parameters, "coalesce-priority"):
+        add_default(parameters, "coalesce-memory", COALESCE_MEMORY)
 
 
 RETRY_PAUSE = 10  # seconds

@@ -40,6 +40,7 @@ class FetchWorkers::View : public DiskView {
 
 FetchWorkers::FetchWorkers(const Settings &settings, uint64_t size, Parts parts, util::Log log)
     : number_(number_of_workers(settings)),
+      give_way_(!settings.copy),
       retry_(settings.patience.retry_max),
       parts_(std::move(parts)),
       log_(std::move(log)),
@@ -103,7 +104,7 @@ std::optional<ChunkJob> FetchWorkers::wait_for_job() {
 }
 
 void FetchWorkers::work() {
-  util::give_way();
+  if (give_way_) util::give_way();
   while (const auto job = wait_for_job()) {
     const auto start = Clock::now();
     try {

@@ -62,6 +62,7 @@ class FetchWorkers {
   bool client_is_active() const;
 
   const unsigned number_;
+  const bool give_way_;  // to clients, which a copy does not have
   const std::chrono::milliseconds retry_;
   Parts parts_;
   const util::Log log_;

@@ -156,11 +156,9 @@ RemoteServer::Connections RemoteServer::connections(Waiting waiting) {
 }
 
 void RemoteServer::add_others(const Connections &pool) {
-  {
-    MutexLock lock(mutex_);
-    if (pool_ != pool || pool_is_full_) return;
-    pool_is_full_ = true;
-  }
+  MutexLock lock(mutex_);
+  if (pool_ != pool || std::exchange(pool_is_full_, true)) return;
+  lock.unlock();
   pool->add_connections(number_, log_);
 }
 

@@ -6,7 +6,8 @@ import urllib.parse
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..contract import apply_parameters, destination_name, module, pull_parameters, source_parameters, use_parameters
+from ..contract import (add_memory, apply_parameters, destination_name, module, pull_parameters, source_parameters,
+                        use_parameters)
 from ..images import BACKING, image_parameters, image_size
 from ..parameters import add_default, has, value
 from ..tls import added_parameters
@@ -35,6 +36,11 @@ class Circumstances:
             lacks_backing=disk.lacks_backing())
 
 
+# Of each of pull's connections. Each thread of nbdkit keeps a buffer of the largest request that it has served, and pull's are
+# four times those of other clients; they are as many together as pull has under way.
+THREADS_FOR_PULL = "8"
+
+
 def source_statistics(replication: Replication, default: str) -> str:
     """The file for coalesce's counters, unless the user has named one."""
     return value(replication.source.parameters, "coalesce-stats") or default
@@ -45,10 +51,12 @@ def source_command(replication: Replication, stats: str | None = None, for_pull:
     plugin = replication.source.plugin
     own = replication.source.parameters
     parameters = [*source_parameters(plugin, own, replication.state, for_pull), *added_parameters(plugin, own)]
+    add_memory(parameters)
     if stats:
         add_default(parameters, "coalesce-stats", stats)
     filters = [*_reading_filters(parameters), *replication.source_filters]
-    return ["nbdkit", *_nbdkit(replication, filters, Module(plugin, tuple(parameters)))]
+    threads = ["-t", THREADS_FOR_PULL] if replication.pulls else []
+    return ["nbdkit", *threads, *_nbdkit(replication, filters, Module(plugin, tuple(parameters)))]
 
 
 def _reading_filters(parameters: Sequence[str]) -> list[str]:

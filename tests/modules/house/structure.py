@@ -9,6 +9,7 @@
   and common/nbdkit, and no room includes a part of the door.
 - A class, struct or enum of one name in two modules, and a file of one name in two folders, stands in the table
   "Names that several folders share", which says what it means.
+- Each C++ file and each bats file is named by a meson.build: a test that is not cannot fail.
 - No folder has more than MOST_ROOMS rooms, no file more than MOST_LINES lines, unless it says why at its head
   ("Longer than 250 lines because ...").
 
@@ -112,6 +113,22 @@ def check_sizes(texts):
             yield f"{folder}/ has {len(names)} rooms"
 
 
+def check_built(tree):
+    """Yields what no meson.build names."""
+    builds, paths = "", []
+    for top in (*TOP, "tests"):
+        for folder, _, names in sorted(os.walk(os.path.join(tree, top))):
+            for path in (os.path.join(folder, name) for name in sorted(names)):
+                if path.endswith("/meson.build"):
+                    with open(path, encoding="utf-8") as file:
+                        builds += file.read()
+                elif path.endswith((".cpp", ".bats")):
+                    paths.append(os.path.relpath(path, tree))
+    named = set(re.findall(r"['/]([\w.@-]+)'", builds))
+    built = re.compile("|".join(re.escape(name).replace("@0@", ".*") for name in named))
+    yield from (f"{path} is in no meson.build" for path in paths if not built.fullmatch(os.path.basename(path)))
+
+
 def main(tree):
     texts = {}
     for path in sources(tree):
@@ -130,7 +147,7 @@ def main(tree):
     folders = {os.path.dirname(path) for path in texts}
     wrong = [f"{folder}/ is not in the table of folders" for folder in sorted(folders - set(allowed))]
     wrong += [f"{folder}/ is in the table of folders, and has no sources" for folder in sorted(set(allowed) - folders)]
-    wrong += [*check_includes(texts, allowed), *check_names(texts, shared), *check_sizes(texts)]
+    wrong += [*check_includes(texts, allowed), *check_names(texts, shared), *check_sizes(texts), *check_built(tree)]
     for line in wrong:
         print(line)
     return 1 if wrong else 0

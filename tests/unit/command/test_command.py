@@ -263,6 +263,25 @@ class Commands(InDirectory):
             replication = parse(["--state", "s", "--from", plugin, "vm=web1", "--to", "file", "copy"]).replication
             self.assertIn(f"since=@{replication.state}", source_command(replication))
 
+    def test_memory_of_the_source_is_limited_where_the_user_has_not_said_how(self):
+        def memory(*source):
+            replication = parse(["--state", "s", "--from", "nbd", "uri=u", *source, "--to", "file", "copy"]).replication
+            return [word for word in source_command(replication) if word.startswith("coalesce-memory=")]
+
+        self.assertEqual(memory(), ["coalesce-memory=48M"])
+        self.assertEqual(memory("coalesce-memory=1G"), ["coalesce-memory=1G"])
+        self.assertEqual(memory("coalesce-chunk=64M"), [])
+        self.assertEqual(memory("coalesce-priority=/list"), [])
+
+    def test_the_source_of_pull_has_as_many_threads_as_pull_has_requests(self):
+        def threads(client):
+            replication = parse(["--client", client, "--state", "s", "--from", "nbd", "uri=u", "--to", "file", "copy"]).replication
+            command = source_command(replication)
+            return command[command.index("-t") + 1] if "-t" in command else None
+
+        self.assertEqual(threads("pull"), "8")
+        self.assertIsNone(threads("nbdcopy"))
+
     def test_names_are_quoted(self):
         self.assertEqual(uri_of("/a b#/s", "disk 1?"), "nbd+unix:///disk%201%3F?socket=/a%20b%23/s")
 
