@@ -141,6 +141,10 @@ def bench_read_on(d):
                 table.compare(f"512 MiB from the beginning on, {name}, source of 10 ms", against,
                               lambda: read(options, lambda: Pull(d / "here", source)), lambda: read(options, start),
                               faster=True, **({"at_least": goal} if against == "directly" else {}))
+            # What no copy of a source of 10 ms can exceed: as if all were here, and served by the plugin alone.
+            table.compare(f"512 MiB from the beginning on, {name}: a source without latency instead", "source of 10 ms",
+                          lambda: read(options, lambda: fast(d / "source")),
+                          lambda: read(options, lambda: contextlib.nullcontext(source)), faster=True)
     # Such as VDDK's: as many connections as there are, and one request at a time on each.
     with Server("-r", "--filter=noparallel", "--filter=delay", "file", d / "source", "rdelay=10ms",
                 "serialize=requests") as source:
@@ -254,6 +258,13 @@ def bench_background(d, size):
     def copy(source):
         with Server("file", d / "here") as server:
             run("nbdcopy", "--flush", "--", source.uri(), server.uri())
+
+    def floor(source):
+        """What no copy can do without: the source is read by NBD, and as many bytes are written to the file."""
+        run("nbdcopy", "--", source.uri(), "null:")
+        write = "import os, sys; b = os.urandom(1 << 18); f = os.open(sys.argv[1], os.O_WRONLY)\n" \
+            "for at in range(0, int(sys.argv[2]), 1 << 18): os.pwrite(f, b, at)"
+        run("/usr/bin/python3", "-c", write, d / "here", size)
     for delay in (None, "5ms"):
         case = f"{size // G} GiB by the background alone, " + (f"source of {delay}" if delay else "in memory")
         if not table.selected(case):
@@ -261,11 +272,14 @@ def bench_background(d, size):
         pairs = []
         for i in range(table.options.runs):
             pair = [measured(delay, how) for how in ((pull, copy) if i % 2 == 0 else (copy, pull))]
-            pairs.append(pair if i % 2 == 0 else pair[::-1])
+            pairs.append([*(pair if i % 2 == 0 else pair[::-1]), measured(delay, floor)])
         for i, what, goal in ((0, "time", 0.75), (1, "processor time", 0.7)):
-            middle = [sorted(p[side][i] for p in pairs)[len(pairs) // 2] for side in (0, 1)]
+            middle = [sorted(p[side][i] for p in pairs)[len(pairs) // 2] for side in (0, 1, 2)]
             table.row(f"{case}: {what}", "nbdcopy", f"{middle[0]:.2f} s", f"{middle[1]:.2f} s",
-                      [a[i] / b[i] for a, b in pairs], at_most=goal, kind="ratio" if what == "time" else "value")
+                      [a[i] / b[i] for a, b, _ in pairs], at_most=goal, kind="ratio" if what == "time" else "value")
+            if what != "time":  # its two parts are one after the other
+                table.row(f"{case}: {what}, reading the source and writing the file alone", "nbdcopy", f"{middle[2]:.2f} s",
+                          f"{middle[1]:.2f} s", [f[i] / b[i] for _, b, f in pairs])
 
 
 def bench_boot(d):
