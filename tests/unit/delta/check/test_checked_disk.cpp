@@ -18,7 +18,7 @@ using extents::Range;
 
 namespace {
 
-constexpr uint64_t K = 1024, block = digests::block_bytes, size = 6 * block + 100;
+constexpr uint64_t block = digests::block_bytes, size = 6 * block + 100;
 constexpr auto hole_zero = extents::hole | extents::zero;
 
 // Six blocks of random bytes, but for the third and the fourth, which are zero, and a short last one, of zeroes.
