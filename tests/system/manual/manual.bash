@@ -20,10 +20,11 @@ prepare() {
         done
         printf '    esac\n    words+=("$word")\ndone\nexec %q "${words[@]}"\n' "$(command -v nbdkit)"
     } > bin/nbdkit
+    # In the foreground: otherwise timeout sends the signal that it gets twice, once to its whole group.
     cat > bin/nbdkit-replicate <<END
 #!/bin/bash
 case "\$1" in list | status | prune) build=() ;; *) build=(--build '$BUILD') ;; esac
-exec timeout 120 '$SOURCE/scripts/nbdkit-replicate' "\$@" "\${build[@]}"
+exec timeout --foreground 120 '$SOURCE/scripts/nbdkit-replicate' "\$@" "\${build[@]}"
 END
     chmod +x bin/*
     ln -s /usr/bin/python3 bin/  # that nbdsh is for
