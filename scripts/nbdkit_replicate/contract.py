@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .messages import Failure
-from .parameters import add_default, has, value
+from .parameters import has, value
 
 # ---- Plugins ----
 
@@ -68,21 +68,15 @@ def is_disk(export: str) -> bool:
 
 
 def source_parameters(plugin: str, parameters: Sequence[str], state: str, for_pull: bool = False) -> list[str]:
-    """With what tells vsphere which changes to show, and delta what is owed. state: a file or a directory. for_pull: pull reads
-    the state itself, and delta refuses that of a destination that clients have written to."""
+    """With what tells vsphere which changes to show, delta what is owed, and coalesce its limit. state: a file or a directory.
+    for_pull: pull reads the state itself, and delta refuses that of a destination that clients have written to."""
     since = [f"since=@{state}"] if is_plugin(plugin, "vsphere") and value(parameters, "since") is None else []
     owed = [] if for_pull and value(parameters, "delta-digests") is None else [f"delta-owed={state}"]
-    return [*parameters, *since, *owed]
-
-
-# With it all processes of a run take less than 128 MiB; the filter's own default is 64M.
-COALESCE_MEMORY = "48M"
-
-
-def add_memory(parameters: list[str]) -> None:
-    """coalesce's limit, unless the user has given it, or what it has to be large enough for."""
-    if not has(parameters, "coalesce-chunk") and not has(parameters, "coalesce-priority"):
-        add_default(parameters, "coalesce-memory", COALESCE_MEMORY)
+    # With it all processes of a run take less than 128 MiB; the filter's own default is 64M. Not where the user has given what
+    # it has to be large enough for.
+    is_sized = any(has(parameters, f"coalesce-{key}") for key in ("memory", "chunk", "priority"))
+    memory = [] if is_sized else ["coalesce-memory=48M"]
+    return [*parameters, *since, *owed, *memory]
 
 
 RETRY_PAUSE = 10  # seconds

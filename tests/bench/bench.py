@@ -188,9 +188,10 @@ class Table:
         return self.options.only in case
 
     def compare(self, case, against, ours, theirs, at_most=None, at_least=None, faster=False,
-                warm_up=False):
+                warm_up=False, kind=None):
         """ours() and theirs() return seconds, or another number of which less is better. faster: the
-        ratio is theirs / ours, "how many times faster". warm_up: a first pair is not counted."""
+        ratio is theirs / ours, "how many times faster". warm_up: a first pair is not counted. kind: see Row, if it is not
+        that of a ratio."""
         if not self.selected(case):
             return None
         if warm_up:
@@ -207,7 +208,7 @@ class Table:
         ratios = [b / a if faster else a / b for a, b in pairs]
         self.row(case, against, f"{statistics.median(a for a, _ in pairs):.2f} s",
                  f"{statistics.median(b for _, b in pairs):.2f} s", ratios, at_most, at_least,
-                 kind="faster" if faster else "ratio")
+                 kind=kind or ("faster" if faster else "ratio"))
         return statistics.median(ratios)
 
     def row(self, case, against, ours, theirs, values, at_most=None, at_least=None, form="{:.3g}", kind="value",

@@ -142,13 +142,9 @@ def bench_read_on(d):
                               lambda: read(options, lambda: Pull(d / "here", source)), lambda: read(options, start),
                               faster=True, **({"at_least": goal} if against == "directly" else {}))
             # What no copy of a source of 10 ms can exceed: as if all were here, and served by the plugin alone.
-            case = f"512 MiB from the beginning on, {name}: a source without latency instead"
-            if not table.selected(case):
-                continue
-            pairs = [(read(options, lambda: fast(d / "source")), read(options, lambda: contextlib.nullcontext(source)))
-                     for _ in range(table.options.runs)]
-            table.row(case, "source of 10 ms", f"{min(a for a, _ in pairs):.2f} s", f"{min(b for _, b in pairs):.2f} s",
-                      [b / a for a, b in pairs])
+            table.compare(f"512 MiB from the beginning on, {name}: a source without latency instead", "source of 10 ms",
+                          lambda: read(options, lambda: fast(d / "source")),
+                          lambda: read(options, lambda: contextlib.nullcontext(source)), faster=True, kind="value")
     # Such as VDDK's: as many connections as there are, and one request at a time on each.
     with Server("-r", "--filter=noparallel", "--filter=delay", "file", d / "source", "rdelay=10ms",
                 "serialize=requests") as source:

@@ -6,8 +6,7 @@ import urllib.parse
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..contract import (add_memory, apply_parameters, destination_name, module, pull_parameters, source_parameters,
-                        use_parameters)
+from ..contract import apply_parameters, destination_name, module, pull_parameters, source_parameters, use_parameters
 from ..images import BACKING, image_parameters, image_size
 from ..parameters import add_default, has, value
 from ..tls import added_parameters
@@ -51,7 +50,6 @@ def source_command(replication: Replication, stats: str | None = None, for_pull:
     plugin = replication.source.plugin
     own = replication.source.parameters
     parameters = [*source_parameters(plugin, own, replication.state, for_pull), *added_parameters(plugin, own)]
-    add_memory(parameters)
     if stats:
         add_default(parameters, "coalesce-stats", stats)
     filters = [*_reading_filters(parameters), *replication.source_filters]
