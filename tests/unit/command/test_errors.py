@@ -76,6 +76,13 @@ class Once(unittest.TestCase):
             self.assertEqual(errors.cause(), "")
         self.assertEqual(self.said(goes, 3600), [])
 
+    def test_a_pause_that_ends_with_the_server_is_not_said(self):
+        async def ends(errors, write):
+            write("aborting sleep because of server shut down", "it is torn")
+            write("aborting sleep because of connection close or error")
+            self.assertEqual(errors.cause(), "it is torn")
+        self.assertEqual(self.said(ends, 3600), [])
+
 
 if __name__ == "__main__":
     unittest.main()
