@@ -12,8 +12,8 @@ namespace coalesce {
 
 namespace {
 
-// As much as merged_extents() describes at most; bytes.
-constexpr uint64_t merged_length = 128u << 20;
+// As much as merged_extents() describes at most, and while reads without gaps are on trial; bytes.
+constexpr uint64_t merged_length = 32u << 20, trial_length = 8u << 20;
 
 }  // namespace
 
@@ -153,14 +153,19 @@ std::vector<extents::Extent> Engine::extents(LowerConnection &connection, extent
 std::vector<extents::Extent> Engine::merged_extents(LowerConnection &connection,
                                                     extents::Range range) {
   std::vector<extents::Extent> list;
-  range.length = std::min(range.length, merged_length);
+  uint64_t gap;
+  {
+    util::MutexLock lock(read_ahead_.mutex);
+    gap = read_ahead_.gap();
+    range.length = std::min(range.length, read_ahead_.trial() ? trial_length : merged_length);
+  }
   while (range.length > 0) {
     auto some = extents(connection, range);
     if (some.empty()) break;
     list.insert(list.end(), some.begin(), some.end());
     range = {some.back().end(), range.end() - some.back().end()};
   }
-  return merge_gaps(list, settings_.gap);
+  return merge_gaps(list, gap);
 }
 
 void Engine::invalidate(extents::Range range) {

@@ -48,8 +48,8 @@ class Engine {
   // byte. only_first: the first extent is enough; what is known is returned without asking for more.
   std::vector<extents::Extent> extents(LowerConnection &connection, extents::Range range,
                                        bool only_first = false);
-  // The same with gaps of up to Settings::gap made data (see merge_gaps()), to the end of the range or
-  // for 128 MiB.
+  // The same with gaps of up to ReadAhead::gap() made data (see merge_gaps()), to the end of the range or
+  // for 32 MiB, and for less while ReadAhead::trial().
   std::vector<extents::Extent> merged_extents(LowerConnection &connection, extents::Range range);
 
   // Must be called after a write to the layer below, even a failed one, before the write is answered.

@@ -58,7 +58,8 @@ Settings Parameters::settings(uint64_t size, const nbdkit::BlockSize &block,
                               bool background) const {
   Settings s;
   s.size = size;
-  s.gap = gap;
+  s.gap = gap.value_or(s.gap);
+  s.measure_gap = !gap.has_value();
   s.block = std::bit_floor(std::max(block.minimum, 1u));
   s.chunk = chunk;
   if (block.maximum != 0) s.chunk = std::min<uint64_t>(s.chunk, block.maximum);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,7 +18,7 @@ struct BlockSize;
 namespace coalesce {
 
 struct Parameters {
-  uint64_t gap = 1u << 20;      // bytes
+  std::optional<uint64_t> gap;  // bytes; none: what pays, see Settings::measure_gap
   uint64_t chunk = 4u << 20;    // bytes
   uint64_t memory = 64u << 20;  // bytes
   unsigned workers = 4;
@@ -27,7 +28,8 @@ struct Parameters {
   std::string stats_path;
 
   static constexpr const char *help =
-      "coalesce-gap=<SIZE>        Read gaps of up to this size with the data (default: 1M).\n"
+      "coalesce-gap=<SIZE>        Read gaps of up to this size with the data\n"
+      "                           (default: those that pay, up to 1M).\n"
       "coalesce-chunk=<SIZE>      Largest read, 64K to 32M (default: 4M).\n"
       "coalesce-workers=<N>       Parallel reads ahead of clients (default: 4).\n"
       "coalesce-memory=<SIZE>     Limit of the memory for read-ahead (default: 64M).\n"

@@ -19,10 +19,11 @@ uint64_t FetchPlanner::align(const Stream &stream) const {
   return std::min(std::max(settings_.block, stream.request_align), settings_.chunk);
 }
 
-std::vector<extents::Range> FetchPlanner::pieces(const Stream &stream, uint64_t position) const {
+std::vector<extents::Range> FetchPlanner::pieces(const Stream &stream, uint64_t position,
+                                                 uint64_t gap) const {
   uint64_t end = std::min(settings_.size, round_down(position, settings_.chunk) + settings_.chunk);
   auto known = extents_.known({position, end - position});
-  return plan_pieces(known, PlanLimits{settings_.gap, settings_.chunk, align(stream)}, position);
+  return plan_pieces(known, PlanLimits{gap, settings_.chunk, align(stream)}, position);
 }
 
 std::vector<extents::Range> FetchPlanner::missing(const Stream &stream,

@@ -23,7 +23,8 @@ class FetchPlanner {
   FetchPlanner(const Settings &settings, const KnownExtents &extents, const ChunkCache &cache);
 
   // The pieces from the position to the next multiple of Settings::chunk, as far as extents are known.
-  std::vector<extents::Range> pieces(const Stream &stream, uint64_t position) const;
+  // gap: PlanLimits::gap.
+  std::vector<extents::Range> pieces(const Stream &stream, uint64_t position, uint64_t gap) const;
   // The parts of a piece that are to be fetched, in order, without the gaps at their ends.
   std::vector<extents::Range> missing(const Stream &stream, extents::Range piece) const;
 

@@ -10,12 +10,14 @@ void Fetcher::read_direct(LowerConnection &connection, std::span<std::byte> buff
                           uint64_t offset) {
   ++counters_.plugin_requests;
   counters_.plugin_bytes += buffer.size();
+  const UnderWay::Read read(under_way_, buffer.size());
   ReadTimer timer;
   connection.pread(buffer, offset);
   if (buffer.size() >= settings_.chunk) return;
   const auto took = timer.elapsed();
   const bool slept = timer.slept();
   util::MutexLock lock(read_ahead_.mutex);
+  read_ahead_.read_done(buffer.size(), took, read.parallel());
   read_ahead_.direct_read_done(took, slept);
 }
 
@@ -31,6 +33,7 @@ void Fetcher::fetch(LowerConnection &connection, const ChunkPtr &chunk) noexcept
   bool success = true;
   ++counters_.plugin_requests;
   counters_.plugin_bytes += chunk->range.length;
+  const UnderWay::Read read(under_way_, chunk->range.length);
   const auto begin = std::chrono::steady_clock::now();
   try {
     connection.pread(chunk->buffer.bytes(), chunk->range.offset);
@@ -39,6 +42,7 @@ void Fetcher::fetch(LowerConnection &connection, const ChunkPtr &chunk) noexcept
   }
   const auto took = std::chrono::steady_clock::now() - begin;
   util::MutexLock lock(read_ahead_.mutex);
+  if (success) read_ahead_.read_done(chunk->range.length, took, read.parallel());
   read_ahead_.fetch_done(chunk, success, took);
 }
 

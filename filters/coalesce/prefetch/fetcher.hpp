@@ -10,6 +10,7 @@
 #include "filters/coalesce/counters.hpp"
 #include "filters/coalesce/lower_connection.hpp"
 #include "filters/coalesce/prefetch/read_ahead.hpp"
+#include "filters/coalesce/prefetch/under_way.hpp"
 #include "filters/coalesce/settings.hpp"
 
 namespace coalesce {
@@ -20,7 +21,10 @@ class Fetcher {
  public:
   // All of them must outlive it.
   Fetcher(const Settings &settings, ReadAhead &read_ahead, Counters &counters)
-      : settings_(settings), read_ahead_(read_ahead), counters_(counters) {}
+      : settings_(settings),
+        read_ahead_(read_ahead),
+        counters_(counters),
+        under_way_(settings.chunk) {}
 
   // Reads into the buffer of a request. Throws what the connection throws.
   void read_direct(LowerConnection &connection, std::span<std::byte> buffer, uint64_t offset)
@@ -44,6 +48,7 @@ class Fetcher {
   const Settings &settings_;
   ReadAhead &read_ahead_;
   Counters &counters_;
+  UnderWay under_way_;
 };
 
 }  // namespace coalesce

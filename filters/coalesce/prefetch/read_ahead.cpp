@@ -14,6 +14,8 @@ namespace {
 constexpr uint64_t max_distance = 1u << 30;
 // Extents are queried for this much at a time, as nbdcopy does; bytes.
 constexpr uint64_t query_length = 128u << 20;
+// A gap that is shorter is read with the data, whatever the reads have taken; bytes.
+constexpr uint64_t always_read = 32u << 10;
 
 }  // namespace
 
@@ -26,6 +28,7 @@ ReadAhead::ReadAhead(const Settings &settings, MemoryBudget &budget, Counters &c
       extents_(settings.size),
       planner_(settings, extents_, cache_),
       slow_reads_(settings.fast_read),
+      cost_(settings.chunk, settings.workers),
       window_(settings) {
   for (const auto &range : settings.priority) {
     if (range.offset >= settings.size) continue;
@@ -108,7 +111,7 @@ ChunkPtr ReadAhead::claim_around(Stream &stream, extents::Range needed) {
   const uint64_t first_block = round_down(needed.offset, settings_.block);
   const uint64_t from = std::max(round_down(needed.offset, settings_.chunk),
                                  std::min(stream.next_fetch, first_block));
-  for (const auto &piece : planner_.pieces(stream, from)) {
+  for (const auto &piece : planner_.pieces(stream, from, gap())) {
     for (extents::Range chosen : planner_.missing(stream, piece)) {
       if (extents::intersect(chosen, needed) != needed) continue;
       const uint64_t end = chosen.end();
@@ -150,7 +153,7 @@ std::optional<FetchJob> ReadAhead::next_job_of(Stream &stream) {
       stream.querying_extents = true;
       return FetchJob{nullptr, {at, std::min(query_length, here.end() - at)}, stream.id};
     }
-    const auto pieces = planner_.pieces(stream, at);
+    const auto pieces = planner_.pieces(stream, at, gap());
     if (pieces.empty()) {
       // No data up to the end of the chunk, perhaps for long: continue where the extent ends, but not
       // beyond a multiple of the chunk size that the plan may round the next start down to.
@@ -184,6 +187,20 @@ std::optional<FetchJob> ReadAhead::fetch_job(Stream &stream, extents::Range piec
   if (!chunk) return std::nullopt;
   stream.next_fetch = piece.end();
   return FetchJob{chunk, {}, stream.id};
+}
+
+void ReadAhead::read_done(uint64_t bytes, std::chrono::nanoseconds took, unsigned parallel) {
+  cost_.add(bytes, took, parallel);
+}
+
+bool ReadAhead::trial() const {
+  return settings_.measure_gap && cost_.trial();
+}
+
+uint64_t ReadAhead::gap() const {
+  if (!settings_.measure_gap) return settings_.gap;
+  const uint64_t worthwhile = cost_.trial() ? 0 : cost_.worthwhile_gap();
+  return std::clamp(worthwhile, std::min(always_read, settings_.gap), settings_.gap);
 }
 
 void ReadAhead::direct_read_done(std::chrono::nanoseconds took, bool slept) {

@@ -14,6 +14,7 @@
 #include "filters/coalesce/cache/memory_budget.hpp"
 #include "filters/coalesce/counters.hpp"
 #include "filters/coalesce/plan/known_extents.hpp"
+#include "filters/coalesce/plan/read_cost.hpp"
 #include "filters/coalesce/plan/slow_read_detector.hpp"
 #include "filters/coalesce/plan/step_aside.hpp"
 #include "filters/coalesce/plan/window.hpp"
@@ -69,6 +70,9 @@ class ReadAhead {
 
   // What has become of it, after the I/O.
 
+  // A read of the layer below, whatever for, took so long; see ReadCost.
+  void read_done(uint64_t bytes, std::chrono::nanoseconds took, unsigned parallel)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
   // A small read went straight to the layer below, see SlowReadDetector. Begins to step aside if none of them
   // has been slow of late.
   void direct_read_done(std::chrono::nanoseconds took, bool slept)
@@ -80,6 +84,11 @@ class ReadAhead {
   // `generation`: KnownExtents::generation() when the query was begun. An empty list: it has failed.
   void query_done(const FetchJob &job, uint64_t generation,
                   const std::vector<extents::Extent> &list) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+
+  // The longest gap that is read with the data on both its sides; bytes.
+  uint64_t gap() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+  // Hardly any gap is, for some reads; see ReadCost.
+  bool trial() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
 
   ChunkCache &cache() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) { return cache_; }
   KnownExtents &extents() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) { return extents_; }
@@ -105,6 +114,7 @@ class ReadAhead {
   KnownExtents extents_ ABSL_GUARDED_BY(mutex);
   FetchPlanner planner_ ABSL_GUARDED_BY(mutex);
   SlowReadDetector slow_reads_ ABSL_GUARDED_BY(mutex);
+  ReadCost cost_ ABSL_GUARDED_BY(mutex);
   ReadAheadWindow window_ ABSL_GUARDED_BY(mutex);
 };
 

@@ -37,3 +37,22 @@ load slow_disk
     timeout 60 qemu-img convert -f raw -O raw "nbd+unix:///?socket=$PWD/server.sock" out
     same scattered out
 }
+
+@test "coalesce-gap= is read whatever it costs; without it gaps are left out for some reads, to measure" {
+    truncate -s 16M scattered
+    for ((n = 0; n < 128; n++)); do
+        dd if=disk of=scattered bs=64K count=1 skip=$n seek=$((2 * n)) conv=notrunc status=none
+    done
+    for gap in given measured; do
+        start server -r --filter="$COALESCE" --filter=delay file scattered rdelay=2ms coalesce-prefetch=off \
+            coalesce-chunk=1M coalesce-stats=$gap.stats $([ $gap = measured ] || echo coalesce-gap=1M)
+        rm -f out
+        timeout 60 nbdcopy --synchronous "$(uri server)" out
+        same scattered out
+        stop server
+    done
+    in_gaps() { awk '$1 == "nbdkit_coalesce_gap_bytes_total" { print $2 }' "$1.stats"; }
+    # Of 16 pieces; while the filter does not know yet that its layer is slow, no gap is read.
+    [ "$(in_gaps given)" -gt $((13 * 7 * 65536)) ]
+    [ "$(in_gaps measured)" -lt "$(in_gaps given)" ]
+}

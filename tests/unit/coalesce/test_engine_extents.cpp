@@ -65,3 +65,32 @@ TEST_CASE("merged extents have no short gaps, and cover the whole range") {
                             {8 * M, 4 * M, extents::hole | extents::zero},
                             {12 * M, 4 * M, extents::data}});
 }
+
+TEST_CASE(
+    "gaps are read, then left out for some reads to see what they cost, unless their limit is "
+    "given") {
+  const bool measured = GENERATE(true, false);
+  EngineFixture fixture(24 * M, 0us, {.gap = M, .measure_gap = measured, .chunk = M, .workers = 0});
+  for (uint64_t at = 0; at < 24 * M; at += 128 * K) {
+    fixture.disk.map.set({at + 64 * K, 64 * K}, extents::hole);
+  }
+  auto read = [&](extents::Range range) {
+    fixture.disk.reset_counters();
+    for (uint64_t at = range.offset; at < range.end(); at += 128 * K) {
+      CHECK(fixture.reads_correctly(at, 64 * K));
+    }
+  };
+  auto merged = [&] {
+    return fixture.engine->merged_extents(fixture.connection, {12 * M, 12 * M});
+  };
+  fixture.engine->extents(fixture.connection, {0, 24 * M});  // as clients do
+  read({0, 7 * M});
+  CHECK(fixture.disk.longest > 800 * K);
+  CHECK(merged().size() == 2);  // data, and the hole at the end
+  read({7 * M, M});
+  CHECK(fixture.disk.longest > 800 * K);
+  CHECK(merged().size() == (measured ? 8 * M / (64 * K) : 2));
+
+  read({8 * M, 3 * 128 * K});
+  CHECK(fixture.disk.longest == (measured ? 64 * K : M - 64 * K));
+}
