@@ -115,6 +115,7 @@ class Filter {
   // A failure is told to each client too: with --run nbdkit would let it wait for ever if this failed.
   void after_fork(nbdkit::Backend backend) {
     try {
+      server_->read_ahead();  // to open the layer below may take long
       auto local = std::make_unique<BackgroundDisk>(backend, thread_model_, serial_);
       const PullServer::Below below = local->below();
       server_->start(std::move(local), below);

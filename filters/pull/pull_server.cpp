@@ -114,6 +114,10 @@ void PullServer::check_below(const Below &below) {
   if (!contradiction.empty()) util::fail(EINVAL, "pull: {}", contradiction);
 }
 
+void PullServer::read_ahead() {
+  if (presence_.owed_bytes() > 0 && map_.known() < size()) map_reader_.emplace(remote_, map_, log_);
+}
+
 void PullServer::start(std::unique_ptr<LocalDisk> local, const Below &below) {
   check_below(below);
   if (!settings_.copy) saver_.begin(image_.accept(below.description));
@@ -138,7 +142,8 @@ void PullServer::start_threads() {
       ProgressSaver::Parts{presence_, *local_, remote_, saver_}, std::move(flush_clients),
       [this] { end_of_fetching(); }, give_up, log_);
   workers_ = std::make_unique<FetchWorkers>(
-      settings_, size(), FetchWorkers::Parts{presence_, *fetcher_, remote_, map_, give_up}, log_);
+      settings_, size(), FetchWorkers::Parts{presence_, *fetcher_, map_, give_up}, log_);
+  if (map_reader_) map_reader_->when_known([this] { workers_->note_map(); });
 }
 
 void PullServer::end_of_fetching() {
@@ -159,6 +164,7 @@ void PullServer::give_up(const std::string &why) {
 
 void PullServer::stop() {
   remote_.interrupt();
+  map_reader_.reset();
   workers_.reset();
   progress_saver_.reset();
   shared_scope_.reset();

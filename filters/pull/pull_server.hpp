@@ -19,6 +19,7 @@
 #include "filters/pull/counters.hpp"
 #include "filters/pull/pull_client.hpp"
 #include "filters/pull/settings.hpp"
+#include "filters/pull/source/map_reader.hpp"
 #include "filters/pull/source/remote_server.hpp"
 #include "filters/pull/state/pull_state.hpp"
 #include "filters/pull/state/state_saver.hpp"
@@ -47,7 +48,9 @@ class PullServer {
   PullServer(const PullServer &) = delete;
   PullServer &operator=(const PullServer &) = delete;
 
-  // After the fork: checks the layer below, saves the state, starts to fetch. Throws util::Error.
+  // After the fork: begins to read the source's map, which start() need not wait for.
+  void read_ahead();
+  // After that: checks the layer below, saves the state, starts to fetch. Throws util::Error.
   void start(std::unique_ptr<LocalDisk> local, const Below &below);
   // Ends the threads, and all waits for the source. The last save.
   void stop();
@@ -90,6 +93,8 @@ class PullServer {
   replication::DestinationImage image_;
   stats::StatsFile stats_;
   std::string progress_;  // the last line; tick()'s alone
+
+  std::optional<MapReader> map_reader_;  // from read_ahead() to stop()
 
   // From start() to stop().
   std::unique_ptr<LocalDisk> local_;

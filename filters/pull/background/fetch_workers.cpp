@@ -48,7 +48,6 @@ FetchWorkers::FetchWorkers(const Settings &settings, uint64_t size, Parts parts,
       rate_(settings.rate),
       depth_(number_) {
   for (unsigned i = 0; i < number_; ++i) threads_.emplace_back([this] { work(); });
-  if (parts_.map.known() < size) threads_.emplace_back([this] { read_map(); });
 }
 
 FetchWorkers::~FetchWorkers() {
@@ -68,6 +67,13 @@ void FetchWorkers::note_read(Range range) {
     MutexLock lock(mutex_);  // nobody is between the look for work and the wait
   }
   work_.notify_one();
+}
+
+void FetchWorkers::note_map() {
+  {
+    MutexLock lock(mutex_);  // the same
+  }
+  work_.notify_all();
 }
 
 void FetchWorkers::want(Range range) {
@@ -148,17 +154,6 @@ void FetchWorkers::failed(const ChunkJob &job, const std::string &why) {
   } else {
     log_.info("{}", text);
   }
-}
-
-void FetchWorkers::read_map() {
-  try {
-    parts_.remote.read_map(0, [this](const extents::Extent &e) { parts_.map.append(e); });
-  } catch (const util::Error &e) {
-    if (e.errnum() == EINTR) return;
-    log_.warning("pull: {}; holes of the source are read like data", e.what());
-  }
-  parts_.map.end();
-  work_.notify_all();
 }
 
 }  // namespace pull

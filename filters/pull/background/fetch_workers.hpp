@@ -21,20 +21,19 @@
 
 namespace pull {
 
-// The threads that fetch what no client waits for, and one that reads the source's map for them. Its methods may
-// be called from any thread.
+// The threads that fetch what no client waits for. Its methods may be called from any thread.
 class FetchWorkers {
  public:
   struct Parts {
     Presence &presence;
     ChunkFetcher &fetcher;
-    RemoteDisk &remote;
     SourceMap &map;
     // Called with the reason when something could not be fetched (empty: the layer below has said why). If there is
     // no such function it is tried again.
     std::function<void(const std::string &)> give_up;
   };
-  // Starts the threads; all that is given must outlive it. The map is read if it is not known.
+  // Starts the threads; all that is given must outlive it. What the map does not tell yet
+  // waits for it.
   FetchWorkers(const Settings &settings, uint64_t size, Parts parts, util::Log log);
   // Waits for what is under way; RemoteDisk::interrupt() makes that short.
   ~FetchWorkers();
@@ -48,6 +47,9 @@ class FetchWorkers {
   // A client does something: the rest is not to stand in its way.
   void note_client() { last_client_ = Clock::now().time_since_epoch().count(); }
 
+  // The map tells more.
+  void note_map() ABSL_LOCKS_EXCLUDED(mutex_);
+
   extents::Range chunk_of(uint64_t offset) const { return order_.chunk_of(offset); }
 
  private:
@@ -58,7 +60,6 @@ class FetchWorkers {
   std::optional<ChunkJob> wait_for_job() ABSL_LOCKS_EXCLUDED(mutex_);
   void finish(const ChunkJob &job, Clock::duration took) ABSL_LOCKS_EXCLUDED(mutex_);
   void failed(const ChunkJob &job, const std::string &why) ABSL_LOCKS_EXCLUDED(mutex_);
-  void read_map();
   bool client_is_active() const;
 
   const unsigned number_;

@@ -12,6 +12,7 @@
 #include "filters/pull/background/fetch_workers.hpp"
 #include "filters/pull/background/progress_saver.hpp"
 #include "filters/pull/pull_client.hpp"
+#include "filters/pull/source/map_reader.hpp"
 #include "tests/unit/directory.hpp"
 #include "tests/unit/durable_calls.hpp"
 #include "tests/unit/pull/power_loss.hpp"
@@ -90,8 +91,10 @@ struct Life {
     settings.memory = 8 * chunk;
     settings.patience.retry_max = std::chrono::milliseconds(1);
     settings.rate = is_last ? 0 : 50'000;
+    map_reader.emplace(remote, map, util::Log());
     workers = std::make_unique<FetchWorkers>(
-        settings, size, FetchWorkers::Parts{presence, fetcher, remote, map, nullptr}, util::Log());
+        settings, size, FetchWorkers::Parts{presence, fetcher, map, nullptr}, util::Log());
+    map_reader->when_known([this] { workers->note_map(); });
     std::function<void()> flush_clients;
     if (shared) flush_clients = [this] { shared->flush(local, state); };
     saver = std::make_unique<ProgressSaver>(
@@ -182,6 +185,7 @@ struct Life {
   }
 
   void stop() {
+    map_reader.reset();
     workers.reset();
     saver.reset();
   }
@@ -205,6 +209,7 @@ struct Life {
   std::atomic<int> wrong_reads = 0;
   std::unique_ptr<FetchWorkers> workers;
   std::unique_ptr<ProgressSaver> saver;
+  std::optional<MapReader> map_reader;
 };
 
 PowerLoss::Left new_disk(unsigned seed) {

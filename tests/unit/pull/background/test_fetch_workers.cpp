@@ -47,7 +47,7 @@ int niceness_of_workers(bool copy) {
     all_is_here = true;
     all_is_here.notify_all();
   });
-  FetchWorkers workers(settings, size, {presence, fetcher, remote, map, nullptr}, {});
+  FetchWorkers workers(settings, size, {presence, fetcher, map, nullptr}, {});
   all_is_here.wait(false);
   return remote.seen;
 }
