@@ -24,11 +24,6 @@ struct SourceDescription {
   // The source accepts a new connection only while it still shows this instant, so that one confirms all
   // that was read before it was asked for. JSON: "confirm":"connection". False: the source cannot say.
   bool confirm_by_connection = false;
-
-  // The same disk, at whatever point in time.
-  bool same_disk(const SourceDescription &other) const {
-    return source == other.source && vm == other.vm && disk == other.disk;
-  }
 };
 
 std::string format(const SourceDescription &description);

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 
-from bench import BUILD, Directory, Table, module, random_file, run
+from bench import BUILD, Directory, Table, random_file, run
 from parts.job import Job, pipeline, words
 from parts.vcenter import Vcenter
 

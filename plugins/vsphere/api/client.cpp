@@ -38,12 +38,6 @@ void Client::set_limits(std::chrono::milliseconds deadline, unsigned retries) {
   policy_.reconnect_for = {};  // who sets limits tries again itself, or must end soon
 }
 
-void Client::reset_limits() {
-  deadline_ = call_deadline;
-  policy_.retries = given_policy_.retries;
-  policy_.reconnect_for = given_policy_.reconnect_for;
-}
-
 void Client::login() {
   retrieve_content();
   authenticate();

@@ -61,7 +61,6 @@ class Client {
   // How long each call may take, and how often one is repeated after a broken connection at most. At first
   // five minutes, as QueryChangedDiskAreas can take minutes for a large disk, and as the policy says.
   void set_limits(std::chrono::milliseconds deadline, unsigned retries);
-  void reset_limits();
 
   // From now on all calls together wait at most so long for answers, with the pauses before they are
   // repeated. After that every call throws util::Error ETIMEDOUT at once.

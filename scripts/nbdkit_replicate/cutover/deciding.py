@@ -5,7 +5,6 @@ import dataclasses
 import time
 
 from ..messages import Failure, say
-from ..report import text
 from ..states import disks_with_state
 from . import convergence
 from .context import Context

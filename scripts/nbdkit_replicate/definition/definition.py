@@ -122,15 +122,6 @@ def to_json(definition: Definition) -> str:
     return json.dumps({"format": FORMAT, **dataclasses.asdict(definition)}, indent=2, ensure_ascii=False) + "\n"
 
 
-def read(path: str) -> Definition:
-    """A definition.json. Raises Failure."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            return from_json(json.load(file))
-    except (OSError, ValueError) as e:
-        raise Failure(f"{path}: {e}") from None
-
-
 def _made(kind: type[_Item], values: Mapping[str, Any]) -> _Item:
     known = {one.name for one in dataclasses.fields(kind)}  # type: ignore[arg-type]
     return kind(**{key: value for key, value in values.items() if key in known})

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 
 from ..files import make_directory
-from ..messages import Failure
 from ..plan.plan import Machine, Plan
 from ..states import held_file
 from .shard import Shard

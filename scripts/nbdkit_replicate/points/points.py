@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..images import Image
 from .chain import Chain, chain_of, is_complete
-from .naming import PARTIAL, Name, Naming, parse_time, time_text
+from .naming import Name, Naming, parse_time, time_text
 from .store import Folder, Lookup, StoredImage
 
 
@@ -71,13 +71,6 @@ def points_in(naming: Naming, any_name: bool = False) -> list[Point]:
     return sorted(points, key=lambda point: (point.disk, point.time, point.path))
 
 
-def by_disk(points: Iterable[Point]) -> dict[str, list[Point]]:
-    result: dict[str, list[Point]] = {}
-    for point in points:
-        result.setdefault(point.disk, []).append(point)
-    return result
-
-
 def _point(name: Name, image: StoredImage, lookup: Lookup) -> Point:
     chain = chain_of(image, lookup)
     if image.mark is None:
@@ -106,11 +99,3 @@ def _unreadable(naming: Naming, folder: Folder) -> Iterable[Point]:
         if name is not None:
             image = StoredImage(path, Image(0, False, None), (0, 0), 0)
             yield Point(name.disk, name.time, Chain((image,), ""), Status.BROKEN, "it is no QCOW2 image, or cannot be read")
-
-
-def files_of(image: StoredImage) -> list[str]:
-    """With what belongs to it; those that exist."""
-    names = [image.path, image.digests, image.digests + PARTIAL]
-    return [name for name in names if os.path.lexists(name)]
-
-

@@ -13,7 +13,6 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 from ..contract import module
 from ..files import rename_new, sync_directory
@@ -25,13 +24,6 @@ from .in_use import is_locked, open_unused
 from .remote import Remote
 
 HEAD = 1 << 20  # bytes
-
-
-class Head(Protocol):
-    """The beginning of a target that cannot be renamed."""
-
-    def write(self, data: bytes) -> None:
-        """At offset 0, durably."""
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ load ../../lib
 broken() {
     rm -rf tree
     mkdir tree
-    cp -r "$SOURCE/plugins" "$SOURCE/filters" "$SOURCE/common" "$SOURCE/ARCHITECTURE.md" tree
+    cp -r "$SOURCE/plugins" "$SOURCE/filters" "$SOURCE/common" "$SOURCE/scripts" "$SOURCE/ARCHITECTURE.md" tree
     printf '%s\n' "$3" >> "tree/$2"
     run /usr/bin/python3 "$SOURCE/tests/modules/house/structure.py" tree
     echo "$output"
@@ -52,6 +52,9 @@ broken() {
     broken "the class name TableWriter stands in" filters/delta/settings.hpp 'class TableWriter {'
     broken "the file name table_writer stands in" filters/delta/table_writer.hpp '// a file'
     broken "filters/delta/lost.cpp is in no meson.build" filters/delta/lost.cpp '// a file'
+    broken "scripts/nbdkit_replicate/images.py: of_nobody is used by nothing" scripts/nbdkit_replicate/images.py \
+        'def of_nobody(): pass'
+    broken "scripts/nbdkit_replicate/images.py: wave is imported and not used" scripts/nbdkit_replicate/images.py 'import wave'
     mkdir -p tree/filters/delta/new
     echo '// a file' > tree/filters/delta/new/room.hpp
     run /usr/bin/python3 "$SOURCE/tests/modules/house/structure.py" tree

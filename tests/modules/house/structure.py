@@ -10,16 +10,18 @@
 - A class, struct or enum of one name in two modules, and a file of one name in two folders, stands in the table
   "Names that several folders share", which says what it means.
 - Each C++ file and each bats file is named by a meson.build: a test that is not cannot fail.
+- Each function and class of the command is named where it is used, and not by tests alone; what a file imports, it uses.
 - No folder has more than MOST_ROOMS rooms, no file more than MOST_LINES lines, unless it says why at its head
   ("Longer than 250 lines because ...").
 
 Prints what is wrong, a line each, and exits 1 if anything is.
 """
 
+import ast
 import os
 import re
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 MOST_ROOMS = 13
 MOST_LINES = 250
@@ -129,6 +131,29 @@ def check_built(tree):
     yield from (f"{path} is in no meson.build" for path in paths if not built.fullmatch(os.path.basename(path)))
 
 
+def check_used(tree):
+    """Yields functions and classes of the command that nothing but tests names, and imports that their file does not use."""
+    texts = {}
+    for folder, _, names in sorted(os.walk(os.path.join(tree, "scripts"))):
+        for path in (os.path.join(folder, name) for name in sorted(names)):
+            if "__pycache__" not in path:
+                with open(path, encoding="utf-8", errors="replace") as file:
+                    texts[os.path.relpath(path, tree)] = file.read()
+    words = Counter(word for text in texts.values() for word in re.findall(r"\w+", text))
+    for path, text in texts.items():
+        if not path.endswith(".py"):
+            continue
+        own = Counter(re.findall(r"\w+", text))
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                if words[node.name] < 2 and not node.name.startswith("__"):
+                    yield f"{path}: {node.name} is used by nothing"
+            elif isinstance(node, (ast.Import, ast.ImportFrom)):
+                for name in node.names:
+                    if own[(name.asname or name.name).split(".")[0]] < 2:
+                        yield f"{path}: {name.name} is imported and not used"
+
+
 def main(tree):
     texts = {}
     for path in sources(tree):
@@ -148,6 +173,7 @@ def main(tree):
     wrong = [f"{folder}/ is not in the table of folders" for folder in sorted(folders - set(allowed))]
     wrong += [f"{folder}/ is in the table of folders, and has no sources" for folder in sorted(set(allowed) - folders)]
     wrong += [*check_includes(texts, allowed), *check_names(texts, shared), *check_sizes(texts), *check_built(tree)]
+    wrong += check_used(tree)
     for line in wrong:
         print(line)
     return 1 if wrong else 0

@@ -16,11 +16,9 @@ sys.path[:0] = [os.path.join(os.environ["SOURCE"], part) for part in ("scripts",
 
 # pylint: disable=wrong-import-position
 from nbdkit_replicate.definition.definition import from_json  # noqa: E402
-from nbdkit_replicate.messages import Failure, Refused, WrongUse  # noqa: E402
-from nbdkit_replicate.composition.replication import Module  # noqa: E402
-from nbdkit_replicate.plan.plan import Machine, Plan, VCenter  # noqa: E402
+from nbdkit_replicate.messages import Failure, Refused  # noqa: E402
+from nbdkit_replicate.plan.plan import VCenter  # noqa: E402
 from nbdkit_replicate.vcenter import machine as room  # noqa: E402
-from nbdkit_replicate.vcenter.access import vcenter_of  # noqa: E402
 from nbdkit_replicate.vcenter.inventory import ask  # noqa: E402
 from nbdkit_replicate.vcenter.machine import Away, Busy, Gone, NoTools, Session, State, WrongPower  # noqa: E402
 from unit.client import Simulator  # noqa: E402
@@ -355,24 +353,6 @@ class Describing(MachineCase):
     def test_nowhere_to_put_them(self):
         with self.assertRaisesRegex(Failure, "No such file or directory"):
             self.run_with(lambda machine: machine.download("/none"))
-
-
-class Access(unittest.TestCase):
-    """Which vCenter a machine of a plan is in."""
-
-    def vcenter(self, *parameters, name=""):
-        machine = Machine("web1", Module("vsphere", parameters), Module("qcow2", ()), (), "/i", "/s/", vcenter=name)
-        return vcenter_of(Plan("/p.toml", (machine,), vcenters=(VCenter("a", "h", "u", "/p"),)), machine)
-
-    def test_all(self):
-        self.assertEqual(self.vcenter(name="a").server, "h")
-        self.assertEqual(self.vcenter("server=vc:1", "user=u", "password=+/x/pass", "thumbprint=aa", "vm=web1"),
-                         VCenter("", "vc:1", "u", "/x/pass", thumbprint="aa"))
-        self.assertTrue(self.vcenter("server=vc:1", "password=+/x", "insecure=yes").insecure)
-        for parameters in (("server=vc", "user=u", "password=-"), ("server=vc", "password=secret"), ("dir=/x",)):
-            with self.assertRaisesRegex(WrongUse, "web1: there is no vCenter that could be asked") as raised:
-                self.vcenter(*parameters)
-            self.assertNotIn("secret", str(raised.exception))
 
 
 if __name__ == "__main__":
