@@ -52,8 +52,8 @@ class ReadCost {
   };
 
   static constexpr size_t enough_long = 8, enough_short = 8;
-  static constexpr unsigned longest_trial =
-      64;  // reads; then the data is not such that there are short ones
+  // Reads. Then the data is not such that there are short ones.
+  static constexpr unsigned longest_trial = 64;
   static constexpr uint64_t period = uint64_t{2} << 30;  // bytes read between two measurements
 
   uint64_t chunk_;

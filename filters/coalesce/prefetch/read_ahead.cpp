@@ -14,6 +14,8 @@ namespace {
 constexpr uint64_t max_distance = 1u << 30;
 // Extents are queried for this much at a time, as nbdcopy does; bytes.
 constexpr uint64_t query_length = 128u << 20;
+// So many reads under way keep a layer busy, however many there may be.
+constexpr unsigned usual_workers = 4;
 // A gap that is shorter is read with the data, whatever the reads have taken; bytes.
 constexpr uint64_t always_read = 32u << 10;
 
@@ -28,7 +30,7 @@ ReadAhead::ReadAhead(const Settings &settings, MemoryBudget &budget, Counters &c
       extents_(settings.size),
       planner_(settings, extents_, cache_),
       slow_reads_(settings.fast_read),
-      cost_(settings.chunk, settings.workers),
+      cost_(settings.chunk, std::min(settings.workers, usual_workers)),
       window_(settings) {
   for (const auto &range : settings.priority) {
     if (range.offset >= settings.size) continue;
