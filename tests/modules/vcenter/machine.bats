@@ -30,7 +30,3 @@ cases() {
 @test "the definition of a machine, and its small files" {
     cases Describing
 }
-
-@test "which vCenter a machine of a plan is in" {
-    cases Access
-}
