@@ -38,11 +38,10 @@ void ReadCost::add(uint64_t bytes, std::chrono::nanoseconds took, unsigned paral
   if (trial()) ++trial_;
   if (is_short(bytes, chunk_)) short_.add(bytes, took / parallel);
   if (bytes >= chunk_ / 2) long_.add(bytes, took / parallel);
+  if (short_.count() >= enough && long_.count() >= enough) gap_ = measured_gap();
 }
 
-uint64_t ReadCost::worthwhile_gap() const {
-  constexpr uint64_t any = ~uint64_t{0};
-  if (short_.count() < enough_short || long_.count() < enough_long) return any;
+uint64_t ReadCost::measured_gap() const {
   const double bytes = short_.bytes(), took = short_.nanoseconds();
   const double longer = long_.nanoseconds() - took;
   if (longer <= 0) return any;

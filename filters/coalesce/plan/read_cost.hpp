@@ -30,10 +30,10 @@ class ReadCost {
 
   // The length of a gap that takes as long as one more read: it is as fast to read it with the data on both its sides as
   // to read the two one by one. Bytes; ~0 if it is not known, and where reads take as long whatever their length.
-  uint64_t worthwhile_gap() const;
+  uint64_t worthwhile_gap() const { return gap_; }
   // No gap is to be read now, so that there are short reads.
   bool trial() const {
-    return long_.count() >= enough_long && short_.count() < enough_short && trial_ < longest_trial;
+    return long_.count() >= enough && short_.count() < enough && trial_ < longest_trial;
   }
 
  private:
@@ -51,16 +51,20 @@ class ReadCost {
     size_t count_ = 0;
   };
 
-  static constexpr size_t enough_long = 8, enough_short = 8;
+  static constexpr uint64_t any = ~uint64_t{0};
+  static constexpr size_t enough = 8;  // reads of each kind
   // Reads. Then the data is not such that there are short ones.
   static constexpr unsigned longest_trial = 64;
   static constexpr uint64_t period = uint64_t{2} << 30;  // bytes read between two measurements
+
+  uint64_t measured_gap() const;
 
   uint64_t chunk_;
   unsigned parallel_;
   Reads short_, long_;
   unsigned trial_ = 0;       // reads since it began
   uint64_t bytes_read_ = 0;  // since the measurement began
+  uint64_t gap_ = any;       // clients ask for it more often than reads are added
 };
 
 }  // namespace coalesce

@@ -192,15 +192,10 @@ std::optional<FetchJob> ReadAhead::fetch_job(Stream &stream, extents::Range piec
 }
 
 void ReadAhead::read_done(uint64_t bytes, std::chrono::nanoseconds took, unsigned parallel) {
-  cost_.add(bytes, took, parallel);
-}
-
-bool ReadAhead::trial() const {
-  return settings_.measure_gap && cost_.trial();
+  if (settings_.measure_gap) cost_.add(bytes, took, parallel);
 }
 
 uint64_t ReadAhead::gap() const {
-  if (!settings_.measure_gap) return settings_.gap;
   const uint64_t worthwhile = cost_.trial() ? 0 : cost_.worthwhile_gap();
   return std::clamp(worthwhile, std::min(always_read, settings_.gap), settings_.gap);
 }

@@ -88,7 +88,7 @@ class ReadAhead {
   // The longest gap that is read with the data on both its sides; bytes.
   uint64_t gap() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
   // Hardly any gap is, for some reads; see ReadCost.
-  bool trial() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+  bool trial() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) { return cost_.trial(); }
 
   ChunkCache &cache() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) { return cache_; }
   KnownExtents &extents() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) { return extents_; }

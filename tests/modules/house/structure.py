@@ -41,13 +41,15 @@ def table(text, heading):
     return [[cell.strip().replace("`", "") for cell in row.strip("|").split("|")] for row in rows[2:]]
 
 
-def sources(tree):
-    """Yields the path of each C++ file of the product, below the tree."""
-    for top in TOP:
+def texts_of(tree, tops, endings):
+    """The content of each file below these folders of the tree whose name ends so, by its path below the tree."""
+    texts = {}
+    for top in tops:
         for folder, _, names in sorted(os.walk(os.path.join(tree, top))):
-            for name in sorted(names):
-                if name.endswith((".cpp", ".hpp")):
-                    yield os.path.relpath(os.path.join(folder, name), tree)
+            for path in (os.path.join(folder, name) for name in sorted(names) if name.endswith(endings)):
+                with open(path, encoding="utf-8") as file:
+                    texts[os.path.relpath(path, tree)] = file.read()
+    return texts
 
 
 def module_of(path):
@@ -117,32 +119,19 @@ def check_sizes(texts):
 
 def check_built(tree):
     """Yields what no meson.build names."""
-    builds, paths = "", []
-    for top in (*TOP, "tests"):
-        for folder, _, names in sorted(os.walk(os.path.join(tree, top))):
-            for path in (os.path.join(folder, name) for name in sorted(names)):
-                if path.endswith("/meson.build"):
-                    with open(path, encoding="utf-8") as file:
-                        builds += file.read()
-                elif path.endswith((".cpp", ".bats")):
-                    paths.append(os.path.relpath(path, tree))
+    tops = (*TOP, "tests")
+    builds = "".join(texts_of(tree, tops, "meson.build").values())
     named = set(re.findall(r"['/]([\w.@-]+)'", builds))
     built = re.compile("|".join(re.escape(name).replace("@0@", ".*") for name in named))
+    paths = texts_of(tree, tops, (".cpp", ".bats"))
     yield from (f"{path} is in no meson.build" for path in paths if not built.fullmatch(os.path.basename(path)))
 
 
 def check_used(tree):
     """Yields functions and classes of the command that nothing but tests names, and imports that their file does not use."""
-    texts = {}
-    for folder, _, names in sorted(os.walk(os.path.join(tree, "scripts"))):
-        for path in (os.path.join(folder, name) for name in sorted(names)):
-            if "__pycache__" not in path:
-                with open(path, encoding="utf-8", errors="replace") as file:
-                    texts[os.path.relpath(path, tree)] = file.read()
+    texts = texts_of(tree, ["scripts"], ".py")
     words = Counter(word for text in texts.values() for word in re.findall(r"\w+", text))
     for path, text in texts.items():
-        if not path.endswith(".py"):
-            continue
         own = Counter(re.findall(r"\w+", text))
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
@@ -155,10 +144,7 @@ def check_used(tree):
 
 
 def main(tree):
-    texts = {}
-    for path in sources(tree):
-        with open(os.path.join(tree, path), encoding="utf-8") as file:
-            texts[path] = file.read()
+    texts = texts_of(tree, TOP, (".cpp", ".hpp"))
     with open(os.path.join(tree, "ARCHITECTURE.md"), encoding="utf-8") as file:
         architecture = file.read()
     allowed = {}
