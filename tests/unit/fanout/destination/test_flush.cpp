@@ -153,8 +153,8 @@ TEST_CASE("flush: fails if the file cannot say that a destination is not the cop
   Broadcaster &broadcaster = rig.open();
   const std::string away = d.path() + "-away";
   std::filesystem::rename(d.path(), away);
-  target.answer_until([&] { return rig.said().find("not the copy") != std::string::npos; });
-  // What was copied meanwhile is flushed. Copies are held.
+  target.answer_until('r', [&] { return rig.said().find("not the copy") != std::string::npos; });
+  // Flushes are answered. Copies are held.
   std::jthread answers([&](const std::stop_token &stop) {
     while (!stop.stop_requested()) {
       if (target.answer_all(0, 'f') == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));

@@ -3,12 +3,9 @@
 // What a dirty map has, to be compared.
 #pragma once
 
-#include <cstdint>
 #include <vector>
 
 #include "filters/fanout/owed/dirty_map.hpp"
-
-inline constexpr uint64_t B = fanout::DirtyMap::block;  // bytes
 
 inline std::vector<fanout::Range> runs(const fanout::DirtyMap &map) {
   std::vector<fanout::Range> list;

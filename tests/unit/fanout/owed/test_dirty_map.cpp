@@ -9,6 +9,12 @@
 using fanout::DirtyMap;
 using fanout::Range;
 
+namespace {
+
+constexpr uint64_t B = DirtyMap::block;  // bytes
+
+}  // namespace
+
 TEST_CASE("a block is in the map if any byte of it was added") {
   DirtyMap map;
   CHECK(map.empty());

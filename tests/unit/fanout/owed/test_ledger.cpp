@@ -11,6 +11,12 @@ using fanout::Ledger;
 using fanout::Range;
 using Route = Ledger::Route;
 
+namespace {
+
+constexpr uint64_t B = DirtyMap::block;  // bytes
+
+}  // namespace
+
 TEST_CASE("a direct request that arrives leaves nothing owed, one that does not its blocks") {
   Ledger ledger(100 * B);
   CHECK(ledger.durable());

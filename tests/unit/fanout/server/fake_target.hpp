@@ -77,11 +77,11 @@ class FakeTarget : public fanout::Target {
     }
     answer(*last, with_errnum);
   }
-  // What is not answered at once is answered as it comes, until `condition` holds.
+  // What is of one kind and not answered at once is answered as it comes, until `condition` holds.
   template <typename F>
-  void answer_until(F &&condition) {
+  void answer_until(char of_kind, F &&condition) {
     while (!condition()) {
-      if (answer_all() == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      if (answer_all(0, of_kind) == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
   }
   // From now on everything is answered at once.
