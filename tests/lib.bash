@@ -29,17 +29,21 @@ teardown() {
     done
 }
 
-# until_true SECONDS COMMAND...: runs it again and again until it succeeds. On a machine that has much else to do it
-# may take six times as long.
+# until_true SECONDS COMMAND...: runs it again and again until it succeeds; the longer that takes, the less often. On a
+# machine that has much else to do it may take six times as long.
 until_true() {
-    local deadline=$(( ${EPOCHREALTIME/[.,]/} + $1 * 6000000 ))
+    local - begun=${EPOCHREALTIME/[.,]/} limit=$(($1 * 6000000)) waited pause
+    set +T  # Bats' trap costs more than what COMMAND does
     shift
     until "$@"; do
-        if [ "${EPOCHREALTIME/[.,]/}" -gt "$deadline" ]; then
+        waited=$((${EPOCHREALTIME/[.,]/} - begun))
+        if [ "$waited" -gt "$limit" ]; then
             echo "waited in vain for: $*" >&2
             return 1
         fi
-        sleep 0.02
+        pause=$((waited / 10))
+        printf -v pause 0.%06d $((pause < 20000 ? 20000 : pause > 100000 ? 100000 : pause))
+        sleep "$pause"
     done
 }
 

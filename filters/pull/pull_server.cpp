@@ -169,6 +169,9 @@ void PullServer::stop() {
   progress_saver_.reset();
   shared_scope_.reset();
   fetcher_.reset();
+  // Before the layer below, which may ask the source when it is closed: one that ends does not answer, and waits for
+  // these connections to be closed.
+  remote_.close();
   local_.reset();
 }
 

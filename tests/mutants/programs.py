@@ -41,7 +41,8 @@ class Programs:
                 kind[test["name"]] = test
             for target in self._read(build, "intro-targets.json"):
                 self._sources[target["filename"][0]] = [
-                    source for part in target["target_sources"] for source in part.get("sources", ())]
+                    source for part in target["target_sources"]
+                    for source in (*part.get("sources", ()), *part.get("generated_sources", ()))]
         except OSError as error:
             raise Wrong(f"{error.filename}: {error.strerror}: meson setup {build} first") from error
 
@@ -112,10 +113,12 @@ class Programs:
         return wrong
 
     def _unit_sources(self, target):
-        """All unit tests are compiled as one library, so of a program of it these are the sources of all."""
-        own = self._sources.get(target, ())
-        return own or [source for library, sources in self._sources.items()
-                       if os.path.basename(library) == "libunit_tests.a" for source in sources]
+        """All unit tests are compiled as one library, so of a program of it these are the sources of all. A source
+        that was made of others (tests/unit/together.py) counts as those."""
+        sources = self._sources.get(target) or [
+            source for library, all_of in self._sources.items()
+            if os.path.basename(library) == "libunit_tests.a" for source in all_of]
+        return [own for source in sources for own in self._sources.get(source, (source,))]
 
     def _cases(self, test):
         """The names of the cases in the sources of a test."""

@@ -190,7 +190,7 @@ h.shutdown()
     export image=$PWD/a.raw enough=$PWD/enough
     destination=(eval get_size='echo 8M' can_write='exit 0' can_flush='exit 0' flush='exit 0'
         pread='dd if=$image iflag=skip_bytes,count_bytes skip=$4 count=$3 status=none'
-        pwrite='[ $4 -lt 7340032 ] || until [ -e $enough ]; do sleep 0.01; done
+        pwrite='[ $4 -lt 7340032 ] || until [ -e $enough ]; do sleep 0.05; done
                 dd of=$image oflag=seek_bytes seek=$4 conv=notrunc status=none')
     # Of two calls at a time the second finds the directory that the first has made.
     export path=$PWD/primary.raw busy=$PWD/busy overlapped=$PWD/overlapped

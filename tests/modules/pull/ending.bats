@@ -114,3 +114,21 @@ asked='os.path.exists("reads") and "%d" % (7 * M) in open("reads").read().split(
     ends
     [ ! -e state ]
 }
+
+@test "the source ends as well: it is not kept waiting while the layer below is closed, which may ask it" {
+    source_server
+    truncate -s 8M dst.raw
+    local source
+    source=$(cat src.pid)
+    pull eval get_size="echo 8M" thread_model="echo parallel" can_flush="exit 0" flush="exit 0" \
+        pread="dd if=$PWD/dst.raw skip=\$4 count=\$3 iflag=skip_bytes,count_bytes bs=64K status=none" \
+        pwrite="dd of=$PWD/dst.raw seek=\$4 oflag=seek_bytes conv=notrunc bs=64K status=none" \
+        close="for i in \$(seq 1500); do
+            [ -e /proc/$source ] && ! grep -q '^State:.Z' /proc/$source/status || { touch $PWD/closed; exit; }
+            sleep 0.02
+        done" pull-chunk=64K pull-rate=64K
+    until_true 60 eval '[ "$(stat -c %b dst.raw)" -gt 0 ]'
+    kill -TERM "$source"
+    ends
+    [ -e closed ]
+}

@@ -35,7 +35,7 @@ load qcow2
         start "q$i" "$QCOW2" image.qcow2 compress=zstd
         shell "q$i" -c "h.pwrite(open('other', 'rb').read(), $i * 4000001)"
         stop "q$i"
-        dd if=other of=disk bs=1 seek=$((i * 4000001)) conv=notrunc status=none oflag=seek_bytes bs=1M
+        dd if=other of=disk bs=1M seek=$((i * 4000001)) oflag=seek_bytes conv=notrunc status=none
         sound image.qcow2
         qemu-img compare -f raw -F qcow2 disk image.qcow2
     done

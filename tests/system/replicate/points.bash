@@ -32,7 +32,7 @@ night() { /usr/bin/python3 "$SOURCE/tests/system/replicate/night.py" "$BUILD" pl
 # writes NIGHT: the guest writes, unaligned as well, and zeroes something.
 writes() {
     random_file news 150K "$1"
-    dd if=news of=disk.img bs=1 seek=$((700001 + $1 * 200000)) conv=notrunc status=none
+    dd if=news of=disk.img bs=1M seek=$((700001 + $1 * 200000)) oflag=seek_bytes conv=notrunc status=none
     dd if=/dev/zero of=disk.img bs=64K seek=$((20 + $1)) count=1 conv=notrunc status=none
 }
 

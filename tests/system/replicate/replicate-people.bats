@@ -17,7 +17,7 @@ case "$1" in
     open) echo "$3" ;;
     get_size) stat -c %s "$(dirname "$0")/disks/$2" ;;
     pread)
-        while [ -e "$(dirname "$0")/hold" ] && [ "$4" -ge 1048576 ]; do sleep 0.02; done
+        while [ -e "$(dirname "$0")/hold" ] && [ "$4" -ge 1048576 ]; do sleep 0.05; done
         dd if="$(dirname "$0")/disks/$2" iflag=skip_bytes,count_bytes skip="$4" count="$3" bs=256K status=none ;;
     *) exit 2 ;;
 esac

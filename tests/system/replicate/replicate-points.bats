@@ -125,7 +125,7 @@ $(time_of 2) incomplete" ]
     nights 1 1
     truncate -s 5M disk.img
     random_file more 100K 9
-    dd if=more of=disk.img bs=1 seek=4500001 conv=notrunc status=none
+    dd if=more of=disk.img bs=1M seek=4500001 oflag=seek_bytes conv=notrunc status=none
     nights 2 3
     complete 1 2 3
     for one in 1 2 3; do restored $one; done

@@ -14,7 +14,7 @@ disk() {
 # writes SEED: the guest writes and zeroes.
 writes() {
     random_file news 150K "$1"
-    dd if=news of=disk.raw bs=1 seek=$((700001 + $1 * 100000)) conv=notrunc status=none
+    dd if=news of=disk.raw bs=1M seek=$((700001 + $1 * 100000)) oflag=seek_bytes conv=notrunc status=none
     dd if=/dev/zero of=disk.raw bs=64K seek=$((20 + $1)) count=1 conv=notrunc status=none
 }
 # complete CLIENT RUN...: the run ends complete, and nothing is left.
@@ -32,7 +32,7 @@ slow() {
     touch hold
     : > reads
     FROM=(--from eval get_size="echo 4M" thread_model="echo parallel" can_multi_conn="exit 0" can_extents="exit 3"
-        pread="echo \$4 >> $PWD/reads; while [ \$4 -ge 1048576 -a -e $PWD/hold ]; do sleep 0.01; done
+        pread="echo \$4 >> $PWD/reads; while [ \$4 -ge 1048576 -a -e $PWD/hold ]; do sleep 0.05; done
             dd if=$PWD/disk.raw skip=\$4 count=\$3 iflag=skip_bytes,count_bytes bs=64K status=none")
 }
 # waits_midway: the run has copied what it could while the source holds it.
@@ -210,7 +210,7 @@ target_of() { pgrep -P "$run" -f '/0.sock' | head -1; }
     for night in 1 2; do
         guest=$night
         random_file news 150K "$guest"
-        dd if=news of=disk.img bs=1 seek=700001 conv=notrunc status=none
+        dd if=news of=disk.img bs=1M seek=700001 oflag=seek_bytes conv=notrunc status=none
         night "$night"
         cp disk.img "$night.ref"
     done
