@@ -78,6 +78,8 @@ vm=MOREF and disk=KEY may be omitted if there is only one. Numbers may be 0x...
   tickets once=0|1 thumbprint=         whether a ticket is valid for one request only; the thumbprint that
                                        comes with it, in place of the host's own
   answers objects=N                    a property collector's answer has N objects at most
+  gather  requests=N                   requests for /folder wait until there were so many at the same time,
+                                       counted anew; a minute at most
   pace    task-ms=N                    as --task-ms, also for tasks that run
   state                                VMs, snapshots, disks; sessions and logins; calls of each SOAP
                                        method; for /folder the requests answered with bytes, the

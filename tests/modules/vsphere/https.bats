@@ -16,13 +16,14 @@ two_of_a_kind() {
 }
 
 @test "a session that expires under several reads is renewed once" {
-    vc --delay-ms 30
+    vc
     serve disk=2000 connections=8
     local round logins
     nbdcopy "$(uri src)" null:
     for round in 1 2 3; do
         logins=$(of "s['logins']")
         control vc expire
+        control vc 'gather?requests=8' # all of them have the old session
         rm -f out.img
         nbdcopy --connections=8 --request-size=262144 "$(uri src)" out.img
         same one.img out.img
@@ -52,9 +53,10 @@ two_of_a_kind() {
 }
 
 @test "connections= limits the concurrent requests" {
-    vc --host --delay-ms 30
-    for n in 1 3 8; do
+    vc --host
+    for n in 8 1 3; do
         serve disk=2000 connections=$n
+        control vc "gather?requests=$n"
         nbdcopy --connections=8 --threads=8 --request-size=262144 "$(uri src)" out.img
         same one.img out.img
         [ "$(of "s['folder']['most_at_once']")" = $n ]

@@ -36,12 +36,16 @@ class FakeDisk {
   void read(std::span<std::byte> buffer, uint64_t offset) {
     before_read({offset, buffer.size()});
     {
-      std::lock_guard lock(mutex_);
+      std::unique_lock lock(mutex_);
       ++reads;
       read_bytes += buffer.size();
       longest = std::max<uint64_t>(longest, buffer.size());
       most_at_once = std::max(most_at_once, ++at_once_);
       list.push_back({offset, buffer.size()});
+      gathered_.notify_all();
+      if (reads > alone) {
+        gathered_.wait_for(lock, std::chrono::seconds(10), [&] { return most_at_once >= gather; });
+      }
     }
     {
       // The content is read at once and returned after the delay, as by a disk.
@@ -89,11 +93,15 @@ class FakeDisk {
   bool extents_fail = false;
   uint64_t reads = 0, read_bytes = 0, longest = 0, queries = 0;
   unsigned most_at_once = 0;
+  unsigned gather =
+      0;  // the reads after the first `alone` wait until so many were there at once; ten seconds at most
+  uint64_t alone = 0;
   std::vector<extents::Range> list;  // of reads
 
  private:
   std::mutex mutex_;  // protects the counters
   std::shared_mutex content_;
+  std::condition_variable gathered_;  // with mutex_
   unsigned at_once_ = 0;
   const std::chrono::microseconds delay_;
 };

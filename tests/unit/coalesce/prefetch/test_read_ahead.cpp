@@ -12,8 +12,9 @@ using namespace std::chrono_literals;
 using extents::Range;
 
 TEST_CASE("small reads in order become few large ones, each byte fetched once") {
-  // Reads so slow that they overlap however busy the machine is.
-  EngineFixture fixture(16 * M, 20ms);
+  EngineFixture fixture(16 * M);
+  fixture.disk.gather = 3;
+  fixture.disk.alone = 2;  // until the stream is recognised
   CHECK(fixture.reads_all_correctly({0, 16 * M}, 64 * K));
   CHECK(fixture.disk.read_bytes == 16 * M);
   CHECK(fixture.disk.reads <= 32);
@@ -47,6 +48,8 @@ TEST_CASE("holes are skipped, short gaps are read with the data, and a hole can 
 
 TEST_CASE("chunks are aligned to the requests of a client that reads whole blocks") {
   EngineFixture fixture(64 * M);
+  fixture.disk.gather = 2;
+  fixture.disk.alone = 2;
   fixture.disk.map.set({0, 64 * M}, extents::hole);
   for (uint64_t i = 0; i < 32; ++i) {
     fixture.disk.map.set({i * 2 * M + 900 * K, 8 * K}, extents::data);

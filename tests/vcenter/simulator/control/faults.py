@@ -75,3 +75,14 @@ def pace(service, arguments, body):
     arguments.all_used()
     service.tasks.seconds = milliseconds / 1000
     return {}
+
+
+@control
+def gather(service, arguments, body):
+    requests = arguments.number("requests")
+    arguments.all_used()
+    with service.lock:
+        service.gathering = requests
+        service.folder["most_at_once"] = service.folder["at_once"]
+        service.gathered.notify_all()
+    return {}

@@ -103,6 +103,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def _folder(self):
         service = self.server.service
+        service.gather()
         service.closing.wait(service.delay)
         url = urlsplit(self.path)
         on_host = self.server.on_host
