@@ -76,6 +76,10 @@ gone() {
     [[ ${fields[0]} == [ZX] && ${fields[17]} -le 1 ]]
 }
 
+# held_from OFFSET: code for a script of nbdkit's plugins eval and sh: a read or write at that offset (bytes) or behind it
+# waits while the test's file `hold` exists.
+held_from() { echo "[ \$4 -lt $1 ] || while [ -e $PWD/hold ]; do sleep 0.05; done"; }
+
 # needs_libnbd MAJOR.MINOR: libnbd is at least that, or the test is skipped.
 needs_libnbd() {
     local version

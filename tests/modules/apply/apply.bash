@@ -88,7 +88,7 @@ held_source() {
     start src --filter="$DELTA" --filter=exportname --filter=extentlist eval \
         extentlist=honest exportname-list=keep exportdesc=fixed:"$(description c1 c2)" \
         get_size="echo 16M" thread_model="echo parallel" \
-        pread="while [ \$4 -ge 6291456 -a \$4 -lt 7340032 -a \$3 -lt 1048576 -a -e $PWD/hold ]; do sleep 0.05; done
+        pread="[ \$4 -ge 7340032 -o \$3 -ge 1048576 ] || $(held_from 6291456)
             dd if=$PWD/disk.raw skip=\$4 count=\$3 iflag=skip_bytes,count_bytes bs=64K status=none"
 }
 writes() { [ "$(grep -c 'debug: file: pwrite' dst.log)" -ge "$1" ]; }

@@ -29,7 +29,7 @@ PY
     start server --filter="$COALESCE" --filter=log eval logfile="$PWD/requests" coalesce-chunk=1M \
         get_size="echo 4M" thread_model="echo parallel" can_write="exit 0" \
         pread="dd if=$PWD/disk skip=\$4 count=\$3 iflag=skip_bytes,count_bytes bs=64K status=none" \
-        pwrite="touch $PWD/writing; while [ -e $PWD/hold ]; do sleep 0.05; done
+        pwrite="touch $PWD/writing; $(held_from 0)
             dd of=$PWD/disk seek=\$4 conv=notrunc oflag=seek_bytes status=none"
     touch hold
     /usr/bin/python3 - "$(uri server)" <<'PY'

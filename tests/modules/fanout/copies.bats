@@ -187,16 +187,17 @@ h.shutdown()
 @test "a primary that takes one request at a time is read beside a client's requests, never during one" {
     random_file primary.raw 8M
     # The destination takes its last MiB when the client has had some requests answered.
-    export image=$PWD/a.raw enough=$PWD/enough
+    export image=$PWD/a.raw
     destination=(eval get_size='echo 8M' can_write='exit 0' can_flush='exit 0' flush='exit 0'
         pread='dd if=$image iflag=skip_bytes,count_bytes skip=$4 count=$3 status=none'
-        pwrite='[ $4 -lt 7340032 ] || until [ -e $enough ]; do sleep 0.05; done
+        pwrite="$(held_from 7340032)"'
                 dd of=$image oflag=seek_bytes seek=$4 conv=notrunc status=none')
     # Of two calls at a time the second finds the directory that the first has made.
     export path=$PWD/primary.raw busy=$PWD/busy overlapped=$PWD/overlapped
     begin='mkdir $busy || { touch $overlapped; exit 1; }; '
     for model in serialize_requests serialize_all_requests; do
-        rm -f a.raw enough
+        rm -f a.raw
+        touch hold
         truncate -s 8M a.raw
         start a "${destination[@]}"
         fanout f eval thread_model="echo $model" get_size='echo 8M' can_write='exit 0' \
@@ -204,13 +205,14 @@ h.shutdown()
             pwrite="$begin"'dd of=$path oflag=seek_bytes seek=$4 conv=notrunc status=none; rmdir $busy' \
             fanout-state=. fanout-new=owed fanout-rate=16M fanout-dest="$(uri a)" fanout-name=a
         python '
+import os
 h = nbd.NBD(); h.connect_uri(sys.argv[1])
 n = 0
 while "a: has caught up" not in open("f.log").read():
     h.pwrite(bytes([n % 256]) * 65536, n % 16 * 65536)
     h.pread(65536, 4 << 20)
     n += 1
-    if n == 3: open("enough", "w").close()
+    if n == 3: os.unlink("hold")
 assert n >= 3, n' "$(uri f)"
         stop f
         [ ! -e overlapped ]

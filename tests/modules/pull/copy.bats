@@ -109,7 +109,7 @@ before() {
 held_delta() {
     start src --filter="$DELTA" eval get_size="echo 8M" thread_model="echo parallel" can_multi_conn="exit 0" \
         can_extents="exit 3" export_description="echo '$(description full '' c1)'" \
-        pread="echo \$4 >> $PWD/reads; while [ \$4 -ge 1048576 -a -e $PWD/hold ]; do sleep 0.05; done
+        pread="echo \$4 >> $PWD/reads; $(held_from 1048576)
             dd if=$PWD/src.raw skip=\$4 count=\$3 iflag=skip_bytes,count_bytes bs=64K status=none" \
         delta-owed="$PWD/state"
 }

@@ -10,15 +10,15 @@ held_source() {
     mkdir disks
     random_file disks/2000 3M 1
     random_file disks/2001 2M 2
-    cat > source.sh <<'SH'
-case "$1" in
+    cat > source.sh <<SH
+case "\$1" in
     thread_model) echo parallel ;;
     list_exports) echo NAMES; echo 2000; echo 2001 ;;
-    open) echo "$3" ;;
-    get_size) stat -c %s "$(dirname "$0")/disks/$2" ;;
+    open) echo "\$3" ;;
+    get_size) stat -c %s "$PWD/disks/\$2" ;;
     pread)
-        while [ -e "$(dirname "$0")/hold" ] && [ "$4" -ge 1048576 ]; do sleep 0.05; done
-        dd if="$(dirname "$0")/disks/$2" iflag=skip_bytes,count_bytes skip="$4" count="$3" bs=256K status=none ;;
+        $(held_from 1048576)
+        dd if="$PWD/disks/\$2" iflag=skip_bytes,count_bytes skip="\$4" count="\$3" bs=256K status=none ;;
     *) exit 2 ;;
 esac
 SH

@@ -32,7 +32,7 @@ slow() {
     touch hold
     : > reads
     FROM=(--from eval get_size="echo 4M" thread_model="echo parallel" can_multi_conn="exit 0" can_extents="exit 3"
-        pread="echo \$4 >> $PWD/reads; while [ \$4 -ge 1048576 -a -e $PWD/hold ]; do sleep 0.05; done
+        pread="echo \$4 >> $PWD/reads; $(held_from 1048576)
             dd if=$PWD/disk.raw skip=\$4 count=\$3 iflag=skip_bytes,count_bytes bs=64K status=none")
 }
 # waits_midway: the run has copied what it could while the source holds it.

@@ -93,8 +93,8 @@ class FakeDisk {
   bool extents_fail = false;
   uint64_t reads = 0, read_bytes = 0, longest = 0, queries = 0;
   unsigned most_at_once = 0;
-  unsigned gather =
-      0;  // the reads after the first `alone` wait until so many were there at once; ten seconds at most
+  // The reads after the first `alone` wait until `gather` were there at once; ten seconds at most.
+  unsigned gather = 0;
   uint64_t alone = 0;
   std::vector<extents::Range> list;  // of reads
 

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "filters/fanout/primary_readers.hpp"
+#include "tests/unit/waiting_thread.hpp"
 
 using namespace fanout;
 
@@ -18,14 +19,13 @@ TEST_CASE("primary readers: a connection that leaves waits for the reads through
   });
   std::jthread reader([&] { readers.read({}, 0); });
   while (!reading) std::this_thread::yield();
-  std::jthread leaver([&] {
+  testing::WaitingThread leaver([&] {
     readers.remove(id);
     gone = true;
   });
   while (readers.any()) std::this_thread::yield();  // it is leaving
   CHECK(!readers.read({}, 0));
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  CHECK(!gone);  // a failure of this check is real; that it holds cannot depend on the sleep
+  CHECK(leaver.waits());
   go_on = true;
   reader.join();
   leaver.join();

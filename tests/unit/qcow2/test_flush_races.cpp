@@ -4,13 +4,12 @@
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <cerrno>
-#include <chrono>
-#include <latch>
 #include <thread>
 
 #include "common/durability/sync_point.hpp"
 #include "common/util/error.hpp"
 #include "tests/unit/qcow2/support.hpp"
+#include "tests/unit/waiting_thread.hpp"
 
 using namespace qcow2;
 using namespace qcow2::test;
@@ -46,13 +45,6 @@ struct FlushedDisk {
   std::unique_ptr<Image> image;
 };
 
-// Lets the thread that is held go on as soon as the other one is done: a thread that must not wait for the
-// other is done at once. One that rightly waits is waited for only a moment.
-void release_after(SyncPoint::Hold &hold, const std::atomic<bool> &done) {
-  for (int i = 0; i < 100 && !done; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  hold.release();
-}
-
 // A file system without fallocate.
 class NoFallocate : public FileObserver {
  public:
@@ -86,15 +78,14 @@ TEST_CASE("a change of a slice that another thread is listing is flushed") {
   SyncPoint::Hold hold("qcow2.slice_changed");
   std::jthread one([&] { disk.write(1, 1); });
   hold.wait();
-  std::atomic<bool> done = false;
   int found = -1;
-  std::jthread two([&] {
+  testing::WaitingThread two([&] {
     disk.write(2, 2);
     disk.image->flush();
     found = disk.in_the_file(2);
-    done = true;
   });
-  release_after(hold, done);
+  two.waits();  // or is over
+  hold.release();
   two.join();
   CHECK(found == 2);
 }
@@ -104,15 +95,14 @@ TEST_CASE("a change in a table that another thread is adding is flushed") {
   SyncPoint::Hold hold("qcow2.table_published");
   std::jthread one([&] { disk.write(clusters_of_table, 1); });
   hold.wait();
-  std::atomic<bool> done = false;
   int found = -1;
-  std::jthread two([&] {
+  testing::WaitingThread two([&] {
     disk.write(clusters_of_table + 1, 2);
     disk.image->flush();
     found = disk.in_the_file(clusters_of_table + 1);
-    done = true;
   });
-  release_after(hold, done);
+  two.waits();  // or is over
+  hold.release();
   two.join();
   CHECK(found == 2);
 }
@@ -128,13 +118,12 @@ TEST_CASE("without fallocate a slice gets its zeroes once, before its first chan
     CHECK_THROWS_AS(disk.write(600, 1), util::Error);
   });
   hold.wait();
-  std::atomic<bool> done = false;
-  std::jthread two([&] {
+  testing::WaitingThread two([&] {
     disk.write(601, 2);
     disk.image->flush();
-    done = true;
   });
-  release_after(hold, done);
+  two.waits();  // or is over
+  hold.release();
   one.join();
   two.join();
   CHECK(disk.in_the_file(601) == 2);
@@ -219,12 +208,9 @@ TEST_CASE(
   };
   std::jthread one([&] { write(0, 1); });
   hold.wait();
-  std::atomic<bool> done = false;
-  std::jthread two([&] {
-    write(1000, 2);
-    done = true;
-  });
-  release_after(hold, done);
+  testing::WaitingThread two([&] { write(1000, 2); });
+  two.waits();  // or is over
+  hold.release();
   one.join();
   two.join();
   auto part = read_part(*disk.image, 5 * cluster, 1100);
@@ -238,12 +224,9 @@ TEST_CASE("zeroes wait for a write to the same cluster that is under way") {
   SyncPoint::Hold hold("test.data_of_cluster");
   std::jthread one([&] { disk.write(5, 1); });
   hold.wait();
-  std::atomic<bool> done = false;
-  std::jthread two([&] {
-    disk.image->zero(5 * cluster, cluster);
-    done = true;
-  });
-  release_after(hold, done);
+  testing::WaitingThread two([&] { disk.image->zero(5 * cluster, cluster); });
+  CHECK(two.waits());
+  hold.release();
   one.join();
   two.join();
   CHECK(read_part(*disk.image, 5 * cluster, cluster) == std::vector<std::byte>(cluster));

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <deque>
 #include <stdexcept>
 #include <thread>
 #include <vector>
 
 #include "common/durability/flush_round.hpp"
 #include "common/durability/sync_point.hpp"
+#include "tests/unit/waiting_thread.hpp"
 
 using durability::FlushRound;
 using durability::SyncPoint;
@@ -68,12 +70,11 @@ TEST_CASE("a round that fails does so for all who wait for it, and the next one 
   SyncPoint::Hold hold("test.round");
   std::jthread first([&] { rounds.run(); });
   hold.wait();
-  std::atomic<int> told = 0, begun = 0;
+  std::atomic<int> told = 0;
   {
-    std::vector<std::jthread> threads;
+    std::deque<testing::WaitingThread> threads;
     for (int t = 0; t < 4; ++t) {
       threads.emplace_back([&] {
-        ++begun;
         try {
           rounds.run();
         } catch (const std::runtime_error &) {
@@ -81,9 +82,7 @@ TEST_CASE("a round that fails does so for all who wait for it, and the next one 
         }
       });
     }
-    while (begun < 4) std::this_thread::yield();
-    // That all of them wait for one round makes the test sharper, and nothing depends on it.
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    for (auto &one : threads) CHECK(one.waits());  // all of them for one round
     hold.release();
   }
   CHECK(told == 4);

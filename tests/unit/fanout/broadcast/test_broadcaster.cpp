@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "tests/unit/fanout/rig.hpp"
+#include "tests/unit/waiting_thread.hpp"
 
 using namespace fanout;
 
@@ -23,23 +24,19 @@ TEST_CASE("a write is sent to every destination before the primary is written, a
   Broadcaster &broadcaster = rig.open();
   auto &a = rig.servers[0]->target, &b = rig.servers[1]->target;
   a.at_once = b.at_once = false;
-  std::atomic<bool> over = false;
   std::atomic<bool> primary = false;
-  std::jthread client([&] {
+  testing::WaitingThread client([&] {
     broadcaster.write(data, 0, false, [&] {
       CHECK(a.held() == 1);
       CHECK(b.held() == 1);
       primary = true;
     });
-    over = true;
   });
   while (!primary) std::this_thread::yield();
   b.answer_all();
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  CHECK(!over);  // a failure of this check is real; that it holds cannot depend on the sleep
+  CHECK(client.waits());
   a.answer_all();
   client.join();
-  CHECK(over);
   CHECK(a.content[8191] == std::byte{1});
   CHECK(b.content[8191] == std::byte{1});
   a.at_once = b.at_once = true;
@@ -52,9 +49,8 @@ TEST_CASE("after a failure no destination still uses the buffer") {
   a.at_once = false;
   bool primary_fails = GENERATE(true, false);
   b.errnum = primary_fails ? 0 : EIO;
-  std::atomic<bool> over = false;
   std::atomic<bool> failed = false;
-  std::jthread client([&] {
+  testing::WaitingThread client([&] {
     try {
       broadcaster.write(data, 0, false, [&] {
         if (primary_fails) throw std::runtime_error("the primary");
@@ -62,11 +58,9 @@ TEST_CASE("after a failure no destination still uses the buffer") {
     } catch (const std::exception &e) {
       failed = std::string(e.what()).find(primary_fails ? "the primary" : "b: cannot write") == 0;
     }
-    over = true;
   });
   while (a.held() == 0) std::this_thread::yield();
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  CHECK(!over);
+  CHECK(client.waits());
   a.at_once = true;
   a.answer_all();
   client.join();
@@ -133,9 +127,9 @@ TEST_CASE("overlapping requests are serialized, others do not wait") {
     });
   });
   while (!first) std::this_thread::yield();
-  std::jthread two([&] { broadcaster.write(data, 8192, false, [&] { second = true; }); });
+  testing::WaitingThread two([&] { broadcaster.write(data, 8192, false, [&] { second = true; }); });
   broadcaster.write(data, 20480, false, [] {});
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  CHECK(two.waits());
   CHECK(!second);
   go = true;
   two.join();

@@ -8,14 +8,11 @@
 #include <string>
 
 #include "common/replication/state_file.hpp"
-#include "filters/fanout/owed/dirty_map.hpp"
 #include "filters/fanout/settings.hpp"
 #include "tests/unit/directory.hpp"
+#include "tests/unit/fanout/sizes.hpp"
 
 namespace fanout {
-
-inline constexpr uint64_t M = 1u << 20;
-inline constexpr uint64_t B = DirtyMap::block;
 
 inline std::byte byte(unsigned n) {
   return static_cast<std::byte>(n);

@@ -10,6 +10,7 @@
 #include "common/durability/sync_point.hpp"
 #include "tests/unit/fanout/destination/helpers.hpp"
 #include "tests/unit/fanout/rig.hpp"
+#include "tests/unit/waiting_thread.hpp"
 
 using namespace fanout;
 
@@ -128,15 +129,13 @@ TEST_CASE("flush: waits until the file owes a destination that is not the copy t
   durability::SyncPoint::Hold hold("fanout.loss_not_saved");
   Broadcaster &broadcaster = rig.open();
   hold.wait();
-  std::atomic<bool> primary = false, over = false, right = false;
-  std::jthread client([&] {
+  std::atomic<bool> primary = false, right = false;
+  testing::WaitingThread client([&] {
     broadcaster.flush([&] { primary = true; });
     right = owes(d, "a", 0) && owes(d, "a", 19 * M);
-    over = true;
   });
   while (!primary) std::this_thread::yield();
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  CHECK(!over);  // a failure of this check is real; that it holds cannot depend on the sleep
+  CHECK(client.waits());
   hold.release();
   client.join();
   CHECK(right);

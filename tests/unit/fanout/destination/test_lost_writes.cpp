@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // A server that loses what it was given, and says so once: by the answer to whatever flushes first.
-#include <atomic>
 #include <catch2/catch.hpp>
 #include <cerrno>
 #include <chrono>
@@ -11,6 +10,7 @@
 #include "common/durability/sync_point.hpp"
 #include "tests/unit/fanout/destination/helpers.hpp"
 #include "tests/unit/fanout/rig.hpp"
+#include "tests/unit/waiting_thread.hpp"
 
 using namespace fanout;
 
@@ -62,15 +62,10 @@ TEST_CASE("lost: a flush that fails loses also what was written after it had beg
 
 TEST_CASE("lost: a flush that succeeds while another fails counts for nothing") {
   Flushing f;
-  std::atomic<bool> over = false;
-  std::jthread second([&] {
-    f.broadcaster->flush([] {});
-    over = true;
-  });
+  testing::WaitingThread second([&] { f.broadcaster->flush([] {}); });
   Rig::until([&] { return f.target.held() == 2; });
   f.target.answer_last();
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  CHECK(!over);  // a failure of this check is real; that it holds cannot depend on the sleep
+  CHECK(second.waits());
   f.target.answer_last(EIO);
   f.first.join();
   second.join();
@@ -114,15 +109,10 @@ TEST_CASE("lost: a request with FUA that fails loses what was written before") {
 
 TEST_CASE("lost: data with FUA is owed if a flush fails at the same time") {
   Flushing f;
-  std::atomic<bool> over = false;
-  std::jthread writer([&] {
-    f.rig.write(there, B, byte(3), true);
-    over = true;
-  });
+  testing::WaitingThread writer([&] { f.rig.write(there, B, byte(3), true); });
   Rig::until([&] { return f.target.held() == 2; });
   f.target.answer_last();
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  CHECK(!over);
+  CHECK(writer.waits());
   f.target.answer_last(EIO);
   f.first.join();
   writer.join();

@@ -5,15 +5,11 @@
 
 #include "filters/fanout/owed/dirty_map.hpp"
 #include "tests/unit/fanout/owed/runs.hpp"
+#include "tests/unit/fanout/sizes.hpp"
 
+using fanout::B;
 using fanout::DirtyMap;
 using fanout::Range;
-
-namespace {
-
-constexpr uint64_t B = DirtyMap::block;  // bytes
-
-}  // namespace
 
 TEST_CASE("a block is in the map if any byte of it was added") {
   DirtyMap map;

@@ -5,17 +5,13 @@
 
 #include "filters/fanout/owed/ledger.hpp"
 #include "tests/unit/fanout/owed/runs.hpp"
+#include "tests/unit/fanout/sizes.hpp"
 
+using fanout::B;
 using fanout::DirtyMap;
 using fanout::Ledger;
 using fanout::Range;
 using Route = Ledger::Route;
-
-namespace {
-
-constexpr uint64_t B = DirtyMap::block;  // bytes
-
-}  // namespace
 
 TEST_CASE("a direct request that arrives leaves nothing owed, one that does not its blocks") {
   Ledger ledger(100 * B);

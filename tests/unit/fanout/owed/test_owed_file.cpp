@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <unistd.h>
 
-#include <atomic>
 #include <catch2/catch.hpp>
 #include <filesystem>
-#include <optional>
 #include <thread>
+#include <vector>
 
 #include "common/durability/replace_file.hpp"
 #include "common/durability/sync_point.hpp"
@@ -13,13 +12,12 @@
 #include "common/util/error.hpp"
 #include "filters/fanout/owed/owed_file.hpp"
 #include "tests/unit/directory.hpp"
+#include "tests/unit/fanout/sizes.hpp"
+#include "tests/unit/waiting_thread.hpp"
 
 using namespace fanout;
 
 namespace {
-
-constexpr uint64_t M = 1u << 20;
-constexpr uint64_t B = DirtyMap::block;
 
 using testing::Directory;
 
@@ -132,13 +130,8 @@ TEST_CASE("a claim of what is about to be taken off the file waits, and is in it
   durability::SyncPoint::Hold hold("fanout.reset_not_written");
   std::jthread resets([&] { file.reset_to_regions([] { return DirtyMap(); }); });
   hold.wait();
-  std::atomic<bool> claimed = false;
-  std::jthread claims([&] {
-    file.claim({0, 1});
-    claimed = true;
-  });
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  CHECK(!claimed);  // a failure of this check is real; that it holds cannot depend on the sleep
+  testing::WaitingThread claims([&] { file.claim({0, 1}); });
+  CHECK(claims.waits());
   hold.release();
   claims.join();
   resets.join();

@@ -7,12 +7,11 @@
 #include "common/util/error.hpp"
 #include "filters/fanout/server/connection.hpp"
 #include "tests/unit/fanout/server/fake_target.hpp"
+#include "tests/unit/fanout/sizes.hpp"
 
 using namespace fanout;
 
 namespace {
-
-constexpr uint64_t M = 1u << 20;
 
 struct Rig {
   explicit Rig(uint64_t size, unsigned concurrency = 16, uint64_t rate = 0) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "filters/pull/state/state_saver.hpp"
 
-#include <atomic>
 #include <catch2/catch.hpp>
+#include <deque>
 #include <filesystem>
 #include <thread>
 #include <vector>
@@ -11,6 +11,7 @@
 #include "common/util/error.hpp"
 #include "tests/unit/directory.hpp"
 #include "tests/unit/durable_calls.hpp"
+#include "tests/unit/waiting_thread.hpp"
 
 using durability::SyncPoint;
 using extents::Range;
@@ -130,24 +131,17 @@ TEST_CASE("a change of a client is saved before it, whoever saves") {
     saver.begin("");
     s.fetch(presence, {0, 10});
     SyncPoint::Hold hold("pull.saving");
-    std::vector<std::jthread> threads;
+    std::deque<testing::WaitingThread> threads;
     threads.emplace_back([&] { saver.save(); });
     hold.wait();
     s.fetch(presence, {10, 10});
     std::string found;
-    std::atomic<int> begun = 0;
-    for (int n = 0; n < 3; ++n) {
-      threads.emplace_back([&] {
-        ++begun;
-        saver.save();
-      });
-    }
+    for (int n = 0; n < 3; ++n) threads.emplace_back([&] { saver.save(); });
     threads.emplace_back([&] {
-      ++begun;
       saver.claim_written();
       found = s.state().pull;
     });
-    while (begun < 4) std::this_thread::yield();
+    for (auto &one : threads) CHECK(one.waits());
     hold.release();
     threads.clear();
     CHECK(found == "written");

@@ -14,6 +14,7 @@
 #include "plugins/qcow2/compressed/packer.hpp"
 #include "plugins/qcow2/format/compressed_entry.hpp"
 #include "tests/unit/bytes.hpp"
+#include "tests/unit/waiting_thread.hpp"
 
 using namespace qcow2;
 using testing::random_bytes;
@@ -240,12 +241,8 @@ TEST_CASE("a chunk is not written while a thread copies data into it") {
   Entry entry = 0;
   std::jthread one([&] { entry = packer.add(data); });
   hold.wait();
-  std::atomic<bool> done = false;
-  std::jthread two([&] {
-    packer.write_out();
-    done = true;
-  });
-  for (int i = 0; i < 50 && !done; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  testing::WaitingThread two([&] { packer.write_out(); });
+  CHECK(two.waits());
   hold.release();
   one.join();
   two.join();

@@ -3,10 +3,11 @@
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <random>
-#include <thread>
+#include <vector>
 
 #include "plugins/qcow2/compressed/partial_clusters.hpp"
 #include "tests/unit/bytes.hpp"
+#include "tests/unit/waiting_thread.hpp"
 
 using namespace qcow2;
 using testing::random_bytes;
@@ -73,12 +74,17 @@ TEST_CASE("partial clusters are bounded, owned by one thread, and the oldest is 
   // A thread that wants one that another owns waits.
   std::atomic<bool> released = false;
   auto owned = partial.own(5);
-  std::jthread waits([&] {
+  bool in_time = false;
+  size_t known = 0;
+  testing::WaitingThread other([&] {
     auto again = partial.own(5);
-    CHECK(released);
-    CHECK((*again)->known().size() == 2);
+    in_time = released;
+    known = (*again)->known().size();
   });
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  CHECK(other.waits());
   released = true;
   { auto end = std::move(owned); }
+  other.join();
+  CHECK(in_time);
+  CHECK(known == 2);
 }

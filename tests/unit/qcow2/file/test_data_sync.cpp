@@ -4,7 +4,6 @@
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <cerrno>
-#include <chrono>
 #include <string>
 #include <thread>
 #include <vector>
@@ -13,6 +12,7 @@
 #include "common/util/error.hpp"
 #include "plugins/qcow2/file/data_sync.hpp"
 #include "tests/unit/directory.hpp"
+#include "tests/unit/waiting_thread.hpp"
 
 using namespace qcow2;
 
@@ -97,16 +97,15 @@ TEST_CASE("a sync at the same time as one that fails does not succeed") {
   durability::SyncPoint::Hold hold("qcow2.sync_failed");
   std::jthread one([&] { CHECK_THROWS_AS(sync.run(), util::Error); });
   hold.wait();
-  std::atomic<bool> done = false, succeeded = false;
-  std::jthread two([&] {
+  std::atomic<bool> succeeded = false;
+  testing::WaitingThread two([&] {
     try {
       sync.run();
       succeeded = true;
     } catch (const util::Error &) {
     }
-    done = true;
   });
-  for (int i = 0; i < 100 && !done; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  two.waits();  // or has not succeeded already
   hold.release();
   one.join();
   two.join();

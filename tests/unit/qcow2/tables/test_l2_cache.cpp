@@ -3,6 +3,7 @@
 // The cache of L2 slices, over an array in place of a file.
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <deque>
 #include <latch>
 #include <map>
 #include <mutex>
@@ -11,6 +12,7 @@
 #include "common/util/error.hpp"
 #include "plugins/qcow2/format/big_endian.hpp"
 #include "plugins/qcow2/tables/l2_cache.hpp"
+#include "tests/unit/waiting_thread.hpp"
 
 using namespace qcow2;
 
@@ -90,22 +92,23 @@ TEST_CASE("a slice that is used is not read again") {
 
 TEST_CASE("many threads that miss one slice cause one read of it") {
   std::atomic<unsigned> reads = 0;
-  std::latch all_there(8);
+  std::latch all_wait(1);
   L2Cache cache(entries_in_slice, 0, [&](uint64_t, std::span<std::byte> buffer) {
     ++reads;
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    all_wait.wait();
     std::fill(buffer.begin(), buffer.end(), std::byte{0});
     store_be<uint64_t>(buffer.data(), data_entry(65536));
   });
   std::atomic<unsigned> right = 0;
   {
-    std::vector<std::jthread> pool;
+    std::deque<testing::WaitingThread> pool;
     for (int t = 0; t < 8; ++t) {
       pool.emplace_back([&] {
-        all_there.arrive_and_wait();
         if (cache.pin(5).value(5 * entries_in_slice) == data_entry(65536)) ++right;
       });
     }
+    for (auto &one : pool) CHECK(one.waits());  // one for the disk, the others for that one
+    all_wait.count_down();
   }
   CHECK(right == 8);
   CHECK(reads == 1);

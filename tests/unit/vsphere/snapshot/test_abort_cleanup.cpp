@@ -9,11 +9,13 @@
 #include <cstdlib>
 #include <functional>
 #include <mutex>
+#include <semaphore>
 #include <string>
 #include <thread>
 
 #include "plugins/vsphere/snapshot/abort_cleanup.hpp"
 #include "plugins/vsphere/snapshot/exit_cleanup.hpp"
+#include "tests/unit/waiting_thread.hpp"
 
 using namespace vsphere;
 using namespace std::chrono_literals;
@@ -49,7 +51,7 @@ TEST_CASE("the cleanup runs before SIGABRT ends the process") {
   CHECK(aborted([](auto &say) {
           AbortCleanup abort_cleanup(
               [&] {
-                std::this_thread::sleep_for(50ms);
+                testing::others_wait();
                 say("x");
               },
               60s);
@@ -67,11 +69,11 @@ TEST_CASE("several threads that abort wait for one cleanup") {
   CHECK(aborted([](auto &say) {
           AbortCleanup abort_cleanup(
               [&] {
-                std::this_thread::sleep_for(100ms);
+                testing::others_wait();
                 say("x");
               },
               60s);
-          std::thread other([] { std::abort(); });
+          std::jthread other([] { std::abort(); });
           std::abort();
         }) == "x");
 }
@@ -98,14 +100,16 @@ TEST_CASE("an abort does not wait beyond the deadline, nor after the object is d
 
 TEST_CASE("an abort waits for an exit cleanup that is running") {
   CHECK(aborted([](auto &say) {
+          std::binary_semaphore running{0};
           ExitCleanup cleanup([&] {
             say("a");
-            std::this_thread::sleep_for(200ms);
+            running.release();
+            testing::others_wait();
             say("b");
           });
           AbortCleanup abort_cleanup([&] { cleanup.run(); }, 60s);
-          std::thread other([] {
-            std::this_thread::sleep_for(50ms);
+          std::jthread other([&] {
+            running.acquire();
             std::abort();
           });
           cleanup.run();
@@ -123,7 +127,7 @@ TEST_CASE("SIGABRT when only the cleanup's thread could take it: the cleanup run
           sigaddset(&abort, SIGABRT);
           pthread_sigmask(SIG_BLOCK, &abort, nullptr);
           kill(getpid(), SIGABRT);
-          std::this_thread::sleep_for(50ms);  // in which that thread would have taken it
+          testing::others_wait();  // that thread would have taken it
           pthread_sigmask(SIG_UNBLOCK, &abort, nullptr);
           for (;;) pause();
         }) == "x");

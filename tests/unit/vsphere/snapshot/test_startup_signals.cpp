@@ -7,11 +7,11 @@
 #include <chrono>
 #include <csignal>
 #include <functional>
-#include <thread>
 
 #include "common/util/error.hpp"
 #include "plugins/vsphere/snapshot/startup_signals.hpp"
 #include "tests/unit/vsphere/snapshot/child.hpp"
+#include "tests/unit/waiting_thread.hpp"
 
 using namespace vsphere;
 using testing::in_child;
@@ -94,7 +94,7 @@ TEST_CASE("SIGTERM ends a pause at once, but no pause after disregard") {
 
     const pid_t sleeper = getpid();
     if (fork() == 0) {
-      std::this_thread::sleep_for(100ms);
+      testing::all_wait({&sleeper, 1});
       _exit(kill(sleeper, SIGTERM));
     }
     begin = clock::now();

@@ -3,14 +3,15 @@
 #include <catch2/catch.hpp>
 #include <cerrno>
 #include <chrono>
+#include <deque>
 #include <semaphore>
 #include <stdexcept>
 #include <string>
 #include <thread>
-#include <vector>
 
 #include "plugins/vsphere/api/fault_error.hpp"
 #include "plugins/vsphere/snapshot/watch.hpp"
+#include "tests/unit/waiting_thread.hpp"
 
 using namespace vsphere;
 using namespace std::chrono_literals;
@@ -156,16 +157,14 @@ TEST_CASE("confirm() is not answered by stop()") {
     std::jthread first([&] { confirms(watch); });
     asking.acquire();
     std::atomic<bool> confirmed = false;
-    std::atomic<int> begun = 0;
     {
-      std::vector<std::jthread> others;
+      std::deque<testing::WaitingThread> others;
       for (int n = 0; n < 2; ++n) {
         others.emplace_back([&] {
-          ++begun;
           if (confirms(watch)) confirmed = true;
         });
       }
-      while (begun < 2) std::this_thread::yield();
+      for (auto &one : others) CHECK(one.waits());
       watch.stop([&] { answer.release(); });
     }
     CHECK_FALSE(confirmed);
