@@ -24,6 +24,8 @@ setup() {
 
 teardown() {
     local pid_file
+    cd "$BATS_TEST_TMPDIR"
+    release
     for pid_file in "$BATS_TEST_TMPDIR"/*.pid; do
         if [ -e "$pid_file" ]; then stop "$(basename "$pid_file" .pid)"; fi
     done
@@ -42,9 +44,16 @@ until_true() {
             return 1
         fi
         pause=$((waited / 10))
-        printf -v pause 0.%06d $((pause < 20000 ? 20000 : pause > 100000 ? 100000 : pause))
-        sleep "$pause"
+        pause_for $((pause < 20000 ? 20000 : pause > 100000 ? 100000 : pause))
     done
+}
+# pause_for MICROSECONDS: less than a second. A process `sleep` would cost a tenth of a processor where tests poll; this
+# waits for data in a pipe that never has any.
+pause_for() {
+    local silent=$BATS_RUN_TMPDIR/silent seconds nothing
+    [ -p "$silent" ] || mkfifo "$silent" 2> /dev/null || [ -p "$silent" ] # made by another process meanwhile
+    printf -v seconds 0.%06d "$1"
+    read -rt "$seconds" nothing <> "$silent" || true
 }
 
 # start NAME ARGUMENTS...: nbdkit on NAME.sock in the background, its log in NAME.log. Returns when it
@@ -76,9 +85,18 @@ gone() {
     [[ ${fields[0]} == [ZX] && ${fields[17]} -le 1 ]]
 }
 
-# held_from OFFSET: code for a script of nbdkit's plugins eval and sh: a read or write at that offset (bytes) or behind it
-# waits while the test's file `hold` exists.
-held_from() { echo "[ \$4 -lt $1 ] || while [ -e $PWD/hold ]; do sleep 0.05; done"; }
+# held_from OFFSET: code for a script of nbdkit's plugins eval and sh: between hold and release a read or write at that
+# offset (bytes) or behind it waits. It waits for somebody to open the pipe, and costs nothing meanwhile.
+held_from() { echo "[ \$4 -lt $1 ] || ! [ -p $PWD/hold ] || read -r line 2> /dev/null < $PWD/hold"; }
+hold() { [ -p hold ] || mkfifo hold; }
+release() {
+    local pipe
+    if [ -p hold ]; then
+        exec {pipe}<> hold
+        rm hold
+        exec {pipe}>&-
+    fi
+}
 
 # needs_libnbd MAJOR.MINOR: libnbd is at least that, or the test is skipped.
 needs_libnbd() {

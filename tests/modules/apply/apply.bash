@@ -81,10 +81,10 @@ slow_source() {
     start src --filter="$DELTA" --filter=delay --filter=exportname --filter=extentlist file disk.raw \
         extentlist=honest exportname-list=keep exportdesc=fixed:"$(description c1 c2)" rdelay=400ms
 }
-# held_source: while the file `hold` exists, what clients read from 6144K to 7168K is not answered. (What the filter
+# held_source: before release what clients read from 6144K to 7168K is not answered. (What the filter
 # reads there at the end is: it reads 1 MiB at once.)
 held_source() {
-    touch hold
+    hold
     start src --filter="$DELTA" --filter=exportname --filter=extentlist eval \
         extentlist=honest exportname-list=keep exportdesc=fixed:"$(description c1 c2)" \
         get_size="echo 16M" thread_model="echo parallel" \

@@ -31,7 +31,7 @@ PY
         pread="dd if=$PWD/disk skip=\$4 count=\$3 iflag=skip_bytes,count_bytes bs=64K status=none" \
         pwrite="touch $PWD/writing; $(held_from 0)
             dd of=$PWD/disk seek=\$4 conv=notrunc oflag=seek_bytes status=none"
-    touch hold
+    hold
     /usr/bin/python3 - "$(uri server)" <<'PY'
 import nbd, os, re, sys, time
 reader, writer = nbd.NBD(), nbd.NBD()
@@ -52,7 +52,7 @@ def read_ahead():
     begun = re.search(r"connection=(\d+) Read id=(\d+) offset=0x100000 ", log)
     return begun and re.search(rf"connection={begun[1]} \.\.\.Read id={begun[2]} ", log)
 until(read_ahead)
-os.unlink("hold")
+pipe = os.open("hold", os.O_RDWR); os.unlink("hold"); os.close(pipe)
 until(lambda: writer.poll(100) >= 0 and writer.aio_command_completed(cookie))
 assert reader.pread(64 * K, M) == b"n" * 64 * K
 assert reader.pread(64 * K, M + 64 * K) == disk[M + 64 * K:M + 128 * K]

@@ -197,7 +197,7 @@ h.shutdown()
     begin='mkdir $busy || { touch $overlapped; exit 1; }; '
     for model in serialize_requests serialize_all_requests; do
         rm -f a.raw
-        touch hold
+        hold
         truncate -s 8M a.raw
         start a "${destination[@]}"
         fanout f eval thread_model="echo $model" get_size='echo 8M' can_write='exit 0' \
@@ -212,7 +212,7 @@ while "a: has caught up" not in open("f.log").read():
     h.pwrite(bytes([n % 256]) * 65536, n % 16 * 65536)
     h.pread(65536, 4 << 20)
     n += 1
-    if n == 3: os.unlink("hold")
+    if n == 3: pipe = os.open("hold", os.O_RDWR); os.unlink("hold"); os.close(pipe)
 assert n >= 3, n' "$(uri f)"
         stop f
         [ ! -e overlapped ]

@@ -41,7 +41,7 @@ copy() {
 # held PLUGIN...: as copying; returns when something has been fetched.
 held() {
     : > reads
-    touch hold
+    hold
     copying "$@"
     until_true 60 eval '[ "$(wc -l < reads)" -gt 3 ]'
 }
@@ -98,14 +98,14 @@ before() {
     said 'error: pull: the copy is given up: pull-from=.*cannot connect'
     must_fail said 'tried again'
     [ "$(owed)" -gt 0 ]
-    rm hold
+    release
     held_delta
     copy file dst.raw
     [ "$status" -eq 0 ]
     owes_nothing
     same src.raw dst.raw
 }
-# held_delta: a source whose reads from 1M on are not answered while the file `hold` exists; a full copy.
+# held_delta: a source whose reads from 1M on can be held; a full copy.
 held_delta() {
     start src --filter="$DELTA" eval get_size="echo 8M" thread_model="echo parallel" can_multi_conn="exit 0" \
         can_extents="exit 3" export_description="echo '$(description full '' c1)'" \
@@ -126,9 +126,9 @@ held_delta() {
 
 @test "kill -9: what a flush has covered is not owed; the same command completes it" {
     truncate -s 8M dst.raw
-    touch hold
+    hold
     held_delta
-    rm hold
+    release
     # Slow enough for several flushes.
     copying file dst.raw pull-chunk=64K pull-rate=512K
     until_true 60 eval '[ -e state ] && [ "$(owed)" -lt 8388608 ]'
@@ -139,7 +139,7 @@ held_delta() {
 # stop_copy SIGNAL: ends the copy; reads of the source are not held any more.
 stop_copy() {
     kill "-$1" "$(cat p.pid)"
-    rm -f hold
+    release
     copied
     stop src
 }
@@ -173,5 +173,5 @@ completes() {
     held file dst.raw
     must_fail timeout 60 nbdinfo "$(uri p)" 2> /dev/null
     said 'serves no clients'
-    rm hold
+    release
 }

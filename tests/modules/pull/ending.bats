@@ -12,7 +12,8 @@ ends() {
     pid=$(cat p.pid)
     kill -TERM "$pid"
     until_true 20 gone "$pid"
-    rm -f p.pid p.ready hold
+    rm -f p.pid p.ready
+    release
 }
 # read_fails: a client that reads at 7M is told, when the server is, that it ends; WHEN, a condition of Python, says when
 # the client waits.
@@ -32,7 +33,8 @@ except nbd.Error as e:
     assert e.errno in ("ESHUTDOWN", "ENOTCONN", "ECONNRESET"), e
 os._exit(0)'
     until_true 20 gone "$(cat p.pid)"
-    rm -f p.pid p.ready hold
+    rm -f p.pid p.ready
+    release
 }
 # silent_source: takes connections and says nothing; at the address of src, which may still run.
 silent_source() {

@@ -47,9 +47,9 @@ metric() { sed -n "s/^nbdkit_pull_$1 //p" stats; }
 said() { grep -q "$1" p.log; }
 whole() { until_true 60 owes_nothing; until_true 60 said 'connections to the source are closed'; }
 
-# held_source: reads of what lies from 1M on are not answered while the file `hold` exists.
+# held_source: reads of what lies from 1M on are not answered before release.
 held_source() {
-    touch hold
+    hold
     start src eval get_size="echo 8M" thread_model="echo parallel" can_multi_conn="exit 0" \
         pread="echo \$4 >> $PWD/reads; $(held_from 1048576)
             dd if=$PWD/src.raw skip=\$4 count=\$3 iflag=skip_bytes,count_bytes bs=64K status=none"

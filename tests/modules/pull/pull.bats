@@ -186,7 +186,7 @@ assert extents(h, 64 * K, 7 * M)[0][1] & 2'
     held_source
     over_file pull-chunk=64K pull-workers=1 pull-priority=7M-7296K
     until_true 60 grep -qx $((7 << 20)) reads
-    rm hold
+    release
     whole
     [ "$(head -4 reads | tr '\n' ' ')" = "$((7 << 20)) $(((7 << 20) + 65536)) 0 65536 " ]
     [ "$(wc -l < reads)" -eq 128 ]
@@ -207,7 +207,7 @@ while len([l for l in open("reads") if int(l) >= M]) < 4:
     assert time.monotonic() < end
     h.poll(10)
 assert len([l for l in open("reads") if int(l) >= M]) == 4
-os.unlink("hold")
+pipe = os.open("hold", os.O_RDWR); os.unlink("hold"); os.close(pipe)
 while h.aio_in_flight():
     h.poll(-1)
 for o, b in buffers:

@@ -4,8 +4,7 @@
 load ../job
 load replicate
 
-# held_source: a source with the disks 2000 and 2001, whose data beyond the first MiB comes once there is no file
-# called hold.
+# held_source: a source with the disks 2000 and 2001, whose data beyond the first MiB comes after release.
 held_source() {
     mkdir disks
     random_file disks/2000 3M 1
@@ -23,7 +22,7 @@ case "\$1" in
 esac
 SH
     chmod +x source.sh
-    touch hold
+    hold
     local disk
     for disk in 2000 2001; do
         truncate -s 3M dr$disk.raw
@@ -72,7 +71,7 @@ status_of() { timeout 60 "$SOURCE/scripts/nbdkit-replicate" status "$@"; }
     run=$!
     until_true 60 grep -qE 'disk 2000: [0-9]+%, 1\.[0-9] MiB of 3\.0 MiB, .*; dr is owed' log
     until_true 60 grep -qE 'disk 2001: [0-9]+%, ' log
-    rm hold
+    release
     wait "$run"
     cat log
     copied
@@ -88,7 +87,7 @@ status_of() { timeout 60 "$SOURCE/scripts/nbdkit-replicate" status "$@"; }
     replicate_now --json "${RUN[@]}" > events 2> log 3>&- &
     run=$!
     until_true 60 grep -q '"event": "progress".*"stage": "copying".*"bytes": 1[0-9]\{6\},' events
-    rm hold
+    release
     wait "$run"
     copied
     [ "$(jq -s 'map(select(.event == "disk" and .status == "done")) | length' events)" = 2 ]
@@ -107,7 +106,7 @@ status_of() { timeout 60 "$SOURCE/scripts/nbdkit-replicate" status "$@"; }
 
 @test "--quiet: nothing at all if all is well, and what is wrong if something is" {
     held_source
-    rm hold
+    release
     run replicate_now --quiet "${RUN[@]}"
     [ "$status" = 0 ]
     [ -z "$output" ]
@@ -121,7 +120,7 @@ status_of() { timeout 60 "$SOURCE/scripts/nbdkit-replicate" status "$@"; }
 
 @test "status: what is owed, and what is complete" {
     held_source
-    rm hold
+    release
     run status_of --state states/ --monitor
     [ "$status" = 3 ]
     stop dr2001

@@ -27,9 +27,9 @@ complete() {
     [ -z "$(ls tmp)" ]
 }
 equal() { qemu-img compare -f raw -F qcow2 disk.raw "$1"; }
-# slow: reads of what lies from 1 MiB on are not answered while the file `hold` exists. Arguments of --from.
+# slow: reads of what lies from 1 MiB on are not answered before release. Arguments of --from.
 slow() {
-    touch hold
+    hold
     : > reads
     FROM=(--from eval get_size="echo 4M" thread_model="echo parallel" can_multi_conn="exit 0" can_extents="exit 3"
         pread="echo \$4 >> $PWD/reads; $(held_from 1048576)
@@ -92,7 +92,7 @@ waits_midway() {
         waits_midway
         kill "-$signal" "$run"
         [ "$signal" = KILL ] || until_true 60 grep -q "SIG$signal: the run ends" run.log
-        rm hold
+        release
         status=0
         wait "$run" || status=$?
         cat run.log
@@ -173,7 +173,7 @@ waits_midway() {
     cat run.log
     [ "$status" -eq 1 ]
     grep -q 'the copy is not complete: destination: pull-from=.*source.sock: cannot' run.log
-    rm hold
+    release
     complete pull "${RUN[@]}"
     same disk.raw copy.raw
 
@@ -182,7 +182,7 @@ waits_midway() {
     begin --state web1.state --client pull "${RUN[@]}"
     waits_midway
     kill -KILL "$(target_of)"
-    rm hold
+    release
     status=0
     wait "$run" || status=$?
     cat run.log

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""terminal.py COLUMNS PATTERN FILE COMMAND...: runs the command in a terminal.
+"""terminal.py COLUMNS PATTERN PIPE COMMAND...: runs the command in a terminal.
 
-When what the terminal shows matches the regular expression, that is printed, and the file is removed. At the end, what
+When what the terminal shows matches the regular expression, that is printed, and the pipe is opened and removed. At the end, what
 the terminal shows is printed as well, with what has scrolled away. Exits with the status of the command, or with 99 if
 nothing has matched.
 """
@@ -22,7 +22,7 @@ def shown(screen):
     return "\n".join(line.rstrip() for line in [*lines, *screen.display]).rstrip()
 
 
-columns, pattern, file, *command = sys.argv[1:]
+columns, pattern, held, *command = sys.argv[1:]
 screen = pyte.HistoryScreen(int(columns), 30, history=1000)
 stream = pyte.ByteStream(screen)
 process, terminal = pty.fork()
@@ -40,7 +40,9 @@ while True:
     if not found and re.search(pattern, shown(screen)):
         found = True
         print("---- in the middle", shown(screen), sep="\n")
-        os.unlink(file)
+        pipe = os.open(held, os.O_RDWR)  # whoever waits to open it goes on
+        os.unlink(held)
+        os.close(pipe)
 status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 print("---- at the end", shown(screen), sep="\n")
 if screen.cursor.hidden:
