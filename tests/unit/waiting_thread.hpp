@@ -25,24 +25,26 @@ inline std::string status(std::span<const pid_t> threads) {
   for (pid_t tid : threads) {
     std::ifstream file("/proc/" + std::to_string(tid) + "/status");
     for (std::string line; std::getline(file, line);) {
-      if (line.starts_with("State:") || line.find("ctxt_switches:") != line.npos)
-        all += line + '\n';
+      const bool wanted = line.starts_with("State:") || line.find("ctxt_switches:") != line.npos;
+      if (wanted) all += line + '\n';
     }
   }
   return all;
 }
 
 // Blocks until all of the threads sleep, as in a lock or a condition variable, and stay asleep: true. False if they have
-// ended, or if that takes longer than a minute. (A thread that sleeps for another reason for some milliseconds is taken for
-// one that waits: a test can then miss a fault, and never sees one that is not there.)
+// ended, or if that takes longer than a minute. The kernel tells nobody when a thread falls asleep, so it is asked again
+// and again. (A thread that sleeps for another reason for some milliseconds is taken for one that waits: a test can then
+// miss a fault, and never sees one that is not there.)
 inline bool all_wait(std::span<const pid_t> threads) {
   std::string before;
   for (int looks = 0, same = 0; looks < 60000; ++looks) {
     std::string now = status(threads);
     if (now.empty()) return false;
     bool awake = false;
-    for (size_t at = 0; (at = now.find("State:\t", at)) != now.npos; at += 8)
+    for (size_t at = 0; (at = now.find("State:\t", at)) != now.npos; at += 8) {
       awake |= now[at + 7] != 'S';
+    }
     same = now == before && !awake ? same + 1 : 0;
     if (same == 3) return true;
     before = std::move(now);

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """terminal.py COLUMNS PATTERN PIPE COMMAND...: runs the command in a terminal.
 
-When what the terminal shows matches the regular expression, that is printed, and the pipe is opened and removed. At the end, what
-the terminal shows is printed as well, with what has scrolled away. Exits with the status of the command, or with 99 if
-nothing has matched.
+When what the terminal shows matches the regular expression, that is printed, and the pipe is opened and removed. At
+the end, what the terminal shows is printed as well, with what has scrolled away. Exits with the status of the command,
+or with 99 if nothing has matched.
 """
 import fcntl
 import os
