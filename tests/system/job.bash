@@ -42,6 +42,14 @@ control() {
 # snapshots: the number of snapshots that exist in the simulator.
 snapshots() { control state | jq '[.vms[].snapshots | length] | add'; }
 
+# PIECEWISE: parameters of vsphere and coalesce: one piece of 64 KiB is read at a time, and waited for.
+PIECEWISE=(connections=1 coalesce-prefetch=off coalesce-chunk=64K timeout=600)
+
+# hold_source [OFFSET]: what is read from the VM's disks in the MiB at that offset (bytes; by default 8 MiB) is not
+# answered until release_source.
+hold_source() { control "hold?offset=${1:-$((8 << 20))}&length=$((1 << 20))"; }
+release_source() { control release; }
+
 # guest_writes [SEED]: the guest writes data over data, over holes and across their borders, unaligned; zeroes as
 # data; and the last bytes of the disk. It trims an area.
 guest_writes() {

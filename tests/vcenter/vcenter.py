@@ -80,6 +80,8 @@ vm=MOREF and disk=KEY may be omitted if there is only one. Numbers may be 0x...
   answers objects=N                    a property collector's answer has N objects at most
   gather  requests=N                   requests for /folder wait until there were so many at the same time,
                                        counted anew; a minute at most
+  hold    offset= length=              requests for parts of /folder's files that begin there wait until this:
+  release                              ten minutes at most
   pace    task-ms=N                    as --task-ms, also for tasks that run
   state                                VMs, snapshots, disks; sessions and logins; calls of each SOAP
                                        method; for /folder the requests answered with bytes, the

@@ -14,12 +14,13 @@ source_refused() {
     if [ -e vcenter.pid ]; then [ "$(snapshots)" = 0 ]; fi
 }
 
-# in_the_middle: starts a slow full copy to mon.qcow2 (20 ms for each 64 KiB) by the process $client, and returns when
+# in_the_middle: starts a full copy to mon.qcow2 by the process $client, of a source that is held, and returns when
 # something has been written.
 in_the_middle() {
-    vcenter --delay-ms 20
+    vcenter
+    hold_source
     destinations
-    source_server connections=1 coalesce-prefetch=off coalesce-chunk=64K
+    source_server "${PIECEWISE[@]}"
     target_server mon.qcow2 size="$SIZE"
     nbdcopy --flush --request-size=65536 -C 1 -R 1 "$(uri source)" "$(uri target)" 3>&- &
     client=$!
@@ -70,6 +71,7 @@ finished() {
     in_the_middle
     stop source KILL
     must_fail wait $client
+    release_source
     stop target
     [ "$(snapshots)" = 1 ]
     finished

@@ -51,15 +51,17 @@ copied_but_behind() {
 }
 
 @test "one that goes away in the middle: the others are written" {
-    vcenter --delay-ms 60
+    vcenter
+    hold_source
     destinations
     FROM=(--state web1.state --from vsphere server="$SERVER" user=$USER_NAME password=+vc.pass cafile="$CA"
-        vm=/DC0/vm/web1 disk=2000 connections=1 coalesce-prefetch=off coalesce-chunk=64K)
+        vm=/DC0/vm/web1 disk=2000 "${PIECEWISE[@]}")
     TO=(--to qcow2 web1.qcow2 --also "$(uri dr)" fanout-name=dr
         --also "$(uri cloud)" fanout-name=cloud fanout-retries=0)
     begin "${FROM[@]}" "${TO[@]}"
     midway web1.qcow2
     stop cloud KILL
+    release_source
     local status=0
     wait "$run" || status=$?
     cat run.log

@@ -161,10 +161,11 @@ data_in() { qemu-img map --output=json -f qcow2 "$1" | jq '[.[] | select(.depth 
     all_copied
 }
 
-# in_the_middle OPTIONS...: begins a slow run, and returns when it has written something and is still running.
+# in_the_middle OPTIONS...: begins a run whose source is held, and returns when it has written something.
 in_the_middle() {
-    machine --delay-ms 20
-    FROM+=(connections=1 coalesce-prefetch=off coalesce-chunk=64K)
+    machine
+    hold_source
+    FROM+=("${PIECEWISE[@]}")
     everywhere
     begin "$@" "${RUN[@]}"
     midway web1-2000.qcow2
@@ -183,7 +184,7 @@ in_the_middle() {
 
 @test "kill -9: the servers exit by themselves, and the next run continues" {
     in_the_middle
-    kill -KILL "$run"
+    interrupt KILL
     until_true 60 all_gone "${servers[@]}"
     [ "$(snapshots)" = 0 ]
     writes 10

@@ -18,20 +18,13 @@ machine() {
     FROM=(--from vsphere server="$SERVER" user=$USER_NAME password=+vc.pass cafile="$CA" vm=/DC0/vm/web1 disk=2000)
 }
 
-# in_the_middle: begins a slow run, and returns when it has written something and is still running.
+# in_the_middle: begins a run whose source is held, and returns when it has written something.
 in_the_middle() {
-    machine --delay-ms 60
-    FROM+=(coalesce-prefetch=off coalesce-chunk=64K)
+    machine
+    hold_source
+    FROM+=("${PIECEWISE[@]}")
     begin "${FROM[@]}" --to qcow2 web1.qcow2
     midway web1.qcow2
-}
-
-# nbdcopy_of RUN: its nbdcopy.
-nbdcopy_of() {
-    local pid
-    for pid in $(children_of "$1"); do
-        if [ "$(cat "/proc/$pid/comm")" = nbdcopy ]; then echo "$pid"; fi
-    done
 }
 
 # source_ended_in_order: of the run whose messages are in run.log.
@@ -111,6 +104,7 @@ SH
 @test "nbdcopy is killed: the source ends in order, and the next run continues" {
     in_the_middle
     kill -KILL "$(nbdcopy_of "$run")"
+    release_source
     local status=0
     wait "$run" || status=$?
     cat run.log
@@ -123,8 +117,7 @@ SH
 
 @test "a second signal, at once: the source ends in order" {
     in_the_middle
-    kill -TERM "$run"
-    kill -INT "$run"
+    interrupt TERM INT
     local status=0
     wait "$run" || status=$?
     cat run.log
@@ -167,8 +160,6 @@ killed_while_starting() {
 
 @test "the directory of a run that was killed is removed by the next one, that of a living one is not" {
     in_the_middle
-    # It does not end before the other one, however slow that is.
-    control "fault?where=folder&kind=stall&seconds=600&count=10000"
     local living
     living=$(ls tmp)
     mkdir tmp/nbdkit-replicate.other-user
@@ -179,7 +170,7 @@ killed_while_starting() {
     other
     [ -e "tmp/$living/source.sock" ]
     # Its servers use it for as long as they need to end.
-    kill -KILL "$run"
+    interrupt KILL
     until_true 60 all_gone "${servers[@]}"
     [ -d "tmp/$living" ]
     other

@@ -9,15 +9,17 @@ vsphere_admin() { (source "$SOURCE/tests/vcenter/vcenter.bash" && "$1" vcenter "
 
 @test "somebody removes all snapshots and makes another one: one error that names the snapshot, nothing is complete" {
     random_file live.img 12M 7
-    vcenter --delay-ms 60
+    vcenter
+    hold_source
     FROM=(--from vsphere server="$SERVER" user=$USER_NAME password=+vc.pass cafile="$CA" vm=/DC0/vm/web1 disk=2000
-        connections=1 coalesce-prefetch=off coalesce-chunk=64K)
+        "${PIECEWISE[@]}")
     TO=(--to qcow2 file=web1.qcow2 seal=on)
     begin "${FROM[@]}" "${TO[@]}" --state web1.state
     midway web1.qcow2.partial
     vsphere_admin soap_login > /dev/null
     vsphere_admin soap RemoveAllSnapshots_Task VirtualMachine vm-42 > /dev/null
     until_true 30 no_snapshots
+    release_source
     control "write?disk=2000&offset=0&length=$((12 << 20))&byte=77"
     other=$(vsphere_admin soap_snapshot vm-42)
     local status=0
@@ -64,15 +66,16 @@ no_snapshots() { [ "$(snapshots)" = 0 ]; }
 
 @test "seal=on and create=always: a run that is interrupted goes on, and the old image stays until then" {
     random_file live.img 12M 7
-    vcenter --delay-ms 60
+    vcenter
+    hold_source
     FROM=(--from vsphere server="$SERVER" user=$USER_NAME password=+vc.pass cafile="$CA" vm=/DC0/vm/web1 disk=2000
-        connections=1 coalesce-prefetch=off coalesce-chunk=64K)
+        "${PIECEWISE[@]}")
     RUN=("${FROM[@]}" --to qcow2 file=web1.qcow2 seal=on create=always --state web1.state)
     qemu-img create -q -f qcow2 web1.qcow2 12M
     cp web1.qcow2 old.qcow2
     begin "${RUN[@]}"
     midway web1.qcow2.partial
-    kill -TERM "$run"
+    interrupt TERM
     wait "$run" || true
     [ -e web1.qcow2.partial ]
     same web1.qcow2 old.qcow2

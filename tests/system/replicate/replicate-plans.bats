@@ -114,14 +114,16 @@ END
 }
 
 @test "a run of a plan that is ended or killed: no snapshot is left, and the same again completes it" {
-    machines 3 --delay-ms 200
+    machines 3
     plan
     local signal
     for signal in TERM KILL; do
+        hold_source 0
         "$SOURCE/scripts/nbdkit-replicate" run plan.toml "${OPTIONS[@]}" > run.log 2>&1 3>&- &
         local run=$! status=0
         until_true 60 snapshots_exist
         kill -$signal $run
+        release_source
         wait $run || status=$?
         cat run.log
         until_true 60 no_snapshots_exist

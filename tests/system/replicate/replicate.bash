@@ -21,8 +21,8 @@ begin() {
     echo $run > run.pid
 }
 
-# midway IMAGE: returns when the run has written something to the image. Fails if the run has ended. Sets $servers
-# to the processes that the run has started.
+# midway IMAGE: returns when the run, whose source is held, has written something to the image. Fails if the run has
+# ended. Sets $servers to the processes that the run has started.
 midway() {
     until_true 60 holds_data "$1"
     must_fail gone "$run"
@@ -38,9 +38,27 @@ all_gone() {
     for pid in "$@"; do gone "$pid" || return 1; done
 }
 
-# ended_in_order SIGNAL: sends it to the run, which ends, reports that, and leaves nothing but what it has copied.
+# nbdcopy_of RUN: the process IDs of its nbdcopy.
+nbdcopy_of() {
+    local pid
+    for pid in $(children_of "$1"); do
+        if [ "$(cat "/proc/$pid/comm")" = nbdcopy ]; then echo "$pid"; fi
+    done
+}
+
+# interrupt SIGNAL...: sends these to the run, whose source is held. The source is released when nobody copies any more.
+interrupt() {
+    local signal copying
+    mapfile -t copying < <(nbdcopy_of "$run")
+    for signal in "$@"; do kill "-$signal" "$run"; done
+    until_true 60 all_gone "${copying[@]}"
+    release_source
+}
+
+# ended_in_order SIGNAL: sends it to the run, whose source is held. The run ends, reports that, and leaves nothing but
+# what it has copied.
 ended_in_order() {
-    kill "-$1" "$run"
+    interrupt "$1"
     local status=0
     wait "$run" || status=$?
     cat run.log

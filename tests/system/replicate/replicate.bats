@@ -16,11 +16,12 @@ also() {
         --also "$(uri cloud)" fanout-name=cloud fanout-concurrency=2)
 }
 
-# in_the_middle: begins a slow run, and returns when it has written something and is still running.
+# in_the_middle: begins a run whose source is held, and returns when it has written something.
 in_the_middle() {
-    vcenter --delay-ms 60
+    vcenter
+    hold_source
     destinations
-    from connections=1 coalesce-prefetch=off coalesce-chunk=64K
+    from "${PIECEWISE[@]}"
     also
     begin "${FROM[@]}" --to qcow2 file=web1.qcow2 "${ALSO[@]}"
     midway web1.qcow2
@@ -163,14 +164,16 @@ JOB
 }
 
 @test "a password that is asked for is not on any command line" {
-    vcenter --delay-ms 60
-    from connections=1 coalesce-prefetch=off coalesce-chunk=64K
+    vcenter
+    hold_source
+    from "${PIECEWISE[@]}"
     begin "${FROM[@]/password=+vc.pass/password=-}" --to qcow2 file=web1.qcow2 < vc.pass
     until_true 60 holds_data web1.qcow2
     cat "/proc/$run/cmdline" $(children_of "$run" | sed 's,.*,/proc/&/cmdline,') > lines
     grep -q password=- lines
     must_fail grep -q s3cret lines
-    until_true 60 gone "$run"
+    release_source
+    wait "$run"
     cat run.log
     must_fail grep -q s3cret run.log
     qemu-img compare -f raw -F qcow2 live.img web1.qcow2
@@ -186,7 +189,7 @@ JOB
 
 @test "kill -9: the servers exit by themselves, and the next run continues" {
     in_the_middle
-    kill -KILL "$run"
+    interrupt KILL
     until_true 60 all_gone "${servers[@]}"
     [ "$(snapshots)" = 0 ]
     [ "$(jq '.owed | length' web1.state)" -gt 0 ]
@@ -253,9 +256,10 @@ JOB
 }
 
 @test "two names of one state exclude each other" {
-    vcenter --delay-ms 60
+    vcenter
+    hold_source
     destinations
-    from connections=1 coalesce-prefetch=off coalesce-chunk=64K
+    from "${PIECEWISE[@]}"
     mkdir real
     ln -s real/web1.state web1.state
     ln -s real link
@@ -271,6 +275,7 @@ JOB
         [[ "$output" == *"did not start"* ]]
     done
     must_fail gone "$run"
+    release_source
     wait "$run"
     qemu-img compare -f raw -F qcow2 live.img web1.qcow2
     [ -L web1.state ]
@@ -292,13 +297,14 @@ JOB
     grep -q '^mkdir -m 0700 -p lined/' lines
 }
 
-# sealed_after FUNCTION: it ends the run in the middle; the image has its own name only after the next run.
+# sealed_after SIGNAL: it ends the run in the middle; the image has its own name only after the next run.
 sealed_after() {
-    vcenter --delay-ms 60
-    from connections=1 coalesce-prefetch=off coalesce-chunk=64K
+    vcenter
+    hold_source
+    from "${PIECEWISE[@]}"
     begin "${FROM[@]}" --to qcow2 file=web1.qcow2 seal=on
     midway web1.qcow2.partial
-    "$1"
+    interrupt "$1"
     wait "$run" || true
     until_true 60 all_gone "${servers[@]}"
     [ ! -e web1.qcow2 ]
@@ -310,9 +316,7 @@ sealed_after() {
     qemu-img compare -f raw -F qcow2 live.img web1.qcow2
     [ "$(jq '.owed | length' web1.state)" = 0 ]
 }
-end_by_term() { kill -TERM "$run"; }
-end_by_kill() { kill -KILL "$run"; }
 
-@test "seal=on, SIGTERM in the middle: the image gets its name when the state owes nothing" { sealed_after end_by_term; }
+@test "seal=on, SIGTERM in the middle: the image gets its name when the state owes nothing" { sealed_after TERM; }
 
-@test "seal=on, kill -9 in the middle: the image gets its name when the state owes nothing" { sealed_after end_by_kill; }
+@test "seal=on, kill -9 in the middle: the image gets its name when the state owes nothing" { sealed_after KILL; }

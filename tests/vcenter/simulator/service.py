@@ -28,8 +28,9 @@ class Service:
         self.most_objects = 1000  # in one answer of the property collector
         self.retrievals = {}  # token -> the rest, for ContinueRetrievePropertiesEx
         self.lock = threading.Lock()  # protects the counters and the log
-        self.gathered = threading.Condition(self.lock)  # a /folder request has come
+        self.admission = threading.Condition(self.lock)  # what /folder requests wait for has changed
         self.gathering = 0  # /folder requests; they wait until so many have come
+        self.held = range(0)  # bytes: /folder requests for what begins here wait
         self.counts = collections.Counter()  # SOAP method -> calls
         self.host_requests = 0  # of those, answered by the ESXi host
         self.folder = {"requests": 0, "bytes": 0, "at_once": 0, "most_at_once": 0}
@@ -52,17 +53,21 @@ class Service:
             self.folder["at_once"] += 1
             self.folder["most_at_once"] = max(self.folder["most_at_once"],
                                               self.folder["at_once"])
-            self.gathered.notify_all()
+            self.admission.notify_all()
         try:
             yield
         finally:
             with self.lock:
                 self.folder["at_once"] -= 1
 
-    def gather(self):
-        """Waits until as many /folder requests as are wanted were there at the same time."""
+    def admit(self, asked):
+        """Waits until as many /folder requests as are wanted were there at the same time, and until what this one asks
+        for, a range or None, is not held."""
+        def held():
+            return asked and asked.start in self.held
         with self.lock:
-            self.gathered.wait_for(lambda: self.folder["most_at_once"] >= self.gathering, 60)
+            self.admission.wait_for(lambda: self.folder["most_at_once"] >= self.gathering, 60)
+            self.admission.wait_for(lambda: not held(), 600)
 
     def log(self, line):
         with self.lock:

@@ -57,6 +57,24 @@ class Folder(Case):
         self.assertEqual((state["requests"], state["bytes"], state["at_once"]), (6, 6 * K64, 0))
         self.assertEqual(state["most_at_once"], 6)
 
+    def test_what_is_held_waits_for_its_release(self):
+        def status(start):
+            connection = self.sim.connect()
+            connection.request("GET", FLAT, headers=BASIC | {"Range": f"bytes={start}-{start + 9}"})
+            try:
+                return connection.getresponse().status
+            finally:
+                connection.close()
+        self.sim.control("hold", offset=K64, length=K64)
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            held = pool.submit(status, K64)
+            while not self.sim.control("state")["folder"]["at_once"]:
+                pass
+            self.assertEqual([status(0), status(2 * K64)], [206, 206])
+            self.assertFalse(held.done())
+            self.sim.control("release")
+            self.assertEqual(held.result(60), 206)
+
     def test_authentication(self):
         status, headers, _ = self.sim.request("GET", FLAT)
         self.assertEqual((status, headers["WWW-Authenticate"]), (401, 'Basic realm="VMware HTTP server"'))

@@ -84,5 +84,25 @@ def gather(service, arguments, body):
     with service.lock:
         service.gathering = requests
         service.folder["most_at_once"] = service.folder["at_once"]
-        service.gathered.notify_all()
+        service.admission.notify_all()
     return {}
+
+
+@control
+def hold(service, arguments, body):
+    offset = arguments.number("offset")
+    _hold(service, range(offset, offset + arguments.number("length")), arguments)
+    return {}
+
+
+@control
+def release(service, arguments, body):
+    _hold(service, range(0), arguments)
+    return {}
+
+
+def _hold(service, part, arguments):
+    arguments.all_used()
+    with service.lock:
+        service.held = part
+        service.admission.notify_all()

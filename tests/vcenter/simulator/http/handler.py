@@ -103,12 +103,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def _folder(self):
         service = self.server.service
-        service.gather()
+        asked = asked_range(self.headers.get("Range"))
+        service.admit(asked)
         service.closing.wait(service.delay)
         url = urlsplit(self.path)
         on_host = self.server.on_host
         places = ["folder"] + (["flat"] if url.path.endswith("-flat.vmdk") else [])
-        asked = asked_range(self.headers.get("Range"))
         injected = service.injected_faults.take(*(["host"] if on_host else places), asked=asked)
         try:
             headers = self._authenticate(injected)
