@@ -63,11 +63,9 @@ class Service:
     def admit(self, asked):
         """Waits until as many /folder requests as are wanted were there at the same time, and until what this one asks
         for, a range or None, is not held."""
-        def held():
-            return asked and asked.start in self.held
         with self.lock:
             self.admission.wait_for(lambda: self.folder["most_at_once"] >= self.gathering, 60)
-            self.admission.wait_for(lambda: not held(), 600)
+            self.admission.wait_for(lambda: asked is None or asked.start not in self.held, 600)
 
     def log(self, line):
         with self.lock:

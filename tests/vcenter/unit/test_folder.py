@@ -37,6 +37,16 @@ class Folder(Case):
         status, headers, body = self.sim.request("HEAD", FLAT, headers=BASIC)
         self.assertEqual((status, headers["Content-Length"], body), (200, str(SIZE), b""))
 
+    def get_apart(self, offset, length):
+        """The status and the content of that part (bytes), by a connection of its own."""
+        connection = self.sim.connect()
+        connection.request("GET", FLAT, headers=BASIC | {"Range": f"bytes={offset}-{offset + length - 1}"})
+        try:
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
     def test_several_requests_at_the_same_time(self):
         self.sim.control("write", offset=0, length=SIZE, byte=3)
         with open(self.disk, "rb") as file:
@@ -44,12 +54,7 @@ class Folder(Case):
         expected = b"\0" * K64 * 2 + b"a" * K64 * 3 + b"\0" * K64
 
         def read(at):
-            connection = self.sim.connect()
-            connection.request("GET", FLAT, headers=BASIC | {"Range": f"bytes={at}-{at + K64 - 1}"})
-            try:
-                return connection.getresponse().read() == expected[at:at + K64]
-            finally:
-                connection.close()
+            return self.get_apart(at, K64)[1] == expected[at:at + K64]
         self.sim.control("gather", requests=6)
         with concurrent.futures.ThreadPoolExecutor(6) as pool:
             self.assertEqual(list(pool.map(read, range(0, 6 * K64, K64))), [True] * 6)
@@ -58,22 +63,16 @@ class Folder(Case):
         self.assertEqual(state["most_at_once"], 6)
 
     def test_what_is_held_waits_for_its_release(self):
-        def status(start):
-            connection = self.sim.connect()
-            connection.request("GET", FLAT, headers=BASIC | {"Range": f"bytes={start}-{start + 9}"})
-            try:
-                return connection.getresponse().status
-            finally:
-                connection.close()
         self.sim.control("hold", offset=K64, length=K64)
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            held = pool.submit(status, K64)
+            held = pool.submit(self.get_apart, K64, 10)
             while not self.sim.control("state")["folder"]["at_once"]:
-                pass
-            self.assertEqual([status(0), status(2 * K64)], [206, 206])
+                self.assertFalse(held.done())
+            for offset in 0, 2 * K64:
+                self.assertEqual(self.get_apart(offset, 10)[0], 206)
             self.assertFalse(held.done())
             self.sim.control("release")
-            self.assertEqual(held.result(60), 206)
+            self.assertEqual(held.result(60)[0], 206)
 
     def test_authentication(self):
         status, headers, _ = self.sim.request("GET", FLAT)
