@@ -4,6 +4,8 @@
 // -r cases). Catch2's own TAP reporter breaks lines wherever an expanded value does.
 #define CATCH_CONFIG_RUNNER
 #include <catch2/catch.hpp>
+#include <chrono>
+#include <iomanip>
 
 namespace {
 
@@ -35,6 +37,13 @@ class CaseReporter : public CaseReporterBase {
   explicit CaseReporter(const Catch::ReporterConfig &config) : CaseReporterBase(config), out_(stream) {}
 #endif
   static std::string getDescription() { return "one TAP line a test case"; }
+
+  // What a program that a timeout has ended says last: the case that it was in, and since when.
+  void testCaseStarting(const Catch::TestCaseInfo &info) override {
+    std::chrono::duration<double> since = std::chrono::steady_clock::now() - start_;
+    out_ << "# " << std::fixed << std::setprecision(1) << since.count() << " s: " << info.name << std::endl;
+    CaseReporterBase::testCaseStarting(info);
+  }
 
   void assertionStarting(const Catch::AssertionInfo &) override {}
   Handled assertionEnded(const Catch::AssertionStats &stats) override {
@@ -71,6 +80,7 @@ class CaseReporter : public CaseReporterBase {
   static const std::string &name(const Catch::TestCaseInfo *info) { return info->name; }
 
   std::ostream &out_;
+  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   int count_ = 0;
   std::string failures_;
 };

@@ -9,7 +9,7 @@ load ../../vcenter/vcenter
 # cases CLASS: runs the tests of a class.
 cases() {
     /usr/bin/python3 -c 'import pyVmomi' || skip "python3-pyvmomi is not installed"
-    timeout 300 /usr/bin/python3 -B "$SOURCE/tests/vcenter/clients/test_machine.py" "$1" > unittest.log 2>&1 ||
+    timeout 1500 /usr/bin/python3 -B "$SOURCE/tests/vcenter/clients/test_machine.py" "$1" > unittest.log 2>&1 ||
         { cat unittest.log; return 1; }
     grep -q '^Ran [1-9]' unittest.log
     grep -q '^OK' unittest.log

@@ -7,7 +7,7 @@ load ../../vcenter/vcenter
 
 # suite FILE: runs the unit tests of a file.
 suite() {
-    timeout 300 /usr/bin/python3 -B -m unittest discover --start-directory "$SOURCE/tests/vcenter/unit" \
+    timeout 1500 /usr/bin/python3 -B -m unittest discover --start-directory "$SOURCE/tests/vcenter/unit" \
         --top-level-directory "$SOURCE/tests/vcenter" --pattern "$1" > unittest.log 2>&1 ||
         { cat unittest.log; return 1; }
     grep -q '^Ran [1-9]' unittest.log
