@@ -90,13 +90,19 @@ equal() { qemu-img compare -f raw -F "${2:-qcow2}" "$1" "${3:-web1.qcow2}"; }
 
 @test "what a list leaves out is not read ahead" {
     random_file disk.raw 32M 5
-    start slow --filter=delay file disk.raw rdelay=5ms
+    start slow --filter=log --filter=delay file disk.raw rdelay=5ms logfile=requests
     printf '{"nbdkit-replicate":1,"checkpoint":"monday","source":"delta","vm":"","disk":0,"size":33554432,"owed":[]}' > web1.state
     truncate -s 32M copy.raw
     for i in {0..31}; do echo "$((i << 20)) 524288"; done > list
     complete --from nbd uri="$(uri slow)" delta-map=list delta-since=monday delta-checkpoint=tuesday coalesce-gap=0 \
         coalesce-stats=stats --to file copy.raw apply-verify=off
-    [ "$(awk '/^nbdkit_coalesce_plugin_bytes_total / { print $2 }' stats)" -eq $((16 << 20)) ]
+    # nbdcopy's first requests may overtake each other, and then one is read twice; but nothing beside the list is.
+    sed -nE 's/.* Read .*offset=(0x[0-9a-f]+) count=(0x[0-9a-f]+) .*/\1 \2/p' requests > reads
+    [ "$(wc -l < reads)" -ge 32 ]
+    while read -r offset count; do
+        [ $((offset % (1 << 20) + count)) -le 524288 ]
+    done < reads
+    [ "$(awk '/^nbdkit_coalesce_gap_bytes_total / { print $2 }' stats)" -eq 0 ]
     for i in 0 17 31; do cmp -i $((i << 20)) -n 524288 disk.raw copy.raw; done
     cmp -i 524288 -n 524288 /dev/zero copy.raw
 }
