@@ -41,7 +41,7 @@ class CaseReporter : public CaseReporterBase {
   // What a program that a timeout has ended says last: the case that it was in, and since when.
   void testCaseStarting(const Catch::TestCaseInfo &info) override {
     std::chrono::duration<double> since = std::chrono::steady_clock::now() - start_;
-    out_ << "# " << std::fixed << std::setprecision(1) << since.count() << " s: " << info.name << std::endl;
+    out_ << "# " << std::fixed << std::setprecision(1) << since.count() << " s: " << name(info) << std::endl;
     CaseReporterBase::testCaseStarting(info);
   }
 
