@@ -4,11 +4,6 @@
 # run.
 load ../../lib
 
-# counter NAME: a counter of the async destination, which is the third.
-counter() {
-    sed -n "s/^nbdkit_fanout_$1_total{destination=\"three\"} //p" stats
-}
-
 @test "destinations are killed and restarted while fio writes: after the drain all equal the primary" {
     timeout 1500 "$SOURCE/tests/system/durability/fanout_kill.py" "${FANOUT_ROUNDS:-10}" "${FANOUT_SEED:-$RANDOM}" > out 2>&1 ||
         { cat out; grep -h 'error:\|warning:' fanout.log | tail -n 20; false; }
@@ -16,7 +11,4 @@ counter() {
     grep -q 'all equal at the end' out
     # Destinations have been out of sync.
     grep -q 'has caught up' fanout.log
-    # The async destination received blocks that were not read from the primary, but kept from writes.
-    cat stats
-    [ "$(counter bytes)" -gt "$(counter copied_bytes)" ]
 }

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # fanout_kill.py ROUNDS SEED: fio writes at random through a fanout filter. In each round one or two of its
-# destinations are killed with SIGKILL and restarted a moment later. After every ten rounds fio is stopped and the server
-# drains what is owed: then every destination must equal the primary.
+# destinations are killed with SIGKILL and restarted a moment later. The first is killed when the async destination has
+# received writes that were kept for it. After every ten rounds fio is stopped and the server drains what is owed: then
+# every destination must equal the primary.
 import os
 import random
 import signal
@@ -14,6 +15,7 @@ import time
 FANOUT = f"{os.environ['BUILD']}/filters/fanout/nbdkit-fanout-filter.so"
 SIZE = 48 << 20
 GROUP = 10  # rounds between two comparisons
+ASYNC = "three"  # the async destination
 
 
 class Server:
@@ -45,7 +47,7 @@ class Server:
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(300)
+        self.process.wait(600)
         if self.process.returncode < 0:
             sys.exit(f"{self.name} ended with {self.process.returncode}")
 
@@ -57,11 +59,36 @@ def same(name, size=SIZE):
                 sys.exit(f"{name} differs from the primary in the MiB at {offset}")
 
 
+def counter(name):
+    """A counter of the async destination."""
+    try:
+        with open("stats") as f:
+            lines = f.read().splitlines()
+    except FileNotFoundError:
+        return 0
+    start = f'nbdkit_fanout_{name}_total{{destination="{ASYNC}"}} '
+    return next((int(line.removeprefix(start)) for line in lines if line.startswith(start)), 0)
+
+
+def wait_for_kept(fio):
+    """Until the async destination has received data that was not read from the primary."""
+    deadline = time.monotonic() + 600
+    while counter("bytes") <= counter("copied_bytes"):
+        if fio.poll() is not None:
+            sys.exit(f"fio ended with {fio.returncode}")
+        if time.monotonic() > deadline:
+            sys.exit("the async destination has received no write that was kept for it")
+        time.sleep(0.05)
+
+
 def group(rounds, destinations, chance):
     """Runs fio and the server for so many rounds."""
     arguments = []
-    for d, mode in zip(destinations, ("sync", "sync", "async", "sync")):
+    for d in destinations:
+        mode = "async" if d.name == ASYNC else "sync"
         arguments += [f"fanout-dest={d.uri()}", f"fanout-name={d.name}", f"fanout-mode={mode}"]
+    if os.path.exists("stats"):  # of the group before
+        os.unlink("stats")
     fanout = Server("fanout", "nbdkit", "-fv", "-U", "SOCKET", f"--filter={FANOUT}", "file", "primary.raw",
                     "fanout-on-error=detach", "fanout-retries=2", "fanout-retry-delay=0.1",
                     "fanout-retry-max=0.3", "fanout-connections=2", "fanout-state=state", "fanout-stats=stats",
@@ -72,6 +99,7 @@ def group(rounds, destinations, chance):
                         f"--size={SIZE}", "--iodepth=8", "--norandommap=1", "--time_based=1", "--runtime=3600",
                         "--fsync=50", f"--randseed={chance.randrange(1 << 30)}", "--rate=16m")]
     fio = subprocess.Popen(["fio", *jobs], stdout=open("fio.log", "a"), stderr=subprocess.STDOUT)
+    wait_for_kept(fio)
     for _ in range(rounds):
         time.sleep(chance.random() * 0.4)
         victims = chance.sample(destinations, chance.choice((1, 1, 1, 2)))
@@ -82,7 +110,7 @@ def group(rounds, destinations, chance):
             victim.start()
     time.sleep(0.2)
     fio.send_signal(signal.SIGINT)
-    fio.wait(60)
+    fio.wait(600)
     fanout.stop()  # drains what is owed
     if fio.returncode not in (0, 128):
         sys.exit(f"fio failed with {fio.returncode}")
