@@ -154,7 +154,7 @@ def main():
     write_ready(options.ready, {"host": f"127.0.0.1:{server.server_address[1]}", "cafile": cafile,
                                 "thumbprint": sha1, "thumbprint_sha256": sha256})
     signal.sigwait(end_signals)
-    service.closing.set()
+    service.tasks.close()
     for one in servers:
         one.shutdown()
 

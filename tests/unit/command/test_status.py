@@ -2,6 +2,7 @@
 """The verb status, metrics, and the dashboard."""
 import asyncio
 import contextlib
+import datetime
 import html.parser
 import io
 import json
@@ -317,9 +318,12 @@ class Page(InDirectory):
         self.assertNotRegex(text, r"https?:|@import|url\(")
 
     def test_nights(self):
-        runs = tuple(RunRecord("web1", "T", NOW - day * DAY, NOW, "incomplete" if day == 2 else "done", "", 0,
+        # A night belongs to a day of the calendar, and not every day has 24 hours.
+        noon = datetime.datetime.fromtimestamp(NOW).replace(hour=12)
+        times = {day: (noon - datetime.timedelta(days=day)).timestamp() for day in (0, 2, 29, 30, 400)}
+        runs = tuple(RunRecord("web1", "T", times[day], NOW, "incomplete" if day == 2 else "done", "", 0,
                                (DiskRecord("2000", changed=GIB * (day + 1)),)) for day in (0, 2, 29, 30, 400))
-        text = page(report(machine(HOUR, records=runs)), "")
+        text = page(Report((machine(HOUR, records=runs),), Thresholds(26 * HOUR, 50 * HOUR), noon.timestamp()), "")
         self.assertEqual(len(re.findall("<rect", text)), 3)
         self.assertEqual(len(re.findall('<rect class="bad"', text)), 1)
         self.assertIn("30.0 GiB</text>", text)

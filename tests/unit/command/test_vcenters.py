@@ -80,7 +80,8 @@ class Asking(unittest.TestCase):
     def test_one_that_is_away_is_asked_again_and_that_is_said_once(self):
         found, said = self.ask(plan([machine("web1")]), *[Away("a: no route") for _ in range(3)], INVENTORY)
         self.assertIn("a", found.inventories)
-        self.assertEqual(said, ["a: no route; it is asked again for up to 0:30:00", "vCenter a answers again, after 0 seconds"])
+        self.assertEqual(said[:1], ["a: no route; it is asked again for up to 0:30:00"])
+        self.assertRegex("\n".join(said[1:]), r"^vCenter a answers again, after \d+ seconds$")
 
     def test_one_that_stays_away(self):
         found, said = self.ask(plan([machine("web1")], reconnect_for=datetime.timedelta()), Away("no route"))

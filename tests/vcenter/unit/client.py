@@ -39,13 +39,13 @@ class Simulator:
 
     def connect(self):
         context = ssl.create_default_context(cafile=self.facts["cafile"])
-        return http.client.HTTPSConnection(self.facts["host"], context=context, timeout=20)
+        return http.client.HTTPSConnection(self.facts["host"], context=context, timeout=600)
 
     def close(self):
         """Ends the simulator; returns its exit status."""
         self.connection.close()
         self.process.terminate()
-        return self.process.wait(20)
+        return self.process.wait(600)
 
     def request(self, verb, path, body=None, headers=None):
         """(status, headers, bytes)"""
@@ -135,7 +135,7 @@ class Simulator:
         return areas
 
 
-def wait_for(condition, seconds=20):
+def wait_for(condition, seconds=600):
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

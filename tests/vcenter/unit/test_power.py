@@ -16,6 +16,10 @@ class Power(Case):
     def vm(self):
         return self.sim.control("state")["vms"]["vm-42"]
 
+    def threads(self):
+        """Of the simulator; the one connection has always the same."""
+        return self.sim.control("state")["threads"]
+
     def properties(self, *paths):
         """Their texts; without those that are not set."""
         return {path: value.text for path, value in self.sim.properties(*VM, *paths).items()}
@@ -26,7 +30,6 @@ class Power(Case):
             "20", {"runtime.powerState": "poweredOn", "guest.toolsRunningStatus": "guestToolsRunning"}))
         self.sim.control("shutdown", seconds=0.1)
         self.sim.call("ShutdownGuest", *VM)
-        self.sim.call("ShutdownGuest", *VM)  # once more changes nothing
         wait_for(lambda: self.vm()["power"] == "poweredOff")
         self.assertEqual(self.properties("runtime.powerState", "runtime.bootTime", "runtime.cleanPowerOff",
                                          "guest.toolsRunningStatus", "guest.guestState"), {
@@ -58,16 +61,20 @@ class Power(Case):
     def test_a_guest_that_does_not_come_down(self):
         self.sim.control("shutdown", seconds="never")
         self.sim.call("ShutdownGuest", *VM)
+        self.sim.call("ShutdownGuest", *VM)  # once more changes nothing
         self.assertTrue(self.vm()["shutting_down"])
         self.sim.task("PowerOffVM_Task", *VM)
         self.assertEqual((self.vm()["shutting_down"], self.vm()["clean"]), (False, False))
 
     def test_a_shutdown_does_not_reach_the_next_start(self):
-        self.sim.control("shutdown", seconds=0.3)
+        threads = self.threads()
+        self.sim.control("shutdown", seconds=3600)
         self.sim.call("ShutdownGuest", *VM)
+        self.assertEqual(self.threads(), threads + 1)  # one waits for the guest
         self.sim.control("power", on=0)
+        wait_for(lambda: self.threads() == threads)  # not any more
         self.sim.control("power", on=1)
-        self.sim.control("shutdown", seconds=0.4)
+        self.sim.control("shutdown", seconds=0)
         self.sim.call("ShutdownGuest", *VM)
         wait_for(lambda: self.vm()["power"] == "poweredOff")
         self.assertEqual([one["by"] for one in self.vm()["power_log"]], ["somebody", "somebody", "guest"])

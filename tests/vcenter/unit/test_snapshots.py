@@ -6,7 +6,7 @@ import tempfile
 import unittest
 
 from unit.case import BASIC, K64, VM, Case
-from unit.client import FaultSeen, Simulator
+from unit.client import FaultSeen, Simulator, wait_for
 
 
 class Snapshots(Case):
@@ -42,11 +42,14 @@ class Snapshots(Case):
         self.assertEqual(self.sim.properties(*VM, "snapshot"), {})
 
     def test_a_vm_runs_one_task_at_a_time(self):
+        self.sim.control("pace", **{"task-ms": 3600000})
         create = ("CreateSnapshot_Task", *VM, "<name>x</name>")
         task = self.sim.call(*create).findtext("returnval")
         state = self.sim.properties("Task", task, "info.state")["info.state"].text
         self.assertIn(state, ("queued", "running"))
         self.fault("TaskInProgress", self.sim.call, *create)
+        self.sim.control("pace", **{"task-ms": 20})  # also for the task that runs
+        wait_for(lambda: self.sim.properties("Task", task, "info.state")["info.state"].text == "success")
 
 
 class SeveralVms(unittest.TestCase):

@@ -73,7 +73,7 @@ def answers(service, arguments, body):
 def pace(service, arguments, body):
     milliseconds = arguments.number("task-ms")
     arguments.all_used()
-    service.tasks.seconds = milliseconds / 1000
+    service.tasks.pace(milliseconds)
     return {}
 
 

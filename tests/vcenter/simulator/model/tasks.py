@@ -2,6 +2,7 @@
 """Tasks: queued, running with progress, and then success or error, so that clients must poll them."""
 
 import threading
+import time
 
 from simulator.api.faults import Fault
 from simulator.model.objects import ManagedObject
@@ -44,6 +45,7 @@ class Task(ManagedObject):
 class Tasks:
     def __init__(self, inventory, milliseconds):
         self.inventory, self.seconds = inventory, milliseconds / 1000
+        self.paced = threading.Condition()  # protects seconds
         self.closing = threading.Event()  # ends all waiting
 
     def start(self, name, vm, work, injected=None):
@@ -55,13 +57,31 @@ class Tasks:
         threading.Thread(target=self._run, args=(task, vm, work, injected), daemon=True).start()
         return task
 
+    def pace(self, milliseconds):
+        """How long a task lasts, also those that run."""
+        with self.paced:
+            self.seconds = milliseconds / 1000
+            self.paced.notify_all()
+
+    def close(self):
+        self.closing.set()
+        with self.paced:
+            self.paced.notify_all()
+
+    def _wait(self):
+        """For a quarter of a task."""
+        began = time.monotonic()
+        with self.paced:
+            while not self.closing.is_set() and (left := began + self.seconds / 4 - time.monotonic()) > 0:
+                self.paced.wait(left)
+
     def _run(self, task, vm, work, injected):
         outcome = {"state": "error", "error": Fault("SystemError", "the simulator failed")}
         try:
-            self.closing.wait(self.seconds / 4)
+            self._wait()
             for progress in (5, 40, 80):
                 task.step("running", progress)
-                self.closing.wait(self.seconds / 4)
+                self._wait()
             if injected:
                 raise injected.fault()
             outcome = {"state": "success", "result": work()}
