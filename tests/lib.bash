@@ -108,14 +108,30 @@ needs_libnbd() {
 # uri NAME [EXPORT]: of a server started with start.
 uri() { echo "nbd+unix:///${2:-}?socket=$PWD/$1.sock"; }
 
+# free_port: prints a TCP port that nobody uses. It is none of those that connections have (ip_local_port_range).
+free_port() {
+    /usr/bin/python3 -c '
+import random, socket
+while True:
+    port = random.randrange(20000, 32768)
+    with socket.socket() as s:
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+    print(port)
+    break'
+}
+
 # start_qemu NAME ARGUMENTS...: qemu-nbd on NAME.sock, ready when it returns.
 start_qemu() {
     local name=$1
     shift
-    rm -f "$name.sock"
-    qemu-nbd --persistent --socket="$PWD/$name.sock" "$@" > "$name.log" 2>&1 3>&- &
+    rm -f "$name.sock" "$name.ready"
+    # It listens before it has opened the image, and writes that file afterwards.
+    qemu-nbd --persistent --socket="$PWD/$name.sock" --pid-file="$PWD/$name.ready" "$@" > "$name.log" 2>&1 3>&- &
     echo $! > "$name.pid"
-    until_true 60 listens "$name" || { cat "$name.log" >&2; return 1; }
+    until_true 60 started_or_gone "$name" && [ -s "$name.ready" ] || { cat "$name.log" >&2; return 1; }
 }
 
 # listens NAME: somebody accepts connections on NAME.sock, which exists a moment before that (proc(5),

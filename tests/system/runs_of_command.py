@@ -18,7 +18,7 @@ def said():
         return log.read()
 
 
-def wait_until(condition, seconds=120):
+def wait_until(condition, seconds=600):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"waited in vain; {said() if os.path.exists('said.log') else ''}"
@@ -26,10 +26,23 @@ def wait_until(condition, seconds=120):
 
 
 def kill_all(process):
-    """The command, as kill -9 does it; its servers end by themselves."""
+    """The command, as kill -9 does it; its servers end by themselves, and the programs that change images."""
     process.send_signal(signal.SIGKILL)
     process.wait()
-    wait_until(lambda: not servers_of_this_test())
+    wait_until(lambda: not servers_of_this_test() and not qemu_img_of_this_test())
+
+
+def qemu_img_of_this_test():
+    """Those that run in this directory."""
+    found = []
+    for pid in filter(str.isdecimal, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+                if file.read() == "qemu-img\n" and os.path.samefile(f"/proc/{pid}/cwd", "."):
+                    found.append(pid)
+        except OSError:
+            continue
+    return found
 
 
 def servers_of_this_test():

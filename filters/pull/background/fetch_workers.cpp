@@ -96,7 +96,8 @@ std::optional<ChunkJob> FetchWorkers::wait_for_job() {
     const auto now = Clock::now();
     const bool may_rest = rest_under_way_ < depth_.now();
     std::optional<ChunkJob> job;
-    if (rate_.next() <= now) job = order_.next(view, now, may_rest);
+    // No client connects to a source that was given up, so the limit does not hold back who does.
+    if (rate_.next() <= now || parts_.fetcher.is_given_up()) job = order_.next(view, now, may_rest);
     if (job) {
       if (job->why == ChunkJob::Why::rest) ++rest_under_way_;
       if (!job->zeroes) rate_.take(job->range.length, now);

@@ -69,7 +69,7 @@ class FetchWorkers {
   const util::Log log_;
   std::atomic<Clock::rep> last_client_ = 0;
 
-  util::Mutex mutex_;  // before Presence's and SourceMap's
+  util::Mutex mutex_;  // before those of Presence, SourceMap and RemoteDisk
   util::Condition work_;
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
   FetchOrder order_;  // but for chunk_of() and note_read(), guarded by mutex_

@@ -35,6 +35,8 @@ class ChunkFetcher {
   bool fetch(extents::Range range, Waiting waiting);
   // The same where the source is known to have zeroes: it is not read.
   bool fetch_zeroes(extents::Range range);
+  // Of the source: see RemoteDisk.
+  bool is_given_up() const { return remote_.is_given_up(); }
 
  private:
   class Claim;

@@ -27,6 +27,8 @@ class RemoteDisk {
   virtual void read_map(uint64_t from, const std::function<void(const extents::Extent &)> &add) = 0;
   // Confirms all that was read before the call, where the source can say so. Throws the same.
   virtual void confirm() = 0;
+  // Clients' reads fail at once: only what the background asks for shows that the source is there again.
+  virtual bool is_given_up() const = 0;
   // Ends all waits: they throw EINTR from now on.
   virtual void interrupt() = 0;
   // The source is needed no more.

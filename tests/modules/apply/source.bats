@@ -27,7 +27,7 @@ os.kill(int(open("src.pid").read()), signal.SIGKILL)
 
 @test "a source that hangs at the end: the server ends within the timeouts" {
     source_server
-    destination_server apply-timeout=1 apply-connect-timeout=1
+    destination_server apply-timeout=5 apply-connect-timeout=5
     python '
 h.pwrite(disk[512 * K:768 * K], 512 * K)
 import os, signal
@@ -67,7 +67,7 @@ os.kill(int(open("src.pid").read()), signal.SIGSTOP)
     # thread is about to answer it, and then the source is gone instead of silent.
     start src -t 1 --filter="$DELTA" --filter=exportname --filter=extentlist --filter=delay file disk.raw \
         extentlist=honest exportname-list=keep exportdesc=fixed:"$(description c1 c2)" rdelay=60
-    destination_server apply-timeout=0.5
+    destination_server apply-timeout=5
     python 'h.pwrite(disk[512 * K:768 * K], 512 * K)'
     until_true 20 said dst "error: .*apply-from=.*cannot read at offset .*Connection timed out.*second time.* bytes are still owed"
     jq -e '[.owed[] | select(.[0] <= 524288 and .[0] + .[1] > 524288)] == []' web1.state
@@ -93,7 +93,7 @@ time.sleep(600)' 3>&- &
     echo $! > mute.pid
     until_true 10 [ -s mute.ready ]
     cp base.raw dst.raw
-    refused "no greeting within 0.5 s" apply-from="$(uri mute)" apply-state=web1.state apply-connect-timeout=0.5
+    refused "no greeting within 5 s" apply-from="$(uri mute)" apply-state=web1.state apply-connect-timeout=5
 }
 
 # A source that says that a new connection confirms what it shows, and refuses one while the file "refuse"
@@ -110,7 +110,7 @@ refusals() { [ "$(cat refused 2> /dev/null | wc -l)" -ge "$1" ]; }
 
 @test "a source that no longer confirms what it showed fails the run, and what it confirmed stays" {
     confirming_source
-    destination_server apply-connect-timeout=0.5
+    destination_server apply-connect-timeout=5
     python '
 def fails(f, *arguments):
     try:
@@ -152,7 +152,7 @@ assert json.load(open("web1.state"))["owed"] == owed
 
 @test "a copy that is not confirmed at the end is not complete" {
     confirming_source
-    destination_server apply-connect-timeout=0.5
+    destination_server apply-connect-timeout=5
     /usr/bin/python3 - "$(uri dst)" <<'PY2'
 import nbd, sys
 h = nbd.NBD()

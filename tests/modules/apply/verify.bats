@@ -90,7 +90,7 @@ assert len(h.pread(512, 0)) == 512
     printf 'xx' | dd of=dst.raw bs=1 seek=9000000 conv=notrunc status=none
     timeout 60 nbdcopy "$(uri src)" "$(uri dst)" || true
     until_true 20 full_copy_owed
-    said dst "offset 9000000, .*not the one that apply-state=.* was written for"
+    until_true 20 said dst "offset 9000000, .*not the one that apply-state=.* was written for"
 }
 
 @test "an emptied destination is found without apply-verify, and not with apply-verify=off" {

@@ -73,7 +73,7 @@ h = nbd.NBD(); h.connect_uri(sys.argv[1]); open("held", "w").close(); open("hold
 @test "a qemu-nbd slot taken after the start: the client is refused, with the cause in the log" {
     truncate -s 1M q.raw
     start_qemu q -f raw q.raw
-    fanout f memory 1M fanout-dest="$(uri q)" fanout-name=q fanout-connect-timeout=1
+    fanout f memory 1M fanout-dest="$(uri q)" fanout-name=q fanout-connect-timeout=5
     python '
 h = nbd.NBD(); h.connect_uri(sys.argv[1])
 g = nbd.NBD()
@@ -83,14 +83,14 @@ try:
 except nbd.Error as e:
     print(e)
 ' "$(uri q)" "$(uri f)"
-    grep -q 'error: q: connected, but the server sent no greeting within 1 s: it has no free client slot' f.log
-    write_once "$(uri f)"
+    grep -q 'error: q: connected, but the server sent no greeting within 5 s: it has no free client slot' f.log
+    until_true 20 write_once "$(uri f)"
 }
 
 @test "fewer connections than fanout-connections are a warning" {
     truncate -s 1M q.raw
     start_qemu q --shared=2 -f raw q.raw
-    fanout f memory 1M fanout-dest="$(uri q)" fanout-name=q fanout-connections=4 fanout-connect-timeout=1
+    fanout f memory 1M fanout-dest="$(uri q)" fanout-name=q fanout-connections=4 fanout-connect-timeout=5
     write_once "$(uri f)"
     grep -q 'warning: q: .*no free client slot.*; going on with 2 of 4 connections' f.log
 }

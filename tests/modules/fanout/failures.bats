@@ -102,9 +102,12 @@ finally:
     start a memory 1M
     fanout f memory 1M fanout-dest="$(uri a)" fanout-name=a fanout-timeout=1 fanout-retries=0
     run python '
-import os, signal, time
+import glob, os, signal, time
 h = nbd.NBD(); h.connect_uri(sys.argv[1])
-os.kill(int(open("a.pid").read()), signal.SIGSTOP)
+pid = int(open("a.pid").read())
+os.kill(pid, signal.SIGSTOP)
+while {open(stat).read().rpartition(")")[2].split()[0] for stat in glob.glob(f"/proc/{pid}/task/*/stat")} != {"T"}:
+    time.sleep(0.001)
 begin = time.monotonic()
 try:
     h.pwrite(b"z" * 512, 0)

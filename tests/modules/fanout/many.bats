@@ -59,10 +59,17 @@ gone_after_peak() {
     start full -t 1 --filter=error file full.raw error-pwrite=ENOSPC error-pwrite-rate=1%
     restart hole hole.raw
     fanout f file primary.raw fanout-on-error=detach fanout-state=. fanout-stats=stats.prom fanout-retry-delay=0.2 \
-        fanout-retry-max=0.5 fanout-timeout=1 fanout-connect-timeout=0.5 fanout-dest="$(uri good)" fanout-name=good \
+        fanout-retry-max=0.5 fanout-dest="$(uri good)" fanout-name=good \
         fanout-dest="$(uri slow)" fanout-name=slow fanout-mode=async \
         fanout-dest="$(uri dead)" fanout-name=dead fanout-dest="$(uri full)" fanout-name=full \
-        fanout-dest="$(uri hole)" fanout-name=hole
+        fanout-dest="$(uri hole)" fanout-name=hole fanout-timeout=1 fanout-connect-timeout=0.5
+    # One client stays until those that come back are there: when the last one has left, they are tried once more only.
+    /usr/bin/python3 -c '
+import nbd, os, sys, time
+h = nbd.NBD(); h.connect_uri(sys.argv[1])
+open("here", "w").close()
+while not os.path.exists("leave"): time.sleep(0.05)' "$(uri f)" 3>&- &
+    until_true 20 test -e here
     stop dead KILL
     timeout 100 nbdcopy --flush -C 4 -T 4 base.raw "$(uri f)" 3>&- &
     client=$!
@@ -74,6 +81,7 @@ gone_after_peak() {
     restart dead dead.raw
     memory=$(peak f)
     until_true 60 said 'dead: connected'
+    touch leave
     kill -TERM "$(cat f.pid)"
     # The peak may come while it drains.
     until_true 60 gone_after_peak f

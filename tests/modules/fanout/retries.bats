@@ -73,13 +73,13 @@ for i in range(16):
     random_file base.raw 8M
     truncate -s 8M victim.raw
     restart victim victim.raw
-    fanout f memory 8M fanout-retries=2 fanout-retry-delay=0.1 fanout-dest="$(uri victim)" fanout-name=victim
+    fanout f memory 8M fanout-retries=2 fanout-retry-delay=1 fanout-dest="$(uri victim)" fanout-name=victim
     python '
 import os, signal, time
 h = nbd.NBD(); h.connect_uri(sys.argv[1])
 h.pwrite(b"a" * 65536, 0)
-os.kill(int(open("victim.pid").read()), signal.SIGKILL)
 begin = time.monotonic()
+os.kill(int(open("victim.pid").read()), signal.SIGKILL)
 n = 0
 try:
     while True:
@@ -116,19 +116,20 @@ assert h.pread(1, 65536) == b"b"
 }
 
 @test "on-error=detach: a server that stops answering holds the client up for fanout-timeout only" {
+    local patient=(fanout-timeout=60 fanout-connect-timeout=60)
     random_file base.raw 16M
     truncate -s 16M a.raw hole.raw
     start a file a.raw
     restart hole hole.raw
     fanout f memory 16M fanout-on-error=detach fanout-retries=1 fanout-retry-delay=0.1 \
         fanout-timeout=1 fanout-connect-timeout=0.5 fanout-state=. \
-        fanout-dest="$(uri a)" fanout-name=a fanout-dest="$(uri hole)" fanout-name=hole
+        fanout-dest="$(uri a)" fanout-name=a "${patient[@]}" fanout-dest="$(uri hole)" fanout-name=hole
     # The kernel accepts connections for it, but it never answers.
     kill -STOP "$(cat hole.pid)"
     # For each request, that would be more than a minute.
     timeout 60 nbdcopy --flush base.raw "$(uri f)"
-    same base.raw a.raw
     stop f
+    same base.raw a.raw
     kill -CONT "$(cat hole.pid)"
     grep -q 'error: hole: detached, the other destinations continue; [0-9]* bytes are owed, trying again every' f.log
     [ "$(owed hole.json)" -eq 16777216 ]
@@ -137,8 +138,8 @@ assert h.pread(1, 65536) == b"b"
     stop hole
     restart hole hole.raw
     fanout f memory 16M fanout-on-error=detach fanout-retries=1 fanout-retry-delay=0.1 \
-        fanout-timeout=1 fanout-connect-timeout=0.5 \
-        fanout-dest="$(uri a)" fanout-name=a fanout-dest="$(uri hole)" fanout-name=hole
+        fanout-timeout=1 fanout-connect-timeout=5 \
+        fanout-dest="$(uri a)" fanout-name=a "${patient[@]}" fanout-dest="$(uri hole)" fanout-name=hole
     python '
 import os, signal, time
 data = open("base.raw", "rb").read()
@@ -152,9 +153,10 @@ for i in range(16):
 h.flush()
 assert slowest > 0.9, slowest
 ' "$(uri f)"
-    same base.raw a.raw
     grep -q 'warning: hole: cannot write .*: no answer within 1 s (fanout-timeout)' f.log
     until_true 10 grep -q 'error: hole: detached, the other destinations continue; [0-9]* bytes are owed, trying again every' f.log
+    stop f
+    same base.raw a.raw
     kill -CONT "$(cat hole.pid)"
 }
 

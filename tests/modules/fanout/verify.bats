@@ -85,7 +85,7 @@ for i in range(0, 64, 2):
 
     # The writes to a take long, so that some are under way when nbdkit is killed.
     stop a
-    start a --filter=delay file a.raw wdelay=200ms
+    start a --filter=delay file a.raw wdelay=60
     fanout f file primary.raw fanout-state=state fanout-dest="$(uri a)" fanout-name=a
     python '
 import os, signal

@@ -123,7 +123,7 @@ sys.path.insert(0, os.environ["SOURCE"] + "/tests/mutants")
 sys.dont_write_bytecode = True
 import programs, running
 script = "setsid sh -c 'echo $$ > \"$1\"; exec cat never' - \"$PWD/pid\" & echo 'ok 1 - begun'; cat"
-told = running.run(programs.Test("name", ("/bin/sh", "-c", f"cd {os.getcwd()}; {script} < never"), (), ""), "fault", 0.5)
+told = running.run(programs.Test("name", ("/bin/sh", "-c", f"cd {os.getcwd()}; {script} < never"), (), ""), "fault", 5)
 assert told.failure == "hang", told
 assert told.passed == 1, told
 END

@@ -19,7 +19,7 @@ described() {
 refused_state() { refuses "$1" timeout 60 nbdkit -fU - --filter="$PULL" file dst.raw pull-from="$(uri src)" pull-state="$PWD/state"; }
 # begun: some of the disk is here, and the server was killed.
 begun() {
-    over_file pull-rate=1M
+    over_file pull-rate=4K
     python 'h.pread(1, 2 * M)'
     until_true 60 eval '[ "$(owed)" -lt $((8 << 20)) ]'
     stop p KILL

@@ -110,7 +110,12 @@ asked_of_host() { of "s['host_requests']"; }
 @test "no connection is kept when nbdkit forks, also not to a host that cannot be used" {
     vc --host
     control vc "fault?where=host&kind=404&count=3"
-    serve disk=2001
+    # After the fork, and before the watch of the snapshot asks for the first time.
+    mkdir sync
+    touch sync/vsphere.serve.hold
+    REPLICATE_SYNC_DIR=$PWD/sync nbdkit -fv -U src.sock "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" disk=2001 > src.log 2>&1 3>&- &
+    echo $! > src.pid
+    until_true 60 test -e sync/vsphere.serve.held
     grep -q 'has no file' src.log
     /usr/bin/python3 -c '
 import os, sys
@@ -120,6 +125,7 @@ rows = [line.split() for line in open(f"/proc/{pid}/net/tcp").readlines()[1:]]
 assert rows
 kept = [row for row in rows if f"socket:[{row[9]}]" in links]
 assert not kept, kept' "$(cat src.pid)"
+    rm sync/vsphere.serve.hold
     stop src
     clean
 }
@@ -159,6 +165,6 @@ assert not kept, kept' "$(cat src.pid)"
 @test "an ESXi host that does not answer: reads go through vCenter within seconds" {
     black_hole
     vc --host-name "127.0.0.1:$(cat hole.port)"
-    serve disk=2001 timeout=1
+    serve disk=2001 timeout=5
     through 'does not answer'
 }

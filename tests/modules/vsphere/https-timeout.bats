@@ -14,7 +14,7 @@ load https
 
 @test "a read that stalls is retried, then fails with the offset, the file and the server" {
     vc
-    serve disk=2000 timeout=2 retries=1
+    serve disk=2000 timeout=5 retries=1
     control vc 'fault?where=flat&kind=stall&seconds=20&count=1'
     timeout 60 qemu-io -r -f raw -c 'read 0 64k' "$(uri src)"
     grep -q 'does not answer.*retry 1 of 1' src.log
@@ -22,6 +22,8 @@ load https
     refuses '' timeout 60 qemu-io -r -f raw -c 'read 128k 64k' "$(uri src)"
     grep -Eq 'error: reading 65536 bytes at offset 131072 of \[datastore1\] web1/web1-flat.vmdk over https from 127.0.0.1:[0-9]+: .*does not answer' src.log
     control vc nofault
+    stop src
+    serve disk=2000
     nbdcopy "$(uri src)" out.img
     same one.img out.img
 }

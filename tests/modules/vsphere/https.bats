@@ -103,8 +103,12 @@ two_of_a_kind() {
     serve disk=2000 connections=4 retries=10
     # The first of the two reads has the connection that was served before.
     qemu-io -r -f raw -c 'read 0 512' "$(uri src)"
-    control vc 'fault?where=flat&kind=stall&seconds=3&count=1'
-    timeout 60 qemu-io -r -f raw -c 'aio_read 0 64k' -c 'aio_read 4M 64k' -c aio_flush "$(uri src)"
+    control vc 'hold?offset=0&length=8388608'
+    timeout 120 qemu-io -r -f raw -c 'aio_read 0 64k' -c 'aio_read 4M 64k' -c aio_flush "$(uri src)" 3>&- &
+    local reads=$!
+    until_true 20 grep -q 'refuses the others' src.log
+    control vc release
+    wait $reads
     grep -q 'warning: 127.0.0.1:[0-9]* serves 1 of 4 connections and refuses the others' src.log
     grep -q 'retry 1 of 10' src.log
     nbdcopy "$(uri src)" out.img

@@ -21,7 +21,7 @@ serve() { start src "$VSPHERE" "${SERVER[@]}" "$@"; }
 once() {
     local arguments=()
     while [ "$1" != -- ]; do arguments+=("$1"); shift; done
-    timeout 60 nbdkit -U - "$VSPHERE" "${SERVER[@]}" "${arguments[@]}" --run "$2"
+    timeout 600 nbdkit -U - "$VSPHERE" "${SERVER[@]}" "${arguments[@]}" --run "$2"
 }
 
 # fails TEXT ARGUMENTS...: the plugin does not start, gives one line of error with TEXT in it, and leaves no

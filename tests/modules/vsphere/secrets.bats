@@ -55,8 +55,8 @@ told_by_nbdkit() {
         nbdcopy "$(uri src)" null:
         failing_reads flat
         if [ -n "$host" ]; then failing_reads host; fi
+        control vc 'fault?where=Login&kind=InvalidLogin&count=100' # first: nobody logs in while the sessions are valid
         control vc expire
-        control vc 'fault?where=Login&kind=InvalidLogin&count=100'
         read_and_tell
         control vc nofault
         stop src

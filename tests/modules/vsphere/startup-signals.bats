@@ -47,7 +47,7 @@ told_to_end() {
     control vc 'fault?where=RetrievePropertiesEx&kind=503&after=3'
     told_to_end TERM 'RetrievePropertiesEx.*status 503; retry 1 of 3 in 60000 ms' retry-delay=60
     [ "$(of "v['taken']")" = 1 ]
-    control vc 'pace?task-ms=6000'
+    control vc 'pace?task-ms=3600000'
     told_to_end TERM 'creating a snapshot of vm-42: [0-9]* %'
     [ "$(of "v['taken']")" = 2 ]
 }
@@ -93,7 +93,7 @@ stuck() {
 
 @test "SIGTERM while the creation is not answered: a snapshot that appears is removed" {
     vc
-    control vc 'fault?where=CreateSnapshot_Task&kind=stall&seconds=2'
+    control vc 'fault?where=CreateSnapshot_Task&kind=stall&seconds=1'
     nbdkit -fv -U early.sock "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" disk=2000 since=@state > early.log 2>&1 3>&- &
     local pid=$!
     echo $pid > early.pid

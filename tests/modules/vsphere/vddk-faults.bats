@@ -86,11 +86,11 @@ load vddk
 @test "a request that VDDK does not answer within timeout= is retried with a new helper" {
     vc
     standin
-    serve "${VDDK[@]}" timeout=1
+    serve "${VDDK[@]}" timeout=5
     wrong ReadAsync 0 1 hang
     timeout 60 nbdcopy "$(uri src)" out.img
     same one.img out.img
-    grep -q 'VDDK did not answer within 1000 ms, and its helper was killed; retry 1 of 3' src.log
+    grep -q 'VDDK did not answer within 5000 ms, and its helper was killed; retry 1 of 3' src.log
     stop src
     orderly
 }

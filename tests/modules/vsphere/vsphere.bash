@@ -50,7 +50,7 @@ serve() { start src "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" "$@"; }
 once() {
     local arguments=()
     while [ "$1" != -- ]; do arguments+=("$1"); shift; done
-    timeout 60 nbdkit -U - "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" "${arguments[@]}" --run "$2"
+    timeout 600 nbdkit -U - "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" "${arguments[@]}" --run "$2"
 }
 
 state() { control vc state; }

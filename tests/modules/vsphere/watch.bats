@@ -8,8 +8,10 @@ load vsphere
 # remove_all: as another product does. The machine then writes.
 remove_all() {
     [ -e vc.cookies ] || soap_login vc > login.xml
-    soap vc RemoveAllSnapshots_Task VirtualMachine vm-42 > task.xml
-    until_true 20 no_snapshot
+    local task
+    task=$(soap vc RemoveAllSnapshots_Task VirtualMachine vm-42 | element returnval)
+    until_true 20 task_ended vc "$task"
+    no_snapshot
     control vc 'write?disk=2000&offset=0&length=33554432&byte=77' > write.json
 }
 

@@ -15,7 +15,7 @@ from site_of_test import Site, image, journal  # noqa: E402
 from runs_of_command import kill_all, said, servers_of_this_test, wait_until  # noqa: E402
 
 
-def whole(downtime="60s", task_ms="20"):
+def whole(downtime="3600s", task_ms="20"):
     """A guest with a file system that writes all the time: it converges, is shut down and handed over."""
     site = Site(size=64, data=16, file_system=True)
     site.control("pace", **{"task-ms": task_ms})
@@ -35,7 +35,7 @@ def whole(downtime="60s", task_ms="20"):
     for name in ("web1.vmx", "web1.nvram", "definition.json"):
         assert os.path.getsize(f"images/web1/web1-cutover/{name}"), name
     # Nothing is done twice, and other runs leave the machine alone.
-    assert "it was handed over at" in site.cutover("--downtime", "60s")
+    assert "it was handed over at" in site.cutover("--downtime", "1h")
     assert "has been cut over" in site.command("run", "plan.toml", "--build", os.environ["BUILD"], status=1)
     status = json.loads(site.command("status", "plan.toml", "--json"))["machines"][0]
     assert status["cutover"]["step"] == "done" and abs(status["cutover"]["downtime"] - (found["ready"] - found["down"])) < 0.01
@@ -59,7 +59,7 @@ def slow_to_write():
     site.check_source_left()
     # An ordinary run goes on, and with the downtime that it has told so does the cutover.
     site.command("run", "plan.toml", "--build", os.environ["BUILD"])
-    site.cutover("--downtime", "60s")
+    site.cutover("--downtime", "1h")
     site.check_end()
 
 
@@ -89,7 +89,7 @@ def nothing_tells_changes():
     assert [one["full"] for one in journal()["rounds"]] == [True] * 3, journal()
     assert "whole disks are copied each time, as nothing tells what has changed" in text, text
     assert site.is_on() and not site.state["power_log"], site.state
-    site.cutover("--downtime", "120s")
+    site.cutover("--downtime", "1h")
     site.check_end()
 
 
@@ -97,16 +97,16 @@ def hangs():
     """Without Tools it is not begun; a guest that hangs is left running, or switched off if that is allowed."""
     site = Site()
     site.control("tools", running=0)
-    text = site.cutover("--downtime", "60s", status=1)
+    text = site.cutover("--downtime", "1h", status=1)
     assert "VMware Tools do not run" in text and "--force-off" in text, text
     assert not os.path.exists("images"), text
     site.control("tools", running=1)
     site.control("shutdown", seconds="never")
-    text = site.cutover("--downtime", "60s", "--shutdown-deadline", "1s", status=1)
+    text = site.cutover("--downtime", "1h", "--shutdown-deadline", "1s", status=1)
     assert "has not shut down within 1.0 s; it still runs" in text, text
     assert site.is_on() and journal()["step"] == "rounds", journal()
     site.writes(rounds="1")
-    text = site.cutover("--downtime", "60s", "--shutdown-deadline", "1s", "--force-off")
+    text = site.cutover("--downtime", "1h", "--shutdown-deadline", "1s", "--force-off")
     assert "it is switched off, as --force-off allows" in text, text
     site.check_end()
     assert site.state["power_log"][-1]["by"] == "api" and journal()["forced"], site.state
@@ -118,7 +118,7 @@ def damaged():
               "subprocess.run(['qemu-io', '-f', 'qcow2', '-c', 'write -P 9 1100000 512', disk['image']], check=True)")
     site = Site(more=f"hooks = {{ after = [{json.dumps(sys.executable)}, \"-c\", {json.dumps(change)}] }}")
     site.writes(rounds="1000000")
-    text = site.cutover("--downtime", "60s", status=1)
+    text = site.cutover("--downtime", "1h", status=1)
     assert "is not what was sent" in text, text
     assert site.is_on() and journal()["step"] == "rounds" and len(journal()["rounds"]) == 1, journal()
     site.check_source_left()
@@ -132,22 +132,22 @@ def started_again():
         shutdown = [site.curl("power", on=0), site.curl("power", on=1, at=method)]
         if method == "CreateSnapshot_Task":  # so it is seen before anything is copied: the source answers when it starts
             shutdown.append(site.curl("fault", where="flat", kind="stall", seconds=1, after=2, count=1000))
-        text = site.cutover("--downtime", "60s", "--shutdown", " && ".join(shutdown), "--then", "touch handed", status=1)
+        text = site.cutover("--downtime", "1h", "--shutdown", " && ".join(shutdown), "--then", "touch handed", status=1)
         assert "somebody has started the machine again" in text, text
         assert not os.path.exists("handed")
         assert journal()["step"] == "rounds", journal()
         site.control("nofault")
         site.check_source_left()
     # Killed when it was off; somebody started it, it wrote, and was shut down: there is one more increment.
-    kill_at_step(site, "off", "--downtime", "60s")
+    kill_at_step(site, "off", "--downtime", "1h")
     site.control("power", on=1)
-    text = site.cutover("--downtime", "60s", status=1)
+    text = site.cutover("--downtime", "1h", status=1)
     assert "somebody has started the machine again" in text, text
-    kill_at_step(site, "off", "--downtime", "60s")
+    kill_at_step(site, "off", "--downtime", "1h")
     site.control("power", on=1)
     site.control("write", b"news", disk=2000, offset=3 << 20)
     site.control("power", on=0)
-    site.cutover("--downtime", "60s")
+    site.cutover("--downtime", "1h")
     site.check_end()
     # After the end --abort starts it, and runs go on.
     text = site.cutover("--abort")
@@ -186,7 +186,7 @@ def pulled():
     with open("client.py", "w", encoding="utf-8") as file:
         file.write(CLIENT)
     client = f"{sys.executable} client.py"
-    text = site.cutover("--downtime", "60s", "--pull", "--shutdown", shutdown, "--then", f"{client} && kill -9 $PPID",
+    text = site.cutover("--downtime", "1h", "--pull", "--shutdown", shutdown, "--then", f"{client} && kill -9 $PPID",
                         status=-9)
     assert "until the images are served" in text, text
     found = journal()
@@ -203,7 +203,7 @@ def pulled():
     site.control("nofault")
     # Other programs leave the machine alone; then the servers are there again, and the rest is fetched.
     assert "a cutover of the machine" in site.command("run", "plan.toml", "--build", os.environ["BUILD"], status=1)
-    text = site.cutover("--downtime", "60s", "--pull", "--then", "true")
+    text = site.cutover("--downtime", "1h", "--pull", "--then", "true")
     assert "everything is here" in text, text
     for disk in site.disks:
         with open(f"kept/{disk}.img", "r+b") as file:
@@ -215,7 +215,7 @@ def pulled():
     assert text.count("is kept by this name") == 2 and site.is_on(), text
     site.command("run", "plan.toml", "--build", os.environ["BUILD"])
     # Nobody writes to them: they are the disks.
-    text = site.cutover("--downtime", "60s", "--pull")
+    text = site.cutover("--downtime", "1h", "--pull")
     site.check_end()
     assert "is kept" not in site.cutover("--abort")
 
@@ -236,13 +236,13 @@ def steps():
     """Killed in the commands that it runs, and run again; commands that fail; --at; --abort at each step."""
     site = Site()
     site.writes(rounds="1")
-    process = site.begin_cutover("--downtime", "60s", "--at", at_text(time.time() + 3600))
+    process = site.begin_cutover("--downtime", "1h", "--at", at_text(time.time() + 3600))
     wait_until(lambda: "waiting until" in said() or process.poll() is not None)
     process.terminate()
     assert process.wait() == 1, said()
     assert site.is_on() and journal()["step"] == "rounds", journal()
     at = time.time() + 4
-    words = ("--downtime", "60s", "--at", at_text(at))
+    words = ("--downtime", "1h", "--at", at_text(at))
     off = site.curl("power", on=0)
     # The first time it is killed before the machine is off, the second time after that.
     shutdown = f"{site.curl('state')} && if [ -e once ]; then {off} && kill -9 $PPID; else touch once && kill -9 $PPID; fi"
@@ -260,9 +260,10 @@ def steps():
         assert file.read() == "x\n" * 3
     # What has been written at the destination is kept.
     subprocess.run(["qemu-io", "-c", "write 0 64k", image(2000)], check=True, stdout=subprocess.DEVNULL)
-    with subprocess.Popen(["qemu-nbd", "-k", os.path.abspath("q.sock"), "--persistent", image(2000)]) as user:
+    with subprocess.Popen(["qemu-nbd", "-k", os.path.abspath("q.sock"), "--pid-file=q.ready", "--persistent",
+                           image(2000)]) as user:
         try:
-            wait_until(lambda: os.path.exists("q.sock"))
+            wait_until(lambda: os.path.exists("q.ready"))  # the image is open
             assert "is in use" in site.cutover("--abort", status=1)
             assert not site.is_on()
         finally:
@@ -287,7 +288,7 @@ def kills(count, seed):
     site = Site(disks=(2000, 2001), file_system=True)
     site.control("writer", files="/data", disk=2000, rate=4 << 20, last=100000)
     site.control("writer", files="/data", disk=2001, rounds="400000", last=100000)
-    words = ("--downtime", "60s", "--then", "echo x >> handed")
+    words = ("--downtime", "1h", "--then", "echo x >> handed")
     took = 0.0
     for number in range(int(count) + 1):
         if os.path.exists("handed"):

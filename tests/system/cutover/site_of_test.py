@@ -99,7 +99,7 @@ class Site:
 
     def command(self, *words, status=0):
         """Returns what it says."""
-        result = self.begin(*words).wait(timeout=300)
+        result = self.begin(*words).wait(timeout=1200)
         text = said()
         print(text)
         assert result == status, f"{words} ended with {result}, not {status}:\n{text}"

@@ -6,7 +6,7 @@ load ../../lib
 @test "scripts/demo replicates an image, whole and then incrementally, and leaves nothing behind" {
     random_file disk.img 24M
     truncate -s 80M disk.img
-    REPLICATE_BUILD=$BUILD TMPDIR=$PWD timeout 300 "$SOURCE/scripts/demo" disk.img > demo.log 2>&1 || { cat demo.log; false; }
+    REPLICATE_BUILD=$BUILD TMPDIR=$PWD timeout 1500 "$SOURCE/scripts/demo" disk.img > demo.log 2>&1 || { cat demo.log; false; }
     [ "$(grep -c 'equals the source (' demo.log)" = 6 ]
     [ "$(grep -c 'is sound' demo.log)" = 2 ]
     # The table has a row of eight numbers for each run, and the increment is smaller than the disk.
@@ -17,7 +17,8 @@ load ../../lib
 }
 
 @test "scripts/demo cutover migrates a machine with three disks, and leaves nothing behind" {
-    REPLICATE_BUILD=$BUILD TMPDIR=$PWD timeout 300 "$SOURCE/scripts/demo" cutover > demo.log 2>&1 || { cat demo.log; false; }
+    DEMO_DOWNTIME=1h REPLICATE_BUILD=$BUILD TMPDIR=$PWD timeout 1500 "$SOURCE/scripts/demo" cutover > demo.log 2>&1 ||
+        { cat demo.log; false; }
     [ "$(grep -c 'equals the disk (' demo.log)" = 3 ]
     [ "$(grep -c 'is clean (e2fsck)' demo.log)" = 2 ]
     grep -q 'cutover: handed over at' demo.log

@@ -35,11 +35,16 @@ class Server:
         if os.path.exists(self.socket):
             os.unlink(self.socket)
         self.process = subprocess.Popen(self.command, stdout=self.log, stderr=self.log)
-        deadline = time.monotonic() + 120
-        while not os.path.exists(self.socket):
+        deadline = time.monotonic() + 600
+        while not self.listens():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 sys.exit(f"{self.name} did not start")
             time.sleep(0.002)
+
+    def listens(self):
+        """Its socket exists a moment before that (proc(5), "unix": __SO_ACCEPTCON)."""
+        with open("/proc/net/unix") as sockets:
+            return any(line.split()[3] == "00010000" and line.split()[-1] == self.socket for line in sockets)
 
     def kill(self):
         self.process.kill()

@@ -7,7 +7,7 @@ load ../../lib
     local rounds=${SOAK_ROUNDS:-40}
     mkdir soak
     cd soak
-    timeout -k 60 $((300 + rounds * 40)) "$SOURCE/tests/system/durability/soak.py" "$rounds" "${SOAK_SEED:-2026}" \
+    timeout -k 60 $((300 + rounds * 200)) "$SOURCE/tests/system/durability/soak.py" "$rounds" "${SOAK_SEED:-2026}" \
         > ../out 2>&1 || { tail -n 30 ../out; tail -n 30 run.log; false; }
     tail -n 25 ../out
     grep -q 'what was called complete was complete' ../out

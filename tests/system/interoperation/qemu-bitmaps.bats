@@ -74,7 +74,7 @@ new_overlay() { qemu-img create -q -f qcow2 old-blocks.qcow2 8M; }
     writes "write -P 3 0 4M"
     new_overlay
     guest freeze wednesday tuesday
-    start src --filter="$DELTA" --filter=delay nbd uri="$(uri guest frozen)" delay-read=200ms \
+    start src --filter="$DELTA" --filter=delay nbd uri="$(uri guest frozen)" delay-read=5 \
         delta-map="$(uri guest frozen)" delta-map-context=qemu:dirty-bitmap:tuesday delta-checkpoint=wednesday \
         delta-disk=web1 delta-owed=web1.state
     start dst --filter="$APPLY" "$QCOW2" wednesday.qcow2 backing=tuesday.qcow2 backing-format=qcow2 state=web1.state \

@@ -65,7 +65,7 @@ one_of_five() {
         since=@"$n.state" delta-owed="$n.state" &&
         start "target$n" --filter="$APPLY" "$QCOW2" "$@" \
             apply-from="$(uri "source$n")" apply-state="$n.state" &&
-        timeout 120 nbdcopy --flush "$(uri "source$n")" "$(uri "target$n")" &&
+        timeout 600 nbdcopy --flush "$(uri "source$n")" "$(uri "target$n")" &&
         below_limit "source$n" "target$n" > "memory$n" || status=$?
     stop "target$n"
     stop "source$n"

@@ -8,6 +8,7 @@ import shutil
 import ssl
 import subprocess
 import sys
+import time
 import urllib.parse
 import urllib.request
 
@@ -54,10 +55,16 @@ class Life:
         self.machines = machines
         self.random = random.Random(seed)
         self.day = 0
+        self._to_noon = DAY / 2 - time.time() % DAY
         self._dr = None
         os.makedirs("metrics", exist_ok=True)
         with open("plan.toml", "w", encoding="utf-8") as file:
             file.write(PLAN.format(directory=os.getcwd(), **self._vcenter))
+
+    @property
+    def ahead(self):
+        """Seconds from now to the day's noon, when the test began: no run begins before midnight and ends after it."""
+        return self.day * DAY + self._to_noon
 
     # ---- The source ----
 
@@ -120,13 +127,13 @@ class Life:
         if os.path.exists("said.log"):
             os.unlink("said.log")
         with open("said.log", "wb") as log:
-            return subprocess.Popen([*COMMAND, str(self.day * DAY), *words], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+            return subprocess.Popen([*COMMAND, str(self.ahead), *words], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                                     start_new_session=True)
 
     def command(self, *words, status=0):
         """status: the exit status that is expected; several in a tuple. Returns what it says."""
         expected = status if isinstance(status, tuple) else (status,)
-        result = self.begin(*words).wait(timeout=300)
+        result = self.begin(*words).wait(timeout=1200)
         text = said()
         assert result in expected, f"{words} ended with {result}, not {status}:\n{text}"
         return text

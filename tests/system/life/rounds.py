@@ -52,7 +52,7 @@ class Round(Life):
         self.guests_write()
         print(f"  night {self.day}: {event}", flush=True)
         reference = self.keep_reference()
-        self._references[time.strftime("%Y%m%d", time.gmtime(time.time() + self.day * 86400))] = reference
+        self._references[time.strftime("%Y%m%d", time.gmtime(time.time() + self.ahead))] = reference
         if event == "no destination":
             self.stop_dr()
             self.run(status=(3,))
@@ -88,14 +88,14 @@ class Round(Life):
                 os.kill(int(self._rng.choice(servers)), signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        process.wait(timeout=300)
+        process.wait(timeout=1200)
         wait_until(lambda: not servers_of_this_test())
 
     def _until_done(self):
         """The same command again."""
         for _ in range(3):
             process = self.begin("run", "plan.toml", "--build", BUILD)
-            if process.wait(timeout=300) == 0:
+            if process.wait(timeout=1200) == 0:
                 return
         raise AssertionError("not done after three runs: " + open("said.log", encoding="utf-8").read())
 
@@ -107,7 +107,7 @@ class Round(Life):
 
 def terminate(process):
     process.send_signal(signal.SIGTERM)
-    process.wait(timeout=300)
+    process.wait(timeout=1200)
 
 
 def one_round(seed):

@@ -54,11 +54,6 @@ begins() {
     echo $! > "$1.pid"
 }
 
-# free_port: sets $port.
-free_port() {
-    port=$(/usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-}
-
 # reached URI: nbdinfo can connect.
 reached() { timeout 60 nbdinfo --size "$1" > reached 2>&1; }
 # until_reached NAME URI: the server or tunnel that began as NAME leads there.

@@ -18,7 +18,7 @@ certificates() {
 
 # on_a_port: the examples that follow use a port that is free now, $port.
 on_a_port() {
-    free_port
+    port=$(free_port)
     PLACES+=(-e "s,nbds://localhost/,nbds://localhost:$port/," -e "s,10809,$port,g" -e 's,addr.host=::,addr.host=127.0.0.1,')
 }
 
@@ -133,7 +133,7 @@ TLS_URI() { echo "nbds://localhost:$port/$1?tls-certificates=$PWD/etc/nbdkit-rep
     fi
     command -v systemd-socket-activate > /dev/null || skip "no systemd"
     truncate -s 1M srv/dr/web1-2000
-    free_port
+    port=$(free_port)
     local command
     command=$(sed -n '/^ExecStart=/,/[^\\]$/p' units/nbd-dr.service | sed -e 's/^ExecStart=//' -e 's/\\$//' | tr '\n' ' ')
     # shellcheck disable=SC2086 # the words of the command

@@ -9,7 +9,7 @@ needs() { PATH=$PATH:/usr/sbin command -v "$1" > /dev/null || skip "no $1"; }
 
 # destination: web1-2000 of 16 MiB, served by nbdkit on 127.0.0.1:$port.
 destination() {
-    free_port
+    port=$(free_port)
     mkdir -p srv
     truncate -s 16M srv/web1-2000
     nbdkit -f -i 127.0.0.1 -p "$port" file dir=srv > dr.log 2>&1 3>&- &
@@ -21,7 +21,7 @@ destination() {
 # sshd_with FILE: an SSH server whose last lines are in FILE, for the user who runs the tests, and bin/ssh, which finds it.
 sshd_with() {
     local server=$port
-    free_port
+    port=$(free_port)
     if [ "$(id -u)" = 0 ]; then mkdir -p /run/sshd; fi
     if [ ! -e key ]; then
         ssh-keygen -q -t ed25519 -N '' -f key
@@ -103,7 +103,7 @@ names() {
 
     # No other port, no shell, no port here that others can use.
     local other
-    free_port
+    port=$(free_port)
     other=$port
     nbdkit -f -i 127.0.0.1 -p "$other" null > other.log 2>&1 3>&- &
     echo $! > other.pid
@@ -114,7 +114,7 @@ names() {
     until_true 30 [ -S other.sock ]
     must_fail reached "nbd+unix:///?socket=$PWD/other.sock"
     must_fail timeout 60 bin/ssh -o BatchMode=yes localhost true
-    free_port
+    port=$(free_port)
     ssh_refused bin/ssh -N -o BatchMode=yes -o ExitOnForwardFailure=yes -R "localhost:$port:localhost:1" localhost
     # Nor without the key.
     sed 's,/key$,/host_key,' ssh_config > without
@@ -126,7 +126,7 @@ names() {
     destination
     names
     local server=$port here
-    free_port
+    port=$(free_port)
     here=$port
     port=$server
     example 'PermitListen localhost'
@@ -139,7 +139,7 @@ names() {
     sed "s,nbd+unix:[^']*,nbd://localhost:$here/web1-2000," example.sh > command.sh
     whole_and_increment
     # It may listen nowhere else.
-    free_port
+    port=$(free_port)
     ssh_refused bin/ssh -N -o BatchMode=yes -o ExitOnForwardFailure=yes -R "localhost:$port:localhost:1" localhost
 }
 
@@ -158,9 +158,9 @@ listens_as() {
     runs 'openssl req -x509' > openssl.log 2>&1
     runs 'install -D -m 600 -t /etc/nbdkit-replicate'
     local server=$port tls here
-    free_port
+    port=$(free_port)
     tls=$port
-    free_port
+    port=$(free_port)
     here=$port
     PLACES+=(-e "s,accept = 443,accept = 127.0.0.1:$tls," -e "s,connect = localhost.443,connect = 127.0.0.1:$tls,"
         -e "s,connect = localhost.10809,connect = 127.0.0.1:$server," -e "s,accept = localhost.10809,accept = 127.0.0.1:$here,")

@@ -123,6 +123,7 @@ END
         local run=$! status=0
         until_true 60 snapshots_exist
         kill -$signal $run
+        [ $signal = KILL ] || until_true 60 grep -q "SIG$signal: the run ends" run.log
         release_source
         wait $run || status=$?
         cat run.log
@@ -203,11 +204,11 @@ source = ["file", "missing.img"]
 before = ["./hook", "before"]
 after = ["./hook", "after"]
 failure = ["./hook", "failure"]
-deadline = "2s"
+deadline = "20s"
 END
     status_is 1 run_plan
     grep -q 'web1: warning: the hook before ended with status 3: ./hook' said
-    grep -q 'web1: warning: the hook after has not ended within 2 seconds and was killed: ./hook' said
+    grep -q 'web1: warning: the hook after has not ended within 20 seconds and was killed: ./hook' said
     until_true 60 gone "$(cat sleep.pid)"
     [ "$(jq -r .vm hooks/before | sort | tr '\n' ' ')" = 'files web1 ' ]
     [ "$(jq -r '.vm + " " + .result + " " + .disks[0].disk' hooks/after)" = 'web1 done 2000' ]
@@ -240,7 +241,7 @@ END
 
     # A run that is under way: a hook of it waits.
     mkfifo waits
-    printf '[hooks]\nbefore = ["/bin/sh", "-c", "touch begun; read line < waits"]\n' >> plan.toml
+    printf '[hooks]\nbefore = ["/bin/sh", "-c", "touch begun; read line < waits"]\ndeadline = "30m"\n' >> plan.toml
     run_plan web1 > first.log 2>&1 3>&- &
     local first=$!
     until_true 60 [ -e begun ]

@@ -51,7 +51,7 @@ by_time() {
     one_disk '{ last = 2 }'
     nights 1 4
     by_time
-    run timeout 300 /usr/bin/python3 "$SOURCE/tests/system/replicate/prune_kills.py" plan.toml refs steps
+    run timeout 1500 /usr/bin/python3 "$SOURCE/tests/system/replicate/prune_kills.py" plan.toml refs steps
     echo "$output"
     [ "$status" = 0 ]
     [[ "$output" == *" steps" ]]
@@ -72,7 +72,7 @@ case "$command" in
 esac
 SH
     chmod +x bin/qemu-img
-    PATH=$PWD/bin:$PATH run timeout 300 /usr/bin/python3 "$SOURCE/tests/system/replicate/prune_kills.py" plan.toml refs \
+    PATH=$PWD/bin:$PATH run timeout 1500 /usr/bin/python3 "$SOURCE/tests/system/replicate/prune_kills.py" plan.toml refs \
         random 24 "${SOAK_SEED:-1}"
     echo "$output"
     [ "$status" = 0 ]

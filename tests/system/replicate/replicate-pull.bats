@@ -33,7 +33,9 @@ slow() {
     : > reads
     FROM=(--from eval get_size="echo 4M" thread_model="echo parallel" can_multi_conn="exit 0" can_extents="exit 3"
         pread="echo \$4 >> $PWD/reads; $(held_from 1048576)
-            dd if=$PWD/disk.raw skip=\$4 count=\$3 iflag=skip_bytes,count_bytes bs=64K status=none")
+            dd if=$PWD/disk.raw skip=\$4 count=\$3 iflag=skip_bytes,count_bytes bs=64K status=none"
+        # No read begins before 1 MiB and ends behind it.
+        coalesce-prefetch=off coalesce-chunk=64K)
 }
 # waits_midway: the run has copied what it could while the source holds it.
 waits_midway() {
@@ -110,7 +112,7 @@ waits_midway() {
     echo '0 4194304' > list
     FROM=(--from file disk.raw delta-map=list delta-since=monday delta-checkpoint=tuesday --to file copy.raw)
     truncate -s 4M copy.raw
-    begin --state web1.state --client pull "${FROM[@]}" pull-rate=256K pull-chunk=64K
+    begin --state web1.state --client pull "${FROM[@]}" pull-rate=16K pull-chunk=64K
     until_true 60 eval '[ "$(jq "[.owed[][1]] | add" web1.state 2> /dev/null || echo 4194304)" -lt 4194304 ]'
     mapfile -t servers < <(children_of "$run")
     kill -KILL "$run" "${servers[@]}"
@@ -200,7 +202,7 @@ waits_midway() {
     [ "$status" -eq 1 ]
     [[ "$(tail -1 <<< "$output")" == *"the destination has 1048576 bytes"* ]]
 }
-source_of() { pgrep -P "$run" -f 'source.sock' | head -1; }
+source_of() { pgrep -P "$run" -f -- '-U [^ ]*/source.sock'; }
 target_of() { pgrep -P "$run" -f '/0.sock' | head -1; }
 
 @test "a plan, a dry run that a shell carries out, and wrong use" {

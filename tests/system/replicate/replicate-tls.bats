@@ -33,7 +33,7 @@ authority() {
 tls_server() {
     local name=$1
     shift
-    port=$(/usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    port=$(free_port)
     nbdkit -f -p "$port" -i 127.0.0.1 -P "$name.ready" --tls=require "$@" > "$name.log" 2>&1 3>&- &
     echo $! > "$name.pid"
     until_true 20 [ -s "$name.ready" ]

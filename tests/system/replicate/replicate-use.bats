@@ -43,7 +43,7 @@ PY
 @test "nothing has been copied yet: it is read at once, becomes complete, and the next run is an increment" {
     disk
     TO=(--to qcow2 web1.qcow2)
-    use --state web1.state "${FROM[@]}" "${TO[@]}" pull-rate=400K
+    use --state web1.state "${FROM[@]}" "${TO[@]}" pull-rate=4K pull-chunk=64K
     client '
 assert h.pread(65536, 3 << 20) == disk[3 << 20:][:65536]
 assert h.is_read_only()'
@@ -87,7 +87,7 @@ assert h.is_read_only()'
     disk
     truncate -s 4M copy.raw
     RUN=(--state web1.state "${FROM[@]}" --to file copy.raw)
-    begin --client pull "${RUN[@]}" pull-rate=256K pull-chunk=64K
+    begin --client pull "${RUN[@]}" pull-rate=16K pull-chunk=64K
     until_true 60 eval '[ "$(jq "[.owed[][1]] | add" web1.state 2> /dev/null || echo 4194304)" -lt 4194304 ]'
     kill -TERM "$run"
     wait "$run" || true
@@ -137,7 +137,8 @@ assert copy == disk[:at] + b"w" * 5000 + disk[at + 5000:]'
 @test "the source is lost: what is here is read; the same command goes on" {
     random_file disk.raw 4M 3
     replicate_source=(--from file disk.raw delta-map=/dev/null delta-since=monday delta-checkpoint=tuesday)
-    use --state web1.state "${replicate_source[@]}" --to qcow2 web1.qcow2 pull-rate=64K pull-retries=0 pull-retry-max=0.2
+    use --state web1.state "${replicate_source[@]}" --to qcow2 web1.qcow2 pull-rate=4K pull-chunk=64K \
+        pull-retries=0 pull-retry-max=0.2
     client 'assert h.pread(65536, 3 << 20) == disk[3 << 20:][:65536]'
     kill -KILL "$(pgrep -P "$use" -f -- '-U [^ ]*/source.sock')"
     until_true 60 grep -q 'the source has ended' use.log

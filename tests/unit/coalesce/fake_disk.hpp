@@ -44,7 +44,7 @@ class FakeDisk {
       list.push_back({offset, buffer.size()});
       gathered_.notify_all();
       if (reads > alone) {
-        gathered_.wait_for(lock, std::chrono::seconds(10), [&] { return most_at_once >= gather; });
+        gathered_.wait_for(lock, std::chrono::minutes(10), [&] { return most_at_once >= gather; });
       }
     }
     {
@@ -69,9 +69,9 @@ class FakeDisk {
     if (extents_fail) throw std::runtime_error("no extents");
     return map.slice(range);
   }
-  // Waits for so many reads; false after ten seconds.
+  // Waits for so many reads; false after ten minutes.
   bool wait_for_reads(uint64_t count) {
-    for (int i = 0; i < 10000; ++i) {
+    for (int i = 0; i < 600000; ++i) {
       {
         std::lock_guard lock(mutex_);
         if (reads >= count) return true;
@@ -93,7 +93,7 @@ class FakeDisk {
   bool extents_fail = false;
   uint64_t reads = 0, read_bytes = 0, longest = 0, queries = 0;
   unsigned most_at_once = 0;
-  // The reads after the first `alone` wait until `gather` were there at once; ten seconds at most.
+  // The reads after the first `alone` wait until `gather` were there at once; ten minutes at most.
   unsigned gather = 0;
   uint64_t alone = 0;
   std::vector<extents::Range> list;  // of reads

@@ -126,7 +126,7 @@ struct Rig {
   }
   template <typename F>
   static void until(F &&f) {
-    auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(10);
     while (!f()) {
       if (std::chrono::steady_clock::now() > deadline) throw std::runtime_error("timed out");
       std::this_thread::sleep_for(std::chrono::milliseconds(1));

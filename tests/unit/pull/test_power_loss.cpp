@@ -55,6 +55,7 @@ class Source : public RemoteDisk {
   void confirm() override {
     if (fails()) util::fail(EIO, "the source does not answer");
   }
+  bool is_given_up() const override { return false; }
   void interrupt() override {}
   void close() override {}
 

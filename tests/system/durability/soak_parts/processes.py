@@ -9,7 +9,7 @@ import time
 from soak_parts.violation import Violation
 
 TOKEN = f"SOAK_TOKEN={os.getpid()}.{time.time_ns()}"  # in the environment of all processes of this soak
-DEADLINE = 120  # seconds that anything here may take
+DEADLINE = 600  # seconds that anything here may take
 
 
 def start(command, log, signal_name="KILL", **environment):
@@ -50,6 +50,15 @@ def command_line(process):
             return file.read().decode(errors="replace").split("\0")
     except OSError:
         return []
+
+
+def state(process):
+    """As proc(5) has it, one letter; "X" if there is none."""
+    try:
+        with open(f"/proc/{process}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0]
+    except OSError:
+        return "X"
 
 
 def children(process):

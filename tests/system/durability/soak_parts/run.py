@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One run of nbdkit-replicate."""
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import time
 
@@ -61,6 +63,22 @@ class Run:
         if _role(processes.command_line(process)) == role:  # it has not ended
             processes.kill(process)
         return True
+
+    @contextlib.contextmanager
+    def stopped(self):
+        """The command does nothing meanwhile; its servers and its client go on."""
+        if self.command.poll() is None:
+            self.command.send_signal(signal.SIGSTOP)
+            processes.until(lambda: processes.state(self.command.pid) in "TZX", "the stop of the command")
+        try:
+            yield
+        finally:
+            self.command.send_signal(signal.SIGCONT)
+
+    def copies(self):
+        """Whether the client runs. A command that is stopped has not seen its end."""
+        process = self._roles.get("nbdcopy")
+        return process is not None and _role(processes.command_line(process)) == "nbdcopy"
 
     def kill_all(self):
         processes.kill_all([processes.TOKEN, self._mark])

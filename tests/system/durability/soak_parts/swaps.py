@@ -21,7 +21,7 @@ class ImageSwapped(Fault):
         self.wrong = self.right = None  # files
 
     def moment(self, rng, expected):
-        """While bytes are still to come: what happens after the last look of a run it cannot know."""
+        """After a part of them."""
         return moments.by_amount(rng, expected * 3 // 4) if self.midway else None
 
     def prepare(self, site, rng):
@@ -39,10 +39,12 @@ class ImageSwapped(Fault):
             self.swap(site)
 
     def strike(self, site, run, rng):
-        if not os.path.exists(site.image_file):
-            return False
-        self.swap(site)
-        return True
+        """While bytes are still to come: what happens after the last look of a run it cannot know."""
+        with run.stopped():
+            if not run.copies() or not os.path.exists(site.image_file):
+                return False
+            self.swap(site)
+            return True
 
     def swap(self, site):
         self.right = site.image_file + ".right"

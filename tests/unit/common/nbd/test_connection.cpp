@@ -23,8 +23,8 @@ nbd::Options options(const SmallServer &server) {
   nbd::Options o;
   o.uri = server.uri();
   o.name = "dr";
-  o.connect_timeout = 5s;
-  o.request_timeout = 30s;
+  o.connect_timeout = 10min;
+  o.request_timeout = 10min;
   return o;
 }
 
@@ -81,31 +81,34 @@ TEST_CASE("requests are answered, and a connection ends with NBD_CMD_DISC") {
     CHECK(flush(c) == 0);
     CHECK(c.in_flight() == 0);
   }
-  for (int i = 0; i < 500 && server.polite_ends() == 0; ++i) std::this_thread::sleep_for(10ms);
+  for (int i = 0; i < 60000 && server.polite_ends() == 0; ++i) std::this_thread::sleep_for(10ms);
   CHECK(server.polite_ends() == 1);
 }
 
 TEST_CASE("a request without an answer fails at its deadline although others are answered") {
-  SmallServer server(
-      [](const SmallRequest &r) { return r.type == write_command ? Reply::never : Reply::ok; });
-  nbd::Options o = options(server);
-  o.request_timeout = 300ms;
-  nbd::Connection c(o);
-  std::atomic<bool> over = false;
-  std::atomic<int> result = -1;
-  auto begin = std::chrono::steady_clock::now();
-  Request::write(c, [&](int errnum) {
-    result = errnum;
-    over = true;
-  });
+  // With a longer deadline if the machine does not answer others before it.
   int answered = 0;
-  while (!over && std::chrono::steady_clock::now() - begin < 10s) answered += flush(c) == 0 ? 1 : 0;
-  CHECK(over);
-  CHECK(result == ETIMEDOUT);
-  CHECK(answered > 10);
-  CHECK(std::chrono::steady_clock::now() - begin >= 300ms);
-  CHECK(c.dead());
-  CHECK(flush(c) == ENOTCONN);
+  for (std::chrono::milliseconds deadline = 300ms; answered <= 10; deadline *= 4) {
+    REQUIRE(deadline < 10min);
+    SmallServer server(
+        [](const SmallRequest &r) { return r.type == write_command ? Reply::never : Reply::ok; });
+    nbd::Options o = options(server);
+    o.request_timeout = deadline;
+    nbd::Connection c(o);
+    std::atomic<bool> over = false;
+    std::atomic<int> result = -1;
+    auto begin = std::chrono::steady_clock::now();
+    Request::write(c, [&](int errnum) {
+      result = errnum;
+      over = true;
+    });
+    answered = 0;
+    while (!over) answered += flush(c) == 0 ? 1 : 0;
+    CHECK(result == ETIMEDOUT);
+    CHECK(std::chrono::steady_clock::now() - begin >= deadline);
+    CHECK(c.dead());
+    CHECK(flush(c) == ENOTCONN);
+  }
 }
 
 TEST_CASE("a lost connection is ENOTCONN for requests in flight and later ones") {
@@ -116,7 +119,7 @@ TEST_CASE("a lost connection is ENOTCONN for requests in flight and later ones")
   std::atomic<int> result = -1;
   Request::write(c, [&](int errnum) { result = errnum; });
   CHECK(flush(c) == ENOTCONN);
-  for (int i = 0; i < 500 && result == -1; ++i) std::this_thread::sleep_for(10ms);
+  for (int i = 0; i < 60000 && result == -1; ++i) std::this_thread::sleep_for(10ms);
   CHECK(result == ENOTCONN);
   for (int i = 0; i < 20; ++i) CHECK(flush(c) == ENOTCONN);
   CHECK(c.dead());
@@ -152,7 +155,7 @@ TEST_CASE("each request completes once, submitted by many threads and by complet
       });
     }
   }
-  for (int i = 0; i < 3000 && completed < 2 * threads * each; ++i)
+  for (int i = 0; i < 60000 && completed < 2 * threads * each; ++i)
     std::this_thread::sleep_for(10ms);
   CHECK(completed == 2 * threads * each);
   CHECK(c.in_flight() == 0);

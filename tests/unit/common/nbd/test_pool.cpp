@@ -23,7 +23,7 @@ TEST_CASE("a pool uses the connections that could be made, and warns about the o
   nbd::Options o;
   o.uri = server.uri();
   o.name = "dr";
-  o.connect_timeout = 1s;
+  o.connect_timeout = 5s;  // which the first two must not reach
   o.request_timeout = 30s;
   nbd::Pool pool(o, 4, util::Log([&](util::Level level, const std::string &text) {
                    if (level == util::Level::warning) warnings.push_back(text);

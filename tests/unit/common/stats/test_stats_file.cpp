@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <catch2/catch.hpp>
+#include <chrono>
 
 #include "common/stats/stats_file.hpp"
 #include "common/util/error.hpp"
@@ -13,10 +14,15 @@ TEST_CASE("the file is written at once on request, and at most every two seconds
   std::string path = directory.file("stats");
   std::string text = "first\n";
   StatsFile file("x-stats", path, [&] { return text; }, {});
-  file.write();
-  text = "second\n";
-  file.write_if_due();
-  CHECK(*util::read_file(path) == "first\n");
+  for (bool due = true; due;) {
+    text = "first\n";
+    const auto begun = std::chrono::steady_clock::now();
+    file.write();
+    text = "second\n";
+    file.write_if_due();
+    due = std::chrono::steady_clock::now() - begun >= std::chrono::seconds(2);
+    if (!due) CHECK(*util::read_file(path) == "first\n");
+  }
   file.write_anyway();
   CHECK(*util::read_file(path) == "second\n");
 }

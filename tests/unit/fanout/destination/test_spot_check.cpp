@@ -191,6 +191,8 @@ TEST_CASE("spot check: of a destination that comes later, and of each new connec
   server.refuses = false;
   Rig::until([&] { return repaired(rig); });
   CHECK(rig.equal(0));
+  // It owes the copies until they are flushed.
+  Rig::until([&] { return state_in(earlier.directory, "a").owed.empty(); });
 
   server.refuses = true;
   server.kill();

@@ -35,7 +35,7 @@ TEST_CASE("verify: a stop before the end does not log that all are equal") {
   Rig::until([&] {
     auto calls = target.calls();
     if (calls.back().kind == 'r') return true;
-    target.answer_all();
+    target.answer_all(0, 'f');
     return false;
   });
   rig.list[0]->stop();

@@ -4,6 +4,8 @@
 #include <sys/resource.h>
 
 #include <catch2/catch.hpp>
+#include <optional>
+#include <thread>
 
 #include "tests/unit/pull/fakes.hpp"
 
@@ -27,28 +29,39 @@ class NotingRemote : public testing::FakeRemote {
   std::atomic<int> seen = 0;
 };
 
-// How nice they are in fetching all of a disk.
-int niceness_of_workers(bool copy) {
-  extents::RangeSet owed(size);
-  owed.add({0, size});
-  Presence presence{owed};
+// The background of a disk that is owed whole.
+struct Background {
+  explicit Background(testing::FakeRemote &source) : remote(source) { map.end(); }
+  void start() {
+    workers.emplace(settings, size, FetchWorkers::Parts{presence, fetcher, map, nullptr},
+                    util::Log());
+  }
+  static extents::RangeSet whole() {
+    extents::RangeSet owed(size);
+    owed.add({0, size});
+    return owed;
+  }
+  uint64_t missing() { return presence.missing_bytes(); }
+
+  Settings settings;
+  testing::FakeRemote &remote;
+  Presence presence{whole()};
   extents::RangeLock changes;
   testing::FakeLocal local{size};
-  NotingRemote remote;
-  Settings settings;
-  settings.copy = copy;
   Memory memory{settings.memory};
   Counters counters;
   ChunkFetcher fetcher{presence, changes, local, remote, memory, counters};
   SourceMap map{size, false};
-  map.end();
-  std::atomic<bool> all_is_here = false;
-  presence.when_all_is_here([&] {
-    all_is_here = true;
-    all_is_here.notify_all();
-  });
-  FetchWorkers workers(settings, size, {presence, fetcher, map, nullptr}, {});
-  all_is_here.wait(false);
+  std::optional<FetchWorkers> workers;
+};
+
+// How nice they are in fetching all of a disk.
+int niceness_of_workers(bool copy) {
+  NotingRemote remote;
+  Background background(remote);
+  background.settings.copy = copy;
+  background.start();
+  while (background.missing() > 0) std::this_thread::yield();
   return remote.seen;
 }
 
@@ -57,4 +70,17 @@ int niceness_of_workers(bool copy) {
 TEST_CASE("the background gives way to clients, which a copy does not have") {
   CHECK(niceness_of_workers(true) == niceness());
   CHECK(niceness_of_workers(false) > niceness());
+}
+
+TEST_CASE("a source that was given up is asked whatever the rate is") {
+  testing::FakeRemote remote;
+  Background background(remote);
+  background.settings.rate = 1;  // a byte a second: one chunk, and no other while the test lasts
+  background.settings.workers = 1;
+  background.start();
+  while (background.missing() == size) std::this_thread::yield();
+  const int reads = remote.reads;
+  remote.given_up = true;
+  while (remote.reads == reads) std::this_thread::yield();
+  CHECK(remote.reads > reads);
 }

@@ -55,6 +55,7 @@ TEST_CASE("a read that loses its connection is sent again by a new one, so often
   remote.read(buffer, 5, Waiting::client);
   CHECK(asked == 3);
   CHECK(remote.connected());
+  CHECK_FALSE(remote.is_given_up());
   hang_ups = 1000;
   asked = 0;
   CHECK(errnum_of([&] { remote.read(buffer, 5, Waiting::background); }) != 0);
@@ -67,6 +68,7 @@ TEST_CASE("a source that is away: a client fails after its retries, and at once 
   std::vector<std::byte> buffer(1);
   CHECK(errnum_of([&] { remote.read(buffer, 0, Waiting::client); }) == EIO);
   CHECK(remote.retries() == 3);
+  CHECK(remote.is_given_up());
   CHECK_FALSE(remote.connected());
   CHECK(errnum_of([&] { remote.read(buffer, 0, Waiting::client); }) == EIO);
   CHECK(remote.retries() == 3);
@@ -90,6 +92,7 @@ TEST_CASE("a source that is another one is refused for good, and said so once") 
     CHECK(errnum_of([&] { remote.read(buffer, 0, waiting); }) == ESTALE);
   }
   CHECK(checks == 1);
+  CHECK_FALSE(remote.is_given_up());  // nobody need try again
   CHECK(lines.list == std::vector<std::string>{"another disk"});
 }
 
@@ -112,9 +115,8 @@ TEST_CASE("the map is told by the first connection, before the others are made")
                        return std::vector{std::pair{r.count, 0u}};
                      });
   Lines lines;
-  Patience short_one = patience(0);
-  short_one.connect = 5s;  // a second connection is never answered
-  RemoteServer remote(server.uri(), 3, short_one, any, lines.log);
+  // A second connection is never answered.
+  RemoteServer remote(server.uri(), 3, patience(0), any, lines.log);
   uint64_t known = 0;
   remote.read_map(0, [&](const extents::Extent &e) { known = e.end(); });
   CHECK(known == 1u << 20);

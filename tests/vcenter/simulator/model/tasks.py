@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Tasks: queued, running with progress, and then success or error, so that clients must poll them."""
 
+import math
 import threading
 import time
 
@@ -68,17 +69,17 @@ class Tasks:
         with self.paced:
             self.paced.notify_all()
 
-    def _wait(self):
-        """For a quarter of a task."""
+    def _wait(self, most=math.inf):
+        """For a quarter of a task, and at most so many seconds."""
         began = time.monotonic()
         with self.paced:
-            while not self.closing.is_set() and (left := began + self.seconds / 4 - time.monotonic()) > 0:
+            while not self.closing.is_set() and (left := began + min(most, self.seconds / 4) - time.monotonic()) > 0:
                 self.paced.wait(left)
 
     def _run(self, task, vm, work, injected):
         outcome = {"state": "error", "error": Fault("SystemError", "the simulator failed")}
         try:
-            self._wait()
+            self._wait(1)  # in the queue
             for progress in (5, 40, 80):
                 task.step("running", progress)
                 self._wait()

@@ -26,15 +26,15 @@ TEST_CASE("the helper closes the disk and ends when it gets an invalid message")
     util::Fd memory = util::open_file(standin.path + "/memory", O_RDWR | O_CREAT);
     REQUIRE(::ftruncate(memory.get(), static_cast<off_t>(4 * slot_size)) == 0);
     act(channel, memory.get());
-    while (channel.receive(std::chrono::steady_clock::now() + 20s).has_value()) continue;
-    std::string how = process.wait(20s);
+    while (channel.receive(std::chrono::steady_clock::now() + 10min).has_value()) continue;
+    std::string how = process.wait(10min);
     standin.check_orderly();
     return how;
   };
   auto open = [&](Channel &channel, int memory) {
     channel.send(start_of(standin), memory);
     while (!std::holds_alternative<Started>(
-        channel.receive(std::chrono::steady_clock::now() + 20s).value())) {
+        channel.receive(std::chrono::steady_clock::now() + 10min).value())) {
       continue;
     }
   };

@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 TEST_CASE("a program that does not follow the protocol is an error that names what it did") {
   StandinDirectory standin;
   Deadlines deadlines;
-  deadlines.start = 20s;
+  deadlines.start = 10min;
   auto with = [&](const std::string &program) {
     std::string what;
     CHECK(error_of([&] { Worker worker(program, start_of(standin), deadlines, {}); }, &what) != 0);
