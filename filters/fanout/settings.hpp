@@ -31,6 +31,8 @@ struct DestinationSettings {
   std::chrono::milliseconds connect_timeout{10'000};
   std::chrono::milliseconds request_timeout{60'000};  // for each request
   DestinationPolicy policy;
+  // When its state file is saved without a request: so long after connecting, and then so often.
+  std::chrono::seconds first_save{1}, save_interval{5};
 };
 
 struct Settings {

@@ -40,7 +40,7 @@ void on_connected(DestinationData &d, std::unique_ptr<Target> target)
   d.syncs_noted = 0;
   d.state.connected_now(Clock::now(), !d.ledger.settled());
   d.spot_check_due = d.relied_on && d.settings.spot_check;
-  d.save_due = Clock::now() + std::chrono::seconds(1);
+  d.save_due = Clock::now() + d.settings.first_save;
   const nbd::Info &info = *d.info;
   auto can = [](bool yes) { return yes ? "can" : "cannot"; };
   d.note(util::Level::info,

@@ -18,8 +18,6 @@ namespace {
 using Clock = DestinationData::Clock;
 using State = DestinationData::State;
 
-constexpr auto save_interval = std::chrono::seconds(5);
-
 }  // namespace
 
 bool flush(DestinationData &d) {
@@ -40,7 +38,7 @@ bool flush(DestinationData &d) {
 }
 
 void save(DestinationData &d) {
-  d.save_due = Clock::now() + save_interval;
+  d.save_due = Clock::now() + d.settings.save_interval;
   if (!d.ledger.flushed() && !flush(d)) return;
   const DirtyMap recent = std::exchange(d.recent, {});
   if (recent.empty() && d.ledger.at_risk().empty()) d.unsaved = false;
@@ -118,7 +116,7 @@ bool save_at_risk_if_due(DestinationData &d) {
     }
   }
   if (error.empty()) return true;
-  d.losses_due = Clock::now() + save_interval;
+  d.losses_due = Clock::now() + d.settings.save_interval;
   // Not a note: the text has the name already.
   if (!logged) {
     DestinationUnlock unlock(d);

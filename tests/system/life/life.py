@@ -63,7 +63,7 @@ class Life:
 
     @property
     def ahead(self):
-        """Seconds from now to the day's noon, when the test began: no run begins before midnight and ends after it."""
+        """Seconds between the clock and that of the day, which was at noon when the test began: no run lasts over midnight."""
         return self.day * DAY + self._to_noon
 
     # ---- The source ----

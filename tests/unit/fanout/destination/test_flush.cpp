@@ -23,6 +23,7 @@ size_t flushes_of(FakeServer &server) {
 }
 
 void long_pause(DestinationSettings &settings, size_t) {
+  saved_on_request(settings, 0);
   settings.policy.retry_delay = settings.policy.retry_max = std::chrono::minutes(10);
 }
 
@@ -93,7 +94,13 @@ TEST_CASE("flush: if a destination that is behind cannot flush, its file owes wh
 
 TEST_CASE("flush: no async destination is waited for; its file owes what it has not flushed") {
   Directory d;
-  Rig rig(1, 20 * M, 100, async, d.path());
+  Rig rig(
+      1, 20 * M, 100,
+      [](DestinationSettings &settings, size_t i) {
+        async(settings, i);
+        saved_on_request(settings, i);
+      },
+      d.path());
   Broadcaster &broadcaster = rig.open();
   rig.write(0, B, byte(1));
   Rig::until([&] { return rig.state_of(0).find(" 0 bytes behind") != std::string::npos; });
