@@ -31,7 +31,8 @@ struct DestinationSettings {
   std::chrono::milliseconds connect_timeout{10'000};
   std::chrono::milliseconds request_timeout{60'000};  // for each request
   DestinationPolicy policy;
-  // When its state file is saved without a request: so long after connecting, and then so often.
+  // When its state file is saved without a request, beside when it has caught up: so long after connecting, then so often.
+  // A failure is tried again as often.
   std::chrono::seconds first_save{1}, save_interval{5};
 };
 

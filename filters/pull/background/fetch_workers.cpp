@@ -93,11 +93,19 @@ std::optional<ChunkJob> FetchWorkers::wait_for_job() {
   const View view(parts_);
   MutexLock lock(mutex_);
   while (!stop_ && parts_.presence.owed_bytes() > 0) {
+    if (!reconnecting_ && parts_.fetcher.is_given_up()) {
+      reconnecting_ = true;
+      lock.unlock();
+      connect_again();
+      lock.lock();
+      reconnecting_ = false;
+      work_.notify_all();
+      continue;
+    }
     const auto now = Clock::now();
     const bool may_rest = rest_under_way_ < depth_.now();
     std::optional<ChunkJob> job;
-    // No client connects to a source that was given up, so the limit does not hold back who does.
-    if (rate_.next() <= now || parts_.fetcher.is_given_up()) job = order_.next(view, now, may_rest);
+    if (rate_.next() <= now && !reconnecting_) job = order_.next(view, now, may_rest);
     if (job) {
       if (job->why == ChunkJob::Why::rest) ++rest_under_way_;
       if (!job->zeroes) rate_.take(job->range.length, now);
@@ -108,6 +116,14 @@ std::optional<ChunkJob> FetchWorkers::wait_for_job() {
         lock, rate_.next() > now ? std::min(rate_.next(), now + longest_wait) : now + longest_wait);
   }
   return std::nullopt;
+}
+
+// Nobody has a chunk meanwhile, which a client would wait for.
+void FetchWorkers::connect_again() {
+  try {
+    parts_.fetcher.connect_again();
+  } catch (...) {  // who reads is told
+  }
 }
 
 void FetchWorkers::work() {
@@ -141,6 +157,7 @@ void FetchWorkers::finish(const ChunkJob &job, Clock::duration took) {
 
 void FetchWorkers::failed(const ChunkJob &job, const std::string &why) {
   bool first;
+  if (!parts_.give_up && parts_.fetcher.is_given_up()) return;  // that was logged
   {
     MutexLock lock(mutex_);
     order_.defer(job.range.offset, Clock::now() + retry_);

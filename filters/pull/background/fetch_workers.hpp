@@ -57,6 +57,7 @@ class FetchWorkers {
   class View;
 
   void work();
+  void connect_again();
   std::optional<ChunkJob> wait_for_job() ABSL_LOCKS_EXCLUDED(mutex_);
   void finish(const ChunkJob &job, Clock::duration took) ABSL_LOCKS_EXCLUDED(mutex_);
   void failed(const ChunkJob &job, const std::string &why) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -76,6 +77,8 @@ class FetchWorkers {
   RateLimit rate_ ABSL_GUARDED_BY(mutex_);
   unsigned rest_under_way_ ABSL_GUARDED_BY(mutex_) = 0;
   FetchDepth depth_ ABSL_GUARDED_BY(mutex_);
+  bool reconnecting_ ABSL_GUARDED_BY(mutex_) =
+      false;  // one of the threads connects to a source that was given up
   bool warned_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::thread> threads_;  // last: they use all of the above
 };

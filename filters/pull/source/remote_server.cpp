@@ -64,7 +64,7 @@ void RemoteServer::probe(const std::string &uri, const Patience &patience, const
 void RemoteServer::read(std::span<std::byte> buffer, uint64_t offset, Waiting waiting) {
   const size_t kept = waiting == Waiting::client ? 0 : 1;
   for (unsigned failures = 0;;) {
-    const Connections pool = connections(waiting);
+    const Connections pool = connections(Until::given_up);
     if (waiting == Waiting::background) add_others(pool);
     try {
       return read_blocks(*pool, buffer, offset, kept);
@@ -81,7 +81,7 @@ void RemoteServer::read(std::span<std::byte> buffer, uint64_t offset, Waiting wa
 void RemoteServer::read_map(uint64_t from,
                             const std::function<void(const extents::Extent &)> &add) {
   for (unsigned failures = 0;;) {
-    const Connections pool = connections(Waiting::background);
+    const Connections pool = connections(Until::connected);
     try {
       return pool->read_map(
           [&](const extents::Extent &e) {
@@ -127,14 +127,14 @@ void RemoteServer::close() {
   lock.unlock();  // a connection is closed without it
 }
 
-RemoteServer::Connections RemoteServer::connections(Waiting waiting) {
+RemoteServer::Connections RemoteServer::connections(Until until) {
   MutexLock lock(mutex_);
   for (;;) {
     check_interrupted();
     if (!stale_.empty()) util::fail(ESTALE, "{}", stale_);
     if (pool_ && !pool_->dead()) return pool_;
     const bool given_up = failures_ > patience_.retries;
-    if (given_up && (waiting == Waiting::client || patience_.is_final))
+    if (given_up && (until == Until::given_up || patience_.is_final))
       util::fail(EIO, "{}", last_error_);
     if (connecting_) {
       REPLICATE_SYNC_POINT("pull.waits_for_connection");

@@ -32,9 +32,9 @@ class RemoteServer : public RemoteDisk {
   void confirm() override;
   bool is_given_up() const override ABSL_LOCKS_EXCLUDED(mutex_) {
     util::MutexLock lock(mutex_);
-    return failures_ > patience_.retries &&
-           stale_.empty();  // a source that is another one stays so
+    return failures_ > patience_.retries && !patience_.is_final && !interrupted_ && stale_.empty();
   }
+  void connect_again() override { (void)connections(Until::connected); }
   void interrupt() override;
   void close() override;
 
@@ -55,7 +55,8 @@ class RemoteServer : public RemoteDisk {
   using Clock = std::chrono::steady_clock;
   using Connections = std::shared_ptr<nbd::Pool>;
 
-  Connections connections(Waiting waiting) ABSL_LOCKS_EXCLUDED(mutex_);
+  enum class Until { given_up, connected };  // how long is waited for the source
+  Connections connections(Until until) ABSL_LOCKS_EXCLUDED(mutex_);
   void add_others(const Connections &pool) ABSL_LOCKS_EXCLUDED(mutex_);
   void connect() ABSL_LOCKS_EXCLUDED(mutex_);
   void connected_to(Connections made) ABSL_LOCKS_EXCLUDED(mutex_);

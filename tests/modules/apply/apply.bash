@@ -76,11 +76,6 @@ PY
 owed() { jq '[.owed[][1]] | add // 0' web1.state; }
 said() { grep -q "$2" "$1.log"; }
 
-# slow_source: each read takes 400 ms, so that a copy lasts some seconds.
-slow_source() {
-    start src --filter="$DELTA" --filter=delay --filter=exportname --filter=extentlist file disk.raw \
-        extentlist=honest exportname-list=keep exportdesc=fixed:"$(description c1 c2)" rdelay=400ms
-}
 # held_source: before release what clients read from 6144K to 7168K is not answered. (What the filter
 # reads there at the end is: it reads 1 MiB at once.)
 held_source() {

@@ -71,7 +71,7 @@ open("model.raw", "wb").write(model)
 
 # shows SERVER FILE: its disk is that file. A destination may have to catch up, if the client came while it ended.
 shows() {
-    timeout 60 nbdcopy "$(uri "$1")" "$1.out"
+    if ! timeout 60 nbdcopy "$(uri "$1")" "$1.out"; then return 1; fi
     cmp -s "$2" "$1.out"
 }
 
@@ -82,13 +82,15 @@ shows() {
     start_qemu b --shared=8 -f raw b.raw
     fanout f memory 24M fanout-dest="$(uri a)" fanout-dest="$(uri b)"
     timeout 60 nbdcopy -C 4 -T 4 --flush base.raw "$(uri f)"
-    for server in f a b; do until_true 20 shows $server base.raw; done
+    for server in f a b; do timeout 60 nbdcopy "$(uri $server)" $server.out; same base.raw $server.out; done
 
     truncate -s 24M other.raw
     cp --sparse=never base.raw part.raw
     dd if=part.raw of=other.raw bs=1M count=7 seek=9 conv=notrunc status=none
     timeout 60 qemu-img convert -n -f raw -O raw other.raw "$(uri f | sed 's,nbd+unix:///?socket=,nbd:unix:,')"
-    for server in f a b; do until_true 20 shows $server other.raw; done
+    timeout 60 nbdcopy "$(uri f)" f.out
+    same other.raw f.out
+    for server in a b; do until_true 20 shows $server other.raw; done
 
     timeout 100 fio --name=v --ioengine=nbd --uri="$(uri f)" --rw=randwrite --bs=16k --size=24M \
         --iodepth=16 --verify=crc32c --verify_fatal=1 > fio.log || { cat fio.log; false; }

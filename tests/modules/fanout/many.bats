@@ -62,25 +62,23 @@ gone_after_peak() {
         fanout-retry-max=0.5 fanout-dest="$(uri good)" fanout-name=good \
         fanout-dest="$(uri slow)" fanout-name=slow fanout-mode=async \
         fanout-dest="$(uri dead)" fanout-name=dead fanout-dest="$(uri full)" fanout-name=full \
-        fanout-dest="$(uri hole)" fanout-name=hole fanout-timeout=1 fanout-connect-timeout=0.5
+        fanout-dest="$(uri hole)" fanout-name=hole fanout-timeout=5 fanout-connect-timeout=5
     # One client stays until those that come back are there: when the last one has left, they are tried once more only.
     /usr/bin/python3 -c '
 import nbd, os, sys, time
 h = nbd.NBD(); h.connect_uri(sys.argv[1])
 open("here", "w").close()
 while not os.path.exists("leave"): time.sleep(0.05)' "$(uri f)" 3>&- &
+    echo $! > here.pid
     until_true 20 test -e here
     stop dead KILL
-    timeout 100 nbdcopy --flush -C 4 -T 4 base.raw "$(uri f)" 3>&- &
-    client=$!
-    until_true 20 grep -q 'pwrite count' f.log
     kill -STOP "$(cat hole.pid)"
-    wait $client
+    timeout 600 nbdcopy --flush -C 4 -T 4 base.raw "$(uri f)"
     same base.raw primary.raw
     kill -CONT "$(cat hole.pid)"
     restart dead dead.raw
     memory=$(peak f)
-    until_true 60 said 'dead: connected'
+    for name in dead hole; do until_true 60 said "$name: has caught up"; done
     touch leave
     kill -TERM "$(cat f.pid)"
     # The peak may come while it drains.

@@ -89,7 +89,7 @@ try:
 except nbd.Error as e:
     assert e.errno == "EIO", e
 took = time.monotonic() - begin
-assert n >= 1 and took > 0.25, (n, took)
+assert n >= 1 and took > 2.5, (n, took)
 assert h.pread(1, 65536) == b"b"
 ' "$(uri f)"
     grep -q 'error: victim: cannot connect: .*: this destination is no longer a copy' f.log
@@ -128,8 +128,8 @@ assert h.pread(1, 65536) == b"b"
     kill -STOP "$(cat hole.pid)"
     # For each request, that would be more than a minute.
     timeout 60 nbdcopy --flush base.raw "$(uri f)"
-    stop f
     same base.raw a.raw
+    stop f
     kill -CONT "$(cat hole.pid)"
     grep -q 'error: hole: detached, the other destinations continue; [0-9]* bytes are owed, trying again every' f.log
     [ "$(owed hole.json)" -eq 16777216 ]
@@ -153,10 +153,9 @@ for i in range(16):
 h.flush()
 assert slowest > 0.9, slowest
 ' "$(uri f)"
+    same base.raw a.raw
     grep -q 'warning: hole: cannot write .*: no answer within 1 s (fanout-timeout)' f.log
     until_true 10 grep -q 'error: hole: detached, the other destinations continue; [0-9]* bytes are owed, trying again every' f.log
-    stop f
-    same base.raw a.raw
     kill -CONT "$(cat hole.pid)"
 }
 

@@ -152,7 +152,7 @@ h.flush()
     truncate -s 64M b.raw
     # It is never flushed, also not by itself.
     hold
-    start b eval get_size="echo 64M" can_write="exit 0" can_flush="exit 0" \
+    start b eval get_size="echo 64M" thread_model="echo parallel" can_write="exit 0" can_flush="exit 0" \
         pread="dd if=$PWD/b.raw skip=\$4 count=\$3 iflag=skip_bytes,count_bytes status=none" \
         pwrite="dd of=$PWD/b.raw seek=\$4 oflag=seek_bytes conv=notrunc status=none" \
         flush="read -r line < $PWD/hold"

@@ -104,7 +104,7 @@ two_of_a_kind() {
     # The first of the two reads has the connection that was served before.
     qemu-io -r -f raw -c 'read 0 512' "$(uri src)"
     control vc 'hold?offset=0&length=8388608'
-    timeout 120 qemu-io -r -f raw -c 'aio_read 0 64k' -c 'aio_read 4M 64k' -c aio_flush "$(uri src)" 3>&- &
+    timeout 600 qemu-io -r -f raw -c 'aio_read 0 64k' -c 'aio_read 4M 64k' -c aio_flush "$(uri src)" 3>&- &
     local reads=$!
     until_true 20 grep -q 'refuses the others' src.log
     control vc release

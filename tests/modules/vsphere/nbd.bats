@@ -58,14 +58,14 @@ load one-disk
     nbdcopy "$(uri src)" out.img
     same one.img out.img
 
-    # It goes in the middle of a copy, which does not notice.
+    # It goes when a copy has begun, which does not notice.
     stop far KILL
     start far file one.img
     stop src
     serve transport=nbd nbd-uri="$(uri far)" retries=8
     rm out.img
     kill -STOP "$(cat far.pid)"
-    timeout 60 nbdcopy --request-size=65536 "$(uri src)" out.img 3>&- &
+    timeout 600 nbdcopy --request-size=65536 "$(uri src)" out.img 3>&- &
     local copy=$!
     until_true 20 grep -q 'vsphere: pread count=65536' src.log
     stop far KILL

@@ -41,7 +41,7 @@ orderly() {
 # read_in_background: starts a copy that takes a while. When it returns the helper of the start has ended, and
 # the one that reads has opened the disk.
 read_in_background() {
-    timeout 120 nbdcopy --request-size=262144 "$(uri src)" out.img > copy.log 2>&1 3>&- &
+    timeout 600 nbdcopy --request-size=262144 "$(uri src)" out.img > copy.log 2>&1 3>&- &
     COPY=$!
     until_true 30 grep -q 'vsphere: pread count=262144 offset=[1-9]' src.log
     until_true 30 eval '[ "$(calls "Open ")" = 2 ]'

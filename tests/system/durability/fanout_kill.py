@@ -104,7 +104,12 @@ def group(rounds, destinations, chance):
                         f"--size={SIZE}", "--iodepth=8", "--norandommap=1", "--time_based=1", "--runtime=3600",
                         "--fsync=50", f"--randseed={chance.randrange(1 << 30)}", "--rate=16m")]
     fio = subprocess.Popen(["fio", *jobs], stdout=open("fio.log", "a"), stderr=subprocess.STDOUT)
-    wait_for_kept(fio)
+    try:
+        wait_for_kept(fio)
+    except BaseException:
+        fio.kill()
+        fanout.kill()
+        raise
     for _ in range(rounds):
         time.sleep(chance.random() * 0.4)
         victims = chance.sample(destinations, chance.choice((1, 1, 1, 2)))

@@ -65,11 +65,15 @@ class FakeRemote : public pull::RemoteDisk {
   void read_map(uint64_t, const std::function<void(const extents::Extent &)> &) override {}
   void confirm() override {}
   bool is_given_up() const override { return given_up; }
+  void connect_again() override {
+    ++connects;
+    given_up.wait(true);
+  }
   void interrupt() override {}
   void close() override {}
 
   std::atomic<bool> fails = false, given_up = false;
-  std::atomic<int> reads = 0;
+  std::atomic<int> reads = 0, connects = 0;
   std::byte content{'s'};
 };
 

@@ -56,6 +56,7 @@ class Source : public RemoteDisk {
     if (fails()) util::fail(EIO, "the source does not answer");
   }
   bool is_given_up() const override { return false; }
+  void connect_again() override {}
   void interrupt() override {}
   void close() override {}
 

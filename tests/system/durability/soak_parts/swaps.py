@@ -40,6 +40,8 @@ class ImageSwapped(Fault):
 
     def strike(self, site, run, rng):
         """While bytes are still to come: what happens after the last look of a run it cannot know."""
+        if not run.copies():
+            return False
         with run.stopped():
             if not run.copies() or not os.path.exists(site.image_file):
                 return False

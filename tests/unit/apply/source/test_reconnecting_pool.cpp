@@ -50,7 +50,9 @@ TEST_CASE(
     "a server that is lost twice, or does not answer twice, is an error within the timeouts") {
   for (Reply loss : {Reply::hang_up, Reply::never}) {
     SmallServer server([&](const SmallRequest &) { return loss; }, 2);
-    ReconnectingPool pool(server.uri(), quick);
+    Timeouts timeouts = patient;
+    if (loss == Reply::never) timeouts.request = quick.request;
+    ReconnectingPool pool(server.uri(), timeouts);
     auto start = Clock::now();
     CHECK_THROWS_WITH(read(pool, 4096, 512), Catch::Contains("cannot read at offset 4096") &&
                                                  Catch::Contains("second time") &&

@@ -25,7 +25,7 @@ class SilentServer {
     address.sun_family = AF_UNIX;
     std::strncpy(address.sun_path, path().c_str(), sizeof address.sun_path - 1);
     REQUIRE(::bind(fd_.get(), reinterpret_cast<sockaddr *>(&address), sizeof address) == 0);
-    REQUIRE(::listen(fd_.get(), 1) == 0);
+    REQUIRE(::listen(fd_.get(), 16) == 0);
   }
   ~SilentServer() {
     ::unlink(path().c_str());

@@ -22,7 +22,7 @@ inline std::byte byte(unsigned n) {
 inline void async(DestinationSettings &settings, size_t) {
   settings.policy.async = true;
 }
-// Its state file is saved only when a request, or the end, needs it.
+// Its state file is saved only when a request needs it, when it has caught up, and at the end.
 inline void saved_on_request(DestinationSettings &settings, size_t) {
   settings.first_save = settings.save_interval = std::chrono::hours(1);
 }

@@ -58,6 +58,7 @@ TEST_CASE(
   } catch (const util::Error &) {  // all retries may be over at its end
   }
   Rig::until([&] { return rig.is(1, "failed"); });
+  CHECK(rig.counters[1]->retries > 0);
   CHECK_THROWS_WITH(broadcaster.flush([] {}), Catch::StartsWith("b: cannot connect: refused"));
   rig.drain();
   rig.close();
@@ -150,6 +151,7 @@ TEST_CASE("a server error makes the range owed, and it is retried") {
   } catch (const util::Error &) {  // all retries may be over at its end
   }
   Rig::until([&] { return few.is(0, "failed"); });
+  CHECK(few.servers[0]->target.calls().size() > 1);
   CHECK(few.servers[0]->connections == 1);
 }
 

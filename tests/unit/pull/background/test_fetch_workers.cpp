@@ -72,15 +72,19 @@ TEST_CASE("the background gives way to clients, which a copy does not have") {
   CHECK(niceness_of_workers(false) > niceness());
 }
 
-TEST_CASE("a source that was given up is asked whatever the rate is") {
+TEST_CASE(
+    "while the source is given up one thread connects, whatever the rate, and none has a chunk") {
   testing::FakeRemote remote;
   Background background(remote);
   background.settings.rate = 1;  // a byte a second: one chunk, and no other while the test lasts
-  background.settings.workers = 1;
   background.start();
   while (background.missing() == size) std::this_thread::yield();
-  const int reads = remote.reads;
   remote.given_up = true;
-  while (remote.reads == reads) std::this_thread::yield();
-  CHECK(remote.reads > reads);
+  while (remote.connects == 0) std::this_thread::yield();
+  CHECK(background.presence.missing({0, size}).size() == 1);
+  CHECK_FALSE(background.presence.is_fetched_now({0, size}));
+  CHECK(remote.reads == 1);
+  remote.given_up = false;
+  remote.given_up.notify_all();
+  CHECK(remote.connects == 1);
 }

@@ -92,8 +92,40 @@ TEST_CASE("a source that is another one is refused for good, and said so once") 
     CHECK(errnum_of([&] { remote.read(buffer, 0, waiting); }) == ESTALE);
   }
   CHECK(checks == 1);
-  CHECK_FALSE(remote.is_given_up());  // nobody need try again
   CHECK(lines.list == std::vector<std::string>{"another disk"});
+}
+
+TEST_CASE("a source that was given up is connected to again, unless it is another one") {
+  SmallServer server([](const SmallRequest &) { return Reply::ok; });
+  std::atomic<int> errnum = EIO;
+  RemoteServer remote(server.uri(), 1, patience(0),
+                      [&](const nbd::Info &) {
+                        if (errnum != 0) util::fail(errnum, "not now");
+                      },
+                      {});
+  std::vector<std::byte> buffer(1);
+  for (const Waiting waiting : {Waiting::background, Waiting::client}) {
+    CHECK(errnum_of([&] { remote.read(buffer, 0, waiting); }) == EIO);
+    CHECK(remote.retries() == 1);  // the second one has failed at once
+    CHECK(remote.is_given_up());
+  }
+  errnum = 0;
+  remote.connect_again();
+  CHECK_FALSE(remote.is_given_up());
+  remote.read(buffer, 0, Waiting::client);
+}
+
+TEST_CASE("a source that was given up, and is another one, is not tried again") {
+  SmallServer server([](const SmallRequest &) { return Reply::ok; });
+  std::atomic<int> errnum = EIO;
+  RemoteServer remote(server.uri(), 1, patience(0),
+                      [&](const nbd::Info &) { util::fail(errnum, "not this"); }, {});
+  std::vector<std::byte> buffer(1);
+  CHECK(errnum_of([&] { remote.read(buffer, 0, Waiting::client); }) == EIO);
+  CHECK(remote.is_given_up());
+  errnum = ESTALE;
+  CHECK(errnum_of([&] { remote.connect_again(); }) == ESTALE);
+  CHECK_FALSE(remote.is_given_up());
 }
 
 TEST_CASE("an interruption ends a pause, and what is asked after it") {
