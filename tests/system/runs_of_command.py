@@ -29,17 +29,17 @@ def kill_all(process):
     """The command, as kill -9 does it; its servers end by themselves, and the programs that change images."""
     process.send_signal(signal.SIGKILL)
     process.wait()
-    wait_until(lambda: not servers_of_this_test() and not qemu_img_of_this_test())
+    wait_until(lambda: not servers_of_this_test() and not programs_here("qemu-img"))
 
 
-def qemu_img_of_this_test():
-    """Those that run in this directory."""
+def programs_here(*names):
+    """The processes of programs of these names whose current directory is ours."""
+    here = os.getcwd()
     found = []
     for pid in filter(str.isdecimal, os.listdir("/proc")):
         try:
-            with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
-                if file.read() == "qemu-img\n" and os.path.samefile(f"/proc/{pid}/cwd", "."):
-                    found.append(pid)
+            if os.readlink(f"/proc/{pid}/cwd") == here and os.path.basename(os.readlink(f"/proc/{pid}/exe")) in names:
+                found.append(pid)
         except OSError:
             continue
     return found

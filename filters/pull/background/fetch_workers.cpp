@@ -156,8 +156,8 @@ void FetchWorkers::finish(const ChunkJob &job, Clock::duration took) {
 }
 
 void FetchWorkers::failed(const ChunkJob &job, const std::string &why) {
+  if (parts_.fetcher.is_given_up()) return;  // that was logged
   bool first;
-  if (!parts_.give_up && parts_.fetcher.is_given_up()) return;  // that was logged
   {
     MutexLock lock(mutex_);
     order_.defer(job.range.offset, Clock::now() + retry_);

@@ -56,15 +56,10 @@ while True: keep.append(s.accept())
 @test "a qemu-nbd without a free client slot is an error that names the cause" {
     truncate -s 1M q.raw
     start_qemu q -f raw q.raw   # --shared=1 is its default
-    mkfifo hold
-    /usr/bin/python3 -c '
-import nbd, sys
-h = nbd.NBD(); h.connect_uri(sys.argv[1]); open("held", "w").close(); open("hold").read()
-' "$(uri q)" 3>&- &
-    until_true 20 [ -e held ]
+    client_stays q
     fails_to_start 'no free client slot (qemu-nbd serves one client at a time unless started with --shared=N' \
         fanout-dest="$(uri q)" fanout-connect-timeout=1
-    echo > hold
+    stop client-of-q
     # The slot is free again, for the probe and for the connection after it.
     fanout f memory 1M fanout-dest="$(uri q)"
     write_once "$(uri f)"

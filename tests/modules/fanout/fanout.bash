@@ -22,6 +22,18 @@ write_once() {
     python 'h = nbd.NBD(); h.connect_uri(sys.argv[1]); h.pwrite(b"x" * 65536, 0)' "$1"
 }
 
+# client_stays NAME: a client has connected to the server NAME, and does nothing until "stop client-of-NAME".
+client_stays() {
+    /usr/bin/python3 -c '
+import nbd, signal, sys
+h = nbd.NBD()
+h.connect_uri(sys.argv[1])
+open(sys.argv[2], "w").close()
+signal.pause()' "$(uri "$1")" "client-of-$1.ready" 3>&- &
+    echo $! > "client-of-$1.pid"
+    until_true 20 test -e "client-of-$1.ready"
+}
+
 # metric FILE NAME DESTINATION: a counter's value.
 metric() { sed -n "s/^nbdkit_fanout_$2{destination=\"$3\"} //p" "$1"; }
 

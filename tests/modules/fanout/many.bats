@@ -64,13 +64,7 @@ gone_after_peak() {
         fanout-dest="$(uri dead)" fanout-name=dead fanout-dest="$(uri full)" fanout-name=full \
         fanout-dest="$(uri hole)" fanout-name=hole fanout-timeout=5 fanout-connect-timeout=5
     # One client stays until those that come back are there: when the last one has left, they are tried once more only.
-    /usr/bin/python3 -c '
-import nbd, os, sys, time
-h = nbd.NBD(); h.connect_uri(sys.argv[1])
-open("here", "w").close()
-while not os.path.exists("leave"): time.sleep(0.05)' "$(uri f)" 3>&- &
-    echo $! > here.pid
-    until_true 20 test -e here
+    client_stays f
     stop dead KILL
     kill -STOP "$(cat hole.pid)"
     timeout 600 nbdcopy --flush -C 4 -T 4 base.raw "$(uri f)"
@@ -79,7 +73,7 @@ while not os.path.exists("leave"): time.sleep(0.05)' "$(uri f)" 3>&- &
     restart dead dead.raw
     memory=$(peak f)
     for name in dead hole; do until_true 60 said "$name: has caught up"; done
-    touch leave
+    stop client-of-f
     kill -TERM "$(cat f.pid)"
     # The peak may come while it drains.
     until_true 60 gone_after_peak f

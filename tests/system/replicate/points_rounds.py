@@ -15,10 +15,12 @@ import sys
 import time
 
 sys.dont_write_bytecode = True
-sys.path[:0] = [os.path.join(os.environ["SOURCE"], "scripts"), os.path.dirname(os.path.abspath(__file__))]
+SOURCE = os.environ["SOURCE"]
+sys.path[:0] = [f"{SOURCE}/scripts", f"{SOURCE}/tests/system", f"{SOURCE}/tests/system/replicate"]
 
 # pylint: disable=wrong-import-position
 import night  # noqa: E402
+from runs_of_command import programs_here, wait_until  # noqa: E402
 from nbdkit_replicate.main import main  # noqa: E402
 from nbdkit_replicate.plan.reading import read_plan  # noqa: E402
 from nbdkit_replicate.points.machines import machines_of_plan, points_of  # noqa: E402
@@ -94,7 +96,8 @@ class Rounds:
             time.sleep(self._random.uniform(0, LONGEST))
             self._kill(child, self._random.random() < 0.7)
         os.waitpid(child, 0)
-        self._wait_for_programs()
+        # Those that were killed, or end because the command was.
+        wait_until(lambda: not programs_here("nbdkit", "nbdcopy", "qemu-img", "nbdinfo"))
         self._check(what)
 
     def _kill(self, child, with_programs):
@@ -106,22 +109,6 @@ class Rounds:
                 os.kill(process, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-
-    @staticmethod
-    def _wait_for_programs():
-        """Those that were killed, or end because the command was. They have this directory as theirs."""
-        here = os.getcwd()
-        while True:
-            found = False
-            for process in filter(str.isdigit, os.listdir("/proc")):
-                try:
-                    found |= int(process) != os.getpid() and os.readlink(f"/proc/{process}/cwd") == here and \
-                        os.readlink(f"/proc/{process}/exe").rpartition("/")[2] in ("nbdkit", "nbdcopy", "qemu-img", "nbdinfo")
-                except OSError:
-                    continue
-            if not found:
-                return
-            time.sleep(0.01)
 
     def _lose(self):
         points = [point for machine in machines_of_plan(self._plan) for point in points_of(machine).points]

@@ -3,6 +3,7 @@
 // What the tests of destinations share.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -22,12 +23,16 @@ inline std::byte byte(unsigned n) {
 inline void async(DestinationSettings &settings, size_t) {
   settings.policy.async = true;
 }
-// Its state file is saved only when a request needs it, when it has caught up, and at the end.
-inline void saved_on_request(DestinationSettings &settings, size_t) {
-  settings.first_save = settings.save_interval = std::chrono::hours(1);
-}
 inline void detach(DestinationSettings &settings, size_t) {
   settings.policy.detach = true;
+}
+// What other sets, and the state file is saved only when a request needs it, when the destination has caught up, and at the
+// end.
+inline auto saved_on_request(void (*other)(DestinationSettings &, size_t)) {
+  return [other](DestinationSettings &settings, size_t i) {
+    other(settings, i);
+    settings.first_save = settings.save_interval = std::chrono::hours(1);
+  };
 }
 
 using testing::Directory;

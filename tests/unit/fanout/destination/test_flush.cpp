@@ -23,7 +23,6 @@ size_t flushes_of(FakeServer &server) {
 }
 
 void long_pause(DestinationSettings &settings, size_t) {
-  saved_on_request(settings, 0);
   settings.policy.retry_delay = settings.policy.retry_max = std::chrono::minutes(10);
 }
 
@@ -65,7 +64,7 @@ void copied_once(const Directory &d) {
 
 TEST_CASE("flush: a destination that is behind is flushed if it has anything unflushed") {
   Directory d;
-  Rig rig(1, 20 * M, 100, long_pause, d.path());
+  Rig rig(1, 20 * M, 100, saved_on_request(long_pause), d.path());
   Broadcaster &broadcaster = rig.open();
   rig.write(0, B, byte(1));
   rig.servers[0]->target.errnum = EIO;
@@ -81,7 +80,7 @@ TEST_CASE("flush: a destination that is behind is flushed if it has anything unf
 
 TEST_CASE("flush: if a destination that is behind cannot flush, its file owes what it has") {
   Directory d;
-  Rig rig(1, 20 * M, 100, long_pause, d.path());
+  Rig rig(1, 20 * M, 100, saved_on_request(long_pause), d.path());
   Broadcaster &broadcaster = rig.open();
   rig.write(0, B, byte(1));
   rig.servers[0]->target.errnum = EIO;
@@ -94,13 +93,7 @@ TEST_CASE("flush: if a destination that is behind cannot flush, its file owes wh
 
 TEST_CASE("flush: no async destination is waited for; its file owes what it has not flushed") {
   Directory d;
-  Rig rig(
-      1, 20 * M, 100,
-      [](DestinationSettings &settings, size_t i) {
-        async(settings, i);
-        saved_on_request(settings, i);
-      },
-      d.path());
+  Rig rig(1, 20 * M, 100, saved_on_request(async), d.path());
   Broadcaster &broadcaster = rig.open();
   rig.write(0, B, byte(1));
   Rig::until([&] { return rig.state_of(0).find(" 0 bytes behind") != std::string::npos; });
@@ -113,7 +106,7 @@ TEST_CASE("flush: no async destination is waited for; its file owes what it has 
 
 TEST_CASE("flush: before a destination is lost the file owes what it has not flushed") {
   Directory d;
-  Rig rig(2, 20 * M, 100, never_again, d.path());
+  Rig rig(2, 20 * M, 100, saved_on_request(never_again), d.path());
   Broadcaster &broadcaster = rig.open();
   rig.write(0, B, byte(1));
   CHECK(owes(d, "b", 0));
@@ -198,7 +191,7 @@ TEST_CASE("flush: fails if the file cannot say that a destination is not the cop
 
 TEST_CASE("FUA: a write fails if it has reached neither the destination nor the file") {
   Directory d;
-  Rig rig(2, 20 * M, 100, never_again, d.path());
+  Rig rig(2, 20 * M, 100, saved_on_request(never_again), d.path());
   rig.open();
   const std::string away = d.path() + "-away";
   std::filesystem::rename(d.path(), away);

@@ -12,13 +12,7 @@ TEST_CASE("state file: claimed before it is behind, exact at the end, owed by th
   Directory d;
   std::vector<std::byte> content, primary;
   {
-    Rig rig(
-        2, 20 * M, 100,
-        [](DestinationSettings &settings, size_t i) {
-          detach(settings, i);
-          saved_on_request(settings, i);
-        },
-        d.path());
+    Rig rig(2, 20 * M, 100, saved_on_request(detach), d.path());
     Broadcaster &broadcaster = rig.open();
     rig.write(0, M, byte(1));
     broadcaster.flush([] {});
