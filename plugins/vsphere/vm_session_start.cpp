@@ -32,6 +32,7 @@ void VmSession::prepare() {
     vm = describe_vm(client_, vm.ref);
     chosen = choose_disks(vm, settings_.disk, log_);
   }
+  if (!transport_->decrypts()) check_encryption(vm, chosen);
   for (const auto &disk : chosen) {
     since_[disk.key] = since_of(settings_.since, vm.ref.value, disk.key);
   }

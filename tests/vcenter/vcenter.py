@@ -69,8 +69,9 @@ vm=MOREF and disk=KEY may be omitted if there is only one. Numbers may be 0x...
   template vm= on=0|1                  config.template
   mode    vm= disk= mode=independent_persistent   backing.diskMode
   backing vm= disk= rdm= sharing=      a raw device mapping (physicalMode, virtualMode), the sharing
-          datastore=0|1                (sharingMultiWriter), and whether the backing names its
-                                       datastore (default 1)
+          datastore=0|1                (sharingMultiWriter), whether the backing names its
+          key=ID                       datastore (default 1), and the key with which vSphere
+                                       encrypts the disk (default: none)
   bus     vm= sharing=physicalSharing  of the SCSI controller
   consolidation vm= needed=0|1         runtime.consolidationNeeded, until ConsolidateVMDisks_Task;
           chain=0|1                    disks that are chains of files without a snapshot

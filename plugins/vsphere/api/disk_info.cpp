@@ -41,6 +41,7 @@ DiskInfo parse_disk(pugi::xml_node device) {
   disk.rdm_mode = soap::text(backing, "compatibilityMode");
   disk.sharing = soap::text(backing, "sharing");
   disk.change_id = soap::text(backing, "changeId");
+  disk.encrypted = !soap::child(backing, "keyId").empty();
   disk.has_parent = !soap::child(backing, "parent").empty();
   return disk;
 }

@@ -24,6 +24,7 @@ struct DiskInfo {
   std::string sharing;      // "sharingMultiWriter" or not; may be empty
   std::string bus;          // sharing of the controller's SCSI bus: "noSharing"; may be empty
   std::string change_id;    // in a snapshot; empty if the disk is not tracked
+  bool encrypted = false;   // by vSphere: its file has the ciphertext
   bool has_parent = false;  // it is a chain of files
 };
 

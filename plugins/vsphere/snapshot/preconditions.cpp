@@ -94,6 +94,17 @@ void check_vm(const VmInfo &vm, const std::vector<DiskInfo> &chosen, const Setti
   }
 }
 
+void check_encryption(const VmInfo &vm, const std::vector<DiskInfo> &disks) {
+  for (const auto &disk : disks) {
+    if (!disk.encrypted) continue;
+    util::fail(
+        ENOTSUP,
+        "disk {} (\"{}\") of virtual machine {} is encrypted, and only its ciphertext can be read "
+        "over HTTPS: use transport=vddk",
+        disk.key, disk.label, vm.name);
+  }
+}
+
 void check_snapshots(const VmInfo &vm, bool chains, bool turns_tracking_on) {
   if (!chains) {
     check_other_runs(vm,

@@ -21,6 +21,9 @@ std::vector<DiskInfo> choose_disks(const VmInfo &vm, const std::string &wanted,
 // The machine can have snapshots and change tracking, and the settings are possible for it.
 void check_vm(const VmInfo &vm, const std::vector<DiskInfo> &chosen, const Settings &settings);
 
+// None of the disks is encrypted. For a transport that does not decrypt them.
+void check_encryption(const VmInfo &vm, const std::vector<DiskInfo> &disks);
+
 // The machine's snapshots, which are not of this run, allow another one. `chains` here and below: whether
 // the transport can read disks that are chains of files. turns_tracking_on: change tracking is off, and will be turned on.
 void check_snapshots(const VmInfo &vm, bool chains, bool turns_tracking_on);

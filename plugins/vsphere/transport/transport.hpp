@@ -60,6 +60,9 @@ class Transport {
   // Whether a disk that is a chain of files can be read.
   virtual bool reads_chains() const = 0;
 
+  // Whether a disk that vSphere encrypts is read as the guest sees it.
+  virtual bool decrypts() const { return true; }
+
   // For the log: "https directly from esxi1, 4 connections".
   virtual std::string description() const = 0;
 

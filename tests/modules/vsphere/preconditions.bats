@@ -113,6 +113,19 @@ left_out() {
     once disk=2001 -- 'nbdinfo --size "$uri"'
 }
 
+@test "an encrypted disk is refused over HTTPS before a snapshot is taken; other transports read it" {
+    vc
+    control vc 'backing?disk=2001&key=8a7f'
+    fails 'disk 2001 ("Hard disk 2") of virtual machine web1 is encrypted, and only its ciphertext can be read over HTTPS: use transport=vddk' \
+        "${SERVER[@]}" "$TRUST" "$VM" transport=https
+    [ "$(of "v['taken']")" = 0 ]
+    once disk=2000 transport=https -- 'nbdinfo --size "$uri"'
+    start far file two.img
+    once disk=2001 transport=nbd nbd-uri="$(uri far)" -- 'nbdcopy "$uri" out.img'
+    same two.img out.img
+    clean
+}
+
 @test "a template is refused" {
     vc
     control vc 'template?on=1'

@@ -26,6 +26,7 @@ class HttpsTransport : public Transport {
   // Reads the descriptor, which names the flat file, and the last sector of that.
   std::unique_ptr<DiskReader> open(const DiskPlace &place) override;
   bool reads_chains() const override { return false; }
+  bool decrypts() const override { return false; }
   std::string description() const override;
   void disconnect() noexcept override;
   std::string end_session() override { return datastore_.login().end(); }

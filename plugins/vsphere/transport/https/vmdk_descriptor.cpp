@@ -89,6 +89,26 @@ Descriptor parse_lines(std::string_view text) {
   return descriptor;
 }
 
+// What vSphere puts between the file and the disk changes the data (an IO filter that encrypts) or keeps some of it elsewhere
+// (a cache).
+void refuse_filtered(const Descriptor &descriptor, const std::string &origin) {
+  for (const char *key : {"keyid", "encryptionkeys"}) {
+    if (descriptor.values.contains(key)) {
+      util::fail(ENOTSUP,
+                 "{} is encrypted, and only its ciphertext can be read over HTTPS: use "
+                 "transport=vddk",
+                 origin);
+    }
+  }
+  auto filters = descriptor.values.find("ddb.iofilters");
+  if (filters == descriptor.values.end() || filters->second.empty()) return;
+  util::fail(
+      ENOTSUP,
+      "{} has the IO filter \"{}\" (which encrypts, or caches, say), so its file may have other "
+      "data than the disk: use transport=vddk",
+      origin, filters->second);
+}
+
 }  // namespace
 
 FlatExtent parse_vmdk_descriptor(std::string_view text, const std::string &origin) {
@@ -98,6 +118,7 @@ FlatExtent parse_vmdk_descriptor(std::string_view text, const std::string &origi
   Descriptor descriptor = parse_lines(text);
   std::string parent = lower(descriptor.values["parentcid"]);
   std::string type = descriptor.values["createtype"];
+  refuse_filtered(descriptor, origin);
   if (parent != "ffffffff") {
     util::fail(ENOTSUP,
                "{} is one of a chain of files (its parent is {}), which cannot be read over HTTPS: "

@@ -19,7 +19,7 @@ struct FlatExtent {
 // Parses a descriptor of a disk that is one flat file. `origin`, the datastore path of the
 // descriptor, is for messages. Throws util::Error: EINVAL if the text is not a descriptor, ENOTSUP
 // for all other kinds of disks (sparse and split ones, links of a chain, objects of vSAN and vVols,
-// raw devices).
+// raw devices, encrypted ones and others with an IO filter).
 FlatExtent parse_vmdk_descriptor(std::string_view text, const std::string &origin);
 
 }  // namespace vsphere

@@ -22,6 +22,7 @@ const char *devices =
     "<VirtualDevice X:type=\"VirtualDisk\"><key>-7</key>"
     "<backing X:type=\"VirtualDiskFlatVer2BackingInfo\"><fileName>[DS] "
     "vm/disk2-000001.vmdk</fileName>"
+    "<keyId><keyId>8a7f</keyId><providerId><id>kms</id></providerId></keyId>"
     "<diskMode>independent_persistent</diskMode><parent><fileName>[DS] vm/disk2.vmdk</fileName>"
     "<changeId>not this one</changeId></parent></backing>"
     "<capacityInKB>1024</capacityInKB></VirtualDevice></val>";
@@ -46,11 +47,13 @@ TEST_CASE("the disks among the devices are parsed") {
   CHECK(disks[0].file == "[DS] vm/disk1.vmdk");
   CHECK(disks[0].datastore == Ref{"Datastore", "datastore-15"});
   CHECK(disks[0].change_id == "52 de ad/2");
+  CHECK_FALSE(disks[0].encrypted);
   CHECK_FALSE(disks[0].has_parent);
   CHECK(disks[1].key == -7);
   CHECK(disks[1].capacity == 1048576);
   CHECK(disks[1].datastore.empty());
   CHECK(disks[1].change_id.empty());
+  CHECK(disks[1].encrypted);
   CHECK(disks[1].has_parent);
 }
 

@@ -55,6 +55,7 @@ def mode(service, arguments, body):
 def backing(service, arguments, body):
     disk = arguments.disk()
     disk.rdm, disk.sharing = arguments.text("rdm", ""), arguments.text("sharing", "")
+    disk.crypto_key = arguments.text("key", "")
     disk.names_datastore = arguments.flag("datastore") if arguments.has("datastore") else True
     arguments.all_used()
     return {}

@@ -23,10 +23,11 @@ class Disk:
         self.path = raw_path
         self.base_name = file_name  # path in the datastore, such as web1/web1.vmdk
         self.file_name = file_name  # of the VMDK that is written now: a -000001 while snapshots exist
-        self.mode = "persistent"  # this and the next three are only shown
+        self.mode = "persistent"  # this and the next four are only shown
         self.rdm = ""  # physicalMode or virtualMode: a raw device mapping
         self.sharing = ""  # sharingMultiWriter, sharingNone
         self.names_datastore = True
+        self.crypto_key = ""  # of an encrypted disk
         self.scratch = scratch  # directory for saved blocks
         self.fd = os.open(raw_path, os.O_RDWR)
         self.size = os.fstat(self.fd).st_size

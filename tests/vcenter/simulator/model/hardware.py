@@ -91,6 +91,7 @@ def _backing(element, vm, disk, chain):
              (leaf("compatibilityMode", disk.rdm) if disk.rdm else "") +
              (_backing("parent", vm, disk, chain[:-1]) if len(chain) > 1 else "") +
              (leaf("sharing", disk.sharing) if disk.sharing else "") +
+             (tag("keyId", leaf("keyId", disk.crypto_key)) if disk.crypto_key else "") +
              leaf("digestEnabled", False))
     if element == "parent":
         return tag(element, inner)

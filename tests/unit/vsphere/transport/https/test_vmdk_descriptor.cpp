@@ -28,6 +28,20 @@ TEST_CASE("the descriptor of a flat disk names its file and size") {
         4096);
 }
 
+TEST_CASE(
+    "a disk that is encrypted, or has another IO filter, is refused: its file has other data") {
+  const std::string flat = descriptor("ffffffff", "vmfs", "RW 8 VMFS \"a-flat.vmdk\"");
+  for (const char *line : {"keyID=\"key-1\"", "encryptionKeys=\"vmware:key/list/(pair/...)\""}) {
+    CHECK_THROWS_WITH(
+        parse_vmdk_descriptor(flat + line + "\n", "[ds] a.vmdk"),
+        Catch::Contains("[ds] a.vmdk is encrypted") && Catch::Contains("transport=vddk"));
+  }
+  CHECK_THROWS_WITH(
+      parse_vmdk_descriptor(flat + "ddb.iofilters = \"vmwarevmcrypt\"\n", "[ds] a.vmdk"),
+      Catch::Contains("IO filter \"vmwarevmcrypt\"") && Catch::Contains("transport=vddk"));
+  CHECK(parse_vmdk_descriptor(flat + "ddb.iofilters = \"\"\n", "d").size == 4096);
+}
+
 TEST_CASE("a disk that is not one flat file is refused, and the message says what it is") {
   auto refused = [](const std::string &text, const char *why) {
     CHECK_THROWS_WITH(parse_vmdk_descriptor(text, "[ds] a.vmdk"),
