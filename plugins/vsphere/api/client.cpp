@@ -155,8 +155,12 @@ soap::Reply Client::call(std::string_view method, const Ref &self, std::string_v
     policy.reconnect_for = {};
   }
   return with_session([&] {
-    return with_retries(policy, log_, std::string(method),
-                        [&] { return post(method, self, arguments); });
+    return with_retries(policy, log_, std::string(method), [&] {
+      // libcurl sends a request again by itself if a connection that it has used before ends without an
+      // answer. On a new connection it does not.
+      if (repeat == Repeat::once) disconnect();
+      return post(method, self, arguments);
+    });
   });
 }
 

@@ -30,6 +30,8 @@ void remove_and_merge(Client &client, TaskRunner &tasks, const VmInfo &vm, const
     tasks.remove_snapshot(snapshot);
   } catch (const FaultError &e) {
     if (e.fault().kind != "ManagedObjectNotFound") throw;
+    // It is the task that is gone, if the server was started anew meanwhile.
+    if (has_snapshot(client, vm.ref, snapshot)) throw;
     log.info("snapshot {} of {} is gone already", snapshot.value, vm.name);
   }
   try {
@@ -43,13 +45,13 @@ void remove_and_merge(Client &client, TaskRunner &tasks, const VmInfo &vm, const
   }
 }
 
-// The snapshot is removed: that the journal still has its token does no harm.
+// No snapshot has the token: that the journal still has it does no harm.
 void forget(Journal *journal, std::string_view token, const util::Log &log) {
   if (journal == nullptr) return;
   try {
     journal->remove(token);
   } catch (const util::Error &e) {
-    log.warning("the snapshot is removed, but {} still has its token: {}", journal->path(),
+    log.warning("no snapshot is left, but {} still has the token of one: {}", journal->path(),
                 e.what());
   }
 }
@@ -58,21 +60,21 @@ void forget(Journal *journal, std::string_view token, const util::Log &log) {
 
 bool remove_leftovers(Client &client, TaskRunner &tasks, const VmInfo &vm, Journal *journal,
                       const util::Log &log) {
-  bool removed = false;
+  std::vector<std::string_view> tokens;  // forgotten last: two snapshots may have the same one
   for (const auto &snapshot : vm.snapshots) {
     const std::string_view token = token_of(snapshot.description);
     if (journal != nullptr && journal->has(token)) {
       log.warning("removing the snapshot {} that an earlier run left on {}", snapshot.ref.value,
                   vm.name);
       remove_and_merge(client, tasks, vm, snapshot.ref, log);
-      forget(journal, token, log);
-      removed = true;
+      tokens.push_back(token);
     } else if (is_of_plugin(snapshot.name)) {
       log.warning("the snapshot {} (\"{}\") of {} is left alone: it is another run's ({})",
                   snapshot.ref.value, snapshot.name, vm.name, snapshot.description);
     }
   }
-  return removed;
+  for (const std::string_view token : tokens) forget(journal, token, log);
+  return !tokens.empty();
 }
 
 void Snapshot::create(bool quiesce) {
@@ -92,16 +94,17 @@ void Snapshot::create(bool quiesce) {
   log_.debug("snapshot {} of {}", ref_.value, vm_.name);
 }
 
-// Returns whether the machine had a snapshot with this token.
+// Removes all snapshots of the machine that have this token. Returns whether there was one.
 bool Snapshot::remove_by_token() {
+  bool found = false;
   for (const auto &snapshot : describe_vm(client_, vm_.ref).snapshots) {
     if (token_of(snapshot.description) != token_) continue;
     log_.info("removing the snapshot {} of {}, whose creation was interrupted", snapshot.ref.value,
               vm_.name);
     remove_and_merge(client_, tasks_, vm_, snapshot.ref, log_);
-    return true;
+    found = true;
   }
-  return false;
+  return found;
 }
 
 // The same. If the server has not answered the creation, waits a little for the snapshot to appear.
@@ -114,18 +117,28 @@ bool Snapshot::remove_when_found() {
   return true;
 }
 
-// Tokens of earlier runs of which no snapshot exists. The server makes and removes the snapshots of a
-// machine one after the other: when this run's has been made, what an earlier run asked for has been made
-// too, or never will be. One that exists is removed by the next run.
-void Snapshot::forget_earlier_tokens() {
-  if (journal_ == nullptr || journal_->tokens().empty()) return;
-  const VmInfo now = describe_vm(client_, vm_.ref);
-  const std::vector<std::string> tokens = journal_->tokens();
-  for (const std::string &token : tokens) {
-    const bool exists =
-        std::any_of(now.snapshots.begin(), now.snapshots.end(),
-                    [&](const auto &snapshot) { return token_of(snapshot.description) == token; });
-    if (!exists) forget(journal_, token, log_);
+// Tokens of which no snapshot exists, this run's and those of earlier runs. The server makes and removes the
+// snapshots of a machine one after the other: when this run's has been made, what an earlier run asked for has
+// been made too, or never will be. One that exists is removed by the next run. An error is not one of the
+// removal: tokens that stay do no harm.
+void Snapshot::forget_tokens() {
+  if (journal_ == nullptr) return;
+  try {
+    const VmInfo now = describe_vm(client_, vm_.ref);
+    const std::vector<std::string> tokens = journal_->tokens();
+    for (const std::string &token : tokens) {
+      const bool exists = std::any_of(
+          now.snapshots.begin(), now.snapshots.end(),
+          [&](const auto &snapshot) { return token_of(snapshot.description) == token; });
+      if (!exists) {
+        forget(journal_, token, log_);
+      } else {
+        log_.warning("{} has one more snapshot with a token of {}: the next run removes it",
+                     vm_.name, journal_->path());
+      }
+    }
+  } catch (const util::Error &e) {
+    log_.info("the tokens in {} stay until the next run: {}", journal_->path(), e.what());
   }
 }
 
@@ -145,13 +158,14 @@ void Snapshot::remove() {
   }
   ref_ = {};
   may_exist_ = false;
-  if (!known) {
+  if (made) {
+    forget_tokens();
+  } else if (known) {
+    forget(journal_, token_, log_);
+  } else {
     log_.warning("the server has not said whether it creates the snapshot of {}: {}", vm_.name,
                  journal_ != nullptr ? "the next run removes it if it does"
                                      : "if it does, remove it in vSphere");
-  } else {
-    forget(journal_, token_, log_);
-    if (made) forget_earlier_tokens();
   }
 }
 

@@ -41,7 +41,7 @@ class Snapshot {
   TaskRunner &tasks_;
   bool remove_by_token();
   bool remove_when_found();
-  void forget_earlier_tokens();
+  void forget_tokens();
 
   const VmInfo vm_;
   Journal *const journal_;

@@ -146,6 +146,49 @@ containers() {
     no_snapshot
 }
 
+# one_more: makes another snapshot with the token in the journal.
+one_more() {
+    [ -e vc.cookies ] || soap_login vc > login.xml
+    soap vc CreateSnapshot_Task VirtualMachine vm-42 "<name>nbdkit-replicate on x</name><description>token=$(grep -o '[0-9a-f]\{32\}' state.snapshot)</description><memory>false</memory><quiesce>false</quiesce>" | element returnval > task
+    until_true 20 task_ended vc "$(cat task)"
+}
+
+@test "the server has made two snapshots of one creation: the token stays until both are removed" {
+    vc
+    serve disk=2000 since=@state
+    one_more
+    stop src
+    grep -q "web1 has one more snapshot with a token of $PWD/state.snapshot: the next run removes it" src.log
+    one_more
+    [ "$(of "len(v['snapshots'])")" = 2 ]
+    once disk=2000 since=@state -- true 2> log
+    [ "$(grep -c 'removing the snapshot .* that an earlier run left' log)" = 2 ]
+    no_snapshot
+    [ ! -e state.snapshot ]
+}
+
+@test "a question after the removal fails: the snapshot is not said to be left behind" {
+    vc
+    echo '{"nbdkit-replicate-snapshots":1,"tokens":["0123456789abcdef0123456789abcdef"]}' > state.snapshot
+    mkdir sync
+    touch sync/vsphere.serve.hold # before the snapshot is watched
+    REPLICATE_SYNC_DIR=$PWD/sync nbdkit -fv -U src.sock "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" disk=2000 \
+        since=@state > src.log 2>&1 3>&- &
+    echo $! > src.pid
+    until_true 60 test -e sync/vsphere.serve.held
+    # Somebody removes it. Then the first question is whether it is still there.
+    by_hand
+    control vc 'fault?where=RetrievePropertiesEx&kind=NoPermission&after=1&count=9'
+    rm sync/vsphere.serve.hold
+    stop src
+    grep -q 'is gone already' src.log
+    grep -q "the tokens in $PWD/state.snapshot stay until the next run: .* lacks a privilege" src.log
+    must_fail grep -q 'left behind' src.log
+    control vc nofault
+    once disk=2000 since=@state -- true
+    [ ! -e state.snapshot ]
+}
+
 @test "a token of which there is no snapshot leaves the journal when the next run has made and removed its own" {
     vc
     echo '{"nbdkit-replicate-snapshots":1,"tokens":["0123456789abcdef0123456789abcdef"]}' > state.snapshot

@@ -114,6 +114,43 @@ quick_after() {
     clean
 }
 
+@test "the answer to the creation is lost with the connection: one snapshot is made, and it is removed" {
+    vc
+    control vc 'fault?where=CreateSnapshot_Task&kind=lost'
+    refuses 'the connection to 127.0.0.1' once disk=2001 -- true
+    [ "$(of "(v['taken'], s['soap']['CreateSnapshot_Task'])")" = "(1, 1)" ]
+    clean
+}
+
+# removing: the server has been asked for a removal. The snapshot is not watched any more.
+removing() { [ "$(of "s['soap'].get('RemoveSnapshot_Task')")" = 1 ]; }
+no_fault_left() { [ "$(of "s['faults']")" = 0 ]; }
+
+# one_question_fails ARGUMENTS: of those about the task of the removal, or all if they are retried.
+one_question_fails() {
+    control vc "fault?where=RetrievePropertiesEx&$1"
+    until_true 60 no_fault_left
+}
+
+# its_task_is_gone: when the server is asked about the removal.
+its_task_is_gone() {
+    until_true 60 removing
+    one_question_fails kind=ManagedObjectNotFound
+}
+
+@test "the task of a removal is gone, but not the snapshot: it is left behind, and its token stays" {
+    vc
+    serve disk=2001 since=@state
+    control vc 'pace?task-ms=3600000'
+    its_task_is_gone 3>&- &
+    stop src
+    wait $!
+    grep -q 'could not be removed and is left behind: its token is in' src.log
+    grep -q '[0-9a-f]\{32\}' state.snapshot
+    control vc 'pace?task-ms=20'
+    until_true 60 no_snapshot
+}
+
 @test "somebody takes another snapshot while the disks are read: it stays" {
     vc
     serve disk=2001

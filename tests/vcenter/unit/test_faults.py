@@ -51,6 +51,12 @@ class SoapFaults(Case):
         body = b"<Envelope><Body><FindByUuid/></Body></Envelope>"
         self.assertEqual([self.sim.request("POST", "/sdk", body)[0] for _ in range(2)], [503, 500])
 
+    def test_an_answer_is_lost(self):
+        self.sim.control("fault", where="CreateSnapshot_Task", kind="lost")
+        with self.assertRaises((http.client.RemoteDisconnected, ssl.SSLError)):
+            self.sim.call("CreateSnapshot_Task", *VM, "<name>x</name>")
+        self.assertEqual(self.sim.control("state")["soap"]["CreateSnapshot_Task"], 1)
+
     def test_invalid_soap_is_refused(self):
         for body in (b"", b"<a", b"<a/>"):
             status, _, answer = self.sim.request("POST", "/sdk", body)

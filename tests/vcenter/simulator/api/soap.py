@@ -21,6 +21,10 @@ class Unavailable(Exception):
     """An HTTP status without SOAP, as of a proxy in front of a vCenter that restarts."""
 
 
+class Lost(Exception):
+    """The connection ends without an answer."""
+
+
 class Huge(Exception):
     """An answer of so many bytes of empty elements, in pieces."""
 
@@ -74,7 +78,7 @@ class Call:
             self.service.closing.wait(injected.seconds)
         elif injected and injected.kind == "missing":
             self.missing = injected.key or "NoPermission"
-        elif injected:
+        elif injected and injected.kind != "lost":
             raise injected.fault()
         if self.session is None and not self._allowed_without_session():
             raise Fault("NotAuthenticated", "The session is not authenticated.",
@@ -88,7 +92,10 @@ class Call:
                         f"{self.this.kind}:{self.this_moref} does not implement: {self.method}",
                         tag("receiver", self.this_moref, ref=self.this.kind) +
                         leaf("method", self.method))
-        return function(self)
+        result = function(self)
+        if injected and injected.kind == "lost":
+            raise Lost
+        return result
 
     def _allowed_without_session(self):
         """Besides the two methods: reading the current session, which is not set then."""
@@ -100,7 +107,7 @@ class Call:
 
 
 def answer(service, body, session):
-    """(HTTP status, reply, new Session or None, text for the log) for the bytes of a request."""
+    """(HTTP status, reply, new Session or None, text for the log) for the bytes of a request; status 0: no answer."""
     try:
         envelope = ElementTree.fromstring(body)
         soap_body = child(envelope, "Body")
@@ -117,6 +124,8 @@ def answer(service, body, session):
         inner = call.run()
     except Unavailable:
         return int(UNAVAILABLE), b"", None, f"{call.method} {call.this_moref}"
+    except Lost:
+        return 0, b"", None, f"{call.method} {call.this_moref}"
     except Huge as huge:
         return 200, huge, None, f"{call.method} {call.this_moref}"
     except Fault as fault:

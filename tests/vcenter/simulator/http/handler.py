@@ -79,6 +79,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         service = self.server.service
         session = service.sessions.by_cookie(self.headers.get("Cookie"))
         status, reply, new_session, note = soap.answer(service, request, session)
+        if status == 0:
+            service.log(f"{self.command} {self.path} {note} -> nothing")
+            self.close_connection = True
+            return
         headers = [("Set-Cookie", new_session.set_cookie())] if new_session else []
         self._reply(status, reply, "text/xml; charset=utf-8", headers, note)
 
