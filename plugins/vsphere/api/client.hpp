@@ -64,7 +64,9 @@ class Client {
 
   // From now on all calls together wait at most so long for answers, with the pauses before they are
   // repeated. After that every call throws util::Error ETIMEDOUT at once.
-  void set_patience(std::chrono::milliseconds time) { patience_ = time; }
+  void set_patience(std::optional<std::chrono::milliseconds> time) { patience_ = time; }
+  // What is left of it; none: without end.
+  std::optional<std::chrono::milliseconds> patience() const { return patience_; }
   bool out_of_patience() const { return patience_ && patience_->count() <= 0; }
 
   // Calls a method of the object `self`; `arguments` are XML elements. Retries as the policy says, and
@@ -99,7 +101,7 @@ class Client {
   const RetryPolicy given_policy_;
   RetryPolicy policy_;  // the same with the retries of set_limits(), and pause()
   std::chrono::milliseconds deadline_;
-  std::optional<std::chrono::milliseconds> patience_;  // what is left of it; none: without end
+  std::optional<std::chrono::milliseconds> patience_;
   const util::Log log_;
   std::optional<HttpConnection> http_;  // made by the first call
   std::string session_;

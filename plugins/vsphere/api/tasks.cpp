@@ -58,9 +58,12 @@ Ref TaskRunner::wait_for(const Ref &task, const std::string &what, std::chrono::
   auto end = clock::now() + deadline;
   Progress progress(what, log_);
   std::chrono::milliseconds pause{20};
+  // It is for what is not answered. The deadline is for the task.
+  const auto patience = client_.patience();
   for (;;) {
     ObjectContent info = read_properties(
         client_, task, {"info.state", "info.error", "info.result", "info.progress"});
+    client_.set_patience(patience);
     std::string state = info.text("info.state");
     bool late = clock::now() > end;
     if (state == "success" || state == "error" || late) unfinished_ = {};

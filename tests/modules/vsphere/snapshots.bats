@@ -151,6 +151,25 @@ its_task_is_gone() {
     until_true 60 no_snapshot
 }
 
+# after_three_pauses: the removal ends when three questions about it have been retried.
+after_three_pauses() {
+    until_true 60 removing
+    for _ in 1 2 3; do one_question_fails 'kind=503&after=1'; done
+    control vc 'pace?task-ms=20'
+}
+
+@test "a removal that the server tells of is waited for, however long the answers take all together" {
+    vc
+    serve disk=2001 end-timeout=4.5 retry-delay=1.1 # together the pauses are longer than 3 s
+    control vc 'pace?task-ms=3600000'
+    after_three_pauses 3>&- &
+    stop src
+    wait $!
+    [ "$(grep -c 'HTTP status 503; retry 1 of 3' src.log)" = 3 ]
+    must_fail grep -q 'left behind' src.log
+    clean
+}
+
 @test "somebody takes another snapshot while the disks are read: it stays" {
     vc
     serve disk=2001
