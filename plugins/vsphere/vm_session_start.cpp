@@ -94,7 +94,7 @@ std::vector<DiskInfo> VmSession::use_snapshot(const VmInfo &vm,
 }
 
 // Returns the chosen disks as they are in a new snapshot. If tracking is on but not yet in effect for a
-// disk, the snapshot has stunned the machine; with enable-cbt=yes a second snapshot is made.
+// disk, the snapshot has stunned the machine; with enable-cbt=yes a second snapshot is made, unless there is an older one.
 std::vector<DiskInfo> VmSession::create_snapshot(const VmInfo &vm,
                                                  const std::vector<DiskInfo> &chosen) {
   snapshot_.emplace(client_, tasks_, vm, journal(), log_);
@@ -119,6 +119,7 @@ std::vector<DiskInfo> VmSession::create_snapshot(const VmInfo &vm,
           settings_.enable_tracking ? "turn it off and on again in vSphere"
                                     : "enable-cbt=yes may bring it into effect");
     }
+    check_tracking_can_begin(vm);
     snapshot_->remove();
   }
 }

@@ -28,7 +28,7 @@ void check_encryption(const VmInfo &vm, const std::vector<DiskInfo> &disks);
 // the transport can read disks that are chains of files. turns_tracking_on: change tracking is off, and will be turned on.
 void check_snapshots(const VmInfo &vm, bool chains, bool turns_tracking_on);
 
-// Change tracking, which is off, can be turned on.
+// Change tracking, which is off, or on but not in effect, can begin. `vm` is as it was before this run's snapshot.
 void check_tracking_can_begin(const VmInfo &vm);
 
 // The disks are single files, if `chains` is false. `before_snapshot`: they are the machine's, which a

@@ -76,6 +76,18 @@ load vsphere
     done
 }
 
+@test "tracking that is on but not in effect does not begin over a snapshot of somebody else" {
+    vc --no-cbt
+    soap_login vc
+    soap_snapshot vc vm-42
+    soap vc ReconfigVM_Task VirtualMachine vm-42 \
+        '<spec><changeTrackingEnabled>true</changeTrackingEnabled></spec>' | element returnval > task
+    until_true 20 task_ended vc "$(cat task)"
+    start far file one.img
+    refuses 'has snapshots ("test")' once disk=2000 transport=nbd nbd-uri="$(uri far)" enable-cbt=yes -- true
+    [ "$(of "(v['taken'], len(v['snapshots']))")" = "(2, 1)" ]
+}
+
 # refused REASON: disk 2001 is refused with that reason.
 refused() {
     fails "disk 2001 (\"Hard disk 2\") of virtual machine web1 cannot be read: $1" \
