@@ -11,10 +11,10 @@ namespace vsphere {
 ServiceTickets::ServiceTickets(const Endpoint &endpoint, const Credentials &credentials,
                                const RetryPolicy &policy, SharedSession &shared,
                                const util::Log &log)
-    : client_(endpoint, credentials, policy, log), shared_(shared) {
-  // A read waits for these calls.
-  client_.set_limits(endpoint.stall_timeout, policy.retries);
-}
+    : client_(endpoint, credentials, policy, log),
+      timeout_(endpoint.stall_timeout),
+      retries_(policy.retries),
+      shared_(shared) {}
 
 void ServiceTickets::begin_call() {
   util::MutexLock lock(mutex_);
@@ -40,7 +40,7 @@ void ServiceTickets::share_session(const std::string &old) {
 }
 
 template <typename Call>
-auto ServiceTickets::exclusively(Call &&call) {
+auto ServiceTickets::exclusively(unsigned retries, Call &&call) {
   begin_call();
   const std::string session = shared_.session();
   auto end = [&](ServiceTickets *self) {
@@ -48,6 +48,8 @@ auto ServiceTickets::exclusively(Call &&call) {
     self->end_call();
   };
   std::unique_ptr<ServiceTickets, decltype(end)> at_end(this, end);  // also if call() throws
+  // A read waits for these calls.
+  client_.set_limits(timeout_, retries);
   if (joined_) {
     client_.use_session(session);
   } else {
@@ -58,7 +60,7 @@ auto ServiceTickets::exclusively(Call &&call) {
 }
 
 std::optional<std::string> ServiceTickets::host_of(const std::string &vm) {
-  return exclusively([&]() -> std::optional<std::string> {
+  return exclusively(retries_, [&]() -> std::optional<std::string> {
     if (client_.content().api_type != "VirtualCenter") return std::nullopt;
     ObjectContent machine = read_properties(client_, {"VirtualMachine", vm}, {"runtime.host"});
     Ref host = soap::ref(machine.property("runtime.host"));
@@ -71,7 +73,7 @@ std::optional<std::string> ServiceTickets::host_of(const std::string &vm) {
 
 std::vector<std::string> ServiceTickets::datastore_names(const std::string &vm,
                                                          const Ref &datastore) {
-  return exclusively([&] {
+  return exclusively(retries_, [&] {
     std::vector<Ref> datastores;
     if (datastore.empty()) {
       ObjectContent machine = read_properties(client_, {"VirtualMachine", vm}, {"datastore"});
@@ -90,8 +92,8 @@ std::vector<std::string> ServiceTickets::datastore_names(const std::string &vm,
   });
 }
 
-Ticket ServiceTickets::acquire(const std::string &url) {
-  return exclusively([&] {
+Ticket ServiceTickets::acquire(const std::string &url, Retries retries) {
+  return exclusively(retries == Retries::of_caller ? 0 : retries_, [&] {
     soap::Reply reply =
         client_.call("AcquireGenericServiceTicket", client_.content().session_manager,
                      "<spec xsi:type=\"SessionManagerHttpServiceRequestSpec\">" +

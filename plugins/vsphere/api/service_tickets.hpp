@@ -4,6 +4,7 @@
 // datastores of a machine, and tickets with which an ESXi host lets us read a file.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <vector>
@@ -47,21 +48,25 @@ class ServiceTickets {
   // machine (a moref) uses.
   std::vector<std::string> datastore_names(const std::string &vm, const Ref &datastore);
 
-  // A ticket for GET requests of that URL of an ESXi host.
-  Ticket acquire(const std::string &url);
+  enum class Retries { of_policy, of_caller };
+
+  // A ticket for GET requests of that URL of an ESXi host. What the caller retries is not retried here as well.
+  Ticket acquire(const std::string &url, Retries retries);
 
   // Closes the connection, before a fork or the end. Does nothing during a call.
   void disconnect();
 
  private:
   template <typename Call>
-  auto exclusively(Call &&call);
+  auto exclusively(unsigned retries, Call &&call);
   void begin_call();
   void end_call();
   void share_session(const std::string &old);
 
   // Used by the one thread that has set busy_, which has released the mutex.
   Client client_;
+  const std::chrono::milliseconds timeout_;
+  const unsigned retries_;
   bool joined_ = false;  // client_ has used the shared session before
   SharedSession &shared_;
 

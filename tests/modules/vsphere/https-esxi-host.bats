@@ -64,6 +64,18 @@ asked_of_host() { of "s['host_requests']"; }
     clean
 }
 
+@test "a ticket that a read does not get is asked for as often as the read is tried" {
+    vc --host
+    control vc 'tickets?once=1'
+    serve disk=2001 retries=2
+    local asked
+    asked=$(of "s['soap']['AcquireGenericServiceTicket']")
+    control vc 'fault?where=AcquireGenericServiceTicket&kind=503&count=99'
+    timeout 60 qemu-io -r -f raw -c 'read 0 512' "$(uri src)"
+    [ "$(of "s['soap']['AcquireGenericServiceTicket'] - $asked")" = 3 ]
+    through 'HTTP status 503'
+}
+
 @test "a ticket that cannot be asked for: the session of the reads is ended all the same" {
     vc --host
     control vc 'fault?where=RetrieveServiceContent&kind=SystemError&after=1' # the second one, of the client for tickets

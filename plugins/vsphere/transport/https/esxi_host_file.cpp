@@ -8,6 +8,8 @@ namespace vsphere {
 
 namespace {
 
+using Retries = ServiceTickets::Retries;
+
 constexpr size_t refusal_limit = 64 << 10;  // bytes of a response that is not the range
 
 bool is_refusal(const HttpResponse &response) {
@@ -64,7 +66,7 @@ uint64_t EsxiHostFile::probe(std::span<std::byte> buffer, uint64_t offset) {
   uint64_t size = checked(send_with(ticket, request), request);
   HttpResponse again = send_with(ticket, request);
   single_use_ = is_refusal(again);
-  if (single_use_) again = send_with(tickets_.acquire(url_).id, request);
+  if (single_use_) again = send_with(tickets_.acquire(url_, Retries::of_policy).id, request);
   checked(again, request);
   return size;
 }
@@ -77,7 +79,7 @@ void EsxiHostFile::read(std::span<std::byte> buffer, uint64_t offset) {
 }
 
 HttpResponse EsxiHostFile::send_once(const HttpRequest &request) {
-  if (single_use_) return send_with(tickets_.acquire(url_).id, request);
+  if (single_use_) return send_with(tickets_.acquire(url_, Retries::of_caller).id, request);
   std::string ticket = ticket_other_than("");
   HttpResponse response = send_with(ticket, request);
   if (is_refusal(response)) response = send_with(ticket_other_than(ticket), request);
@@ -90,8 +92,8 @@ std::string EsxiHostFile::ticket_other_than(const std::string &refused) {
     util::MutexLock lock(mutex_);
     if (ticket_ != refused) return ticket_;
   }
-  Ticket ticket =
-      tickets_.acquire(url_);  // several threads may do this; any of the tickets will do
+  // Several threads may do this; any of the tickets will do.
+  Ticket ticket = tickets_.acquire(url_, Retries::of_caller);
   util::MutexLock lock(mutex_);
   return ticket_ = ticket.id;
 }

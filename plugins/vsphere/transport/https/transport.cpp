@@ -80,7 +80,7 @@ std::unique_ptr<EsxiHostFile> HttpsTransport::try_host(const std::string &host,
                                                        const DatastorePath &file,
                                                        std::span<const std::byte> last,
                                                        uint64_t size) {
-  Ticket ticket = tickets_.acquire(host_url(host, file));
+  Ticket ticket = tickets_.acquire(host_url(host, file), ServiceTickets::Retries::of_policy);
   HttpPool &pool = pool_of(host, ticket.thumbprint);
   auto opened = std::make_unique<EsxiHostFile>(pool, tickets_, file, ticket, policy_, log_);
   std::array<std::byte, sector_size> same;
