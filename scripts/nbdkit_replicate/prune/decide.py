@@ -4,6 +4,7 @@
 An image that no other lies on is removed. One that others lie on is merged into the point above it, which then lies on what
 the image has lain on. The newest complete point is not touched, nor is the image that the state names, nor anything that is
 not a restore point of this disk; what one of these lies on stays. Where several images lie on one, that stays as well.
+Nothing is removed while it is not known what an image of the directory lies on.
 """
 import os
 from collections.abc import Collection
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from ..plan.plan import Keep
 from ..points.points import Point, Status
 from ..points.store import StoredImage
+from .bases import Bases
 from .keep import kept
 
 
@@ -29,23 +31,25 @@ class Decision:
     merged: tuple[Merging, ...]
     staying: tuple[tuple[StoredImage, str], ...]  # not kept, but not removed now; why
     kept: tuple[Point, ...]
+    unknown: StoredImage | None = None  # of which it is not known what it lies on: nothing is removed or merged
 
 
 @dataclass
 class _Forest:
     images: dict[str, StoredImage]  # by path: all of the directory
     removable: set[str]
+    bases: Bases
     above: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for path, image in self.images.items():
+        for path in self.images:
             below = self.below(path)
             if below is not None:
                 self.above.setdefault(below, []).append(path)
 
     def below(self, path: str) -> str | None:
-        backing = os.path.normpath(self.images[path].backing) if self.images[path].backing else ""
-        return backing if backing in self.images else None
+        below = self.bases.below(self.images[path])
+        return os.path.normpath(below) if below is not None else None
 
     def is_needed(self, path: str) -> bool:
         return path not in self.removable or any(map(self.is_needed, self.above.get(path, ())))
@@ -64,7 +68,12 @@ def decide(points: Collection[Point], images: Collection[StoredImage], keep: Kee
     fixed = {point.path for point in complete if point.time == newest or point.top.uuid == current}
     expired = {os.path.normpath(point.path) for point in complete if point not in keeping and point.path not in fixed}
     abandoned = {os.path.normpath(point.path) for point in points if _is_abandoned(point, current)}
-    forest = _Forest({os.path.normpath(image.path): image for image in images}, expired | abandoned)
+    keeps = tuple(point for point in complete if point in keeping or point.path in fixed)
+    bases = Bases(images)
+    unknown = next((image for image in images if bases.is_unknown(image)), None)
+    if unknown is not None and expired | abandoned:
+        return Decision((), (), (), keeps, unknown)
+    forest = _Forest({os.path.normpath(image.path): image for image in images}, expired | abandoned, bases)
     roots = [path for path in forest.images if forest.below(path) is None]
     order = [path for root in roots for path in forest.from_top(root)]
     removed = [path for path in order if not forest.is_needed(path)]
@@ -75,7 +84,7 @@ def decide(points: Collection[Point], images: Collection[StoredImage], keep: Kee
         removed=tuple(forest.images[path] for path in removed),
         merged=tuple(Merging(forest.images[into], tuple(forest.images[path] for path in gone)) for into, gone in merged),
         staying=tuple((forest.images[path], why) for path, why in staying),
-        kept=tuple(point for point in complete if point in keeping or point.path in fixed))
+        kept=keeps)
 
 
 def _is_abandoned(point: Point, current: str) -> bool:
@@ -113,4 +122,4 @@ def _merges(forest: _Forest, remaining: list[str], targets: set[str],
 
 def _can_merge(above: StoredImage, below: StoredImage) -> bool:
     """Beside each other, so that the lower one can take the name of the upper one; and the disk has not shrunk."""
-    return above.image.backing == os.path.basename(above.image.backing) and below.image.size <= above.image.size
+    return above.image.backing == os.path.basename(below.path) and below.image.size <= above.image.size

@@ -51,6 +51,9 @@ class DiskPrune:
                 self._remove(image)
             for merging in decision.merged:
                 await self._merge(merging)
+            if decision.unknown is not None:
+                self._fail(f"nothing is removed or merged: {_name(decision.unknown)} lies on {decision.unknown.image.backing}, "
+                           "which may be one of these images: give it the name of a file (qemu-img rebase -u)")
             for image, why in decision.staying:
                 self._tell(f"{_name(image)} is not kept, but stays for now: {why}")
             self._remove_leftovers()

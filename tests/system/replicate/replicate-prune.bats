@@ -109,6 +109,36 @@ SH
     complete 2 3
 }
 
+@test "what somebody has made over a point in its directory stays what it is, whatever name it has for the point" {
+    one_disk '{ last = 2 }'
+    mkdir store
+    ln -s store images
+    nights 1 2
+    mine=images/web1/mine.qcow2
+    qemu-img create -q -f qcow2 -F qcow2 -b "$PWD/store/web1/$(basename "$(image_of 1)")" "$mine"
+    qemu-io -c 'write -P 7 64K 64K' "$mine" > /dev/null
+    qemu-img convert -O raw "$mine" mine.ref
+    # Everything anew: nobody but mine.qcow2 needs night 1.
+    rm -r states disk.digests
+    nights 3 4
+    run prune
+    echo "$output"
+    [ "$status" = 0 ]
+    [[ "$output" == *"$(basename "$(image_of 1)") is not kept, but stays for now: mine.qcow2 lies on it"* ]]
+    complete 1 3 4
+    qemu-img compare -f qcow2 -F raw "$mine" mine.ref
+    # A name that is not one of a file.
+    base=$(jq -nc --arg file "$PWD/$(image_of 1)" '{driver: "qcow2", file: {driver: "file", filename: $file}}')
+    qemu-img rebase -u -f qcow2 -F qcow2 -b "json:$base" "$mine"
+    nights 5 5
+    run prune
+    echo "$output"
+    [ "$status" = 1 ]
+    [ "$(grep -c 'nothing is removed or merged: mine.qcow2 lies on json:.*qemu-img rebase -u' <<< "$output")" = 1 ]
+    complete 1 3 4 5
+    qemu-img compare -f qcow2 -F raw "$mine" mine.ref
+}
+
 @test "what an interrupted run has left, and no other will go on with, is removed" {
     one_disk
     sed -i '1i longest-chain = 2' plan.toml

@@ -222,3 +222,43 @@ class Decisions(unittest.TestCase):
         self.chain(1, 2)
         write_image(f"{self.top}/e-{TIMES[5]}.qcow2", mark_data(5, 0, 2, b"c"))
         self.check(self.decide(2, last=1), staying=[1], kept_now=[2])
+
+    def test_a_base_by_another_path(self):
+        os.mkdir(f"{self.top}/images")
+        os.symlink("images", f"{self.top}/link")
+        self.top += "/link"
+        self.chain(1, 2)
+        self.chain(4, 5)
+        real = os.path.realpath(self.top)
+        write_image(f"{self.top}/clone.qcow2", None, f"{real}/{self.name(2)}")
+        self.check(self.decide(5, last=2), merged=[(2, [1])], staying=[2], kept_now=[4, 5])
+
+    def test_a_point_over_a_base_by_another_path_is_not_merged_into(self):
+        self.chain(1)
+        os.symlink(self.name(1), f"{self.top}/z-other-name")
+        write_image(f"{self.top}/{self.name(2)}", mark_data(2, 1, 2, b"c2"), "z-other-name")
+        self.image(3, 2)
+        self.check(self.decide(3, last=2), staying=[1])
+
+    def test_a_base_by_a_path_of_another_machine(self):
+        self.chain(1)
+        self.chain(4)
+        write_image(f"{self.top}/clone.qcow2", None, f"/there/{self.name(1)}")
+        self.check(self.decide(4, last=1), staying=[1])
+
+    def test_a_base_that_is_gone_keeps_nothing(self):
+        self.chain(1)
+        self.chain(4)
+        for name, base in ("clone", f"/there/{self.name(3)}"), ("other", self.name(2)), ("own", "/there/own.qcow2"):
+            write_image(f"{self.top}/{name}.qcow2", None, base)
+        self.check(self.decide(4, last=1), removed=[1])
+
+    def test_a_base_that_has_no_name_of_a_file(self):
+        self.chain(1, 2)
+        self.chain(4)
+        for base in 'json:{"driver":"qcow2","file":{"driver":"file","filename":"/there/x"}}', "nbd://there/x":
+            write_image(f"{self.top}/clone.qcow2", None, base)
+            decision = self.decide(4, last=1)
+            self.check(decision, kept_now=[4])
+            self.assertEqual(decision.unknown.path, f"{self.top}/clone.qcow2")
+            self.assertIsNone(self.decide(4).unknown)
