@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Files and directories that the user names."""
 import contextlib
+import errno
 import os
 import secrets
 
@@ -53,6 +54,18 @@ def replace_file(path: str, content: str | bytes, mode: int = 0o600) -> None:
         os.unlink(new)
         raise
     sync_directory(os.path.dirname(path))
+
+
+def open_to_lock(path: str) -> int:
+    """A descriptor for flock(2). For writing if that is allowed: NFS makes of it a lock of byte ranges, which is exclusive
+    only for who can write. As common/util/file_lock.cpp does it."""
+    flags = os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(path, os.O_RDWR | flags)
+    except OSError as e:
+        if e.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        return os.open(path, os.O_RDONLY | flags)
 
 
 def sync_directory(path: str) -> None:

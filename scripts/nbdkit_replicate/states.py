@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .files import replace_file
+from .files import open_to_lock, replace_file
 from .messages import Failure
 
 
@@ -41,8 +41,7 @@ def require_full_copy(path: str) -> None:
     """Nothing that the state says of the target is relied on any more: the whole disk is owed. Does nothing while a
     server uses the state: that one says what it comes to. Like StateWriter::require_full_copy() in filters/apply."""
     path = os.path.realpath(path)
-    with contextlib.suppress(BlockingIOError), _locked(path + ".lock", os.O_RDWR | os.O_CREAT), \
-            _locked(path, os.O_RDONLY):
+    with contextlib.suppress(BlockingIOError), _locked(path + ".lock", create=True), _locked(path):
         state = _load(path)
         state |= {"checkpoint": "", "owed": [[0, state["size"]]]}
         replace_file(path, json.dumps(state, separators=(",", ":")) + "\n")
@@ -54,9 +53,9 @@ def held(path: str) -> Iterator[None]:
     path = os.path.realpath(path)
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(_locked(path + ".lock", os.O_RDWR | os.O_CREAT))
+            stack.enter_context(_locked(path + ".lock", create=True))
             with contextlib.suppress(FileNotFoundError):
-                stack.enter_context(_locked(path, os.O_RDONLY))
+                stack.enter_context(_locked(path))
         except BlockingIOError:
             raise Failure(f"{path} is in use: a run or prune is under way") from None
         yield
@@ -67,7 +66,7 @@ def held_file(path: str, in_use: str) -> Iterator[None]:
     """Nobody else is in such a block for the file, which is created. Raises Failure with `in_use` otherwise."""
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(_locked(path, os.O_RDWR | os.O_CREAT))
+            stack.enter_context(_locked(path, create=True))
         except BlockingIOError:
             raise Failure(in_use) from None
         yield
@@ -103,9 +102,10 @@ def _load(path: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _locked(path: str, flags: int) -> Iterator[None]:
+def _locked(path: str, create: bool = False) -> Iterator[None]:
     """As common/util/file_lock.hpp does it. Raises BlockingIOError if another process holds the lock."""
-    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    new = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(path, new, 0o600) if create else open_to_lock(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..files import replace_file
+from ..files import open_to_lock, replace_file
 from ..points.naming import time_text
 
 KEPT = 400  # records of a machine; older ones are removed
@@ -80,7 +80,7 @@ def run_under_way(directory: str) -> Iterator[None]:
 def is_running(directory: str) -> bool:
     """Keeps no run from beginning."""
     try:
-        lock = os.open(os.path.join(directory, LOCK), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        lock = open_to_lock(os.path.join(directory, LOCK))
     except FileNotFoundError:
         return False
     try:

@@ -120,6 +120,23 @@ $(time_of 2) incomplete" ]
     [ "$(verb list --json plan.toml | jq -c '[.[].chain]')" = '[1,2,1]' ]
 }
 
+@test "states and images on NFS, where an exclusive lock is only for who can write" {
+    one_disk
+    on_nfs() { LD_PRELOAD=$BUILD/tests/system/durability/storage_faults.so STORAGE_NFS=1 timeout 300 "$@"; }
+    refuses 'Bad file descriptor' on_nfs flock --exclusive --nonblock 9 9< plan.toml
+    for one in 1 2 3; do
+        writes $one
+        on_nfs "$COMMAND" run --build "$BUILD" plan.toml
+        on_nfs "$COMMAND" status --json plan.toml > status.json
+        [ "$(jq -c '.machines[] | [.running, .disks[].owed]' status.json)" = '[false,0]' ]
+    done
+    [ "$(points | grep -c ' complete')" = 3 ]
+    on_nfs "$COMMAND" status --monitor plan.toml
+    on_nfs "$COMMAND" restore plan.toml --to back --build "$BUILD"
+    same disk.img back
+    on_nfs "$COMMAND" prune plan.toml
+}
+
 @test "a disk that has grown" {
     one_disk
     nights 1 1

@@ -4,6 +4,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import dataclasses
+import errno
 import fcntl
 import io
 import json
@@ -202,9 +203,9 @@ class Records(InDirectory):
             records.write_record(records.new_record(".", time), self.record())
         for _ in range(11):
             records.write_record(records.new_record(".", "20260101T000000Z"), self.record())
-        write("20270101T000000Z.json", "{")
-        write("20270101T000001Z.json", '{"nbdkit-replicate-run": 2}')
-        write("20270101T000002Z.json.tmp-1", "{}")
+        write("20260102T000000Z.json", "{")
+        write("20260102T000001Z.json", '{"nbdkit-replicate-run": 2}')
+        write("20260102T000002Z.json.tmp-1", "{}")
         names = [os.path.basename(path) for path in records.record_files(".")]
         self.assertEqual(names[2:4], ["20260101T000000Z-12.json", "20260101T000000Z-11.json"])
         self.assertEqual(names[-2:], ["20260101T000000Z.json", "20251231T000000Z.json"])
@@ -289,6 +290,18 @@ class OneRun(InDirectory):
             fcntl.flock(held, fcntl.LOCK_SH)
             with records.run_under_way("."):
                 pass
+
+    def test_who_may_only_read_can_ask_whether_a_run_is_under_way(self):
+        def only_read(path, flags, *more):
+            if flags & os.O_RDWR:
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+            return opened(path, flags, *more)
+
+        opened = os.open
+        with records.run_under_way("."), mock.patch.object(os, "open", only_read):
+            self.assertTrue(records.is_running("."))
+        with mock.patch.object(os, "open", only_read):
+            self.assertFalse(records.is_running("."))
 
 
 class Watching(InDirectory):
