@@ -26,6 +26,7 @@ from ..states import State, disks_with_state, held, read_state, require_full_cop
 from .chain import LONGEST, Chain, chain_of
 from .naming import PARTIAL, Naming
 from .store import DIGESTS, Folder, StoredImage, stored_image
+from .used import is_used, mark_used, unmark_used
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,10 @@ def _fault(chain: Chain | None, state: State) -> str:
 def _going_on(machine: Machine, image: StoredImage, path: str) -> Module:
     if image.path != path + PARTIAL:
         _check_free(path)
+        if is_used(image):
+            mark_used(path)
         rename_new(image.path, path + PARTIAL)
+        unmark_used(image.file)
     return _target(machine, path, image.backing)  # whose format is qcow2, as that of all that runs make
 
 

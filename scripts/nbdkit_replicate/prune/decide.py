@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from ..plan.plan import Keep
 from ..points.points import Point, Status
 from ..points.store import StoredImage
+from ..points.used import is_used
 from .bases import Bases
 from .keep import kept
 
@@ -67,7 +68,9 @@ def decide(points: Collection[Point], images: Collection[StoredImage], keep: Kee
     newest = max((point.time for point in complete), default="")
     fixed = {point.path for point in complete if point.time == newest or point.top.uuid == current}
     expired = {os.path.normpath(point.path) for point in complete if point not in keeping and point.path not in fixed}
-    abandoned = {os.path.normpath(point.path) for point in points if _is_abandoned(point, current)}
+    left = [point for point in points if _is_abandoned(point, current)]
+    written = {os.path.normpath(point.path) for point in left if is_used(point.top)}
+    abandoned = {os.path.normpath(point.path) for point in left} - written
     keeps = tuple(point for point in complete if point in keeping or point.path in fixed)
     bases = Bases(images)
     unknown = next((image for image in images if bases.is_unknown(image)), None)
@@ -80,6 +83,7 @@ def decide(points: Collection[Point], images: Collection[StoredImage], keep: Kee
     targets = {os.path.normpath(point.path) for point in complete} - {os.path.normpath(path) for path in fixed}
     merged, staying = _merges(forest, [path for path in order if path not in removed], targets, expired)
     staying += [(path, "others lie on it, though no run has completed it") for path in abandoned - set(removed)]
+    staying += [(path, "clients of use have written to it") for path in sorted(written)]
     return Decision(
         removed=tuple(forest.images[path] for path in removed),
         merged=tuple(Merging(forest.images[into], tuple(forest.images[path] for path in gone)) for into, gone in merged),

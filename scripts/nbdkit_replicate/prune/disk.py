@@ -12,6 +12,7 @@ from ..points.merge import Merge
 from ..points.naming import PARTIAL, Naming
 from ..points.points import points_in
 from ..points.store import DIGESTS, Folder, StoredImage
+from ..points.used import USED
 from ..restore.in_use import is_locked
 from ..states import held, read_state, state_path
 from .decide import Decision, Merging, decide
@@ -99,10 +100,11 @@ class DiskPrune:
         self._tell(f"{names} {'would be ' * self._dry_run}merged into {_name(merging.into)}")
 
     def _remove_leftovers(self) -> None:
-        """Of this disk: digests without an image, and images that were never whole."""
+        """Of this disk: digests and marks without an image, and images that were never whole."""
         files = set(os.listdir(self._folder)) if os.path.isdir(self._folder) else set[str]()
         for file in sorted(files):
             owner = _UNFINISHED.sub("", file.removesuffix(PARTIAL)).removesuffix(PARTIAL).removesuffix(DIGESTS)
+            owner = owner.removesuffix(USED)
             name = self._naming.parse(os.path.join(self._folder, owner))
             has_image = bool({owner, owner + PARTIAL} & files)
             is_leftover = bool(_UNFINISHED.search(file)) or (not has_image and file != owner)

@@ -11,6 +11,7 @@ from ..composition.replication import DiskCopy
 from ..files import make_directory
 from ..images import check_complete, is_qcow2
 from ..messages import RUN_AGAIN, Failure, Level, about, mib, say
+from ..points.used import mark_used, unmark_used
 from ..programs.connections import Connections
 from ..programs.directory import RunDirectory
 from ..programs.server import Server
@@ -42,6 +43,8 @@ class DiskUse:
         now = Circumstances.of(self.disk, facts.size if facts else read_state(self.disk.state).size)
         if self.disk.also:
             make_directory(self.disk.fanout_state)
+        if self._image_to_mark():
+            mark_used(self._image_to_mark())
         _remove_unused(self._path)
         command = use_command(self.disk, uri, now, self._access, self._stats)
         self.server = await Server.start("destination", command, directory, self._path, password)
@@ -80,6 +83,15 @@ class DiskUse:
             await self.server.stop()
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._path)
+            if self._image_to_mark():
+                with contextlib.suppress(Failure):  # result() tells
+                    if self.disk.has_state() and not read_state(self.disk.state).used:
+                        unmark_used(self._image_to_mark())
+
+    def _image_to_mark(self) -> str:
+        """That which clients may write to, and prune might remove; "": there is none."""
+        is_point = self.disk.replication.targets is not None
+        return (self.disk.image or "") if is_point and self._access == Access.WRITE else ""
 
     def result(self) -> bool:
         """After the end: says what the disk is. Returns whether it is whole."""

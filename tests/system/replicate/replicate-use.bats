@@ -218,6 +218,35 @@ except nbd.Error:
     must_fail ls images/web1/*.qcow2.partial
 }
 
+@test "what clients have written to a point stays when its state is given up, and prune comes" {
+    load points
+    one_disk '{ last = 1 }'
+    ln -s disk.img disk.raw
+    nights 1 1
+    use plan.toml web1 --write
+    [ -e "$(image_of 1).used" ]
+    ended INT
+    must_fail test -e "$(image_of 1).used"
+    complete 1
+    use plan.toml web1 --write
+    client 'h.pwrite(b"w" * 65536, 65536); h.flush()'
+    ended INT
+    qemu-img convert -O raw "$(image_of 1).partial" written.raw
+    must_fail same 1.ref written.raw
+    rm -rf states disk.digests
+    nights 2 3
+    run "$COMMAND" prune plan.toml
+    echo "$output"
+    [ "$status" = 0 ]
+    [[ "$output" == *"$(basename "$(image_of 1)").partial is not kept, but stays for now: clients of use have written to it"* ]]
+    qemu-img compare -f qcow2 -F raw "$(image_of 1).partial" written.raw
+    # Until somebody removes it.
+    rm "$(image_of 1).partial"
+    "$COMMAND" prune plan.toml
+    must_fail test -e "$(image_of 1).used"
+    complete 2 3
+}
+
 @test "wrong use, and what cannot be used" {
     disk
     command=("$SOURCE/scripts/nbdkit-replicate" use "${OPTIONS[@]}")

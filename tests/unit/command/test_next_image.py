@@ -16,6 +16,7 @@ from nbdkit_replicate.messages import Failure  # noqa: E402
 from nbdkit_replicate.plan.plan import Machine  # noqa: E402
 from nbdkit_replicate.points.merge import Merge  # noqa: E402
 from nbdkit_replicate.points.next_image import next_target, prepare  # noqa: E402
+from nbdkit_replicate.points.used import mark_used  # noqa: E402
 from nbdkit_replicate.states import read_state  # noqa: E402
 
 
@@ -109,6 +110,14 @@ class NextImage(unittest.TestCase):
         prepare(self.machine())
         self.is_new(self.next(full=True))
         self.assertTrue(os.path.exists(self.file(5, ".partial")))
+
+    def test_what_clients_may_have_written_to_is_that_by_its_new_name(self):
+        self.write(1, 2, suffix=".partial", state=1)
+        mark_used(self.file(1))
+        write_state(self.state, 2, "c2", [(0, 512)])
+        self.next()
+        self.assertTrue(os.path.exists(self.file(5, ".used")))
+        self.assertFalse(os.path.exists(self.file(1, ".used")))
 
     def test_an_increment_that_was_cut_off_is_given_up_for_a_full_copy(self):
         self.write(0, 1)

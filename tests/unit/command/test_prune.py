@@ -16,6 +16,7 @@ from nbdkit_replicate.plan.plan import Keep  # noqa: E402
 from nbdkit_replicate.points.naming import Naming  # noqa: E402
 from nbdkit_replicate.points.points import points_in  # noqa: E402
 from nbdkit_replicate.points.store import Folder  # noqa: E402
+from nbdkit_replicate.points.used import mark_used  # noqa: E402
 from nbdkit_replicate.prune.decide import decide  # noqa: E402
 from nbdkit_replicate.prune.keep import kept  # noqa: E402
 
@@ -165,6 +166,12 @@ class Decisions(unittest.TestCase):
         self.image(3, 2, ".partial", state=1)
         self.check(self.decide(2), removed=[3])
         self.check(self.decide(2, last=2), removed=[3])
+
+    def test_what_clients_have_written_to_stays(self):
+        self.chain(1, 2)
+        self.image(3, 1, ".partial", state=1)
+        mark_used(f"{self.top}/{self.name(3)}")
+        self.check(self.decide(2, last=1), staying=[1, 3])
 
     def test_without_a_state_a_run_may_go_on_with_it(self):
         self.chain(1, 2)
