@@ -13,7 +13,7 @@ from .points import Point
 
 def choose(machine: MachinePoints, at: str | None, disk: str | None) -> tuple[list[Point], list[str]]:
     """The points to restore, all of one time, and what is to be known of them. at: a time, or the name of an image; None: the
-    latest time of which all disks are complete. disk: only this one.
+    latest time of which all disks are complete, and which is not to come if there is another. disk: only this one.
 
     Raises Failure if there are none, or if one that is meant is not complete.
     """
@@ -23,8 +23,7 @@ def choose(machine: MachinePoints, at: str | None, disk: str | None) -> tuple[li
     disks = [disk] if disk else machine.disks
     time = _time_of_name(points, at) if at is not None else None
     if time is None:
-        before = None if at is None else moment(at)
-        time = _latest(points, disks, before)
+        time = _latest(points, disks, moment(at)) if at is not None else _last(points, disks)
         if time is None and at is not None:
             raise Failure(f"{machine.name}: there is no restore point of all disks at {at} or earlier")
     if time is None:
@@ -57,6 +56,10 @@ def _time_of_name(points: Sequence[Point], at: str) -> str | None:
     return None
 
 
+def _last(points: Sequence[Point], disks: Sequence[str]) -> str | None:
+    return _latest([point for point in points if not point.is_to_come], disks, None) or _latest(points, disks, None)
+
+
 def _latest(points: Sequence[Point], disks: Sequence[str], before: datetime.datetime | None) -> str | None:
     """Of an earlier time, a disk that was added to the machine later is not missed. One that is not there any more is: that a
     run has left it out is not to be told from a run that failed."""
@@ -76,6 +79,10 @@ def _of_time(machine: MachinePoints, points: Sequence[Point], disks: Sequence[st
             raise Failure(f"{machine.name}, disk {point.disk}: {point.path} cannot be restored: {point.why}")
     notes = [f"disk {disk}: there is no restore point of {time}" for disk in disks if disk not in {p.disk for p in chosen}]
     if latest:
-        later = sorted({point.time for point in points if point.time > time})
-        notes += [f"not all disks are complete as of {', '.join(later)}: that is left out"] if later else []
+        later = {point.time for point in points if point.time > time}
+        to_come = {point.time for point in points if point.time in later and point.is_to_come}
+        notes += [f"{one} is a time to come, as the clock was wrong, or is now: that is left out; --at {one} names it"
+                  for one in sorted(to_come)]
+        left_out = ", ".join(sorted(later - to_come))
+        notes += [f"not all disks are complete as of {left_out}: that is left out"] if left_out else []
     return chosen, notes

@@ -13,6 +13,7 @@ from ..messages import WrongUse
 TIME = "{time}"
 FORMAT = "%Y%m%dT%H%M%SZ"  # of {time}, which is UTC
 PARTIAL = ".partial"
+AHEAD = 300.0  # seconds by which clocks may differ; free_time() takes a later second, too
 
 _TIME_PATTERN = r"\d{8}T\d{6}Z"
 
@@ -34,6 +35,11 @@ def free_time(moment: float, taken: Collection[str]) -> str:
     while (text := time_text(time)) in taken:
         time += datetime.timedelta(seconds=1)
     return text
+
+
+def is_to_come(moment: float, now: float) -> bool:
+    """Of {time}, in seconds since 1970: the clock was wrong when it was given, or is wrong now."""
+    return moment > now + AHEAD
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,7 @@ def next_target(machine: Machine, disk: str, time: str, full: bool) -> Module:
     with held(state_file):
         state = read_state(state_file)
         last = _last_image(machine, disk, state)
+        _warn_of_clock(Naming(machine.images), last, time)
         if last is not None and last.top.is_partial and not _fault(last, state) and not (full and last.top.backing):
             return _going_on(machine, last.top, path)
         if full:
@@ -140,6 +141,13 @@ def _finished(image: StoredImage, state: State) -> StoredImage:
     path = image.path.removesuffix(PARTIAL)
     rename_new(image.path, path)
     return stored_image(path)
+
+
+def _warn_of_clock(naming: Naming, last: Chain | None, time: str) -> None:
+    """The order of restore points is that of their names. What is gone on with gets another name."""
+    name = naming.parse(last.top.path) if last is not None and not last.top.is_partial else None
+    if last is not None and name is not None and name.time > time:
+        warn(f"{last.top.path} has a later time in its name than this run, {time}: the clock was wrong, or is now")
 
 
 def _disk_of(naming: Naming, image: StoredImage) -> str | None:

@@ -3,12 +3,13 @@
 import datetime
 import enum
 import os
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..images import Image
 from .chain import Chain, chain_of, is_complete
-from .naming import Name, Naming, parse_time, time_text
+from .naming import Name, Naming, is_to_come, parse_time, time_text
 from .store import Folder, Lookup, StoredImage
 
 
@@ -41,6 +42,11 @@ class Point:
     @property
     def when(self) -> datetime.datetime:
         return parse_time(self.time) or datetime.datetime.min.replace(tzinfo=datetime.UTC)
+
+    @property
+    def is_to_come(self) -> bool:
+        """It says that it is as of a time that is not yet."""
+        return is_to_come(self.when.timestamp(), time.time())
 
     @property
     def checkpoint(self) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..files import open_to_lock, replace_file
-from ..points.naming import time_text
+from ..points.naming import AHEAD, time_text
 
 KEPT = 400  # records of a machine; older ones are removed
 FORMAT = 1
@@ -123,11 +123,12 @@ def amend_record(directory: str, time: str, **fields: Any) -> None:
 
 
 def record_files(directory: str) -> list[str]:
-    """Paths, the latest first. [] if there is no such directory."""
+    """Paths, the latest first; those of a time to come are the last, as the clock was wrong. [] if there is no directory."""
     names = os.listdir(directory) if os.path.isdir(directory) else []
-    found = [(m[1], int(m[2] or 1), name) for name in names
+    now = time_text(datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=AHEAD))
+    found = [(m[1] <= now, m[1], int(m[2] or 1), name) for name in names
              if (m := re.fullmatch(r"(\d{8}T\d{6}Z)(?:-(\d+))?\.json", name))]
-    return [os.path.join(directory, name) for _, _, name in sorted(found, reverse=True)]
+    return [os.path.join(directory, name) for *_, name in sorted(found, reverse=True)]
 
 
 def read_records(directory: str) -> Iterator[RunRecord]:

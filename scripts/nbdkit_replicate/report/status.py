@@ -14,6 +14,7 @@ from ..messages import Failure
 from ..parameters import value
 from ..plan.plan import Machine
 from ..points.machines import points_of
+from ..points.naming import is_to_come
 from ..plan.plan import NAMELESS
 from ..points.points import Point
 from ..states import disks_with_state, names_directory, read_state, state_path
@@ -65,7 +66,7 @@ class DiskStatus:
     complete: float | None = None  # what the last complete point is as of, in seconds since 1970; None: there is none
     owed: int | None = None  # by the image that is being written, in bytes; None: there is no state
     destinations: tuple[DestinationStatus, ...] = ()
-    fault: str = ""  # why something of this could not be found out, or is no replica any more
+    fault: str = ""  # why something of this could not be found out, or is not what it should be
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,8 @@ def status_of_state(state: str) -> MachineStatus:
         path = state_path(state, name) if several else state
         complete = runs.last_complete(name)
         point = next((d.image for r in runs.records for d in r.disks if d.disk == name and r.started == complete), "")
-        disks.append(_of_disk(name, path, path + ".fanout", (), runs, point, complete))
+        to_come = "the last complete run" if complete is not None and is_to_come(complete, time.time()) else ""
+        disks.append(_of_disk(name, path, path + ".fanout", (), runs, point, complete, to_come))
     return MachineStatus(vm, tuple(disks), runs.running, runs.records)
 
 
@@ -173,7 +175,7 @@ def _is_complete(disk: DiskRecord, destination: str) -> bool:
 
 def _of_machine(machine: Machine) -> MachineStatus:
     runs = _Runs(machine.states)
-    points, fault = _points(machine)
+    points, to_come, fault = _points(machine)
     names = sorted({*disks_with_state(machine.states), *points})
     disks = []
     for name in names:
@@ -185,7 +187,7 @@ def _of_machine(machine: Machine) -> MachineStatus:
                 for d in machine.also]
         point = points.get(name)
         disks.append(_of_disk(name, state, owed_in, also, runs, point.path if point else "",
-                              point.when.timestamp() if point else None, fault))
+                              point.when.timestamp() if point else None, to_come.get(name, ""), fault))
     return MachineStatus(machine.name, tuple(disks), runs.running, runs.records, _cutover(machine.states))
 
 
@@ -195,16 +197,21 @@ def _cutover(states: str) -> Journal | None:
     return None
 
 
-def _points(machine: Machine) -> tuple[dict[str, Point], str]:
-    """The last complete point of each disk; and why images could not be looked for."""
+def _points(machine: Machine) -> tuple[dict[str, Point], dict[str, str], str]:
+    """The last complete point of each disk, which is as of a time to come only if there is no other; the name of one that is;
+    and why images could not be looked for."""
     try:
-        return {point.disk: point for point in points_of(machine).points if point.is_complete}, ""  # sorted by time
+        complete = [point for point in points_of(machine).points if point.is_complete]  # sorted by time
     except OSError as e:
-        return {}, f"{e.filename}: {e.strerror}"
+        return {}, {}, f"{e.filename}: {e.strerror}"
+    last = {point.disk: point for point in complete if not point.is_to_come}
+    to_come = {point.disk: point for point in complete if point.is_to_come}
+    return {**to_come, **last}, {disk: os.path.basename(point.path) for disk, point in to_come.items()}, ""
 
 
 def _of_disk(name: str, state: str, owed_in: str, also: Sequence[str], runs: _Runs, point: str, complete: float | None,
-             fault: str = "") -> DiskStatus:
+             to_come: str = "", fault: str = "") -> DiskStatus:
+    """to_come: what is as of a time to come."""
     size, owed, recorded = 0, None, {}
     try:
         if os.path.exists(state):
@@ -222,4 +229,6 @@ def _of_disk(name: str, state: str, owed_in: str, also: Sequence[str], runs: _Ru
     key = "" if name == NAMELESS else name
     destinations = tuple(DestinationStatus(d, recorded.get(d), runs.last_complete(name, d) or runs.last_complete(key, d))
                          for d in names)
+    if to_come and not fault:
+        fault = f"{to_come} is as of a time to come: the clock was wrong, or is now"
     return DiskStatus(name, size, point, complete, owed, destinations, fault)

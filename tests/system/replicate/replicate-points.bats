@@ -120,6 +120,36 @@ $(time_of 2) incomplete" ]
     [ "$(verb list --json plan.toml | jq -c '[.[].chain]')" = '[1,2,1]' ]
 }
 
+@test "a night whose clock was ahead: the age is that of the last true one, which is restored" {
+    one_disk
+    at() { date -u -d "$1" +%Y%m%dT%H%M%SZ; }
+    ahead=$(at '300 days')
+    count=0
+    for one in "$ahead" "$(at '-3 hours')" "$(at '-2 hours')"; do
+        writes $((count += 1))
+        cp disk.img "$one.ref"
+        /usr/bin/python3 "$SOURCE/tests/system/replicate/night.py" "$BUILD" plan.toml "$one" 2>> nights.log
+    done
+    cat nights.log
+    [ "$(grep -c "d-$ahead.qcow2 has a later time in its name than this run" nights.log)" = 1 ]
+    run verb status --json --stale-after 1h plan.toml
+    echo "$output"
+    [ "$status" = 1 ]
+    [[ "$(jq -r '.machines[].disks[] | .point' <<< "$output")" == *"d-$one.qcow2" ]]
+    [[ "$(jq -r '.machines[].disks[] | .fault' <<< "$output")" == "d-$ahead.qcow2 is as of a time to come"* ]]
+    run verb status --monitor --stale-after 1h --critical-after 90m plan.toml
+    echo "$output"
+    [ "$status" = 2 ]
+    [[ "$output" == "CRITICAL: web1 disk d: the last complete point is "*" old; web1 disk d: d-$ahead.qcow2 is as of"* ]]
+    run verb restore plan.toml --to back --build "$BUILD"
+    echo "$output"
+    [ "$status" = 0 ]
+    [[ "$output" == *"$ahead is a time to come"* ]]
+    same "$one.ref" back
+    verb restore plan.toml --at "$ahead" --to ahead --build "$BUILD"
+    same "$ahead.ref" ahead
+}
+
 @test "states and images on NFS, where an exclusive lock is only for who can write" {
     one_disk
     on_nfs() { LD_PRELOAD=$BUILD/tests/system/durability/storage_faults.so STORAGE_NFS=1 timeout 300 "$@"; }

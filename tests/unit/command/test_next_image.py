@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Which image the next run of a disk writes: nbdkit_replicate.points.next_image."""
+import contextlib
 import fcntl
+import io
 import os
 import sys
 import tempfile
@@ -72,6 +74,13 @@ class NextImage(unittest.TestCase):
         with open(self.file(1, ".digests"), "wb"):
             pass
         self.is_new(self.next(), below=1)
+
+    def test_the_last_has_a_later_time_in_its_name(self):
+        self.write(5, 1)
+        write_state(self.state, 1, "c1")
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            self.is_new(self.next(4), 4, below=5)
+        self.assertIn(f"{self.file(5)} has a later time in its name than this run, {TIMES[4]}: the clock", said.getvalue())
 
     def test_an_image_that_is_merged_is_not_gone_on_from(self):
         self.write(0, 1)

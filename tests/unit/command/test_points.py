@@ -25,7 +25,7 @@ from nbdkit_replicate.plan.plan import Machine  # noqa: E402
 from nbdkit_replicate.points.choice import choose, moment  # noqa: E402
 from nbdkit_replicate.points.machines import points_of  # noqa: E402
 from nbdkit_replicate.points.merge import Merge  # noqa: E402
-from nbdkit_replicate.points.naming import Name, Naming  # noqa: E402
+from nbdkit_replicate.points.naming import Name, Naming, time_text  # noqa: E402
 from nbdkit_replicate.points.points import Status, points_in  # noqa: E402
 from nbdkit_replicate.restore.in_use import is_locked, open_unused  # noqa: E402
 from nbdkit_replicate.restore.remote import Remote  # noqa: E402
@@ -226,6 +226,18 @@ class Choice(InDirectory):
         self.assertRegex(self.notes[0], TIMES[3])
         self.assertEqual(self.chosen(machine, disk="d"), [("d", 3)])
         self.assertEqual(self.notes, [])
+
+    def test_a_time_to_come_is_the_last_resort(self):
+        later = time_text(datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=300))
+        write_image(f"{self.top}/d-{later}.qcow2", mark_data(9, 0, 2, b"c"))
+        machine = self.machine("d")
+        self.assertEqual([point.time for point in choose(machine, None, None)[0]], [later])
+        self.image(1)
+        machine = self.machine("d")
+        self.assertEqual(self.chosen(machine), [("d", 1)])
+        self.assertEqual(self.notes, [f"{later} is a time to come, as the clock was wrong, or is now: that is left out; "
+                                      f"--at {later} names it"])
+        self.assertEqual([point.time for point in choose(machine, later, None)[0]], [later])
 
     def test_a_disk_without_a_point(self):
         self.image(1)

@@ -145,6 +145,17 @@ class OfRunsByOptions(InDirectory):
         self.assertEqual((one["running"], one["last_run"]["result"]), (False, "killed"))
         self.assertIn("killed: the run was killed", run_status("--state", "states")[1])
 
+    def test_a_run_of_a_time_to_come_is_the_last_but_in_name(self):
+        write_run("states/runs", -300 * DAY)
+        one, = json.loads(run_status("--state", "states", "--json")[1])["machines"]
+        self.assertEqual(one["last_run"]["result"], "behind")
+        self.assertEqual((one["disks"][0]["complete"], one["disks"][0]["fault"]), (NOW - 2 * HOUR, None))
+        write_state("other/2000.state")
+        write_run("other/runs", -300 * DAY)
+        status, output, _ = run_status("--state", "other/", "--monitor")
+        self.assertEqual(status, 1)
+        self.assertIn("the last complete run is as of a time to come", output)
+
     def test_a_single_state_file(self):
         write_state("web1.state")
         write_run("web1.state.runs", HOUR, disk="")
@@ -231,6 +242,31 @@ class OfAPlan(InDirectory):
         self.assertEqual(machines["web1"]["disks"][0]["destinations"], [{"name": "dr", "owed": None, "complete": None}])
         self.assertEqual(run_status("nightly.toml", "in-folder", "--monitor")[0], 0)
         self.assertEqual(run_status("nightly.toml", "none")[0], 2)
+
+    def test_a_point_of_a_time_to_come(self):
+        def point(ago):
+            name = f"2000-{time_of(NOW - ago)}.qcow2"
+            write_image(f"images/in-folder/{name}", mark_data(9, 0, 2, b"c"), "")
+            return name
+
+        later = point(-300 * DAY)
+        status, output, _ = run_status("nightly.toml", "in-folder", "--json")
+        disk, = json.loads(output)["machines"][0]["disks"]
+        self.assertEqual((status, disk["status"]), (1, "WARNING"))
+        self.assertAlmostEqual(disk["complete"], NOW - 3 * HOUR, delta=1.0)
+        self.assertEqual(disk["fault"], f"{later} is as of a time to come: the clock was wrong, or is now")
+        self.assertIn(f"in-folder disk 2000: {later} is as of", run_status("nightly.toml", "in-folder")[1])
+        ages = "--monitor", "--stale-after", "1h", "--critical-after", "2h"
+        status, output, _ = run_status("nightly.toml", "in-folder", *ages)
+        self.assertEqual(status, 2)
+        self.assertRegex(output, r"^CRITICAL: .*: the last complete point is 3 h.* old; .*to come.* disk 2000 age'=1\d{4}s")
+        os.remove(f"images/in-folder/2000-{time_of(NOW - 3 * HOUR)}.qcow2")
+        status, output, _ = run_status("nightly.toml", "in-folder", *ages)
+        self.assertEqual(status, 1)
+        self.assertIn(later, output)
+        os.remove(f"images/in-folder/{later}")
+        point(-60)  # clocks differ
+        self.assertEqual(run_status("nightly.toml", "in-folder", *ages)[0], 0)
 
     def test_metrics_of_two_machines(self):
         write_run("states/web1/runs", 3 * HOUR)
