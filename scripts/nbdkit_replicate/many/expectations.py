@@ -11,6 +11,9 @@ from ..report.records import BEHIND, DONE, DiskRecord, read_records, records_dir
 
 RUNS = 7  # that are looked at
 
+# Of an image, beside the data: the tables of its clusters of 64 KiB if all are there, and the first clusters of any size.
+_TABLES, _FIRST = 1 << 13, 16 << 20  # bytes of the disk for a byte of its tables; bytes
+
 
 @dataclass(frozen=True)
 class DiskHistory:
@@ -25,7 +28,7 @@ class DiskHistory:
 
     def room(self) -> int | None:
         """Bytes that the image of an increment takes, the largest of late; None: not known."""
-        sizes = [_allocated(one) for one in self.records if not one.full]
+        sizes = [_taken(one) for one in self.records if not one.full]
         return max((size for size in sizes if size is not None), default=None)
 
     def rate(self) -> float | None:
@@ -51,9 +54,11 @@ def _completed(machine: Machine) -> Iterator[DiskRecord]:
         yield from (disk for disk in record.disks if disk.result in (DONE, BEHIND))
 
 
-def _allocated(record: DiskRecord) -> int | None:
-    """None if the image is not there any more, or has been merged into another."""
+def _taken(record: DiskRecord) -> int | None:
+    """By the image, for what its run has copied. Prune merges others into an image, a full one as well: that its file has
+    become large says nothing of the run. None if the image is not there any more, or has been merged into another."""
     try:
-        return os.stat(record.image).st_blocks * 512 if record.image else None
+        allocated = os.stat(record.image).st_blocks * 512 if record.image else None
     except OSError:
         return None
+    return None if allocated is None else min(allocated, record.changed + record.size // _TABLES + _FIRST)

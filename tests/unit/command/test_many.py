@@ -453,12 +453,13 @@ class Checks(Messages):
     def free(self, count):
         return mock.patch("os.statvfs", return_value=mock.Mock(f_bavail=count // 4096, f_frsize=4096))
 
-    def night(self, number, size, full=False, result="done"):
+    def night(self, number, size, full=False, result="done", changed=None):
         """A record, and its image with so many bytes."""
         image = self.path("i", f"2000-{number}")
         with open(image, "wb") as file:
             file.write(random.randbytes(size))
-        disk = DiskRecord("2000", image, full=full, size=1 << 30, changed=2 * size, seconds=2.0, result=result)
+        disk = DiskRecord("2000", image, full=full, size=1 << 30, changed=2 * size if changed is None else changed,
+                          seconds=2.0, result=result)
         os.makedirs(records_directory(self.machine.states), exist_ok=True)
         write_record(os.path.join(records_directory(self.machine.states), f"2026010{number}T000000Z.json"),
                      RunRecord("web1", "", 0.0, 1.0, "done", disks=(disk,)))
@@ -490,6 +491,15 @@ class Checks(Messages):
         self.assertEqual(self.said, [])
         known = history(self.machine)["2000"]
         self.assertEqual((known.size, len(known.records), known.rate()), (1 << 30, 3, float(1 << 20)))
+
+    def test_room_is_not_told_by_what_prune_has_merged_into_an_image(self):
+        """The first copy, 32 MiB, has become a part of the image of the second night, which has copied 64 KiB."""
+        self.night(2, 32 << 20, changed=1 << 16)
+        self.night(3, 1 << 16)
+        with self.free(24 << 20):
+            self.check()
+        with self.free(8 << 20), self.assertRaisesRegex(Failure, "need about 16.2 MiB"):  # with its tables
+            self.check()
 
     def test_a_state_in_use(self):
         state = self.path("s", "2000.state")
