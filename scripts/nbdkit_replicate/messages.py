@@ -98,7 +98,14 @@ def warn(text: str) -> None:
 
 
 def print_message(message: Message) -> None:
-    print(message.line(), file=sys.stderr, flush=True)
+    print_line(message.line())
+
+
+def print_line(text: str) -> None:
+    """To standard error. What is said is no part of what is done: that it cannot be written, as the terminal is closed or the
+    log's disk is full, ends nothing."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
 
 
 _output: Callable[[Message], None] = print_message

@@ -4,12 +4,11 @@ import asyncio
 import contextlib
 import os
 import re
-import sys
 import time
 from collections.abc import Iterator
 
 from ..contract import reason_for_giving_up, reason_for_owing
-from ..messages import Level, say, subject
+from ..messages import Level, print_line, say, subject
 
 # Seconds for which an error is held back before it is shown: what fails because of it can name it as the cause in a
 # message of its own, which is then the last one, and it is said once.
@@ -114,7 +113,7 @@ class Errors:
         text = line.decode(errors="backslashreplace").rstrip()
         match = _NBDKIT.fullmatch(text)
         if match and match[1] == "debug":
-            print(text, file=sys.stderr, flush=True)
+            print_line(text)
         elif match and (reason := reason_for_owing(match[2])) is not None:
             self.reasons.append(reason)
         elif match and (reason := reason_for_giving_up(match[2])) is not None:

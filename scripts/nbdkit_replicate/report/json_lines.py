@@ -7,7 +7,7 @@ import sys
 import time
 from typing import Any
 
-from ..messages import Message
+from ..messages import Message, warn
 from .board import Board
 from .events import (DiskEnded, DiskExamined, DisksFound, Event, Progressed, RunBegun, RunEnded, StageReached, Stalled)
 from .view import Style, View
@@ -16,7 +16,7 @@ from .view import Style, View
 class JsonView(View):
     def __init__(self, style: Style) -> None:
         super().__init__(style)
-        self._closed = False  # nobody reads any more
+        self._closed = False  # it cannot be written, or nobody reads any more
 
     def __call__(self, event: Event) -> None:
         super().__call__(event)
@@ -44,9 +44,11 @@ class JsonView(View):
             return
         try:
             print(json.dumps({"time": round(time.time(), 3), **fields}), flush=True)
-        except BrokenPipeError:
+        except OSError as e:  # which ends no run
             self._closed = True
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the exit
+            if not isinstance(e, BrokenPipeError):
+                warn(f"standard output cannot be written, and gets no more objects of --json: {e.strerror}")
 
 
 _NAMES = {RunBegun: "begin", DisksFound: "disks", StageReached: "stage", DiskExamined: "examined", Progressed: "progress",

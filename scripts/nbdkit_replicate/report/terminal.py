@@ -2,7 +2,9 @@
 """Progress on a terminal: a line for each disk that is copied and for each of its further destinations, below the
 messages. It is gone when the run has ended: the summary stays."""
 import contextlib
+import sys
 from collections.abc import Iterator
+from typing import IO, Any, cast
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -17,10 +19,29 @@ from .events import Event, Stage
 from .view import Style, View
 
 
+class Lenient:
+    """A file for rich, whose threads and blocks do not expect that a terminal is closed: what cannot be written is lost."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            self._file.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._file.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
 class TerminalView(View):
     def __init__(self, style: Style, console: Console | None = None) -> None:
         super().__init__(style)
-        self._console = console or Console(stderr=True, highlight=False, markup=False, emoji=False)
+        self._console = console or Console(file=cast(IO[str], Lenient(sys.stderr)), highlight=False, markup=False, emoji=False)
         self._live = Live(console=self._console, auto_refresh=True, refresh_per_second=4, transient=True,
                           redirect_stdout=False, redirect_stderr=False, get_renderable=self.render)
 

@@ -1,19 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""SIGINT, SIGTERM and SIGHUP end what is being done, in order."""
+"""SIGINT, SIGTERM, and SIGHUP unless it is ignored, end what is being done, in order."""
 import asyncio
 import contextlib
 import signal
 from collections.abc import Iterator
 
 from ..messages import Failure
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from ..run.interruption import ending_signals
 
 
 @contextlib.contextmanager
 def ended_by_signals() -> Iterator[None]:
     """A block of the current task, which a signal cancels: it raises Failure then."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    loop, task, numbers = asyncio.get_running_loop(), asyncio.current_task(), ending_signals()
     assert task is not None
     received: list[signal.Signals] = []
 
@@ -22,7 +21,7 @@ def ended_by_signals() -> Iterator[None]:
             received.append(number)
             task.cancel()
 
-    for number in SIGNALS:
+    for number in numbers:
         loop.add_signal_handler(number, end, number)
     try:
         yield
@@ -32,5 +31,5 @@ def ended_by_signals() -> Iterator[None]:
         task.uncancel()
         raise Failure(f"interrupted by {received[0].name}") from None
     finally:
-        for number in SIGNALS:
+        for number in numbers:
             loop.remove_signal_handler(number)

@@ -98,8 +98,10 @@ class DiskRun:
                 cause = await (self._pulled(target) if self._disk.replication.pulls else self._run_client(target))
             finally:
                 # It completes what the client has left out, for as long as that takes.
-                completed = await target.stop()
-                self._context.drain(connections)
+                try:
+                    completed = await target.stop()
+                finally:
+                    self._context.drain(connections)  # or the source would wait for what nobody receives
                 replaced = written is not None and written.is_replaced()
                 if replaced:
                     require_full_copy(self._disk.state)
@@ -139,12 +141,14 @@ class DiskRun:
                 with self._context.interruption.scope():
                     succeeded = await client.wait() == 0
             finally:
-                self._report.stage(Stage.COMPLETING)
-                connections = await client.stop()
-                if succeeded:
-                    connections.close()
-                else:
-                    self._context.drain(connections)
+                try:
+                    self._report.stage(Stage.COMPLETING)
+                finally:
+                    connections = await client.stop()
+                    if succeeded:
+                        connections.close()
+                    else:
+                        self._context.drain(connections)
         if succeeded:
             return None
         return self._cause_at(target) or self._context.source.cause() or await client.cause()

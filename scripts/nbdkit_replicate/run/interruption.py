@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""SIGINT, SIGTERM and SIGHUP.
+"""SIGINT, SIGTERM and SIGHUP; the last one not if it was ignored at the start.
 
 The first one ends what is being waited for within scopes, and with it the copying; what follows a scope, the end
 of the servers in their order, is not cut short. A second one kills what is expendable, so that its end is not
@@ -14,7 +14,10 @@ from typing import Any, Protocol
 from ..messages import RUN_AGAIN, Failure, say
 
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+def ending_signals() -> list[signal.Signals]:
+    """Not SIGHUP if it is ignored, as with nohup: then the command outlives its terminal."""
+    hangup = [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else []
+    return [signal.SIGINT, signal.SIGTERM, *hangup]
 
 
 class Killable(Protocol):
@@ -38,13 +41,13 @@ class Interruption:
     def handle_signals(self) -> Iterator[None]:
         """A block in which signals have the effects above. They have none after it: the result of the run stands, and
         is still to become the exit status."""
-        loop = asyncio.get_running_loop()
-        for number in SIGNALS:
+        loop, numbers = asyncio.get_running_loop(), ending_signals()
+        for number in numbers:
             loop.add_signal_handler(number, self._handle, number)
         try:
             yield
         finally:
-            for number in SIGNALS:
+            for number in numbers:
                 loop.remove_signal_handler(number)
                 signal.signal(number, signal.SIG_IGN)
 
@@ -95,8 +98,8 @@ class Interruption:
     def _handle(self, number: signal.Signals) -> None:
         self._signals += 1
         if self._signals == 1:
-            say(f"{number.name}: {self._effect}; a second signal ends the destination without waiting for it")
             self._cancel()
+            say(f"{number.name}: {self._effect}; a second signal ends the destination without waiting for it")
         else:
             for process in self._expendable:
                 process.kill()

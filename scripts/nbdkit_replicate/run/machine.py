@@ -63,9 +63,11 @@ class MachineRun:
                 disks = await self._disks(source)
             results = await self._copy_disks(disks, context)
         finally:
-            self._report.stage(Stage.REMOVING)
-            ended_well = await source.stop()
-            await context.drained()
+            try:
+                self._report.stage(Stage.REMOVING)
+            finally:
+                ended_well = await source.stop()
+                await context.drained()
         missing = self._missing(disks)
         result = Result.of_all([*results, *([Result.INCOMPLETE] if missing else [])])
         if result in (Result.DONE, Result.BEHIND) and not ended_well:

@@ -104,6 +104,17 @@ status_of() { timeout 60 "$SOURCE/scripts/nbdkit-replicate" status "$@"; }
     grep -q 'disk 2000: complete' log
 }
 
+@test "output that has no room: the copy is complete all the same" {
+    held_source
+    release
+    replicate_now "${RUN[@]}" 2> /dev/full
+    copied
+    replicate_now --json "${RUN[@]}" > /dev/full 2> log
+    cat log
+    [ "$(grep -c 'standard output cannot be written, and gets no more objects of --json: No space left on device' log)" = 1 ]
+    [ "$(jq -r .result states/runs/*.json | sort | uniq -c | tr -s ' ')" = ' 2 done' ]
+}
+
 @test "--quiet: nothing at all if all is well, and what is wrong if something is" {
     held_source
     release

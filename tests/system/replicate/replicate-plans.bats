@@ -76,6 +76,19 @@ newest() { find "images/$1" -name '*.qcow2' | sort | tail -1; }
     [ -z "$(ls tmp)" ]
 }
 
+@test "a log that has no room keeps no machine from being done" {
+    machines 2
+    plan
+    run_plan 2> /dev/full
+    run_plan --json > /dev/full 2> /dev/full
+    local i
+    for i in 1 2; do
+        [ "$(jq -r .result "states/web$i"/runs/*.json | tr '\n' ' ')" = 'done done ' ]
+        qemu-img compare -f raw -F qcow2 "disk$i.img" "$(newest "web$i")"
+    done
+    [ "$(snapshots)" = 0 ]
+}
+
 # peak COMMAND...: runs it, and prints the most memory that it or a program below it has had, in KiB.
 peak() {
     /usr/bin/python3 - "$@" << 'PY'
