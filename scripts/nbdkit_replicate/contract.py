@@ -67,6 +67,14 @@ def is_disk(export: str) -> bool:
     return export != "honest" and not export.startswith("honest/")
 
 
+LONGEST = 86400  # seconds that a module waits at most: parse_timeout() in common/nbdkit/params.cpp, and reconnect-for=
+
+
+def timeout_over(patience: float) -> str:
+    """Of a request to a source, in seconds: it waits for as long as the source tries again, and a while. patience: that."""
+    return f"{min(patience + 120, LONGEST):.0f}"
+
+
 def source_parameters(plugin: str, parameters: Sequence[str], state: str, for_pull: bool = False) -> list[str]:
     """With what tells vsphere which changes to show, delta what is owed, and coalesce its limit. state: a file or a directory.
     for_pull: pull reads the state itself, and delta refuses that of a destination that clients have written to."""
@@ -111,7 +119,7 @@ CLIENTS = ("nbdcopy", "qemu-img", "pull")  # what copies from the source to a ta
 def pull_parameters(source_uri: str, threads: int | None) -> list[tuple[str, str]]:
     """nbdkit-pull-filter(1) as the client of a copy: keys and values. What the user does not give is as with nbdcopy: a source
     that is lost ends the copy, and one that is slow is waited for, as it has deadlines of its own."""
-    waiting = str(86400)  # seconds, the longest that is possible
+    waiting = str(LONGEST)
     return [("pull-copy", "on"), ("pull-from", source_uri), ("pull-retries", "0"), ("pull-timeout", waiting),
             ("pull-connect-timeout", waiting), *([("pull-workers", str(min(threads, 64)))] if threads else [])]
 
@@ -123,7 +131,7 @@ def is_written_by_clients(state: Mapping[str, Any]) -> bool:
 
 def use_parameters(source_uri: str, state: str, patience: float) -> list[tuple[str, str]]:
     """nbdkit-pull-filter(1) as a server for clients: keys and values. patience: seconds for which a source tries again."""
-    timeout = [("pull-timeout", f"{patience + 120:.0f}")] if patience else []
+    timeout = [("pull-timeout", timeout_over(patience))] if patience else []
     return [("pull-from", source_uri), ("pull-state", state), *timeout]
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 
 from ..composition.replication import Module, Replication
-from ..contract import is_plugin, reconnecting
+from ..contract import is_plugin, reconnecting, timeout_over
 from ..files import resolved
 from ..parameters import add_default
 from ..plan.plan import Machine, Plan
@@ -21,8 +21,7 @@ def replication_of(plan: Plan, machine: Machine, time: str, verbose: bool = Fals
         parameters.append(f"rate={8 * bytes_of(plan.limits.source_rate)}")  # bits
     target = list(machine.target.parameters)
     if seconds:
-        # A request to the source waits for as long as the source tries again, and a while.
-        add_default(target, "apply-timeout", f"{seconds + 120:.0f}")
+        add_default(target, "apply-timeout", timeout_over(seconds))
     machine = dataclasses.replace(machine, target=Module(machine.target.plugin, tuple(target)))
     states = resolved(machine.states)
     return Replication(

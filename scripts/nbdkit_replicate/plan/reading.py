@@ -4,7 +4,7 @@ import datetime
 import os
 
 from ..composition.replication import Module
-from ..contract import CLIENTS
+from ..contract import CLIENTS, LONGEST
 from .document import Document, Table
 from .machines import Reader, check_unique
 from .plan import VM, Hooks, Limits, Machine, Plan, VCenter
@@ -51,6 +51,8 @@ def read_plan(path: str, build: str | None = None) -> Plan:
         raise root.wrong(None, "the plan names no machine: add [[vm]] or [[folder]]")
     if plan.critical_after < plan.stale_after:
         raise root.wrong("critical-after", "must not be less than stale-after")
+    if plan.reconnect_for.total_seconds() > LONGEST:
+        raise root.wrong("reconnect-for", "must not be longer than 1d")
     return plan
 
 

@@ -18,7 +18,7 @@ sys.path.insert(0, os.path.join(os.environ["SOURCE"], "scripts"))
 
 # pylint: disable=wrong-import-position
 from nbdkit_replicate.composition.replication import Module  # noqa: E402
-from nbdkit_replicate.contract import reconnecting  # noqa: E402
+from nbdkit_replicate.contract import reconnecting, use_parameters  # noqa: E402
 from nbdkit_replicate.images import is_in_use  # noqa: E402
 from nbdkit_replicate.many import checks  # noqa: E402
 from nbdkit_replicate.many.expectations import history  # noqa: E402
@@ -426,6 +426,13 @@ class Reconnecting(unittest.TestCase):
                          (["retry"], ["retries=180", "retry-delay=10", "retry-exponential=no"]))
         self.assertEqual(reconnecting("file", ["x"], 1800), ([], []))
         self.assertEqual(reconnecting("vsphere", [], 0), ([], []))
+
+    def test_no_timeout_is_longer_than_the_modules_take(self):
+        plan = Plan("/p.toml", (), reconnect_for=datetime.timedelta(days=1))
+        made = replication_of(plan, machine("a"), "T")
+        self.assertIn("reconnect-for=86400", made.source.parameters)
+        self.assertIn("apply-timeout=86400", made.targets.machine.target.parameters)
+        self.assertIn(("pull-timeout", "86400"), use_parameters("nbd://x", "state", made.patience))
 
     def test_a_replication(self):
         plan = Plan("/p.toml", (), limits=Limits(source_rate="10M", disks=2), threads=8)

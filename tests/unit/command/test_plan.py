@@ -162,6 +162,7 @@ class Errors(Plans):
                  'limits.source-rate: "fast" is not a rate in bytes a second, such as 500K or 20M'),
                 (vm + '\nstale-after = "2 days"', 4, 'stale-after: "2 days" is not a duration such as 90s, 30m, 26h or 2d'),
                 (vm + 'critical-after = "1h"', 3, "critical-after: must not be less than stale-after"),
+                (vm + 'reconnect-for = "2d"', 3, "reconnect-for: must not be longer than 1d"),
                 (vm + 'window = "22-06"', 3, 'window: "22-06" is not a time window such as 22:00-06:00'),
                 (vm + 'window = "25:00-06:00"', 3, 'window: "25:00-06:00" is not a time window such as 22:00-06:00'),
                 (vm + 'window = "01:00-01:00"', 3, "window: the window is empty: it begins when it ends"),
