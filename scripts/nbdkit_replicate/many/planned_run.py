@@ -4,11 +4,13 @@ import contextlib
 import dataclasses
 import time
 
+from ..contract import is_refused_login
 from ..files import make_directory
 from ..messages import Failure
 from ..plan.plan import Machine, Plan
 from ..points.naming import Naming, free_time
 from ..report.events import DisksFound, Event
+from ..report.records import RunRecord
 from ..report.run import RunReport
 from ..run.disk import EXPECTED
 from ..run.interruption import Interruption
@@ -56,7 +58,10 @@ class PlannedRun:
                     await check_machine(machine, vcenters.inventories.get(machine.vcenter))
                     await self._run_hook("before", report)
                 replication = replication_of(self.plan, machine, report.record.time, self.verbose)
-                return await MachineRun(replication, None, None, report, self.interruption, slots).run()
+                result = await MachineRun(replication, None, None, report, self.interruption, slots).run()
+            if result == Result.REFUSED:
+                vcenters.login(machine).refused(_refusal(report.record))
+            return result
         except EXPECTED as e:
             if Result.of_failure(e) == Result.REFUSED:
                 vcenters.login(machine).refused(Failure(str(e)))
@@ -70,6 +75,11 @@ class PlannedRun:
             began = time.monotonic()
             await run_hook(name, getattr(hooks, name), facts, hooks.deadline)
             report.hooks += time.monotonic() - began
+
+
+def _refusal(record: RunRecord) -> Failure:
+    """Of a run that has ended with it: what it says of the disk that was refused, or of the first one."""
+    return Failure(next((disk.cause for disk in record.disks if is_refused_login(disk.cause)), record.cause))
 
 
 def _record_failure(machine: Machine, report: RunReport, failure: BaseException) -> None:

@@ -20,11 +20,12 @@ sys.path.insert(0, os.path.join(os.environ["SOURCE"], "scripts"))
 from nbdkit_replicate.composition.replication import Module  # noqa: E402
 from nbdkit_replicate.contract import reconnecting, use_parameters  # noqa: E402
 from nbdkit_replicate.images import is_in_use  # noqa: E402
-from nbdkit_replicate.many import checks  # noqa: E402
+from nbdkit_replicate.many import checks, planned_run  # noqa: E402
 from nbdkit_replicate.many.expectations import history  # noqa: E402
 from nbdkit_replicate.many.hooks import run_hook  # noqa: E402
 from nbdkit_replicate.many.locks import machine_held, plan_held  # noqa: E402
 from nbdkit_replicate.many.login import Login  # noqa: E402
+from nbdkit_replicate.many.planned_run import PlannedRun  # noqa: E402
 from nbdkit_replicate.many.replications import replication_of  # noqa: E402
 from nbdkit_replicate.many.scheduler import MachineSlots, Scheduler  # noqa: E402
 from nbdkit_replicate.many.shard import Shard  # noqa: E402
@@ -32,6 +33,9 @@ from nbdkit_replicate.many.window import Beginning, is_within  # noqa: E402
 from nbdkit_replicate.messages import Failure, Refused, TooLate, WrongUse, messages_to  # noqa: E402
 from nbdkit_replicate.plan.plan import Limits, Machine, Plan, Window  # noqa: E402
 from nbdkit_replicate.report.records import DiskRecord, RunRecord, records_directory, write_record  # noqa: E402
+from nbdkit_replicate.report.run import RunReport  # noqa: E402
+from nbdkit_replicate.run.interruption import Interruption  # noqa: E402
+from nbdkit_replicate.run.machine import MachineRun  # noqa: E402
 from nbdkit_replicate.run.result import Result  # noqa: E402
 from nbdkit_replicate.vcenter.inventory import Inventory, VmFacts  # noqa: E402
 
@@ -296,6 +300,26 @@ class Logins(unittest.TestCase):
 
         self.assertEqual(asyncio.run(run()), ["tried", "refused", "refused", "refused", "refused"])
         self.assertEqual(tried, [0])
+
+    def test_a_login_that_is_refused_while_disks_are_copied_is_not_tried_by_others(self):
+        refusal = "the copy is not complete: source: vc: Login: the user name or the password is wrong"
+        web1, login, report = machine("web1"), Login(), RunReport("web1")
+        vcenters = mock.Mock(**{"failure.return_value": None, "login.return_value": login, "inventories": {}})
+
+        async def copy(_):
+            disks = DiskRecord("2000", cause="it is torn"), DiskRecord("2001", cause=refusal)
+            report.record = RunRecord("web1", "", 0.0, 1.0, "incomplete", "disk 2000: it is torn", disks=disks)
+            return Result.REFUSED
+
+        async def run():
+            one = PlannedRun(Plan("/p.toml", (web1,)), web1, vcenters, Interruption())
+            with mock.patch.object(MachineRun, "run", copy), mock.patch.object(planned_run, "check_machine"):
+                self.assertEqual(await one.run(report), Result.REFUSED)
+            with self.assertRaisesRegex(Refused, f"^{refusal}$"):
+                async with login.attempt():
+                    self.fail("the next machine tries it")
+
+        asyncio.run(run())
 
     def test_one_at_a_time_until_one_is_accepted_and_then_all(self):
         async def run():
