@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -65,11 +66,21 @@ async def _answer(source: Server, ask: Callable[[], T], deadline: float | None =
     the call has its own, for each answer."""
     try:
         async with asyncio.timeout(None if deadline is None else deadline + source.patience):
-            return await asyncio.to_thread(ask)
+            return await _in_thread(ask)
     except TimeoutError as e:
         raise Failure(f"the source has not answered for {DEADLINE + source.patience:.0f} seconds") from e
     except nbd.Error as e:
         raise Failure(source.cause() or str(e)) from e
+
+
+async def _in_thread(ask: Callable[[], T]) -> T:
+    """One of its own: it is kept for as long as a source waits for its vCenter, and asyncio's threads, which are few, are for
+    all."""
+    executor = ThreadPoolExecutor(1)
+    try:
+        return await asyncio.get_running_loop().run_in_executor(executor, ask)
+    finally:
+        executor.shutdown(wait=False)
 
 
 def _connect(uri: str) -> tuple[nbd.NBD, str]:

@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the map of a source says in totals."""
+"""What the map of a source says in totals, and who waits for a source that does not answer."""
+import asyncio
 import os
 import sys
+import threading
 import unittest
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import nbd
 
 sys.path.insert(0, os.path.join(os.environ["SOURCE"], "scripts"))
 from nbdkit_replicate.programs.block_status import MOST, MapTotals, read_totals  # noqa: E402
+from nbdkit_replicate.programs.source import _answer  # noqa: E402
 
 HOLE = 3  # a hole that is zero: not to be copied
 
@@ -48,6 +53,21 @@ class Totals(unittest.TestCase):
         with self.assertRaises(TimeoutError):
             read_totals(handle, 0.1)
         handle.kill_subprocess(9)
+
+    def test_one_that_does_not_answer_keeps_no_other_waiting(self):
+        async def run():
+            loop, source, held = asyncio.get_running_loop(), SimpleNamespace(patience=0.0), threading.Event()
+            loop.set_default_executor(ThreadPoolExecutor(1))
+            waiting = asyncio.create_task(_answer(source, held.wait))
+            await asyncio.sleep(0)  # it has asked
+            try:
+                async with asyncio.timeout(60):
+                    self.assertEqual(await _answer(source, lambda: "an answer"), "an answer")
+                    self.assertEqual(await asyncio.to_thread(lambda: "metrics"), "metrics")
+            finally:
+                held.set()
+            self.assertTrue(await waiting)
+        asyncio.run(run())
 
 
 if __name__ == "__main__":
