@@ -80,10 +80,9 @@ newest() { find "images/$1" -name '*.qcow2' | sort | tail -1; }
     machines 2
     plan
     run_plan 2> /dev/full
-    run_plan --json > /dev/full 2> /dev/full
     local i
     for i in 1 2; do
-        [ "$(jq -r .result "states/web$i"/runs/*.json | tr '\n' ' ')" = 'done done ' ]
+        [ "$(jq -r .result "states/web$i"/runs/*.json)" = done ]
         qemu-img compare -f raw -F qcow2 "disk$i.img" "$(newest "web$i")"
     done
     [ "$(snapshots)" = 0 ]
