@@ -12,7 +12,7 @@ from ..cutover.abort import abort
 from ..cutover.context import SHUTDOWN_BY_API, Context, Options
 from ..cutover.cutover import Cutover
 from ..cutover.journal import Journal, Step, read_journal, write_journal
-from ..cutover.moments import moment_of
+from ..cutover.moments import is_of_the_past, moment_of
 from ..many.locks import machine_held
 from ..many.replications import vm_of
 from ..many.selection import Choice, Selection
@@ -106,9 +106,10 @@ def _journal(machine: Machine, arguments: argparse.Namespace) -> Journal:
         journal = Journal(machine.name, shutdown_seconds=journal.shutdown_seconds if journal else None)
     if journal.step == Step.DONE:
         return journal
-    at = journal.at
-    if (arguments.at or "") != journal.at_text:
-        at = moment_of(arguments.at, datetime.datetime.now().astimezone()) if arguments.at else None
+    at, now = journal.at, datetime.datetime.now().astimezone()
+    over = journal.step == Step.ROUNDS and at is not None and is_of_the_past(journal.at_text, at, now)
+    if over or (arguments.at or "") != journal.at_text:
+        at = moment_of(arguments.at, now) if arguments.at else None
     journal = dataclasses.replace(journal, downtime=arguments.downtime, at_text=arguments.at or "", at=at)
     write_journal(machine.states, journal)
     return journal

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Cutover: predictions, convergence, the journal and --at. Nothing is started."""
+import argparse
 import asyncio
 import contextlib
 import dataclasses
@@ -8,6 +9,7 @@ import io
 import json
 import os
 import tempfile
+import time
 import unittest
 from types import SimpleNamespace
 from unittest import mock
@@ -28,6 +30,7 @@ from nbdkit_replicate.report.records import time_of
 from nbdkit_replicate.report.run import RunReport
 from nbdkit_replicate.run.interruption import Interruption
 from nbdkit_replicate.run.result import Result
+from nbdkit_replicate.verbs.cutover import _journal
 
 M = 1 << 20
 
@@ -260,8 +263,28 @@ class Moments(unittest.TestCase):
     def test_a_time_of_the_day_is_the_next_one(self):
         now = self.NOW
         later, earlier = now + datetime.timedelta(minutes=5), now - datetime.timedelta(minutes=5)
+        tomorrow = earlier.replace(tzinfo=None) + datetime.timedelta(days=1)
         self.assertEqual(moment_of(later.strftime("%H:%M"), now), later.timestamp())
-        self.assertEqual(moment_of(earlier.strftime("%H:%M"), now), (earlier + datetime.timedelta(days=1)).timestamp())
+        self.assertEqual(moment_of(earlier.strftime("%H:%M"), now), tomorrow.timestamp())
+
+    def test_the_next_day_may_have_another_offset(self):
+        self.addCleanup(time.tzset)  # the last to be done, after the variable is as it was
+        self.enterContext(mock.patch.dict(os.environ, TZ="CET-1CEST,M3.5.0,M10.5.0/3"))  # as in Berlin
+        time.tzset()
+        for day, offset in ("2026-10-24", "+01:00"), ("2026-03-28", "+02:00"), ("2026-06-01", "+02:00"):
+            now = datetime.datetime.fromisoformat(day + " 22:00").astimezone()
+            tomorrow = now.date() + datetime.timedelta(days=1)
+            self.assertEqual(moment_of("04:00", now), datetime.datetime.fromisoformat(f"{tomorrow}T04:00{offset}").timestamp())
+
+    def test_one_that_was_missed_is_that_of_the_next_day_while_nothing_has_been_shut_down(self):
+        states = self.enterContext(tempfile.TemporaryDirectory()) + "/"
+        arguments = argparse.Namespace(abort=False, at="23:00", downtime=60.0)
+        now = time.time()
+        for step, ago, stays in ((Step.ROUNDS, 11 * 3600, False), (Step.ROUNDS, 300, True), (Step.SHUTDOWN, 11 * 3600, True)):
+            write_journal(states, Journal("web1", step, at_text="23:00", at=now - ago))
+            _journal(SimpleNamespace(name="web1", states=states), arguments)
+            at = read_journal(states).at
+            self.assertTrue(at == now - ago if stays else at > now, (step, ago, at - now))
 
     def test_a_date_and_time(self):
         self.assertEqual(moment_of("2026-11-03T23:00:00+00:00", self.NOW), self.NOW.timestamp() + 1800)
