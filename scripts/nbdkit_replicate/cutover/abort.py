@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Putting the source back: it is started if it was running before, and what was made for the hand-over is taken away. The
 restore points stay, and the next run goes on from them."""
-from collections.abc import Awaitable, Callable
-
 from ..messages import Failure, say
 from ..states import disks_with_state
 from ..vcenter.machine import State
 from .context import Context
 from .journal import Step
-from .overlays import check_unused, overlay_path, take_away
-from .pull_state import is_used
+from .overlays import check_unused, overlay_path
 from .pulling import end_pulling
 
 STARTED = 120.0  # seconds until a machine that was started is on
@@ -34,8 +31,7 @@ async def abort(context: Context) -> None:
         if await context.vm.wait_for(State.ON, STARTED) is None:
             raise Failure(f"the machine has not started within {STARTED:.0f} seconds")
         say("the machine has been started again")
-    await take_away(images, _is_used_by_clients(context) if journal.snapshot else None)
-    await end_pulling(context)
+    await end_pulling(context, images)
     context.go_to(Step.ABORTED, down=None, off=None, ready=None, ended=None, images=(), rounds=(), at=None, at_text="",
                   was_on=None, predicted=None, last="", pulled=False, snapshot="")
     say("the cutover is aborted; the next run goes on from the restore points that there are")
@@ -46,10 +42,3 @@ def _begun(context: Context) -> tuple[tuple[str, str], ...]:
     machine = context.machine
     disks = disks_with_state(machine.states) or [machine.single_disk]
     return tuple((disk, overlay_path(machine, disk)) for disk in disks)
-
-
-def _is_used_by_clients(context: Context) -> Callable[[str, str], Awaitable[bool]]:
-    async def is_written(disk: str, _: str) -> bool:
-        return is_used(context.machine, disk)
-
-    return is_written

@@ -10,9 +10,10 @@ from .context import Context, StartedAgain
 from .deciding import bring_near
 from .journal import Step
 from .moments import text_of
-from .overlays import create_overlays, images_of
+from .overlays import are_taken, create_overlays, images_of
 from .power import check_can_shut_down, require_off, shut_down, started_again, watched
-from .pulling import check_sockets, pull_last
+from .pull_state import is_used
+from .pulling import check_sockets, give_up_pulling, pull_last
 from .rounds import run_round
 
 
@@ -51,7 +52,7 @@ class Cutover:
         """What has been copied is not the machine any more."""
         context = self._context
         begun = context.journal.step == Step.HANDOVER and context.options.then is not None
-        context.go_to(Step.ROUNDS, down=None, off=None, ready=None)
+        context.go_to(Step.ROUNDS, down=None, off=None, ready=None, pulled=False)
         if not begun:
             return why
         return Failure(f"{why.what}: the cutover has ended; the command of --then had been begun, see what it has done; "
@@ -63,22 +64,36 @@ class Cutover:
         with context.interruption.scope():
             power = await context.vm.power_state()
         step = context.journal.step
-        if step in (Step.OFF, Step.HANDOVER) and not power.off and not context.journal.pulled:
+        taken = step == Step.HANDOVER and await self._is_taken_over()
+        if step in (Step.OFF, Step.HANDOVER) and not power.off and not (taken and context.journal.pulled):
             raise started_again(power)
         if step == Step.SHUTDOWN and not power.off:
             warn("an interrupted cutover has asked the machine to shut down, and it runs: there are more rounds")
             context.go_to(Step.ROUNDS, down=None)
         elif step != Step.ROUNDS:
-            say(f"an interrupted cutover goes on: the machine is off since {text_of(context.journal.off or time.time())}")
+            again = step == Step.HANDOVER and not taken
+            say(f"an interrupted cutover goes on: the machine is off since {text_of(context.journal.off or time.time())}" +
+                ("; there is one more increment, as nobody knows whether it was off all the time" if again else ""))
+            if again:
+                context.go_to(Step.OFF, ready=None, pulled=False)
         if context.journal.step == Step.ROUNDS:
             await check_can_shut_down(context, power)
         if context.options.pull:
             check_sockets(context, disks_with_state(context.machine.states) or [context.machine.single_disk])
 
+    async def _is_taken_over(self) -> bool:
+        """The images tell that the command of --then has started the machine at its destination."""
+        machine, images = self._context.machine, self._context.journal.images
+        if self._context.journal.pulled:
+            return any(is_used(machine, disk) for disk, _ in images)
+        return await are_taken(images)
+
     async def _copy_last(self) -> Result:
         """The last increment, from the machine that is off. If this is interrupted there is one more, as nobody knows
         whether the machine was off all the time."""
         context = self._context
+        if context.journal.snapshot:
+            await give_up_pulling(context)
         last = await run_round(context, None, waited=False, last=True)
         await create_overlays(context.machine, last.points)
         with context.interruption.scope():

@@ -113,5 +113,13 @@ def _free_name(path: str) -> str:
     return f"{path}.{moment}"
 
 
+async def are_taken(images: Sequence[tuple[str, str]]) -> bool:
+    """Whether one is open in another program, holds data, or has been moved away."""
+    for disk, path in images:
+        if not os.path.exists(path) or is_in_use(path) or await _holds_data(disk, path):
+            return True
+    return False
+
+
 async def _holds_data(_disk: str, path: str) -> bool:
     return bool(await written_ranges(path))

@@ -9,7 +9,7 @@ import dataclasses
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from ..composition.commands import source_command, uri_of
 from ..composition.replication import Module
@@ -30,7 +30,7 @@ from .definition import save_definition
 from .journal import Step
 from .overlays import check_unused, copies_of, directory_of, images_of, overlay_path, socket_of, take_away
 from .power import look, require_off, started_again
-from .pull_state import begin_states, latest_points, owed, pull_state, remove_states
+from .pull_state import begin_states, is_used, latest_points, owed, pull_state, remove_states
 from .rounds import run_round
 
 LONGEST = 107  # bytes of the path of a socket
@@ -215,8 +215,20 @@ async def _until_unused(context: Context, disks: list[str]) -> None:
             await asyncio.sleep(POLL)
 
 
-async def end_pulling(context: Context) -> None:
-    """For --abort, after the images have been taken away."""
+async def give_up_pulling(context: Context) -> None:
+    """For a last increment without --pull after one with it, which nobody has used."""
+    check_unused(context.journal.images)
+    with context.interruption.scope():
+        await end_pulling(context, context.journal.images)
+    context.save(dataclasses.replace(context.journal, snapshot=""))
+
+
+async def end_pulling(context: Context, images: Sequence[tuple[str, str]]) -> None:
+    """After check_unused(): the images are taken away, and what was made for --pull."""
+    async def is_written(disk: str, _: str) -> bool:
+        return is_used(context.machine, disk)
+
+    await take_away(images, is_written if context.journal.snapshot else None)
     if context.journal.snapshot:
         await context.vm.remove_snapshot(context.journal.snapshot)
     remove_states(context.machine)

@@ -145,15 +145,26 @@ def started_again():
     assert "somebody has started the machine again" in text, text
     kill_at_step(site, "off", "--downtime", "1h")
     site.control("power", on=1)
-    site.control("write", b"news", disk=2000, offset=3 << 20)
-    site.control("power", on=0)
-    site.cutover("--downtime", "1h")
+    write_and_shut_down(site, b"news")
+    site.cutover("--downtime", "1h", "--then", "exit 3", status=1)
+    site.check_end()
+    # The same after the command of --then has failed.
+    site.control("power", on=1)
+    write_and_shut_down(site, b"more")
+    text = site.cutover("--downtime", "1h", "--then", "true")
+    assert "there is one more increment" in text, text
     site.check_end()
     # After the end --abort starts it, and runs go on.
     text = site.cutover("--abort")
     assert "has been started again" in text, text
     assert site.is_on() and not os.path.exists(image(2000))
     site.command("run", "plan.toml", "--build", os.environ["BUILD"])
+
+
+def write_and_shut_down(site, data):
+    """In vSphere, without the cutover."""
+    site.control("write", data, disk=2000, offset=3 << 20)
+    site.control("power", on=0)
 
 
 # A client of the images: it reads the first block, writes the second one, and tells when.
@@ -214,8 +225,11 @@ def pulled():
     text = site.cutover("--abort")
     assert text.count("is kept by this name") == 2 and site.is_on(), text
     site.command("run", "plan.toml", "--build", os.environ["BUILD"])
-    # Nobody writes to them: they are the disks.
-    text = site.cutover("--downtime", "1h", "--pull")
+    # Nobody writes to them: they are the disks, also after somebody has started the machine and shut it down again.
+    site.cutover("--downtime", "1h", "--pull", "--then", "exit 3", status=1)
+    site.control("power", on=1)
+    write_and_shut_down(site, b"more")
+    site.cutover("--downtime", "1h", "--pull")
     site.check_end()
     assert "is kept" not in site.cutover("--abort")
 
@@ -246,20 +260,22 @@ def steps():
     off = site.curl("power", on=0)
     # The first time it is killed before the machine is off, the second time after that.
     shutdown = f"{site.curl('state')} && if [ -e once ]; then {off} && kill -9 $PPID; else touch once && kill -9 $PPID; fi"
-    then = "echo x >> handed; case $(wc -l < handed) in 1) exit 3;; 2) kill -9 $PPID;; esac"
-    for step, on, status in (("shutdown", True, -9), ("shutdown", False, -9), ("handover", False, 1), ("handover", False, -9)):
+    # The third time what is in the image is written to it.
+    then = ("echo x >> handed; case $(wc -l < handed) in 1) exit 3;; 2) kill -9 $PPID;; "
+            "3) qemu-io -c 'write -s kept/2000.img 0 64k' $CUTOVER_IMAGE_0; exit 3;; esac")
+    for step, on, status in (("shutdown", True, -9), ("shutdown", False, -9), ("handover", False, 1), ("handover", False, -9),
+                             ("handover", False, 1)):
         site.cutover(*words, "--shutdown", shutdown, "--then", then, status=status)
         assert journal()["step"] == step and site.is_on() == on, journal()
         wait_until(lambda: not servers_of_this_test())
     assert site.state["power_log"][0]["time"] >= at, site.state
     points = len(os.listdir("images/web1"))
     site.cutover(*words, "--shutdown", shutdown, "--then", then)
-    assert len(os.listdir("images/web1")) == points  # the copy was complete
+    assert len(os.listdir("images/web1")) == points  # it is used at the destination: there is no further increment
     site.check_end()
     with open("handed", encoding="ascii") as file:
-        assert file.read() == "x\n" * 3
+        assert file.read() == "x\n" * 4
     # What has been written at the destination is kept.
-    subprocess.run(["qemu-io", "-c", "write 0 64k", image(2000)], check=True, stdout=subprocess.DEVNULL)
     with subprocess.Popen(["qemu-nbd", "-k", os.path.abspath("q.sock"), "--pid-file=q.ready", "--persistent",
                            image(2000)]) as user:
         try:
