@@ -15,6 +15,7 @@ from .power import check_can_shut_down, require_off, shut_down, started_again, w
 from .pull_state import is_used
 from .pulling import check_sockets, give_up_pulling, pull_last
 from .rounds import run_round
+from .serving import remove_snapshot
 
 
 class Cutover:
@@ -26,6 +27,9 @@ class Cutover:
         context = self._context
         if context.journal.step == Step.DONE:
             say(f"it was handed over at {text_of(context.journal.ended or 0.0)}; {handover.describe(context)}")
+            if context.journal.snapshot:  # nothing is done if it is not there any more
+                with context.interruption.scope():
+                    await remove_snapshot(context)
             return Result.DONE
         result = Result.DONE
         try:

@@ -13,11 +13,16 @@ from ..report.records import RunRecord, amend_record, read_records, records_dire
 from .context import Context
 from .definition import DEFINITION, DOMAIN
 from .overlays import directory_of
+from .pull_state import owed
+
+
+class CommandFailed(Failure):
+    """The command of --then."""
 
 
 async def hand_over(context: Context, uris: dict[str, str] | None = None) -> None:
-    """The copy is complete, and the source is off. It may be done twice, if this is interrupted. uris: of the servers of
-    --pull, by disk."""
+    """The source is off, and the copy is complete, or served by the servers of --pull, whose URIs these are, by disk. It may be
+    done twice, if this is interrupted. Raises CommandFailed."""
     command = context.options.then
     if command is None:
         return
@@ -26,8 +31,10 @@ async def hand_over(context: Context, uris: dict[str, str] | None = None) -> Non
         failure = await run_program(bound_to_parent(["sh", "-c", command]), _facts(context, uris or {}), None,
                                     _environment(context, uris or {}))
     if failure:
-        raise Failure(f"the command of --then {failure.partition(':')[0]}: the machine is off, and the copy is complete; the "
-                      "same command runs it again, and --abort starts the source again")
+        left = owed(context.machine, list(uris or {}))
+        copy = f"{text.size(left)} are still to be fetched from its snapshot" if left else "the copy is complete"
+        raise CommandFailed(f"the command of --then {failure.partition(':')[0]}: the machine is off, and {copy}; the same command "
+                            "runs it again, and --abort starts the source again")
 
 
 def _record(context: Context) -> RunRecord:

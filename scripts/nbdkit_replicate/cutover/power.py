@@ -114,9 +114,30 @@ async def watched(context: Context) -> AsyncIterator[None]:
         await watching
 
 
+class Watch:
+    """Looks on which nothing depends but that a start is noticed: whatever the vCenter answers, they go on."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._failing = False
+
+    async def look(self) -> Power | None:
+        """None: it cannot be asked now. That is told once, until it can be asked again."""
+        try:
+            power = await self._context.vm.power_state()
+        except (Failure, OSError) as e:
+            if not self._failing:
+                warn(f"{e}; whether somebody starts the machine is not known until the vCenter can be asked again")
+            self._failing = True
+            return None
+        self._failing = False
+        return power
+
+
 async def _watch(context: Context, end: asyncio.Event) -> None:
+    watch = Watch(context)
     while not end.is_set():
-        power = await look(context)
+        power = await watch.look()
         if power is not None and not power.off:
             context.interruption.end(started_again(power))
             return

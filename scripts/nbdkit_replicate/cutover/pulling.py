@@ -3,7 +3,6 @@
 
 They are fetched from a snapshot that stays until all is here, and that the journal names before it is made. So the
 servers can be ended and started again at any time, also after clients have written: the source is as of the same instant."""
-import asyncio
 import contextlib
 import dataclasses
 import os
@@ -17,25 +16,22 @@ from ..contract import module, use_parameters
 from ..files import make_directory
 from ..images import image_size
 from ..many.replications import replication_of
-from ..messages import Failure, Level, say
+from ..messages import Failure, say
 from ..points.chain import chain_of
 from ..points.store import stored_image
 from ..programs.directory import RunDirectory
 from ..programs.server import Server
-from ..report import text
 from . import handover
-from .connected import clients_of
 from .context import Context
 from .definition import save_definition
 from .journal import Step
 from .overlays import check_unused, copies_of, directory_of, images_of, overlay_path, socket_of, take_away
-from .power import look, require_off, started_again
+from .power import require_off
 from .pull_state import begin_states, is_used, latest_points, owed, pull_state, remove_states
 from .rounds import run_round
+from .serving import remove_snapshot, serve
 
 LONGEST = 107  # bytes of the path of a socket
-TOLD = 30.0  # seconds between two lines about what is owed
-POLL = 0.5  # seconds between two looks at what is owed
 SNAPSHOT = "nbdkit-replicate cutover "  # of the name, which ends with a random token
 
 
@@ -48,35 +44,29 @@ def check_sockets(context: Context, disks: list[str]) -> None:
 
 async def pull_last(context: Context) -> None:
     """From the machine that is off to the end, when everything is here and nobody uses the servers any more."""
-    if context.journal.step == Step.OFF:
+    again = context.journal.step == Step.HANDOVER
+    if not again:
         await _prepare(context)
     disks = [disk for disk, _ in context.journal.images]
     with RunDirectory() as directory:
         async with contextlib.AsyncExitStack() as source, contextlib.AsyncExitStack() as servers:
             images = await _start(context, disks, directory, source, servers)
             uris = {disk: uri_of(socket_of(context.machine, disk)) for disk in disks}
-            if context.journal.step == Step.OFF:
+            if not again:
                 await require_off(context)
                 context.go_to(Step.HANDOVER, pulled=True, ready=time.time(), last=context.journal.rounds[-1].time)
                 handover.tell(context)
             for disk, uri in uris.items():
                 say(f"disk {disk}: {uri}")
             began = time.time()
-            await _hand_over(context, uris, images, source)
-            await _until_unused(context, disks)
+            end = await serve(context, uris, images, source, again)
+    if end.failed:
+        raise Failure("the images are not used any more, but the command of --then has failed, see above: the same command runs "
+                      "it again, and --abort starts the source again")
     context.go_to(Step.DONE, ended=time.time())
     say(f"the machine is handed over; {handover.describe(context, time.time() - began if context.options.then else None)}")
-
-
-async def _hand_over(context: Context, uris: dict[str, str], images: list[Server], source: contextlib.AsyncExitStack) -> None:
-    fetching = asyncio.create_task(_until_whole(context, list(uris), images, source))
-    try:
-        await handover.hand_over(context, uris)
-    except BaseException:
-        fetching.cancel()
-        await asyncio.gather(fetching, return_exceptions=True)
-        raise
-    await fetching
+    if not end.removed:
+        await remove_snapshot(context)
 
 
 async def _prepare(context: Context) -> None:
@@ -180,39 +170,6 @@ def _backing(context: Context, disk: str) -> list[str]:
     point = next(one for one in latest_points(context.machine) if one.disk == disk)
     size = chain_of(stored_image(point.path)).top.image.size
     return [f"backing={point.path}", "backing-format=qcow2", f"size={image_size(size)}"]
-
-
-async def _until_whole(context: Context, disks: list[str], images: list[Server], source: contextlib.AsyncExitStack) -> None:
-    """Until nothing is owed any more; then the source ends, and its snapshot is removed. That somebody starts the machine
-    meanwhile does not hurt the copy, but there are two of them then."""
-    told, due = False, time.monotonic() + TOLD
-    while left := owed(context.machine, disks):
-        for server in images:
-            server.check_running()
-        if time.monotonic() >= due:
-            say(f"{text.size(left)} are still to be fetched")
-            due += TOLD
-        with context.interruption.scope():
-            await asyncio.sleep(POLL)
-            power = await look(context)
-        if power is not None and not power.off and not told:
-            say(f"{started_again(power).what}, and it may run at its destination, too; {text.size(left)} are still to be "
-                "fetched", Level.ERROR)
-            told = True
-    await source.aclose()
-    with context.interruption.scope():
-        await context.vm.remove_snapshot(context.journal.snapshot)
-    say("everything is here: the source is not needed any more")
-
-
-async def _until_unused(context: Context, disks: list[str]) -> None:
-    told = False
-    while any(clients_of(socket_of(context.machine, disk)) for disk in disks):
-        if not told:
-            say("the servers of the images end when their last client has disconnected")
-            told = True
-        with context.interruption.scope():
-            await asyncio.sleep(POLL)
 
 
 async def give_up_pulling(context: Context) -> None:

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 
+import nbd
+
 sys.dont_write_bytecode = True
 
 from site_of_test import Site, image, journal  # noqa: E402
@@ -232,6 +234,62 @@ def pulled():
     site.cutover("--downtime", "1h", "--pull")
     site.check_end()
     assert "is kept" not in site.cutover("--abort")
+
+
+def served_on():
+    """--pull: the vCenter answers faults while the images are served, and the command of --then fails: a client reads and
+    writes all the same; what cannot be removed is told, and removed by the same command."""
+    site = Site()
+    shutdown = " && ".join([site.curl("write", disk=2000, offset=4 << 20, length=2 << 20, byte=7),
+                            site.curl("hold", offset=4 << 20, length=2 << 20), site.curl("power", on=0)])
+    words = ("--downtime", "1h", "--pull", "--shutdown", shutdown)
+    os.mkfifo("go")
+    process = site.begin_cutover(*words, "--then", "read line < go; exit 3")
+    client = client_of(process)
+    site.control("fault", where="RetrievePropertiesEx", kind="SystemError", count=1000000)
+    with open("go", "w", encoding="ascii") as file:
+        file.write("go\n")
+    wait_for(process, "ended with status 3", "are still to be fetched", "served on",
+             "whether somebody starts the machine is not known")
+    block = client.pread(4096, 0)
+    client.pwrite(block, 0)
+    client.flush()
+    client.shutdown()
+    kill_all(process)
+    site.control("nofault")
+    # It fails again, before the client has connected again.
+    process = site.begin_cutover(*words, "--then", "exit 3")
+    wait_for(process, "served on")
+    client = client_of(process)
+    site.control("fault", where="RemoveSnapshot_Task", kind="SystemError", count=1000000)
+    site.control("release")
+    wait_for(process, "is not removed", "everything is here", "when their last client")
+    assert client.pread(4096, 4 << 20) == b"\7" * 4096
+    client.shutdown()
+    assert process.wait() == 1, said()
+    assert journal()["step"] == "handover", journal()
+    text = site.cutover(*words, "--then", "true", status=1)
+    assert text.rstrip().endswith("SystemError injected by the test") and journal()["snapshot"] in text, text
+    assert journal()["step"] == "done" and site.state["snapshots"], journal()
+    site.control("nofault")
+    site.cutover(*words)
+    site.check_end()
+
+
+def client_of(process):
+    """Connected to the image, when it has been handed over."""
+    path = "images/web1/web1-cutover/2000.sock"
+    wait_until(lambda: process.poll() is not None or os.path.exists("states/web1/cutover.json") and
+               journal()["step"] == "handover" and os.path.exists(path))
+    assert process.poll() is None, said()
+    handle = nbd.NBD()
+    handle.connect_unix(path)
+    return handle
+
+
+def wait_for(process, *texts):
+    wait_until(lambda: process.poll() is not None or all(text in said() for text in texts))
+    assert process.poll() is None, said()
 
 
 def kill_at_step(site, step, *words):

@@ -41,6 +41,10 @@ case_of_python() { /usr/bin/python3 -B "$SOURCE/tests/system/cutover/cases.py" "
     case_of_python pulled
 }
 
+@test "--pull: faults of the vCenter and of the command do not end the servers that a client uses" {
+    case_of_python served_on
+}
+
 # CUTOVER_KILLS=40 CUTOVER_SEED=1: so many.
 @test "killed at random instants and run again: the same end" {
     case_of_python kills "${CUTOVER_KILLS:-2}" "${CUTOVER_SEED:-$RANDOM}"

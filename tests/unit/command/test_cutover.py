@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from unittest import mock
 
 from nbdkit_replicate.composition.replication import Module
-from nbdkit_replicate.cutover import convergence, pulling
+from nbdkit_replicate.cutover import convergence, serving
 from nbdkit_replicate.cutover.journal import Journal, Round, Step, check_no_cutover, path_of, read_journal, write_journal
 from nbdkit_replicate.cutover.moments import moment_of
 from nbdkit_replicate.cutover.overlays import take_away
@@ -313,12 +313,12 @@ class Pulling(unittest.IsolatedAsyncioTestCase):
     async def test_a_server_that_has_ended_is_not_waited_for(self):
         power = mock.AsyncMock(return_value=None)
         context = SimpleNamespace(machine=None, interruption=Interruption(), vm=SimpleNamespace(power_state=power))
-        with RunDirectory() as directory, mock.patch.object(pulling, "owed", return_value=1), \
-                mock.patch.object(pulling, "POLL", 0.001):
+        with RunDirectory() as directory, mock.patch.object(serving, "owed", return_value=1), \
+                mock.patch.object(serving, "POLL", 0.001):
             server = await Server.start("disk 2000", ["false"], directory, "2000.sock")
-            async with contextlib.AsyncExitStack() as source, asyncio.timeout(60):
+            async with asyncio.timeout(60):
                 with self.assertRaisesRegex(Failure, "the disk 2000 server has ended"):
-                    await pulling._until_whole(context, ["2000"], [server], source)
+                    await serving._until_whole(context, ["2000"], [server])
             await server.stop()
 
 
