@@ -33,8 +33,8 @@ async def hand_over(context: Context, uris: dict[str, str] | None = None) -> Non
     if failure:
         left = owed(context.machine, list(uris or {}))
         copy = f"{text.size(left)} are still to be fetched from its snapshot" if left else "the copy is complete"
-        raise CommandFailed(f"the command of --then {failure.partition(':')[0]}: the machine is off, and {copy}; the same command "
-                            "runs it again, and --abort starts the source again")
+        raise CommandFailed(f"the command of --then {failure.partition(':')[0]}: the machine is off, and {copy}; the same "
+                            "command runs it again, and --abort starts the source again")
 
 
 def _record(context: Context) -> RunRecord:

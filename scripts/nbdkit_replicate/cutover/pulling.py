@@ -61,8 +61,8 @@ async def pull_last(context: Context) -> None:
             began = time.time()
             end = await serve(context, uris, images, source, again)
     if end.failed:
-        raise Failure("the images are not used any more, but the command of --then has failed, see above: the same command runs "
-                      "it again, and --abort starts the source again")
+        raise Failure("the images are not used any more, but the command of --then has failed, see above: the same command "
+                      "runs it again, and --abort starts the source again")
     context.go_to(Step.DONE, ended=time.time())
     say(f"the machine is handed over; {handover.describe(context, time.time() - began if context.options.then else None)}")
     if not end.removed:

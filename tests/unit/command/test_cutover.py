@@ -15,10 +15,11 @@ from types import SimpleNamespace
 from unittest import mock
 
 from nbdkit_replicate.composition.replication import Module
-from nbdkit_replicate.cutover import convergence, serving
+from nbdkit_replicate.cutover import convergence, power, serving
 from nbdkit_replicate.cutover.journal import Journal, Round, Step, check_no_cutover, path_of, read_journal, write_journal
 from nbdkit_replicate.cutover.moments import moment_of
 from nbdkit_replicate.cutover.overlays import take_away
+from nbdkit_replicate.cutover.power import watched
 from nbdkit_replicate.cutover.prediction import overhead, predict, rate, worst_error, writing
 from nbdkit_replicate.cutover.verification import _blocks, _requests
 from nbdkit_replicate.many.planned_run import PlannedRun
@@ -30,6 +31,7 @@ from nbdkit_replicate.report.records import time_of
 from nbdkit_replicate.report.run import RunReport
 from nbdkit_replicate.run.interruption import Interruption
 from nbdkit_replicate.run.result import Result
+from nbdkit_replicate.vcenter.machine import Power, State
 from nbdkit_replicate.verbs.cutover import _journal
 
 M = 1 << 20
@@ -309,10 +311,22 @@ class Verification(unittest.TestCase):
         self.assertEqual(found, [(0, M), (M, M), (2 * M, M // 2), (7 * M, 10)])
 
 
+class Watched(unittest.IsolatedAsyncioTestCase):
+    async def test_a_fault_of_the_vcenter_does_not_end_the_watch_for_a_start(self):
+        answers = [Failure("SystemError"), Failure("SystemError"), Power(State.ON, True)]
+        context = SimpleNamespace(interruption=Interruption(), vm=SimpleNamespace(power_state=mock.AsyncMock(side_effect=answers)))
+        said = self.enterContext(contextlib.redirect_stderr(io.StringIO()))
+        with mock.patch.object(power, "WATCH", 0.001), self.assertRaisesRegex(Failure, "somebody has started the machine"):
+            async with watched(context):
+                with context.interruption.scope():
+                    await asyncio.sleep(60)
+        self.assertEqual(said.getvalue().count("whether somebody starts the machine is not known"), 1)
+
+
 class Pulling(unittest.IsolatedAsyncioTestCase):
     async def test_a_server_that_has_ended_is_not_waited_for(self):
-        power = mock.AsyncMock(return_value=None)
-        context = SimpleNamespace(machine=None, interruption=Interruption(), vm=SimpleNamespace(power_state=power))
+        state = mock.AsyncMock(return_value=None)
+        context = SimpleNamespace(machine=None, interruption=Interruption(), vm=SimpleNamespace(power_state=state))
         with RunDirectory() as directory, mock.patch.object(serving, "owed", return_value=1), \
                 mock.patch.object(serving, "POLL", 0.001):
             server = await Server.start("disk 2000", ["false"], directory, "2000.sock")
