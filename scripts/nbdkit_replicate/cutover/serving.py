@@ -12,7 +12,6 @@ from ..report import text
 from . import handover
 from .connected import clients_of
 from .context import Context
-from .overlays import socket_of
 from .power import Watch, started_again
 from .pull_state import owed
 
@@ -31,22 +30,21 @@ async def serve(context: Context, uris: dict[str, str], images: list[Server], so
                 again: bool) -> End:
     """Until all is here and nobody uses the images any more. source: what ends when all is here. again: clients have written to
     them before. Raises CommandFailed if nobody uses them."""
-    disks = list(uris)
-    fetching = asyncio.create_task(_fetch(context, disks, images, source))
+    fetching = asyncio.create_task(_fetch(context, list(uris), images, source))
     try:
-        failed = await _hand_over(context, uris, again)
-        return End(failed, await _until_unused(context, disks, await fetching))
+        failed = await _hand_over(context, uris, images, again)
+        return End(failed, await _until_unused(context, images, await fetching))
     finally:
         fetching.cancel()
         await asyncio.gather(fetching, return_exceptions=True)
 
 
-async def _hand_over(context: Context, uris: dict[str, str], again: bool) -> bool:
+async def _hand_over(context: Context, uris: dict[str, str], images: list[Server], again: bool) -> bool:
     """Returns whether the command has failed while the images are used: they are served on."""
     try:
         await handover.hand_over(context, uris)
     except handover.CommandFailed as e:
-        if not again and not _is_connected(context, list(uris)):
+        if not again and not any(map(clients_of, images)):
             raise
         say(f"{e}; the images are served on, as they are used", Level.ERROR)
         return True
@@ -81,10 +79,10 @@ async def _until_whole(context: Context, disks: list[str], images: list[Server])
             told = True
 
 
-async def _until_unused(context: Context, disks: list[str], removed: bool) -> bool:
+async def _until_unused(context: Context, images: list[Server], removed: bool) -> bool:
     """Returns whether the snapshot has been removed, which is tried again meanwhile."""
     told, due = False, time.monotonic() + AGAIN
-    while _is_connected(context, disks):
+    while any(map(clients_of, images)):
         if not told:
             say("the servers of the images end when their last client has disconnected")
             told = True
@@ -93,10 +91,6 @@ async def _until_unused(context: Context, disks: list[str], removed: bool) -> bo
             if not removed and time.monotonic() >= due:
                 removed, due = await _is_removed(context), time.monotonic() + AGAIN
     return removed
-
-
-def _is_connected(context: Context, disks: list[str]) -> bool:
-    return any(clients_of(socket_of(context.machine, disk)) for disk in disks)
 
 
 async def _is_removed(context: Context) -> bool:

@@ -7,14 +7,13 @@ connections, it receives what is still on its way, and then closes the connectio
 """
 import asyncio
 import contextlib
-import ctypes
 import errno
 import os
 import socket
 import time
 from collections.abc import Collection
 
-_PIDFD_GETFD = 438  # the system call, of Linux 5.6; the same number on all architectures that Debian supports
+from .sockets import duplicate
 
 # Seconds between two looks for new connections: a share of the time since the last one was seen, as the client makes
 # all of them at its beginning.
@@ -23,8 +22,6 @@ _SHARE, _SHORTEST, _LONGEST = 0.25, 0.001, 0.05
 # Seconds without anything from a server, after which all requests that it has received are taken to be answered. Then
 # the connection is closed for writing. A server that has received whole requests answers those in any case.
 IDLE = 1.0
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Connections:
@@ -82,12 +79,12 @@ class Connections:
     def _keep(self, number: int, link: str) -> None:
         if self._process is None:
             return
-        duplicate = _libc.syscall(_PIDFD_GETFD, self._process, number, 0)
-        if duplicate < 0:
-            if ctypes.get_errno() in (errno.EPERM, errno.ENOSYS):
+        try:
+            connection = duplicate(self._process, number)
+        except OSError as e:
+            if e.errno in (errno.EPERM, errno.ENOSYS):
                 self._close_process()
             return
-        connection = socket.socket(fileno=duplicate)
         try:
             # A socket can be another's, such as the journal's as standard error.
             if connection.family == socket.AF_UNIX and connection.getpeername() in self._servers:

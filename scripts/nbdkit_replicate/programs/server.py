@@ -53,6 +53,11 @@ class Server:
             process = await Process.start(words, inherited, errors=errors)
         return cls(name, path, ready, process, errors)
 
+    @property
+    def id(self) -> int:
+        """Of its process."""
+        return self._process.id
+
     @staticmethod
     def uri_in(directory: RunDirectory, socket: str) -> str:
         """Of a server with a socket of that name in the directory, which need not exist."""

@@ -8,6 +8,9 @@ import datetime
 import io
 import json
 import os
+import socket
+import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -15,7 +18,8 @@ from types import SimpleNamespace
 from unittest import mock
 
 from nbdkit_replicate.composition.replication import Module
-from nbdkit_replicate.cutover import convergence, power, serving
+from nbdkit_replicate.cutover import connected, convergence, power, serving
+from nbdkit_replicate.cutover.connected import clients_of
 from nbdkit_replicate.cutover.journal import Journal, Round, Step, check_no_cutover, path_of, read_journal, write_journal
 from nbdkit_replicate.cutover.moments import moment_of
 from nbdkit_replicate.cutover.overlays import take_away
@@ -311,10 +315,54 @@ class Verification(unittest.TestCase):
         self.assertEqual(found, [(0, M), (M, M), (2 * M, M // 2), (7 * M, 10)])
 
 
+# Connects to a socket, says so, and stays until its input ends.
+CLIENT = """
+import socket, sys
+with socket.socket(socket.AF_UNIX) as connection:
+    connection.connect(sys.argv[1])
+    print("connected", flush=True)
+    sys.stdin.read()
+"""
+
+
+class Clients(unittest.TestCase):
+    def setUp(self):
+        path = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), "socket")
+        self.listening = self.enterContext(socket.socket(socket.AF_UNIX))
+        self.listening.bind(path)
+        self.listening.listen()
+        self.server = SimpleNamespace(id=os.getpid(), socket=path)  # we are the server
+
+    def counts(self, *words):
+        """A client that is started by them, while it is connected and after that."""
+        self.assertEqual(clients_of(self.server), 0)
+        with subprocess.Popen([*words, sys.executable, "-c", CLIENT, self.server.socket], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE) as client:
+            self.assertEqual(client.stdout.readline(), b"connected\n")
+            with self.listening.accept()[0]:
+                self.assertEqual(clients_of(self.server), 1)
+            self.assertEqual(clients_of(self.server), 0)
+            client.stdin.close()
+
+    def test_a_client(self):
+        self.counts()
+
+    def test_one_in_a_container_with_a_network_of_its_own(self):
+        unshare = ["unshare", "--net"]
+        if subprocess.run([*unshare, "true"], stderr=subprocess.DEVNULL, check=False).returncode:
+            self.skipTest("needs root")
+        self.counts(*unshare)
+
+    def test_where_the_system_does_not_allow_to_look(self):
+        with mock.patch.object(connected, "sockets_of", side_effect=PermissionError):
+            self.counts()
+
+
 class Watched(unittest.IsolatedAsyncioTestCase):
     async def test_a_fault_of_the_vcenter_does_not_end_the_watch_for_a_start(self):
         answers = [Failure("SystemError"), Failure("SystemError"), Power(State.ON, True)]
-        context = SimpleNamespace(interruption=Interruption(), vm=SimpleNamespace(power_state=mock.AsyncMock(side_effect=answers)))
+        state = mock.AsyncMock(side_effect=answers)
+        context = SimpleNamespace(interruption=Interruption(), vm=SimpleNamespace(power_state=state))
         said = self.enterContext(contextlib.redirect_stderr(io.StringIO()))
         with mock.patch.object(power, "WATCH", 0.001), self.assertRaisesRegex(Failure, "somebody has started the machine"):
             async with watched(context):
