@@ -131,8 +131,9 @@ def is_written_by_clients(state: Mapping[str, Any]) -> bool:
 
 def use_parameters(source_uri: str, state: str, patience: float) -> list[tuple[str, str]]:
     """nbdkit-pull-filter(1) as a server for clients: keys and values. patience: seconds for which a source tries again."""
-    timeout = [("pull-timeout", timeout_over(patience))] if patience else []
-    return [("pull-from", source_uri), ("pull-state", state), *timeout]
+    waiting = timeout_over(patience)
+    timeouts = [("pull-timeout", waiting), ("pull-connect-timeout", waiting)] if patience else []
+    return [("pull-from", source_uri), ("pull-state", state), *timeouts]
 
 
 # Parameters of the pull filter that the run itself gives, or that mean nothing without its state.

@@ -13,7 +13,7 @@ from .moments import text_of
 from .overlays import are_taken, create_overlays, images_of
 from .power import check_can_shut_down, require_off, shut_down, started_again, watched
 from .pull_state import is_used
-from .pulling import check_sockets, give_up_pulling, pull_last
+from .pulling import check_sockets, pull_last, take_back
 from .rounds import run_round
 from .serving import remove_snapshot
 
@@ -69,6 +69,8 @@ class Cutover:
             power = await context.vm.power_state()
         step = context.journal.step
         taken = step == Step.HANDOVER and await self._is_taken_over()
+        if context.journal.snapshot and not taken:
+            await take_back(context)
         if step in (Step.OFF, Step.HANDOVER) and not power.off and not (taken and context.journal.pulled):
             raise started_again(power)
         if step == Step.SHUTDOWN and not power.off:
@@ -96,8 +98,6 @@ class Cutover:
         """The last increment, from the machine that is off. If this is interrupted there is one more, as nobody knows
         whether the machine was off all the time."""
         context = self._context
-        if context.journal.snapshot:
-            await give_up_pulling(context)
         last = await run_round(context, None, waited=False, last=True)
         await create_overlays(context.machine, last.points)
         with context.interruption.scope():

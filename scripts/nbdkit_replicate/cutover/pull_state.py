@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 
-from ..contract import is_written_by_clients
+from ..contract import SourceDescription, is_written_by_clients
 from ..files import make_directory, replace_file
 from ..messages import Failure
 from ..plan.plan import Machine
@@ -54,6 +54,17 @@ def remove_states(machine: Machine) -> None:
 def owed(machine: Machine, disks: list[str]) -> int:
     """Bytes that are still to be fetched."""
     return sum(read_state(pull_state(machine, disk)).owed for disk in disks)
+
+
+def check_instant(machine: Machine, disk: str, shown: SourceDescription) -> None:
+    """shown: what the source of the last increment shows. Raises Failure if the image is not to become that: nothing tells what
+    has changed since its restore point."""
+    held = read_state(pull_state(machine, disk)).checkpoint
+    if not held or held != shown.checkpoint:
+        raise Failure(f"disk {disk}: the last increment cannot be fetched, as the source does not tell what has changed since "
+                      f'the last restore point: that is as of "{held}", and the source shows "{shown.checkpoint}"; changed '
+                      "block tracking may have been reset, or the disk enlarged; nothing has been handed over; the same "
+                      "command without --pull copies the whole disk")
 
 
 def is_used(machine: Machine, disk: str) -> bool:

@@ -21,13 +21,14 @@ from ..points.chain import chain_of
 from ..points.store import stored_image
 from ..programs.directory import RunDirectory
 from ..programs.server import Server
+from ..programs.source import describe
 from . import handover
 from .context import Context
 from .definition import save_definition
 from .journal import Step
 from .overlays import check_unused, copies_of, directory_of, images_of, overlay_path, socket_of, take_away
 from .power import require_off
-from .pull_state import begin_states, is_used, latest_points, owed, pull_state, remove_states
+from .pull_state import begin_states, check_instant, is_used, latest_points, owed, pull_state, remove_states
 from .rounds import run_round
 from .serving import remove_snapshot, serve
 
@@ -47,6 +48,16 @@ async def pull_last(context: Context) -> None:
     again = context.journal.step == Step.HANDOVER
     if not again:
         await _prepare(context)
+    try:
+        await _pull(context, again)
+    except Failure:
+        if context.journal.step == Step.OFF:
+            with contextlib.suppress(Failure):  # then the next command does it
+                await take_back(context)
+        raise
+
+
+async def _pull(context: Context, again: bool) -> None:
     disks = [disk for disk, _ in context.journal.images]
     with RunDirectory() as directory:
         async with contextlib.AsyncExitStack() as source, contextlib.AsyncExitStack() as servers:
@@ -85,9 +96,6 @@ async def _prepare(context: Context) -> None:
     await take_away(images, None)
     begin_states(machine, points)
     make_directory(directory_of(machine))
-    if context.journal.snapshot:
-        with context.interruption.scope():
-            await context.vm.remove_snapshot(context.journal.snapshot)
     context.save(dataclasses.replace(context.journal, images=images, snapshot=SNAPSHOT + secrets.token_hex(8)))
 
 
@@ -101,9 +109,19 @@ async def _start(context: Context, disks: list[str], directory: RunDirectory, so
     for disk in disks:
         uri = remote.uri(_export(context, disk)) if remote else uri_of(directory.file("ended.sock"))
         images.append(await servers.enter_async_context(_served(context, disk, uri, directory)))
-    if context.journal.step == Step.OFF:
+    if remote and context.journal.step == Step.OFF:
+        await _check_instants(context, disks, images, remote)
         await save_definition(context, copies_of(context.machine, latest_points(context.machine), True))
     return images
+
+
+async def _check_instants(context: Context, disks: list[str], images: list[Server], remote: Server) -> None:
+    """What the images say that they lack is all that the source has and their restore points have not."""
+    for disk, image in zip(disks, images, strict=True):
+        with context.interruption.scope():
+            await describe(image)  # one that serves has saved its state
+            shown = await describe(remote, _export(context, disk))
+        check_instant(context.machine, disk, shown)
 
 
 def _export(context: Context, disk: str) -> str:
@@ -172,12 +190,12 @@ def _backing(context: Context, disk: str) -> list[str]:
     return [f"backing={point.path}", "backing-format=qcow2", f"size={image_size(size)}"]
 
 
-async def give_up_pulling(context: Context) -> None:
-    """For a last increment without --pull after one with it, which nobody has used."""
+async def take_back(context: Context) -> None:
+    """What an interrupted cutover has made before it handed anything over: the images are of no use without its snapshot."""
     check_unused(context.journal.images)
     with context.interruption.scope():
         await end_pulling(context, context.journal.images)
-    context.save(dataclasses.replace(context.journal, snapshot=""))
+    context.save(dataclasses.replace(context.journal, images=(), snapshot=""))
 
 
 async def end_pulling(context: Context, images: Sequence[tuple[str, str]]) -> None:

@@ -49,6 +49,13 @@ async def ask_disk(source: Server, export: str) -> DiskFacts:
                      data_bytes(totals.sizes), totals.areas)
 
 
+async def describe(server: Server, export: str = "") -> SourceDescription:
+    """What it says of the export; it serves then."""
+    handle, description = await _answer(server, lambda: _connect(server.uri(export)))
+    await _answer(server, handle.shutdown)
+    return SourceDescription.parse(description)
+
+
 async def list_disks(source: Server) -> list[str]:
     uri = source.uri()
     disks = [name for name in await _answer(source, lambda: _exports(uri)) if is_disk(name)]

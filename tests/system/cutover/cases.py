@@ -13,7 +13,7 @@ import nbd
 
 sys.dont_write_bytecode = True
 
-from site_of_test import Site, image, journal  # noqa: E402
+from site_of_test import M, Site, image, journal  # noqa: E402
 from runs_of_command import kill_all, said, servers_of_this_test, wait_until  # noqa: E402
 
 
@@ -290,6 +290,30 @@ def client_of(process):
 def wait_for(process, *texts):
     wait_until(lambda: process.poll() is not None or all(text in said() for text in texts))
     assert process.poll() is None, said()
+
+
+def nothing_tells_last():
+    """--pull, and nothing tells what has changed since the last round: CBT was reset, or the disk has grown. Nothing is handed
+    over, and nothing is left in the vCenter; without --pull the whole disk is copied."""
+    site = Site(disks=(2000, 2001), size=8, data=2)
+    for lost in (site.curl("reset", disk=2001), site.curl("grow", disk=2001, size=12 * M)):
+        writes = [site.curl("write", disk=disk, offset=4 * M, length=M, byte=7) for disk in site.disks]
+        words = ("--downtime", "1h", "--shutdown", " && ".join([*writes, lost, site.curl("power", on=0)]), "--then", "touch handed")
+        text = site.cutover(*words, "--pull", status=1)
+        assert "disk 2001: the last increment cannot be fetched" in text and "without --pull copies the whole disk" in text, text
+        assert not os.path.exists("handed") and journal()["step"] == "off", journal()
+        assert not [name for name in os.listdir("images/web1") if "cutover.qcow2" in name]
+        site.check_source_left()
+        site.cutover(*words)
+        os.unlink("handed")
+        site.check_end()
+        site.cutover("--abort")
+    # Killed before anything was handed over: its snapshot goes, too.
+    process = site.begin_cutover("--downtime", "1h", "--pull")
+    wait_until(lambda: process.poll() is not None or journal()["snapshot"])
+    kill_all(process)
+    site.cutover("--downtime", "1h")
+    site.check_end()
 
 
 def kill_at_step(site, step, *words):

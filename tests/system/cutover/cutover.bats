@@ -45,6 +45,10 @@ case_of_python() { /usr/bin/python3 -B "$SOURCE/tests/system/cutover/cases.py" "
     case_of_python served_on
 }
 
+@test "--pull, and nothing tells what has changed since the last round: nothing is handed over; without it all is copied" {
+    case_of_python nothing_tells_last
+}
+
 # CUTOVER_KILLS=40 CUTOVER_SEED=1: so many.
 @test "killed at random instants and run again: the same end" {
     case_of_python kills "${CUTOVER_KILLS:-2}" "${CUTOVER_SEED:-$RANDOM}"
