@@ -76,7 +76,7 @@ class Connection {
   // Calls Engine::invalidate() for the range after a write, even if it has failed.
   struct InvalidateAfter {
     InvalidateAfter(Connection &c, extents::Range r) : connection(c), range(r) {}
-    ~InvalidateAfter() { connection.engines_.invalidate(connection.key_, range); }
+    ~InvalidateAfter() { connection.engines_.invalidate(range); }
     Connection &connection;
     extents::Range range;
   };

@@ -41,11 +41,9 @@ void SharedEngines::leave(Engine &engine) {
   if (entries_.empty()) budget_.drop_spares();
 }
 
-void SharedEngines::invalidate(const std::string &name, extents::Range range) {
+void SharedEngines::invalidate(extents::Range range) {
   util::MutexLock lock(mutex_);
-  for (const Entry &e : entries_) {
-    if (e.name == name) e.engine->invalidate(range);
-  }
+  for (const Entry &e : entries_) e.engine->invalidate(range);
 }
 
 }  // namespace coalesce

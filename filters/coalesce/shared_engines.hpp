@@ -36,8 +36,9 @@ class SharedEngines {
   // engine is left, memory kept for later buffers goes back to the system.
   void leave(Engine &engine) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // The export was written to: see Engine::invalidate().
-  void invalidate(const std::string &name, extents::Range range) ABSL_LOCKS_EXCLUDED(mutex_);
+  // An export was written to: see Engine::invalidate(). The others may show the same disk: many plugins ignore the name, and
+  // the engines with TLS are others.
+  void invalidate(extents::Range range) ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   struct Entry {

@@ -24,6 +24,29 @@ assert asked(h.flush) == [("Flush", False)]
 PY
 }
 
+@test "a write by one export name is seen by another one: the memory plugin has one disk" {
+    start server --filter="$COALESCE" memory 4M
+    /usr/bin/python3 - "$(uri server)" "$(uri server x)" <<'PY'
+import nbd, sys
+K, M = 1 << 10, 1 << 20
+def connect(uri):
+    h = nbd.NBD()
+    h.add_meta_context("base:allocation")
+    h.connect_uri(uri)
+    return h
+def extents(h):
+    found = []
+    h.block_status(4 * M, 0, lambda c, o, e, err: found.extend(e))
+    return found
+writer, reader = (connect(uri) for uri in sys.argv[1:])
+assert extents(reader) == [4 * M, 3]
+assert reader.pread(64 * K, M) == bytes(64 * K)
+writer.pwrite(b"n" * 64 * K, M)
+assert extents(reader)[:4] == [M, 3, 64 * K, 0], extents(reader)
+assert reader.pread(64 * K, M) == b"n" * 64 * K
+PY
+}
+
 @test "what was read ahead while a write was under way is not what is read after it" {
     truncate -s 4M disk
     start server --filter="$COALESCE" --filter=log eval logfile="$PWD/requests" coalesce-chunk=1M \
