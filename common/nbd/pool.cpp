@@ -27,7 +27,9 @@ void Pool::add_connections(unsigned connections, const util::Log &log) {
   if (!info().can_multi_conn) return;
   while (number_ < connections && number_ < connections_.capacity()) {
     try {
-      connections_.push_back(std::make_unique<Connection>(options_));
+      auto made = std::make_unique<Connection>(options_);
+      check_same(*made);
+      connections_.push_back(std::move(made));
       number_.store(connections_.size(), std::memory_order_release);
     } catch (const util::Error &e) {
       if (e.errnum() == EINTR) throw;  // of Options::interrupt
@@ -36,6 +38,12 @@ void Pool::add_connections(unsigned connections, const util::Log &log) {
       return;
     }
   }
+}
+
+// Two servers at one address need not show the same instant.
+void Pool::check_same(const Connection &made) const {
+  if (made.info().size == info().size && made.info().description == info().description) return;
+  util::fail(EINVAL, "{}: a further connection shows another disk than the first one", name());
 }
 
 bool Pool::dead() const {

@@ -24,7 +24,8 @@ class Pool {
  public:
   // Connects once; up to `connections` in all only where the server offers multi-conn, for else a flush would not cover the
   // other connections' writes. Throws as Connection does if the first cannot be made; a server that is not verified
-  // (Info::verified) is a warning; the first of the others that cannot be is a warning, and the last tried.
+  // (Info::verified) is a warning; the first of the others that cannot be, or that shows another size or description, is a
+  // warning, and the last tried.
   Pool(const Options &options, unsigned connections, const util::Log &log = {}, unsigned most = 0);
 
   // Connects once more, up to that number, as the constructor does; no two calls at the same time. Requests go on
@@ -52,6 +53,7 @@ class Pool {
   void pread(std::span<std::byte> buffer, uint64_t offset, size_t kept = 0);
 
  private:
+  void check_same(const Connection &made) const;
   void wait_for(Batch &batch, Connection &connection) const;
   std::span<const std::unique_ptr<Connection>> made() const {
     return {connections_.data(), number_.load(std::memory_order_acquire)};

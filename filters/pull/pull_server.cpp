@@ -25,6 +25,26 @@ FoundSource found(nbd::Pool &pool, const util::Log &log) {
           }};
 }
 
+// Of a state that owes nothing.
+std::string not_needed(const std::string &path, const std::string &why) {
+  return fmt::format(
+      "pull-state={}: {}, but not what has changed between them: nothing is owed, and nothing is "
+      "fetched from it",
+      path, why);
+}
+std::string not_compared(const replication::State &state, const std::string &path,
+                         const std::string &why) {
+  return fmt::format(
+      "{}; pull-state={}: nothing is owed, and what is here stays as of \"{}\": whether something "
+      "has changed since is not known",
+      why, path, state.checkpoint);
+}
+
+// There is no server: a state that owes nothing needs none.
+bool is_absent(const util::Error &e) {
+  return e.errnum() == ENOENT || e.errnum() == ECONNREFUSED;
+}
+
 }  // namespace
 
 PullServer::PullServer(Settings settings, util::Log log, std::function<void()> end)
@@ -73,13 +93,21 @@ PullState PullServer::read_state(const Settings &settings, const util::Log &log)
   }
   std::optional<PullState> state;
   std::string unreachable;
+  bool is_there = false;
   try {
     RemoteServer::probe(settings.uri, settings.patience, log, [&](nbd::Pool &pool) {
+      is_there = true;
       state = begin_state(settings.state_path, old, found(pool, log), "");
+      const nbd::Info &info = pool.info();
+      const std::string why = difference(state->header, info.size, info.description);
+      if (!why.empty()) log.warning("{}", not_needed(settings.state_path, why));
     });
   } catch (const util::Error &e) {
-    if (e.errnum() == EINVAL || !old) throw;
+    // What has changed at a source that is there is not left out because its map cannot be read.
+    if (e.errnum() == EINVAL || !old || is_there) throw;
     unreachable = e.what();
+    if (is_whole && !is_absent(e))
+      log.warning("{}", not_compared(*old, settings.state_path, e.what()));
   }
   if (!state) {
     state = begin_state(settings.state_path, old, {}, unreachable);
@@ -90,7 +118,12 @@ PullState PullServer::read_state(const Settings &settings, const util::Log &log)
 
 RemoteServer::Check PullServer::check() const {
   return [this](const nbd::Info &info) {
-    const std::string why = difference(state_.header, info.size, info.description);
+    std::string why = difference(state_.header, info.size, info.description);
+    const auto source = replication::parse_description(info.description);
+    // Its holes mean "not changed", and were taken for zeroes.
+    if (why.empty() && !state_.changes_only && source && source->mode == "delta") {
+      why = "it shows only what has changed, and not the whole disk any more";
+    }
     if (why.empty()) return;
     util::fail(ESTALE, "pull-from={}: the source is not the one that was there at the start: {}",
                settings_.uri, why);

@@ -71,6 +71,53 @@ assert h.pread(M, 2 * M) == src[2 * M:3 * M]'
     [ "$(owed)" -gt 0 ]
 }
 
+@test "a source that becomes one of changes alone while the server runs is not used" {
+    described "$(description full '' c1)"
+    over_file pull-rate=100K "${QUICK[@]}"
+    python 'h.pread(M, 2 * M)'
+    stop src
+    described "$(description delta c0 c1)"
+    until_true 60 said 'it shows only what has changed'
+    stop p
+    [ "$(owed)" -gt 0 ]
+}
+
+@test "a state that owes nothing: what has changed at the source and cannot be told is said, and is not left out" {
+    described "$(description full '' c1)"
+    over_file
+    whole
+    stop p
+    cp state before
+    # What has changed cannot be read.
+    stop src
+    start src --filter=error --filter=exportname file src.raw error-extents=EIO error-extents-rate=100% \
+        exportname-list=keep exportdesc=fixed:"$(description delta c1 c2)"
+    refused_state 'cannot read the map'
+    [ "$(cat state)" = "$(cat before)" ]
+    # It is not told.
+    stop src
+    described "$(description full '' c2)"
+    over_file
+    until_true 60 said 'nothing is owed; the source is not needed'
+    said 'warning: pull-state=.*what is here is of "c1", and the source shows "c2"'
+    stop p
+    # A source that does not answer in time, one that is not there, and the same as before.
+    kill -STOP "$(cat src.pid)"
+    over_file pull-connect-timeout=0.2
+    until_true 60 said 'nothing is owed; the source is not needed'
+    said 'warning: .*what is here stays as of "c1"'
+    stop p
+    stop src KILL
+    over_file
+    until_true 60 said 'nothing is owed; the source is not needed'
+    must_fail said 'warning'
+    stop p
+    described "$(description full '' c1)"
+    over_file
+    until_true 60 said 'nothing is owed; the source is not needed'
+    must_fail said 'warning'
+}
+
 @test "what was fetched is owed until a new connection confirms that the source still shows it" {
     local confirms
     confirms=$(description full '' c1)

@@ -41,10 +41,15 @@ class SmallServer {
   // The answer to a block-status request: lengths and flags (NBD_STATE_HOLE 1, NBD_STATE_ZERO 2), perhaps of a part only.
   using Tell = std::function<std::vector<std::pair<uint32_t, uint32_t>>(const SmallRequest &)>;
 
-  // tell: for base:allocation, which the server does not know without it.
-  explicit SmallServer(Decide decide, int slots = 1, Tell tell = nullptr)
+  // The description of the export, as the N-th connection (from 0) gets it.
+  using Describe = std::function<std::string(int)>;
+
+  // tell: for base:allocation, which the server does not know without it. describe: without it there is no description.
+  explicit SmallServer(Decide decide, int slots = 1, Tell tell = nullptr,
+                       Describe describe = nullptr)
       : decide_(std::move(decide)),
         tell_(std::move(tell)),
+        describe_(std::move(describe)),
         listener_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     char directory[] = "/tmp/replicate-nbd-XXXXXX";
     REQUIRE(::mkdtemp(directory) != nullptr);
@@ -119,7 +124,8 @@ class SmallServer {
     std::vector<char> bytes_;
   };
 
-  bool handshake(const util::Fd &fd, const std::stop_token &stop) const {
+  bool handshake(const util::Fd &fd, const std::stop_token &stop) {
+    const int connection = connections_++;
     constexpr uint64_t magic = 0x4e42444d41474943, have_opt = 0x49484156454f5054;
     constexpr uint64_t reply_magic = 0x3e889045565a9;
     constexpr uint32_t opt_go = 7, opt_structured_reply = 8, opt_set_meta_context = 10;
@@ -171,6 +177,17 @@ class SmallServer {
           .add(size)
           .add(uint16_t{has_flags | can_flush | multi_conn})
           .send(fd);
+      if (describe_) {
+        const std::string text = describe_(connection);
+        Message()
+            .add(reply_magic)
+            .add(option)
+            .add(rep_info)
+            .add(static_cast<uint32_t>(2 + text.size()))
+            .add(uint16_t{2})
+            .add(std::string_view(text))
+            .send(fd);
+      }
       acknowledge();
       return true;
     }
@@ -220,8 +237,9 @@ class SmallServer {
 
   Decide decide_;
   Tell tell_;
+  Describe describe_;
   util::Fd listener_;
   std::string directory_;
-  std::atomic<int> polite_ends_ = 0;
+  std::atomic<int> polite_ends_ = 0, connections_ = 0;
   std::vector<std::jthread> threads_;
 };

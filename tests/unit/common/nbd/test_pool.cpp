@@ -212,3 +212,19 @@ TEST_CASE(
   pool.add_connections(4);
   CHECK(pool.connections() == 3);
 }
+
+TEST_CASE("a further connection that shows another disk than the first one is not used") {
+  SmallServer server([](const SmallRequest &) { return Reply::ok; }, 4, nullptr,
+                     [](int connection) { return connection == 2 ? "c2" : "c1"; });
+  nbd::Options o;
+  o.uri = server.uri();
+  o.connect_timeout = o.request_timeout = 30s;
+  std::vector<std::string> warnings;
+  nbd::Pool pool(o, 4, util::Log([&](util::Level level, const std::string &text) {
+                   if (level == util::Level::warning) warnings.push_back(text);
+                 }));
+  CHECK(pool.connections() == 2);
+  REQUIRE(warnings.size() == 1);
+  CHECK_THAT(warnings[0], Catch::Contains("another disk than the first one") &&
+                              Catch::Contains("going on with 2 of 4 connections"));
+}
