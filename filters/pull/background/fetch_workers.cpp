@@ -105,7 +105,8 @@ std::optional<ChunkJob> FetchWorkers::wait_for_job() {
     const auto now = Clock::now();
     const bool may_rest = rest_under_way_ < depth_.now();
     std::optional<ChunkJob> job;
-    if (rate_.next() <= now && !reconnecting_) job = order_.next(view, now, may_rest);
+    if (std::max(rate_.next(), not_before_) <= now && !reconnecting_)
+      job = order_.next(view, now, may_rest);
     if (job) {
       if (job->why == ChunkJob::Why::rest) ++rest_under_way_;
       if (!job->zeroes) rate_.take(job->range.length, now);
@@ -126,6 +127,14 @@ void FetchWorkers::connect_again() {
   }
 }
 
+// The thread has no chunk meanwhile.
+void FetchWorkers::add_connections() {
+  try {
+    parts_.fetcher.add_connections();
+  } catch (...) {  // the server ends
+  }
+}
+
 void FetchWorkers::work() {
   if (give_way_) util::give_way();
   while (const auto job = wait_for_job()) {
@@ -138,13 +147,14 @@ void FetchWorkers::work() {
         parts_.fetcher.fetch(job->range, Waiting::background);
       }
     } catch (const util::Error &e) {
-      if (e.errnum() != EINTR) failed(*job, e.what());
+      if (e.errnum() != EINTR) failed(*job, e.what(), e.errnum() == ESTALE);
     } catch (const std::exception &e) {
-      failed(*job, e.what());
+      failed(*job, e.what(), true);
     } catch (...) {
-      failed(*job, "");
+      failed(*job, "", true);
     }
     finish(*job, Clock::now() - start);
+    add_connections();
   }
 }
 
@@ -155,12 +165,15 @@ void FetchWorkers::finish(const ChunkJob &job, Clock::duration took) {
   if (!job.zeroes) depth_.fetched(took, client_is_active());
 }
 
-void FetchWorkers::failed(const ChunkJob &job, const std::string &why) {
+// all: it is no matter of this chunk alone. Another one would be read from the source for nothing.
+void FetchWorkers::failed(const ChunkJob &job, const std::string &why, bool all) {
   if (parts_.fetcher.is_given_up()) return;  // that was logged
   bool first;
   {
     MutexLock lock(mutex_);
-    order_.defer(job.range.offset, Clock::now() + retry_);
+    const auto then = Clock::now() + retry_;
+    order_.defer(job.range.offset, then);
+    if (all) not_before_ = then;
     first = !std::exchange(warned_, true);
   }
   if (parts_.give_up) return parts_.give_up(why);

@@ -57,10 +57,11 @@ class FetchWorkers {
   class View;
 
   void work();
+  void add_connections();
   void connect_again();
   std::optional<ChunkJob> wait_for_job() ABSL_LOCKS_EXCLUDED(mutex_);
   void finish(const ChunkJob &job, Clock::duration took) ABSL_LOCKS_EXCLUDED(mutex_);
-  void failed(const ChunkJob &job, const std::string &why) ABSL_LOCKS_EXCLUDED(mutex_);
+  void failed(const ChunkJob &job, const std::string &why, bool all) ABSL_LOCKS_EXCLUDED(mutex_);
   bool client_is_active() const;
 
   const unsigned number_;
@@ -75,6 +76,7 @@ class FetchWorkers {
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
   FetchOrder order_;  // but for chunk_of() and note_read(), guarded by mutex_
   RateLimit rate_ ABSL_GUARDED_BY(mutex_);
+  Clock::time_point not_before_ ABSL_GUARDED_BY(mutex_){};  // nothing is fetched before that
   unsigned rest_under_way_ ABSL_GUARDED_BY(mutex_) = 0;
   FetchDepth depth_ ABSL_GUARDED_BY(mutex_);
   bool reconnecting_ ABSL_GUARDED_BY(mutex_) =

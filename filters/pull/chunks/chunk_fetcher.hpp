@@ -37,6 +37,7 @@ class ChunkFetcher {
   bool fetch_zeroes(extents::Range range);
   // Of the source: see RemoteDisk.
   bool is_given_up() const { return remote_.is_given_up(); }
+  void add_connections() { remote_.add_connections(); }
   void connect_again() { remote_.connect_again(); }
 
  private:

@@ -24,6 +24,9 @@ class RemoteDisk {
   // Calls add(extent) for all from `from` on, in order. Waits until the source is there. Throws the same; what was added
   // stays so.
   virtual void read_map(uint64_t from, const std::function<void(const extents::Extent &)> &add) = 0;
+  // Makes further connections to a source that is connected to, if nobody has begun to. For who has no chunk, as it may take
+  // long. Throws EINTR.
+  virtual void add_connections() = 0;
   // Confirms all that was read before the call, where the source can say so. Throws the same.
   virtual void confirm() = 0;
   // The retries are used up, and nobody has found the source to be there again: that takes connect_again().

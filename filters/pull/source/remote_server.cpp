@@ -65,7 +65,6 @@ void RemoteServer::read(std::span<std::byte> buffer, uint64_t offset, Waiting wa
   const size_t kept = waiting == Waiting::client ? 0 : 1;
   for (unsigned failures = 0;;) {
     const Connections pool = connections(Until::given_up);
-    if (waiting == Waiting::background) add_others(pool);
     try {
       return read_blocks(*pool, buffer, offset, kept);
     } catch (const util::Error &e) {
@@ -150,9 +149,10 @@ RemoteServer::Connections RemoteServer::connections(Until until) {
   }
 }
 
-void RemoteServer::add_others(const Connections &pool) {
+void RemoteServer::add_connections() {
   MutexLock lock(mutex_);
-  if (pool_ != pool || std::exchange(pool_is_full_, true)) return;
+  if (!pool_ || std::exchange(pool_is_full_, true)) return;
+  const Connections pool = pool_;
   lock.unlock();
   pool->add_connections(number_, log_);
 }

@@ -16,8 +16,8 @@
 namespace pull {
 
 // An NBD server, connected to when it is first needed, and again whenever it is lost. One thread connects, the
-// others wait for it. Further connections are made by the first thread of the background that reads; the others, and
-// clients, go on with those there are.
+// others wait for it. Further connections are made by who calls add_connections() first; all go on with those there
+// are.
 class RemoteServer : public RemoteDisk {
  public:
   // Called with what the server tells, after each connecting. Throws util::Error ESTALE if that is
@@ -29,6 +29,7 @@ class RemoteServer : public RemoteDisk {
 
   void read(std::span<std::byte> buffer, uint64_t offset, Waiting waiting) override;
   void read_map(uint64_t from, const std::function<void(const extents::Extent &)> &add) override;
+  void add_connections() override ABSL_LOCKS_EXCLUDED(mutex_);
   void confirm() override;
   bool is_given_up() const override ABSL_LOCKS_EXCLUDED(mutex_) {
     util::MutexLock lock(mutex_);
@@ -57,7 +58,6 @@ class RemoteServer : public RemoteDisk {
 
   enum class Until { given_up, connected };  // how long is waited for the source
   Connections connections(Until until) ABSL_LOCKS_EXCLUDED(mutex_);
-  void add_others(const Connections &pool) ABSL_LOCKS_EXCLUDED(mutex_);
   void connect() ABSL_LOCKS_EXCLUDED(mutex_);
   void connected_to(Connections made) ABSL_LOCKS_EXCLUDED(mutex_);
   void failed(const util::Error &e) ABSL_LOCKS_EXCLUDED(mutex_);

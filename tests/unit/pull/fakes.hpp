@@ -63,6 +63,7 @@ class FakeRemote : public pull::RemoteDisk {
     std::fill(buffer.begin(), buffer.end(), content);
   }
   void read_map(uint64_t, const std::function<void(const extents::Extent &)> &) override {}
+  void add_connections() override {}
   void confirm() override {}
   bool is_given_up() const override { return given_up; }
   void connect_again() override {

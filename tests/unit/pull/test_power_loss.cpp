@@ -52,6 +52,7 @@ class Source : public RemoteDisk {
            is_zero ? extents::hole | extents::zero : extents::data});
     }
   }
+  void add_connections() override {}
   void confirm() override {
     if (fails()) util::fail(EIO, "the source does not answer");
   }

@@ -5,6 +5,7 @@
 
 #include <catch2/catch.hpp>
 #include <optional>
+#include <stdexcept>
 #include <thread>
 
 #include "tests/unit/pull/fakes.hpp"
@@ -70,6 +71,35 @@ int niceness_of_workers(bool copy) {
 TEST_CASE("the background gives way to clients, which a copy does not have") {
   CHECK(niceness_of_workers(true) == niceness());
   CHECK(niceness_of_workers(false) > niceness());
+}
+
+// What the layer below throws is no util::Error: nbdkit has reported it.
+TEST_CASE("when the layer below has failed, the rest is not read from the source for nothing") {
+  struct Full : testing::FakeLocal {
+    using FakeLocal::FakeLocal;
+    void write(std::span<const std::byte>, uint64_t, bool) override {
+      throw std::runtime_error("no room");
+    }
+  };
+  struct Remote : testing::FakeRemote {
+    bool is_given_up() const override {  // is asked whenever there may be work
+      ++looks;
+      return false;
+    }
+    mutable std::atomic<int> looks = 0;
+  };
+  Remote remote;
+  Background background(remote);
+  Full full(size);
+  ChunkFetcher fetcher(background.presence, background.changes, full, remote, background.memory,
+                       background.counters);
+  background.settings.patience.retry_max = std::chrono::hours(1);
+  background.settings.workers = 1;
+  FetchWorkers workers(background.settings, size,
+                       {background.presence, fetcher, background.map, nullptr}, util::Log());
+  while (remote.looks < 6) std::this_thread::yield();
+  CHECK(remote.reads == 1);
+  CHECK(background.missing() == size);
 }
 
 TEST_CASE(

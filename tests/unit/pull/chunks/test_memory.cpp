@@ -29,3 +29,25 @@ TEST_CASE("the buffers of many threads never exceed the limit, and one that alon
   CHECK(most <= 400);
   CHECK(Memory::Buffer(memory, 1000).bytes().size() == 1000);
 }
+
+TEST_CASE(
+    "memory that is kept counts, and a large buffer is not kept where a small one is needed") {
+  Memory memory(1000);
+  { Memory::Buffer large(memory, 800); }
+  for (int i = 0; i < 3; ++i) {
+    Memory::Buffer small(memory, 100);
+    REQUIRE(memory.allocated() == 900);  // the large one is still there
+  }
+  {
+    Memory::Buffer a(memory, 300), b(memory, 600);  // for which the large one has no room
+    CHECK(memory.allocated() <= 1000);
+  }
+  memory.drop_spares();
+  CHECK(memory.allocated() == 0);
+}
+
+TEST_CASE("a buffer that cannot be allocated is not counted") {
+  Memory memory(1000);
+  CHECK_THROWS(Memory::Buffer(memory, ~size_t{0}));
+  CHECK(memory.allocated() == 0);
+}
