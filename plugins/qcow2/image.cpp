@@ -62,7 +62,7 @@ Image::Image(ImageFile opened, const Header &header, std::unique_ptr<Disk> backi
     if (!made_dirty) {
       log_.warning("{} was not closed cleanly: rebuilding its refcounts", file.path());
     }
-    qcow2::finalise(*layer_, *allocator_, *tables_, 0, log_);
+    qcow2::finalise(*layer_, *allocator_, *tables_, log_);
   }
   plain_ = std::make_unique<PlainWriter>(*layer_, *allocator_, *tables_, settings.detect_zeroes);
   if (settings.compression) {
@@ -107,9 +107,9 @@ void Image::finalise_or_log() noexcept {
 }
 
 void Image::finalise() {
-  uint64_t packed_end = compressed_ ? compressed_->close() : 0;
+  if (compressed_) compressed_->close();
   layer_->compressed.forget();  // free host clusters may be allocated again
-  qcow2::finalise(*layer_, *allocator_, *tables_, packed_end, log_);
+  qcow2::finalise(*layer_, *allocator_, *tables_, log_);
 }
 
 // A change that is running when the flush begins is not covered by it, and counts when it ends. Flushes may

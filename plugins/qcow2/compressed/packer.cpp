@@ -92,10 +92,8 @@ void Packer::use(const Place &place, size_t length) {
   if (place.at != chunk.used) chunk.skip_to(place.at);
   size_t here = std::min(length, chunk.size - place.at);
   chunk.use(here);
-  end_ = std::max(end_, chunk.end_of_used());
   if (place.next == nullptr) return;
   place.next->use(length - here);
-  end_ = std::max(end_, place.next->end_of_used());
   chunk.open = false;
 }
 
@@ -231,17 +229,16 @@ bool Packer::read(std::span<std::byte> buffer, uint64_t offset) const {
   return true;
 }
 
-Packer::Rest Packer::close() {
+std::vector<extents::Range> Packer::close() {
   write_out();
   Lock lock(mutex_);
-  Rest rest;
-  rest.end = end_;
+  std::vector<extents::Range> unused;
   for (const PackedChunk &chunk : chunks_) {
     uint64_t used = Geometry::round_up(chunk.used, uint64_t{1} << cluster_bits_);
-    if (used < chunk.size) rest.unused.push_back({chunk.offset + used, chunk.size - used});
+    if (used < chunk.size) unused.push_back({chunk.offset + used, chunk.size - used});
   }
   chunks_.clear();
-  return rest;
+  return unused;
 }
 
 }  // namespace qcow2

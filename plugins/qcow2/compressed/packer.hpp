@@ -39,12 +39,9 @@ class Packer : public PendingData {
   // false if none is: then all of it is in the store. Throws what the store throws.
   bool read(std::span<std::byte> buffer, uint64_t offset) const ABSL_LOCKS_EXCLUDED(mutex_);
 
-  struct Rest {
-    std::vector<extents::Range> unused;  // host clusters that were allocated and not used
-    uint64_t end = 0;                    // the end of the data in the file; 0 if there is none
-  };
-  // Writes everything out and forgets all chunks. No other thread may use the packer.
-  Rest close() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Writes everything out and forgets all chunks. Returns the host clusters that were allocated and
+  // not used. No other thread may use the packer.
+  std::vector<extents::Range> close() ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   struct Place {
@@ -82,7 +79,6 @@ class Packer : public PendingData {
   mutable Chunks chunks_ ABSL_GUARDED_BY(mutex_);
   bool reserving_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t total_ ABSL_GUARDED_BY(mutex_) = 0;  // bytes of all chunks so far
-  uint64_t end_ ABSL_GUARDED_BY(mutex_) = 0;    // of the data in the file
 };
 
 }  // namespace qcow2

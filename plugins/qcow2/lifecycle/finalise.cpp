@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "plugins/qcow2/lifecycle/finalise.hpp"
 
+#include <algorithm>
 #include <cstddef>
 
 #include "plugins/qcow2/format/big_endian.hpp"
@@ -40,7 +41,7 @@ class Finaliser {
 
   // After write_refcounts(): cuts off clusters that were never linked, or makes the last cluster
   // whole. Returns the length in bytes.
-  uint64_t set_length(uint64_t packed_end) const;
+  uint64_t set_length() const;
 
   // Punches what nothing refers to. The image must be clean on disk. Nothing will refer to these
   // clusters later either: they are not allocated before the image is opened again, and then only
@@ -55,6 +56,7 @@ class Finaliser {
   ClusterAllocator &allocator_;
   AtomicBitmap used_;  // host clusters
   SharedRefcounts shared_;
+  uint64_t packed_end_ = 0;  // of the compressed data in the file, 0 if there is none
 };
 
 void Finaliser::collect(uint64_t l1_offset, uint64_t l1_bytes) {
@@ -73,6 +75,7 @@ void Finaliser::collect(uint64_t l1_offset, uint64_t l1_bytes) {
           used_.add(host);
           shared_.add(host);
         });
+        packed_end_ = std::max(packed_end_, compressed_range(entry, geometry.cluster_bits()).end());
       } else if (host_offset(entry) != 0) {
         used_.add(geometry.cluster_of(host_offset(entry)));
       } else {
@@ -100,11 +103,12 @@ void Finaliser::count_shared(SharedRefcounts &shared) const {
   });
 }
 
-uint64_t Finaliser::set_length(uint64_t packed_end) const {
+// The range of compressed data ends with a sector.
+uint64_t Finaliser::set_length() const {
   const Geometry &geometry = layer_.geometry;
   uint64_t length = geometry.start_of(allocator_.end());
-  if (packed_end != 0 && geometry.cluster_of(packed_end - 1) + 1 == allocator_.end()) {
-    length = Geometry::round_up(packed_end, sector);
+  if (packed_end_ != 0 && geometry.cluster_of(packed_end_ - 1) + 1 == allocator_.end()) {
+    length = packed_end_;
   }
   layer_.file.set_length(length);
   return length;
@@ -124,12 +128,12 @@ void Finaliser::punch_unused() const noexcept {
 }  // namespace
 
 void finalise(const Layer &layer, ClusterAllocator &allocator, TableWriter &tables,
-              uint64_t packed_end, const util::Log &log) {
+              const util::Log &log) {
   if (!tables.is_dirty()) return;
   tables.flush();
   Finaliser finaliser(layer, tables.header(), allocator);
   RefcountTable table = finaliser.write_refcounts(tables.header().refcount_table());
-  uint64_t length = finaliser.set_length(packed_end);
+  uint64_t length = finaliser.set_length();
   tables.sync();
   tables.set_clean(table);
   if (tables.take_unlinked_compressed()) finaliser.punch_unused();

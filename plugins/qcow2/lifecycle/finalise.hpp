@@ -18,10 +18,10 @@ namespace qcow2 {
 //  4. syncs,
 //  5. clears the dirty bit and syncs,
 //  6. gives host clusters back that nothing refers to.
-// packed_end: the end of the packed data in the file, 0 if there is none. If that is in the last
-// cluster the file ends there, as in an image of QEMU; otherwise it ends with a whole cluster.
+// If compressed data is in the last cluster the file ends with it, as in an image of QEMU; otherwise
+// it ends with a whole cluster.
 // Throws util::Error; up to step 5 the image stays dirty then, and this may be tried again.
 void finalise(const Layer &layer, ClusterAllocator &allocator, TableWriter &tables,
-              uint64_t packed_end, const util::Log &log);
+              const util::Log &log);
 
 }  // namespace qcow2

@@ -215,11 +215,9 @@ void CompressedWriter::complete_all() {
   }
 }
 
-uint64_t CompressedWriter::close() {
+void CompressedWriter::close() {
   complete_all();
-  Packer::Rest rest = packer_.close();
-  for (const auto &range : rest.unused) allocator_.abandon(range.offset, range.length);
-  return rest.end;
+  for (const auto &range : packer_.close()) allocator_.abandon(range.offset, range.length);
 }
 
 }  // namespace qcow2

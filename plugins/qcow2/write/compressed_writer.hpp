@@ -54,9 +54,8 @@ class CompressedWriter {
   // Stores and links all partial clusters.
   void complete_all();
   // Before the image is closed, when no other thread uses it: completes everything, writes it to
-  // the file, and gives back host clusters that were allocated and not used. Returns the offset of
-  // the end of the packed data in the file, 0 if there is none.
-  uint64_t close();
+  // the file, and gives back host clusters that were allocated and not used.
+  void close();
 
  private:
   struct Packed {

@@ -195,6 +195,41 @@ TEST_CASE("what is cut off at the end of the file is allocated again") {
   CHECK(check(path) == 0);
 }
 
+TEST_CASE("where compressed data has ended before, closing cuts off nothing of what is there now") {
+  Directory directory;
+  std::string path = directory.file("a"), base = directory.file("base");
+  constexpr uint64_t cluster = 4096, size = 4 << 20;
+  constexpr uint64_t far = 1000 * cluster;  // at the end of the second L2 table
+  Bytes model(size);
+  auto begin = [&](const std::string &over) {
+    auto image = open_compressed(path, size, cluster, CompressionType::zstd, 1, over);
+    image->write(text(cluster, 1), 0);
+    image->zero(0, cluster);
+    image->finalise();
+    return image;
+  };
+  std::unique_ptr<Image> image;
+  SECTION("data that does not shrink") {
+    image = begin("");
+    Bytes data = noise(cluster, 2);
+    image->write(data, cluster);
+    std::copy(data.begin(), data.end(), model.begin() + cluster);
+  }
+  SECTION("a table") {
+    model = text(size, 3);
+    write_file(base, model);
+    image = begin(base);
+    image->zero(far, cluster);
+    std::fill_n(model.begin(), cluster, std::byte{0});
+    std::fill_n(model.begin() + far, cluster, std::byte{0});
+  }
+  image->flush();
+  image->finalise();
+  image.reset();
+  CHECK(check(path) == 0);
+  CHECK((read_all(*reopen(path)) == model));
+}
+
 TEST_CASE("tables with holes between their entries are read whole when the image is closed") {
   Directory directory;
   std::string path = directory.file("a");

@@ -102,7 +102,46 @@ void check_extents(const Image &image, const Bytes &model) {
   CHECK(at == model.size());
 }
 
+// The disk as another program sees it.
+Bytes read_again(const std::string &path) {
+  Settings settings;
+  settings.path = path;
+  settings.lock = false;
+  auto layer = open_read_only(settings);
+  return read_part(*layer, 0, layer->size());
+}
+
 }  // namespace
+
+TEST_CASE("sessions end with some of what they wrote zeroed, and nothing of the others is lost",
+          "[single]") {
+  constexpr uint64_t clusters = 64;
+  for (uint64_t cluster : {4096u, 65536u}) {
+    Directory directory;
+    std::string path = directory.file("a");
+    Bytes model(clusters * cluster);
+    auto image = open_compressed(path, model.size(), cluster, CompressionType::zstd);
+    std::mt19937_64 random(cluster);
+    for (int session = 0; session < 30; ++session) {
+      INFO(cluster << " " << session);
+      uint64_t at = 0;
+      for (uint64_t writes = random() % 4; writes > 0; --writes) {
+        at = random() % clusters * cluster;
+        Bytes data = random() % 2 == 0 ? text(cluster, random()) : noise(cluster, random());
+        image->write(data, at);
+        std::copy(data.begin(), data.end(), model.begin() + static_cast<std::ptrdiff_t>(at));
+      }
+      if (random() % 2 == 0) {  // what is at the end of the file
+        image->zero(at, cluster);
+        std::fill_n(model.begin() + static_cast<std::ptrdiff_t>(at), cluster, std::byte{0});
+      }
+      image->finalise();
+      CHECK((read_again(path) == model));
+    }
+    image.reset();
+    CHECK(check(path) == 0);
+  }
+}
 
 TEST_CASE("four threads write a compressed disk, and it is what they wrote") {
   Directory directory;
