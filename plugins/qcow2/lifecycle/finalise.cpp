@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <utility>
 
 #include "plugins/qcow2/format/big_endian.hpp"
 #include "plugins/qcow2/format/compressed_entry.hpp"
@@ -125,6 +126,21 @@ void Finaliser::punch_unused() const noexcept {
   }
 }
 
+// Returns the length of the file and the place of the refcount table. If this fails the file may hold
+// something up to where it ended before, so there is no fresh cluster before that.
+std::pair<uint64_t, RefcountTable> write_refcounts_and_length(Finaliser &finaliser,
+                                                              RefcountTable table,
+                                                              ClusterAllocator &allocator) {
+  const uint64_t end = allocator.end();
+  try {
+    table = finaliser.write_refcounts(table);
+    return {finaliser.set_length(), table};
+  } catch (...) {
+    allocator.set_end(std::max(end, allocator.end()));
+    throw;
+  }
+}
+
 }  // namespace
 
 void finalise(const Layer &layer, ClusterAllocator &allocator, TableWriter &tables,
@@ -132,8 +148,8 @@ void finalise(const Layer &layer, ClusterAllocator &allocator, TableWriter &tabl
   if (!tables.is_dirty()) return;
   tables.flush();
   Finaliser finaliser(layer, tables.header(), allocator);
-  RefcountTable table = finaliser.write_refcounts(tables.header().refcount_table());
-  uint64_t length = finaliser.set_length();
+  auto [length, table] =
+      write_refcounts_and_length(finaliser, tables.header().refcount_table(), allocator);
   tables.sync();
   tables.set_clean(table);
   if (tables.take_unlinked_compressed()) finaliser.punch_unused();

@@ -176,3 +176,31 @@ TEST_CASE("closing an image may fail and be tried again, also when its refcount 
     CHECK((read_only(path) == data));
   }
 }
+
+TEST_CASE("after closing has failed fresh clusters are fresh, whatever is at the end of the file") {
+  constexpr uint64_t cluster = 4096, size = 16 << 20;
+  const auto kind = GENERATE(FileChange::Kind::write, FileChange::Kind::set_length);
+  Directory directory;
+  std::string path = directory.file("a.qcow2");
+  Breaker breaker;
+  Settings settings;
+  settings.observer = &breaker;
+  settings.compression = Compression{CompressionType::zstd, 1};
+  auto image = create(path, size, cluster, "", "", settings);
+  Bytes model(size), data = content_of(1 << 20, 2);
+  image->write(data, 0);
+  image->flush();
+  image->zero(0, data.size());
+  image->flush();
+  breaker.fails = [&](const FileChange &c) { return c.kind == kind ? EIO : 0; };
+  CHECK(error_of([&] { image->finalise(); }) == EIO);
+  breaker.fails = [](const FileChange &) { return 0; };
+  data = content_of(cluster, 0);
+  image->write(data, size / 2);  // in another table
+  std::copy(data.begin(), data.end(), model.begin() + size / 2);
+  image->finalise();
+  CHECK((read_all(*image) == model));
+  image.reset();
+  CHECK(check(path) == 0);
+  CHECK((read_only(path) == model));
+}
