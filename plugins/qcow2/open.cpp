@@ -44,6 +44,16 @@ std::unique_ptr<Disk> open_backing_of(const Settings &settings, const Header &he
                       chain_rules(settings));
 }
 
+// After a sync that failed the page cache may have what the disk does not, and no later sync writes
+// it. An image that is still dirty may be of a run that ended so: what it has lost must be read as
+// lost.
+Header read_header_on_disk(const ImageFile &file) {
+  Header header = read_header(file);
+  if ((header.incompatible & dirty_bit) == 0) return header;
+  file.sync_and_forget();
+  return read_header(file);
+}
+
 void enlarge(const Settings &settings, const ImageFile &file, Header &header, const Disk *backing,
              ImageName *name) {
   if (backing != nullptr && backing->size() > header.size) {
@@ -62,7 +72,7 @@ std::unique_ptr<Image> open_existing(const Settings &settings, const util::Log &
   ImageFile file(util::open_file(settings.path, O_RDWR), settings.path, settings.observer);
   check_regular(file.fd(), settings.path);
   if (settings.lock) lock_image(file.fd(), settings.path, Use::write);
-  Header header = read_header(file);
+  Header header = read_header_on_disk(file);
   check_writable(header, settings.path);
   check_settings(settings, header);
   if (header.has_bitmaps && header.autoclear != 0) {

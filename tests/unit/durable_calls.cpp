@@ -32,15 +32,18 @@ void record(const std::string &call) {
   if (called) called(call);
 }
 
+std::filesystem::path file_of(int fd) {
+  std::error_code error;
+  return std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd), error);
+}
+
 int sync(int fd) {
   struct stat st = {};
   if (::fstat(fd, &st) < 0) return -1;
   if (S_ISDIR(st.st_mode)) {
     record("sync directory");
   } else {
-    std::error_code error;
-    auto path = std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd), error);
-    record("sync " + name_of(path) + " " + std::to_string(st.st_size));
+    record("sync " + name_of(file_of(fd)) + " " + std::to_string(st.st_size));
   }
   return 0;
 }
@@ -75,6 +78,11 @@ int fsync(int fd) {
 }
 int fdatasync(int fd) {
   return sync(fd);
+}
+
+int posix_fadvise(int fd, off_t, off_t, int advice) noexcept {
+  if (advice == POSIX_FADV_DONTNEED) record("forget " + name_of(file_of(fd)));
+  return 0;
 }
 
 int rename(const char *from, const char *to) noexcept {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A program that is linked with durable_calls.cpp calls the fsync, fdatasync, rename, renameat2 and link there. Syncs do
-// nothing, for no unit test lives through a power failure, and they would take most of its time; and the order of the calls
-// can be seen.
+// A program that is linked with durable_calls.cpp calls the fsync, fdatasync, posix_fadvise, rename, renameat2 and link
+// there. Syncs and advice do nothing, for no unit test lives through a power failure, and they would take most of its
+// time; and the order of the calls can be seen.
 #pragma once
 
 #include <functional>
@@ -20,8 +20,8 @@ class DurableCalls {
   DurableCalls(const DurableCalls &) = delete;
   DurableCalls &operator=(const DurableCalls &) = delete;
 
-  // "sync NAME LENGTH" (of fsync and fdatasync), "sync directory", "rename FROM TO", "link FROM TO", with names without
-  // their directory, and ".tmp" for ".tmp-" and what is random behind it.
+  // "sync NAME LENGTH" (of fsync and fdatasync), "sync directory", "forget NAME" (of POSIX_FADV_DONTNEED), "rename FROM
+  // TO", "link FROM TO", with names without their directory, and ".tmp" for ".tmp-" and what is random behind it.
   std::vector<std::string> list() const;
 };
 

@@ -225,4 +225,9 @@ void ImageFile::sync() const {
   });
 }
 
+void ImageFile::sync_and_forget() const {
+  sync();
+  (void)::posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_DONTNEED);
+}
+
 }  // namespace qcow2

@@ -55,6 +55,9 @@ class ImageFile {
   void punch(uint64_t offset, uint64_t length) const noexcept;
   void set_length(uint64_t length) const;
   void sync() const;  // fdatasync
+  // Syncs, and makes the page cache forget the file, as far as it can: what is read next is what the
+  // disk has.
+  void sync_and_forget() const;
 
  private:
   void write_buffered(Bytes head, Bytes data, Bytes tail, uint64_t offset) const;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// In which order an image becomes durable and gets its names.
+// In which order an image becomes durable and gets its names, and what is taken for durable.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cerrno>
@@ -89,4 +89,45 @@ TEST_CASE("a file that has come in the place of a new image meanwhile is kept") 
   }
   CHECK((load_file(settings.path) == precious));
   CHECK(std::filesystem::exists(settings.path + ".partial"));
+}
+
+TEST_CASE("what the disk does not have of a dirty image is forgotten before it is looked at") {
+  Directory directory;
+  const std::string path = directory.file("a.qcow2");
+  auto image = create(path, 1 << 20, 4096);
+  const auto data = random_bytes(100000, 1);
+  image->write(data, 0);
+  image->finalise();
+  const auto disk = read_all(*image), durable = load_file(path);
+  image.reset();
+  {
+    testing::DurableCalls calls;
+    image = reopen(path);
+    CHECK(calls.list().empty());  // the image is clean
+  }
+  image.reset();
+  Settings settings;
+  settings.path = path;
+  settings.size = 2 << 20;
+  image = open_image(settings, util::Log());
+  image->write(data, 500000);
+  image->flush();
+  image.reset();
+  {
+    testing::DurableCalls calls([&](const std::string &call) {
+      if (call == "forget a.qcow2") write_file(path, durable);
+    });
+    image = reopen(path);
+    auto list = calls.list();
+    REQUIRE(list.size() == 2);
+    CHECK_THAT(list[0], StartsWith("sync a.qcow2 "));
+    CHECK(list[1] == "forget a.qcow2");
+  }
+  REQUIRE(image->size() == 1 << 20);
+  CHECK((read_all(*image) == disk));
+  image->write(data, 500000);
+  image->finalise();
+  CHECK((read_part(*image, 500000, data.size()) == data));
+  image.reset();
+  CHECK(check(path) == 0);
 }
