@@ -23,6 +23,12 @@ inline constexpr uint64_t max_refcount_table_bytes = 8u << 20;
 inline constexpr uint32_t max_backing_name = 1023;
 inline constexpr uint64_t sector = 512;  // bytes; the virtual size is a multiple of it
 
+// The limits of this plugin. A file is not made longer than the first, 64 TiB with clusters of 64 KiB,
+// but for refcounts that are written when the image is closed or rebuilt. A longer one than the
+// second is not opened: a bit for each cluster would take more than 144 MiB of memory.
+inline constexpr uint64_t max_file_clusters = uint64_t{1} << 30;
+inline constexpr uint64_t max_opened_clusters = max_file_clusters + max_file_clusters / 8;
+
 // "Header": incompatible_features (72-79) and autoclear_features (88-95).
 inline constexpr uint64_t dirty_bit = 1u << 0;
 inline constexpr uint64_t corrupt_bit = 1u << 1;

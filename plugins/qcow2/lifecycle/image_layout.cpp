@@ -97,6 +97,7 @@ void check_size(uint32_t cluster_bits, uint64_t size) {
   if (size % sector != 0) util::fail(EINVAL, "size={}: must be a multiple of {}", size, sector);
   const Geometry geometry(cluster_bits, size);
   if (geometry.l1_entries() * 8 > max_l1_bytes ||
+      full_file_clusters(geometry) > max_file_clusters ||
       full_refcount_blocks(geometry) * 8 > max_refcount_table_bytes) {
     util::fail(EINVAL,
                "size={}: too large for clusters of {} bytes; give a larger cluster-size= (at "

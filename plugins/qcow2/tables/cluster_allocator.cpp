@@ -50,6 +50,12 @@ uint64_t ClusterAllocator::allocate(uint64_t clusters) {
   extents::Range ahead;
   {
     util::MutexLock lock(mutex_);
+    if (end_ + clusters > max_file_clusters) {
+      util::fail(EFBIG,
+                 "{}: the image file would be too long, with more than {} clusters of {} bytes: "
+                 "qemu-img convert makes a dense copy of it",
+                 file_.path(), max_file_clusters, geometry_.cluster_size());
+    }
     // A block that is placed here moves the run, maybe into the range of the next block.
     for (uint64_t k = end_ / per_block; k <= (end_ + clusters - 1) / per_block; ++k) {
       if (k >= max_refcount_table_bytes / 8) {

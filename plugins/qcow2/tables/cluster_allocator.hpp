@@ -30,8 +30,8 @@ class ClusterAllocator {
   void reserve_ahead() { ahead_ = true; }
 
   // Returns the offset of that many clusters in a row. May be called from any thread. Throws
-  // util::Error: EFBIG if no refcount table can describe so long a file, ENOSPC if there is no
-  // space for a refcount block.
+  // util::Error: EFBIG if no refcount table can describe so long a file, or it could not be opened
+  // again; ENOSPC if there is no space for a refcount block.
   uint64_t allocate(uint64_t clusters) ABSL_LOCKS_EXCLUDED(mutex_);
   // The same, with space in the file system for the clusters.
   uint64_t allocate_reserved(uint64_t clusters) ABSL_LOCKS_EXCLUDED(mutex_);

@@ -140,8 +140,7 @@ Header read_header(const ImageFile &file) {
 }
 
 void check_length(const ImageFile &file, const Geometry &geometry) {
-  constexpr uint64_t max_clusters = uint64_t{128} << 20 << 3;
-  if (file.size() / geometry.cluster_size() > max_clusters) {
+  if (file.size() / geometry.cluster_size() > max_opened_clusters) {
     util::fail(EFBIG, "{}: a file of {} bytes is too long for clusters of {} bytes", file.path(),
                file.size(), geometry.cluster_size());
   }

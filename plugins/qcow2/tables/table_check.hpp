@@ -19,8 +19,7 @@ namespace qcow2 {
 // Reads and checks the header.
 Header read_header(const ImageFile &file);
 
-// EFBIG if a bit for each cluster of the file would take more than 128 MiB of memory, enough for 64
-// TiB with clusters of 64 KiB. (A file may be long without data.)
+// EFBIG if the file has more than max_opened_clusters. (A file may be long without data.)
 void check_length(const ImageFile &file, const Geometry &geometry);
 
 // Reads the refcount table: the offset of each refcount block, or 0. Adds the clusters of the

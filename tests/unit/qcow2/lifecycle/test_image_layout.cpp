@@ -44,11 +44,14 @@ TEST_CASE("the tables of a new image have room, and are within QEMU's limits") {
   }
 }
 
-TEST_CASE("a size that QEMU's limits do not allow is refused") {
+TEST_CASE("a size whose file would be too long for QEMU, or to be opened again, is refused") {
   CHECK_THROWS_WITH(example(9, 200ull << 30), Catch::Contains("larger cluster-size="));
   CHECK_THROWS_WITH(example(16, 1ull << 62), Catch::Contains("larger cluster-size="));
   CHECK_THROWS_WITH(example(16, 1000), Catch::Contains("multiple of 512"));
-  CHECK_NOTHROW(example(16, 1ull << 50));
+  CHECK_NOTHROW(example(21, 1ull << 50));
+  CHECK_THROWS_WITH(example(14, 20ull << 40), Catch::Contains("larger cluster-size="));
+  CHECK_THROWS_WITH(example(16, 64ull << 40), Catch::Contains("larger cluster-size="));
+  CHECK_NOTHROW(example(16, 62ull << 40));  // the largest disk of VMware
 }
 
 TEST_CASE("a new image does not replace a file unasked, and leaves nothing else behind") {
