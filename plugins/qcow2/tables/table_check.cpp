@@ -104,8 +104,11 @@ class TableCheck {
 };
 
 // Adds the table and the blocks to `used`. end: of the file, in clusters.
-std::vector<uint64_t> read_refcount_table(const ImageFile &file, const Geometry &geometry,
-                                          RefcountTable table, uint64_t end, AtomicBitmap &used) {
+std::vector<uint64_t> read_refcount_table(const ImageFile &file, const Header &header, uint64_t end,
+                                          AtomicBitmap &used) {
+  const Geometry geometry(header);
+  const RefcountTable table = header.refcount_table();
+  const bool dirty = (header.incompatible & dirty_bit) != 0;
   auto use = [&](const char *what, uint64_t offset) {
     if (offset % geometry.cluster_size() != 0 || geometry.cluster_of(offset) >= end ||
         !used.add(geometry.cluster_of(offset))) {
@@ -124,6 +127,7 @@ std::vector<uint64_t> read_refcount_table(const ImageFile &file, const Geometry 
   std::vector<uint64_t> blocks(bytes.size() / 8);
   for (size_t k = 0; k < blocks.size(); ++k) {
     blocks[k] = load_be<uint64_t>(&bytes[k * 8]);
+    if (dirty && geometry.cluster_of(blocks[k]) >= end) blocks[k] = 0;
     if (blocks[k] != 0) use("refcount block", blocks[k]);
   }
   while (!blocks.empty() && blocks.back() == 0) blocks.pop_back();
@@ -151,7 +155,7 @@ std::vector<uint64_t> read_refcount_blocks(const ImageFile &file, const Header &
   Geometry geometry(header);
   uint64_t end = Geometry::divide_up(file.size(), geometry.cluster_size());
   used.add(0);
-  auto blocks = read_refcount_table(file, geometry, header.refcount_table(), end, used);
+  auto blocks = read_refcount_table(file, header, end, used);
   uint64_t l1_bytes = uint64_t{header.l1_entries} * 8;
   for (uint64_t at = 0; at < l1_bytes; at += geometry.cluster_size()) {
     if (!used.add(geometry.cluster_of(header.l1_offset + at))) {

@@ -25,7 +25,8 @@ void check_length(const ImageFile &file, const Geometry &geometry);
 // Reads the refcount table: the offset of each refcount block, or 0. Adds the clusters of the
 // header, the refcount table, the refcount blocks and the L1 table to `used`, which must be empty
 // and have a place for each cluster of the file. EINVAL if one of them is outside the file or
-// overlaps another.
+// overlaps another. But a block outside the file of a dirty image is absent: the power may have failed
+// when the table was durable and the new length was not.
 std::vector<uint64_t> read_refcount_blocks(const ImageFile &file, const Header &header,
                                            AtomicBitmap &used);
 

@@ -70,6 +70,22 @@ TEST_CASE("tables that point to what they must not are refused") {
   CHECK(check(path) == 0);
 }
 
+TEST_CASE("a refcount block outside the file of a dirty image is absent, and is placed anew") {
+  Directory directory;
+  std::string path = directory.file("a");
+  make_image(path);
+  const auto before = read_all(*reopen(path));
+  Header h = read_header(ImageFile(util::open_file(path, O_RDONLY), path));
+  const uint64_t outside = std::filesystem::file_size(path) + h.cluster_size();
+  for (uint64_t at : {h.refcount_table_offset, h.refcount_table_offset + 8}) {
+    poke(path, at, outside);
+    CHECK_THROWS_WITH(reopen(path), Contains("refcount block"));
+    poke(path, Header::features_at, h.incompatible | dirty_bit);
+    CHECK((read_all(*reopen(path)) == before));
+    CHECK(check(path) == 0);
+  }
+}
+
 TEST_CASE("a file that is long and empty takes no memory: it is refused") {
   Directory directory;
   std::string path = directory.file("a");
