@@ -45,7 +45,7 @@ std::string DestinationImage::contradiction(const std::string &description) cons
   bool known = false;
   for (const std::string &checkpoint : rules_.checkpoints) {
     if (checkpoint.empty()) continue;
-    if (checkpoint.starts_with(image->checkpoint)) return {};
+    if (image->is_of(checkpoint)) return {};
     known = true;
   }
   if (!known) return {};

@@ -10,13 +10,21 @@ bool ImageIdentity::is_or_lies_over(std::string_view other) const {
   return uuid == other || std::find(below.begin(), below.end(), other) != below.end();
 }
 
+bool ImageIdentity::is_of(std::string_view other) const {
+  return cut ? other.starts_with(checkpoint) : other == checkpoint;
+}
+
 std::string format(const ImageIdentity &identity) {
   nlohmann::ordered_json line = {
       {"nbdkit-replicate-image", 1}, {"image", identity.uuid}, {"below", identity.below}};
   if (identity.complete) line["complete"] = *identity.complete;
-  if (!identity.checkpoint.empty()) line["checkpoint"] = identity.checkpoint;
+  if (!identity.checkpoint.empty()) {
+    line["checkpoint"] = identity.checkpoint;
+    if (identity.cut) line["cut"] = true;
+  }
   if (identity.sealed_by_flush) line["seal"] = "flush";
-  return line.dump(-1, ' ', /*ensure_ascii=*/true, nlohmann::json::error_handler_t::replace);
+  // A checkpoint that was cut within a character ends before that.
+  return line.dump(-1, ' ', /*ensure_ascii=*/true, nlohmann::json::error_handler_t::ignore);
 }
 
 std::optional<ImageIdentity> parse_image_identity(std::string_view text) {
@@ -39,6 +47,7 @@ std::optional<ImageIdentity> parse_image_identity(std::string_view text) {
       checkpoint != line.end() && checkpoint->is_string()) {
     identity.checkpoint = checkpoint->get<std::string>();
   }
+  identity.cut = line.value("cut", nlohmann::json()) == true;
   identity.sealed_by_flush = line.value("seal", nlohmann::json()) == "flush";
   return identity;
 }

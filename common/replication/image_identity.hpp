@@ -17,13 +17,16 @@ struct ImageIdentity {
 
   // Whether it is a complete copy, and of which checkpoint. Nothing: nobody has said.
   std::optional<bool> complete = {};
-  std::string checkpoint = {};  // its beginning; empty if it is not complete, or has none
+  std::string checkpoint = {};  // empty if it is not complete, or has none
+  bool cut = false;             // the checkpoint is perhaps only the beginning of one
 
   // Any flush makes it a complete image under its final name (seal=on of qcow2). JSON: "seal":"flush".
   bool sealed_by_flush = false;
 
   // The image is that one, or lies over it.
   bool is_or_lies_over(std::string_view other) const;
+  // The checkpoint that it has is that one, as far as it can tell.
+  bool is_of(std::string_view other) const;
 };
 
 std::string format(const ImageIdentity &identity);

@@ -42,6 +42,7 @@ class Connection {
     if (own && own->state != Completeness::untold) {
       identity.complete = own->state == Completeness::complete;
       identity.checkpoint = own->checkpoint;
+      identity.cut = own->cut;
     }
     identity.sealed_by_flush = sealed_by_flush_;
     return replication::format(identity);

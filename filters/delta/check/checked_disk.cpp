@@ -50,9 +50,8 @@ void CheckedDisk::check_belongs(uint64_t size, const std::string &description) c
                "complete one",
                path_);
   }
-  // The mark in an image has the beginning of its checkpoint.
   if (!image->checkpoint.empty()) {
-    if (header.checkpoint.starts_with(image->checkpoint)) return;
+    if (image->is_of(header.checkpoint)) return;
     util::fail(EINVAL,
                "delta-check={}: the digests are of \"{}\", and the image says that it is complete "
                "as of \"{}\"",

@@ -51,6 +51,8 @@ std::optional<Identity> decode_identity(std::span<const std::byte> data) {
   const char *text = reinterpret_cast<const char *>(data.data()) + Identity::least;
   identity.label.assign(text, label);
   identity.checkpoint.assign(text + label, checkpoint);
+  identity.cut =
+      checkpoint == std::min(data.size() - Identity::least - label, Identity::max_checkpoint);
   return identity;
 }
 

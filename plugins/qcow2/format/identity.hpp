@@ -33,15 +33,16 @@ enum class Completeness : uint8_t {
 
 struct Identity {
   static constexpr uint32_t extension = 0x4e425249;  // "NBRI"
-  static constexpr size_t least = 48;                // bytes of the data, without label and checkpoint
-  static constexpr size_t max_label = 64;            // bytes
+  static constexpr size_t least = 48;      // bytes of the data, without label and checkpoint
+  static constexpr size_t max_label = 64;  // bytes
   static constexpr size_t max_checkpoint = 128;
 
   Uuid uuid{};
-  Uuid parent{};      // zeroes: the image had no backing file, or one without a UUID
+  Uuid parent{};           // zeroes: the image had no backing file, or one without a UUID
   std::string label = {};  // for people: the name of the file when it was created
   Completeness state = Completeness::untold;
   std::string checkpoint = {};  // of the source, cut to the room for it; empty unless complete
+  bool cut = false;  // perhaps, as the checkpoint fills that room; known once the data was decoded
   uint64_t completed = 0;  // when it became complete, in seconds since 1970
   bool operator==(const Identity &) const = default;
 };

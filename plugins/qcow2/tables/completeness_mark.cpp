@@ -12,6 +12,7 @@ namespace {
 Identity incomplete(Identity identity) {
   identity.state = Completeness::incomplete;
   identity.checkpoint.clear();
+  identity.cut = false;
   identity.completed = 0;
   return identity;
 }

@@ -46,10 +46,11 @@ TEST_CASE(
 }
 
 TEST_CASE("an image that is complete as of another checkpoint than the state's contradicts it") {
-  auto complete = [](const std::string &uuid, const std::string &checkpoint) {
+  auto complete = [](const std::string &uuid, const std::string &checkpoint, bool cut = false) {
     replication::ImageIdentity identity{uuid, {}};
     identity.complete = true;
     identity.checkpoint = checkpoint;
+    identity.cut = cut;
     return replication::format(identity);
   };
   DestinationImage named({"apply", "web1.state", "monday", false, false, {"52/1", "52/2"}}, {});
@@ -57,10 +58,13 @@ TEST_CASE("an image that is complete as of another checkpoint than the state's c
              Catch::Contains("\"52/0\"") && Catch::Contains("web1.state"));
   CHECK(named.contradiction(complete("monday", "52/1")).empty());
   CHECK(named.contradiction(complete("monday", "52/2")).empty());
-  CHECK(named.contradiction(complete("monday", "52")).empty());  // cut to the room for it
-  CHECK(named.contradiction(image("monday")).empty());           // nobody has said
+  CHECK(named.contradiction(complete("monday", "52", /*cut=*/true)).empty());
+  CHECK_FALSE(named.contradiction(complete("monday", "53", /*cut=*/true)).empty());
+  CHECK(named.contradiction(image("monday")).empty());  // nobody has said
   CHECK(named.contradiction(complete("tuesday", "52/0")).empty());
   CHECK(named.contradiction("free text").empty());
+  DestinationImage tenth({"apply", "web1.state", "monday", false, false, {"52/10", "52/11"}}, {});
+  CHECK_THAT(tenth.contradiction(complete("monday", "52/1")), Catch::Contains("\"52/1\""));
   DestinationImage nothing({"apply", "web1.state", "monday", false, false, {"", ""}}, {});
   CHECK(nothing.contradiction(complete("monday", "52/0")).empty());
   DestinationImage full({"apply", "web1.state", "monday", false, true, {"52/1", "52/2"}}, {});

@@ -16,6 +16,23 @@ TEST_CASE("the identity of an image is the same when it is read back") {
   CHECK(read->below == identity.below);
 }
 
+TEST_CASE("a checkpoint is compared as a whole, but where it was cut") {
+  ImageIdentity identity{"top", {}};
+  identity.complete = true;
+  identity.checkpoint = "52/1";
+  auto read = parse_image_identity(format(identity));
+  REQUIRE(read);
+  CHECK(read->is_of("52/1"));
+  CHECK_FALSE(read->is_of("52/10"));
+  CHECK_FALSE(read->is_of("52"));
+  identity.checkpoint = "caf\xc3";  // cut within the last letter
+  identity.cut = true;
+  read = parse_image_identity(format(identity));
+  REQUIRE(read);
+  CHECK(read->is_of("caf\xc3\xa9/1"));
+  CHECK_FALSE(read->is_of("ca"));
+}
+
 TEST_CASE("an image is itself and lies over its backing chain") {
   ImageIdentity identity{"top", {"middle", "base"}};
   CHECK(identity.is_or_lies_over("top"));

@@ -62,9 +62,9 @@ struct Image {
 };
 
 std::string identity(const std::string &uuid, std::optional<bool> complete,
-                     const std::string &checkpoint) {
+                     const std::string &checkpoint, bool cut = false) {
   return replication::format(
-      {.uuid = uuid, .below = {}, .complete = complete, .checkpoint = checkpoint});
+      {.uuid = uuid, .below = {}, .complete = complete, .checkpoint = checkpoint, .cut = cut});
 }
 
 }  // namespace
@@ -139,7 +139,10 @@ TEST_CASE("digests that are not this disk's are refused") {
   CHECK_NOTHROW(checked.check_belongs(size, "free text"));
   CHECK_THROWS_WITH(checked.check_belongs(size + 1, ""), Catch::Contains("and this one has"));
   CHECK_NOTHROW(checked.check_belongs(size, identity("uuid-1", {}, "")));
-  CHECK_NOTHROW(checked.check_belongs(size, identity("uuid-1", true, "c1")));
+  CHECK_NOTHROW(checked.check_belongs(size, identity("uuid-1", true, "c1/long")));
+  CHECK_NOTHROW(checked.check_belongs(size, identity("uuid-1", true, "c1", /*cut=*/true)));
+  CHECK_THROWS_WITH(checked.check_belongs(size, identity("uuid-1", true, "c1")),
+                    Catch::Contains("complete as of \"c1\""));
   CHECK_THROWS_WITH(checked.check_belongs(size, identity("uuid-2", {}, "")),
                     Catch::Contains("image uuid-1, and this is uuid-2"));
   CHECK_THROWS_WITH(checked.check_belongs(size, identity("uuid-1", true, "c2")),
@@ -147,7 +150,7 @@ TEST_CASE("digests that are not this disk's are refused") {
   CHECK_THROWS_WITH(checked.check_belongs(size, identity("uuid-1", false, "")),
                     Catch::Contains("not complete"));
   // Another file, with the same content: layers were merged.
-  CHECK_NOTHROW(checked.check_belongs(size, identity("uuid-2", true, "c1")));
+  CHECK_NOTHROW(checked.check_belongs(size, identity("uuid-2", true, "c1/long")));
 }
 
 TEST_CASE("files of digests that cannot be used are refused") {

@@ -72,14 +72,17 @@ TEST_CASE("what an image says of itself is cut to the room for it") {
   identity.checkpoint = "52 1d 02 c0/17";
   identity.completed = 1764000000;
   CHECK(decode_identity(encode(identity, Identity::least + 64)) == identity);
+  CHECK_FALSE(decode_identity(encode(identity, Identity::least + 64))->cut);
   Identity cut = *decode_identity(encode(identity, Identity::least + 16));
   CHECK(cut.checkpoint == "52");
+  CHECK(cut.cut);
   CHECK(cut.label == identity.label);
   identity.label = std::string(200, 'l');
   identity.checkpoint = std::string(400, 'c');
   cut = *decode_identity(encode(identity, 1000));
   CHECK(cut.label.size() == Identity::max_label);
   CHECK(cut.checkpoint == std::string(Identity::max_checkpoint, 'c'));
+  CHECK(cut.cut);
   CHECK(encode(identity, Identity::least).size() == Identity::least);
 }
 
