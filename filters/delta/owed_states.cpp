@@ -38,7 +38,8 @@ const OwedStates::DiskState *OwedStates::find(
 }
 
 const replication::State *OwedStates::state_of(const std::string &description) const {
-  const DiskState *found = find(replication::parse_description(description));
+  const DiskState *found =
+      find(replication::parse_description(description).value_or(replication::SourceDescription{}));
   if (found != nullptr) return &found->state;
   static const replication::State not_yet;
   return named_ ? &not_yet : nullptr;

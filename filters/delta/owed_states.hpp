@@ -34,7 +34,8 @@ class OwedStates {
   std::shared_ptr<const extents::RangeSet> of(const std::string &description, uint64_t size) const;
 
   // The state of a disk with this description, without what it owes; an empty one (without a checkpoint)
-  // if it does not exist yet; null if no state was asked for.
+  // if it does not exist yet; null if no state was asked for. A disk whose description does not name it is
+  // shown as disk 0 (ChangeSource::describe()).
   const replication::State *state_of(const std::string &description) const;
 
  private:

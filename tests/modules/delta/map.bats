@@ -168,3 +168,11 @@ holding() {
     must_fail nbdinfo "$(uri src other)"
     grep 'export "other": delta-map= and delta-digests= are of one disk' src.log
 }
+@test "a directory of states: disk 0 is the one that the map is of" {
+    mkdir states
+    holding c1 states/0
+    source_with delta-map=list delta-since=c1 delta-disk=web1 delta-owed=states
+    nbdinfo "$(uri src)" | grep '"mode":"delta","since":"c1"'
+    [ "$(map)" = "$EXPECTED" ]
+}
+

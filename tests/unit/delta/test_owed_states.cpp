@@ -50,5 +50,9 @@ TEST_CASE("a directory has a state for each disk") {
   CHECK(owed.of(described("vm-1", 2002), 1000)->empty());
   CHECK(owed.of("some disk", 1000)->empty());
   CHECK_THROWS_WITH(owed.of(described("vm-2", 2001), 1000), Catch::Contains("2001.state"));
+  CHECK(owed.state_of(described("vm-1", 2001))->disk == 2001);
+  CHECK(owed.state_of("")->checkpoint.empty());  // disk 0
+  save(0, {0, 40});
+  CHECK(OwedStates::load(directory.path()).state_of("")->checkpoint == "c");
   CHECK(OwedStates::load(directory.path() + "/none/").of(described("vm-1"), 1000)->empty());
 }
