@@ -13,7 +13,7 @@ namespace delta {
 
 enum class Context {
   dirty_bitmap,      // qemu:dirty-bitmap:NAME: bit 0 is "dirty"
-  allocation,        // base:allocation: what is not a hole lies in this layer
+  allocation,        // base:allocation, of honest extents: what is not a hole alone has changed
   allocation_depth,  // qemu:allocation-depth: 1 is "in this layer"
 };
 

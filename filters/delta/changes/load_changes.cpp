@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <fstream>
 #include <optional>
+#include <utility>
 
 #include "common/extents/map_json.hpp"
 #include "common/nbd/pool.hpp"
@@ -17,46 +18,48 @@ namespace delta {
 
 namespace {
 
-// Turns the flags of one context into "has changed". Of base:allocation a hole has not changed, but where
-// the map has holes that are not zero: those are honest extents (nbdkit-replicate-delta(7)), of which a hole
-// that is zero has changed. Which of the two it is shows only at the end.
+// Turns the flags of one context into "has changed". base:allocation tells that only as honest extents do
+// (nbdkit-replicate-delta(7)): a hole has not changed, a hole that is zero has become zero. Most servers show
+// all holes as zero, also those of a layer that has nothing there.
 class FlagReader {
  public:
-  explicit FlagReader(Context context) : context_(context) {}
+  FlagReader(Context context, std::string origin) : context_(context), origin_(std::move(origin)) {}
 
   void add(uint64_t length, extents::Type type) {
-    if (type == extents::hole) honest_ = true;
-    raw_.append(length, kind(type));
+    if (type == extents::hole) holes_ = true;
+    if (type == (extents::hole | extents::zero)) zero_holes_ = true;
+    changes_.append(length, has_changed(type));
   }
 
-  ChangeMap result() const {
-    ChangeMap changes;
-    raw_.for_each({0, raw_.size()}, [&](const extents::Extent &e) {
-      changes.append(e.length, e.type == yes || (e.type == hole_and_zero && honest_));
-      return true;
-    });
-    return changes;
+  // Throws util::Error EINVAL if the map does not tell.
+  ChangeMap result() && {
+    if (context_ == Context::allocation && zero_holes_ && !holes_) {
+      util::fail(EINVAL,
+                 "{}: with base:allocation all holes of that map are zero, so what has become zero "
+                 "cannot be told from what has not changed: use qemu:allocation-depth (qemu-nbd "
+                 "--allocation-depth) or qemu:dirty-bitmap:NAME",
+                 origin_);
+    }
+    return std::move(changes_);
   }
 
  private:
-  enum : extents::Type { no, yes, hole_and_zero };
-
-  extents::Type kind(extents::Type type) const {
+  bool has_changed(extents::Type type) const {
     switch (context_) {
       case Context::dirty_bitmap:
-        return (type & 1) != 0 ? yes : no;
+        return (type & 1) != 0;
       case Context::allocation_depth:
-        return type == 1 ? yes : no;
+        return type == 1;
       case Context::allocation:
-        if ((type & extents::hole) == 0) return yes;
-        return (type & extents::zero) != 0 ? hole_and_zero : no;
+        return type != extents::hole;
     }
-    return yes;
+    return true;
   }
 
   const Context context_;
-  bool honest_ = false;
-  extents::FrozenMap raw_;
+  const std::string origin_;  // for messages
+  bool holes_ = false, zero_holes_ = false;
+  ChangeMap changes_;
 };
 
 [[noreturn]] void refuse_context(const std::string &origin, const std::string &context) {
@@ -70,13 +73,14 @@ class FlagReader {
 ChangeMap load_from_server(const MapLocation &location, const MapTimeouts &timeouts,
                            const util::Log &log) {
   constexpr unsigned connections = 4;
+  constexpr const char *default_context = "qemu:allocation-depth";
   const std::string origin = location.origin();
   nbd::Options options;
   options.uri = location.value;
   options.name = origin;
   options.connect_timeout = timeouts.connect;
   options.request_timeout = timeouts.request;
-  options.context = location.context.empty() ? nbd::base_allocation : location.context;
+  options.context = location.context.empty() ? default_context : location.context;
   const auto context = context_of(options.context);
   if (!context) refuse_context(origin, options.context);
   nbd::Pool pool(options, connections, log);
@@ -88,13 +92,13 @@ ChangeMap load_from_server(const MapLocation &location, const MapTimeouts &timeo
   if (!pool.info().can_extents) {
     util::fail(ENOTSUP,
                "{}: the server does not offer the metadata context {} (`nbdinfo --list` shows "
-               "those that it "
-               "offers; qemu-nbd --bitmap=NAME offers a bitmap)",
+               "those that it offers; qemu-nbd offers a bitmap with --bitmap=NAME, and "
+               "qemu:allocation-depth with --allocation-depth)",
                origin, options.context);
   }
-  FlagReader reader(*context);
+  FlagReader reader(*context, origin);
   pool.read_map([&](const extents::Extent &e) { reader.add(e.length, e.type); });
-  return reader.result();
+  return std::move(reader).result();
 }
 
 // The context may be told by the parameter, and else by what the entries say.
@@ -116,10 +120,10 @@ ChangeMap load_from_json(const MapLocation &location) {
                                            "delta-map-context=",
                                            origin, e.offset, description);
                               }
-                              if (!reader) reader.emplace(*context);
+                              if (!reader) reader.emplace(*context, origin);
                               reader->add(e.length, e.type);
                             });
-  return reader ? reader->result() : ChangeMap();
+  return reader ? std::move(*reader).result() : ChangeMap();
 }
 
 }  // namespace

@@ -73,10 +73,20 @@ holding() {
 
 @test "the allocation of a QCOW2 overlay" {
     qemu-img create -q -f qcow2 -b old.raw -F raw overlay.qcow2
-    qemu-io -c "write 1M 64k" -c "write 3M 64k" -c "write 5M 1M" overlay.qcow2 > /dev/null
-    start_qemu overlay --read-only --allocation-depth overlay.qcow2
-    source_with delta-map="$(uri overlay)" delta-map-context=qemu:allocation-depth delta-since=c1
+    qemu-io -c "write 1M 64k" -c "write 3M 64k" -c "write -z 5M 512k" -c "write -z -u 5632k 512k" \
+        overlay.qcow2 > /dev/null
+    start_qemu overlay --read-only --shared=0 --allocation-depth \
+        --image-opts driver=qcow2,file.driver=file,file.filename=overlay.qcow2,backing=
+    source_with delta-map="$(uri overlay)" delta-since=c1
     [ "$(map)" = "${EXPECTED/3145728 512 0, 3146240 2096640 3/3145728 65536 0, 3211264 2031616 3}" ]
+
+    # There all that the overlay does not have is zero.
+    refuses "what has become zero cannot be told from what has not changed: use qemu:allocation-depth" \
+        nbdkit -U - --filter="$DELTA" file disk.raw delta-checkpoint=c2 delta-since=c1 delta-map="$(uri overlay)" \
+        delta-map-context=base:allocation --run true
+    nbdinfo --map --json "$(uri overlay)" > map.json
+    refuses "what has become zero" \
+        nbdkit -U - --filter="$DELTA" file disk.raw delta-checkpoint=c2 delta-since=c1 delta-map=map.json --run true
 }
 
 @test "increments by a list: the first run is a full copy, the next ones copy what has changed" {
@@ -133,8 +143,8 @@ holding() {
     must_fail nbdinfo "$(uri src)"
     grep 'changes up to offset 8389120, and this disk has 8388608 bytes' src.log
     stop src
-    start other memory 9M
-    source_with delta-map="$(uri other)" delta-since=c1
+    echo '[{"offset":0,"length":9437184,"type":1,"description":"dirty"}]' > map.json
+    source_with delta-map=map.json delta-since=c1
     must_fail nbdinfo "$(uri src)"
     grep 'of a disk of 9437184 bytes' src.log
 }
@@ -144,6 +154,8 @@ holding() {
     common=(nbdkit -U - --filter="$DELTA" file disk.raw)
     refuses "does not offer the metadata context qemu:dirty-bitmap:x" \
         "${common[@]}" delta-checkpoint=c2 delta-map="$(uri other)" delta-map-context=qemu:dirty-bitmap:x --run true
+    refuses "does not offer the metadata context qemu:allocation-depth" \
+        "${common[@]}" delta-checkpoint=c2 delta-since=c1 delta-map="$(uri other)" --run true
     refuses "cannot connect" \
         "${common[@]}" delta-checkpoint=c2 delta-since=c1 delta-map='nbd+unix:///?socket=none' --run true
     refuses "none.json" "${common[@]}" delta-checkpoint=c2 delta-since=c1 delta-map=none.json --run true
@@ -161,13 +173,6 @@ holding() {
     refuses "must not be empty" "${common[@]}" delta-since= --run true
 }
 
-@test "one disk has a map: another export than the first one is refused" {
-    source_with delta-map=list delta-since=c1
-    map
-    map honest
-    must_fail nbdinfo "$(uri src other)"
-    grep 'export "other": delta-map= and delta-digests= are of one disk' src.log
-}
 @test "a directory of states: disk 0 is the one that the map is of" {
     mkdir states
     holding c1 states/0
@@ -176,3 +181,10 @@ holding() {
     [ "$(map)" = "$EXPECTED" ]
 }
 
+@test "one disk has a map: another export than the first one is refused" {
+    source_with delta-map=list delta-since=c1
+    map
+    map honest
+    must_fail nbdinfo "$(uri src other)"
+    grep 'export "other": delta-map= and delta-digests= are of one disk' src.log
+}

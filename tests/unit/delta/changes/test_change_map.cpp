@@ -74,16 +74,19 @@ TEST_CASE("a map of a dirty bitmap: what is dirty has changed") {
   CHECK_THROWS_WITH(load(map).check_size(2048, "f"), Catch::Contains("1536"));
 }
 
-TEST_CASE("a map of the allocation: what is not a hole has changed") {
-  const std::string map = "[" + entry(0, 512, 0, "data") + "," + entry(512, 512, 2, "zero") + "," +
-                          entry(1024, 512, 3, "hole,zero") + "]";
-  CHECK(changed(load(map), 1536) == std::vector<Range>{{0, 1024}});
+TEST_CASE("a map of honest extents: a hole that is zero has changed, and so has what is no hole") {
+  const std::string map = "[" + entry(0, 512, 3, "hole,zero") + "," + entry(512, 512, 1, "hole") +
+                          "," + entry(1024, 512, 3, "hole,zero") + "," +
+                          entry(1536, 512, 1, "hole") + "," + entry(2048, 512, 0, "data") + "," +
+                          entry(2560, 512, 2, "zero") + "]";
+  CHECK(changed(load(map), 3072) == std::vector<Range>{{0, 512}, {1024, 512}, {2048, 1024}});
 }
 
-TEST_CASE("a map of honest extents: a hole that is zero has changed") {
-  const std::string map = "[" + entry(0, 512, 3, "hole,zero") + "," + entry(512, 512, 1, "hole") +
-                          "," + entry(1024, 512, 3, "hole,zero") + "]";
-  CHECK(changed(load(map), 1536) == std::vector<Range>{{0, 512}, {1024, 512}});
+TEST_CASE("an allocation in which all holes are zero does not tell what has changed") {
+  const std::string data = entry(0, 512, 0, "data") + "," + entry(512, 512, 2, "zero");
+  CHECK(changed(load("[" + data + "]"), 1024) == std::vector<Range>{{0, 1024}});
+  CHECK_THROWS_WITH(load("[" + data + "," + entry(1024, 512, 3, "hole,zero") + "]"),
+                    Catch::Contains("qemu:allocation-depth"));
 }
 
 TEST_CASE("a map of the allocation depth: what lies in the topmost layer has changed") {
