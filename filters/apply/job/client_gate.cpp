@@ -18,9 +18,9 @@ void ClientGate::enter() {
   ++clients_;
 }
 
-void ClientGate::leave() {
+bool ClientGate::leave() {
   MutexLock lock(mutex_);
-  --clients_;
+  return --clients_ == 0;
 }
 
 bool ClientGate::leave_and_close() {

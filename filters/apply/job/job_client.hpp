@@ -20,7 +20,8 @@ class JobClient {
  public:
   // See Job::join(). The context must outlive it.
   JobClient(JobContext &context, DestinationDisk &destination);
-  // Without finish() the job is not completed.
+  // Without finish() the job is not completed. If this was the last client, and others have sent requests,
+  // that is logged as an error.
   ~JobClient();
   JobClient(const JobClient &) = delete;
   JobClient &operator=(const JobClient &) = delete;
@@ -46,6 +47,7 @@ class JobClient {
  private:
   class Request;
 
+  void leave_unfinished();
   void make_durable(uint64_t failures);
   bool hear_of_failures();
 
