@@ -13,11 +13,11 @@ void Completion::run(bool clients_sent, std::exception_ptr failure) {
   ZeroFiller filler(*context_.source, context_.view, stop_);
   if (!failure && !clients_sent && !only_zeroes_missing(filler)) return;
 
-  context_.begin(destination_);
   ZeroFiller::Result result{ZeroFiller::End::interrupted};
   try {
     if (failure) std::rethrow_exception(failure);
     result = filler.fill(missing(), [&](extents::Range range) {
+      context_.begin(destination_);
       DigestRecorder::Request digested(context_.digests.get(), range);
       destination_.zero(range, {.fua = false, .may_trim = true, .fast = false});
       digested.zeroed();
@@ -27,7 +27,9 @@ void Completion::run(bool clients_sent, std::exception_ptr failure) {
     failure = std::current_exception();  // what was zeroed before is made durable first
   }
   if (context_.coverage.pending(scope_)) context_.flush(destination_, scope_);
-  save(failure);
+  if (result.end == ZeroFiller::End::finished) context_.begin(destination_);
+  // Nothing was changed before that: then the old state is still that of the destination.
+  if (context_.state.begun()) save(failure);
   if (failure) rethrow(failure);
   report(result, clients_sent);
   if (result.end != ZeroFiller::End::finished) return;

@@ -23,7 +23,8 @@ class Completion {
 
   // `clients_sent`: whether clients have sent requests since the last completion. If they have,
   // throws util::Error if something stays owed or could not be compared. If not, does nothing
-  // unless all that is missing is zero. Stops early, without an error, if a new client waits.
+  // unless all that is missing is zero. Stops early, without an error, if a new client waits. The
+  // state file stays as it is if nothing was changed, and something is missing.
   // `failure`: of the last client's flush; then the state is saved, and it is thrown.
   void run(bool clients_sent, std::exception_ptr failure = {});
 

@@ -43,6 +43,9 @@ class StateWriter {
   // that is a complete copy, so the source is asked first; throws what `confirm` throws.
   void begin() ABSL_LOCKS_EXCLUDED(file_mutex_, claims_mutex_);
 
+  // Whether the file is of this run.
+  bool begun() const { return begun_; }
+
   // What the next save writes as `image`.
   void set_image(const std::string &uuid) ABSL_LOCKS_EXCLUDED(file_mutex_);
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <atomic>
 #include <filesystem>
+#include <fstream>
 #include <random>
+#include <sstream>
 #include <thread>
 
 #include "common/durability/sync_point.hpp"
@@ -131,6 +133,23 @@ TEST_CASE(
   third->finish();
   CHECK(s.complete());
   CHECK(s.lines.size() == 1);
+}
+
+TEST_CASE("a client that fails before it has changed anything leaves the old state as it is") {
+  JobSetup s;
+  s.disk.map.set({30, 11}, extents::hole | extents::zero);  // else zeroes are written at the end
+  const std::string old = R"({"nbdkit-replicate":1,"checkpoint":"c1","source":"test","vm":"v",)"
+                          R"("disk":1,"size":64,"owed":[]})";
+  std::ofstream(s.path) << old;
+  s.start();
+  auto client = s.join();
+  client->zero({41, 19}, {});  // outside the delta
+  CHECK_THROWS_WITH(client->finish(),
+                    Catch::Contains("offset 5") && Catch::Contains("25 bytes are still owed"));
+  CHECK(s.destination.now == Content(size, old_byte));
+  std::ostringstream now;
+  now << std::ifstream(s.path).rdbuf();
+  CHECK(now.str() == old);
 }
 
 TEST_CASE("a client that sends nothing changes nothing, unless all that is missing is zero") {
