@@ -97,7 +97,12 @@ std::vector<Range> OwedFile::open(uint64_t size, const std::string &export_name)
     for (const Range &range : state_.owed) claimed_.add(range);
   }
   if (!added.empty()) {
-    claim(added);
+    try {
+      claim(added);
+    } catch (...) {
+      state_.size = added.offset;  // so the next call owes it
+      throw;
+    }
     state_.owed.push_back(added);
   }
   return std::exchange(state_.owed, {});

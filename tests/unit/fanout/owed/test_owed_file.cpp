@@ -172,6 +172,32 @@ TEST_CASE("what the primary has grown by is owed, durably") {
   CHECK(content(file).owed.back().end() == 33 * M);
 }
 
+TEST_CASE(
+    "what the primary has grown by is owed by the next call, if the file could not be written") {
+  Directory d;
+  {
+    OwedFile file(d.path(), "dr");
+    file.open(32 * M, "one");
+    file.claim({0, 1});
+    file.reset_to_blocks([] { return DirtyMap(); });
+  }
+  const std::vector<Range> added{{32 * M, M}};
+  {
+    OwedFile file(d.path(), "dr");
+    const std::string away = d.path() + "-away";
+    std::filesystem::rename(d.path(), away);
+    CHECK_THROWS_AS(file.open(33 * M, "one"), util::Error);
+    std::filesystem::rename(away, d.path());
+    CHECK(file.open(33 * M, "one") == added);
+    CHECK(content(file).owed.back().end() == 33 * M);
+  }
+  OwedFile next(d.path(), "dr");
+  const auto owed = next.open(33 * M, "one");
+  REQUIRE(owed.size() == 1);
+  CHECK(owed[0].offset <= added[0].offset);
+  CHECK(owed[0].end() == added[0].end());
+}
+
 TEST_CASE("refused: a file of another destination or primary, and one that is locked") {
   Directory d;
   {
