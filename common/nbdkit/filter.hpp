@@ -13,7 +13,8 @@
 //     std::unique_ptr<C> open(Opener &, bool readonly, const std::string &export_name, bool is_tls);
 //   };
 //   struct C {
-//     void prepare(Next, bool readonly);  void finalize(Next);
+//     void prepare(Next, bool readonly);
+//     void finalize();  // the client has gone. Also a second time, and after a prepare that has failed
 //     uint64_t get_size(Next);  std::string export_description(Next);  BlockSize block_size(Next);
 //     bool can_write(Next) ...;  Zero can_zero(Next);  Fua can_fua(Next);  Cache can_cache(Next);
 //     void pread(Next, std::span<std::byte>, uint64_t offset);  void flush(Next);
@@ -62,12 +63,12 @@ class FilterBinding {
   template <typename Body>
   static int run(Body &&body, int *err = nullptr) {
     return guard(
-        -1,
-        [&] {
-          body();
-          return 0;
-        },
-        err);
+        -1, [&] { return body(), 0; }, err);
+  }
+
+  // A failure is reported, and that is all: nbdkit would not finalize the filters below.
+  static void finalize(void *h) {
+    if constexpr (requires(C c) { c.finalize(); }) run([&] { self(h).finalize(); });
   }
 
   static void bind_server(nbdkit_filter &f) {
@@ -133,17 +134,20 @@ class FilterBinding {
         return static_cast<void *>(connection.release());
       });
     };
-    f.close = [](void *h) { guard(0, [&] { return std::unique_ptr<C>(&self(h)).reset(), 0; }); };
+    // nbdkit calls no finalize if the handshake has failed, or the finalize of a filter above.
+    f.close = [](void *h) {
+      finalize(h);
+      guard(0, [&] { return std::unique_ptr<C>(&self(h)).reset(), 0; });
+    };
     if constexpr (requires(C c, Next n) { c.prepare(n, true); }) {
       f.prepare = [](nbdkit_next *next, void *h, int readonly) {
         return run([&] { self(h).prepare(Next(next), readonly); });
       };
     }
-    if constexpr (requires(C c, Next n) { c.finalize(n); }) {
-      f.finalize = [](nbdkit_next *next, void *h) {
-        return run([&] { self(h).finalize(Next(next)); });
-      };
-    }
+    f.finalize = [](nbdkit_next *, void *h) {
+      finalize(h);
+      return 0;
+    };
     if constexpr (requires(C c, Next n) { c.get_size(n); }) {
       f.get_size = [](nbdkit_next *next, void *h) {
         return guard(int64_t{-1},
@@ -185,22 +189,15 @@ class FilterBinding {
     if constexpr (requires(C c, Next n) { c.pread(n, {}, 0); }) {
       f.pread = [](nbdkit_next *next, void *h, void *buf, uint32_t count, uint64_t offset, uint32_t,
                    int *err) {
-        return run(
-            [&] {
-              self(h).pread(Next(next), {static_cast<std::byte *>(buf), count}, offset);
-            },
-            err);
+        const std::span to(static_cast<std::byte *>(buf), count);
+        return run([&] { self(h).pread(Next(next), to, offset); }, err);
       };
     }
     if constexpr (requires(C c, Next n) { c.pwrite(n, {}, 0, 0); }) {
       f.pwrite = [](nbdkit_next *next, void *h, const void *buf, uint32_t count, uint64_t offset,
                     uint32_t flags, int *err) {
-        return run(
-            [&] {
-              self(h).pwrite(Next(next), {static_cast<const std::byte *>(buf), count}, offset,
-                             flags);
-            },
-            err);
+        const std::span from(static_cast<const std::byte *>(buf), count);
+        return run([&] { self(h).pwrite(Next(next), from, offset, flags); }, err);
       };
     }
     if constexpr (requires(C c, Next n) { c.flush(n); }) {

@@ -43,8 +43,8 @@ class Connection {
     if (next_layer_->can().write) client_ = job_.join(*next_layer_);
   }
 
-  void finalize(nbdkit::Next) {
-    if (client_) for_job([&] { client_->finish(); });
+  void finalize() {
+    if (auto client = std::move(client_)) for_job([&] { client->finish(); });
   }
 
   // LowerDisk writes zeroes where the layer below cannot zero.

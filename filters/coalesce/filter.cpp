@@ -32,7 +32,6 @@ class Connection {
         backend_(backend),
         name_(name),
         key_((is_tls ? "tls/" : "plain/") + name) {}
-  ~Connection() { leave(); }
 
   void prepare(nbdkit::Next next, bool) {
     connection_.emplace(next, next.can_extents());
@@ -43,7 +42,11 @@ class Connection {
     });
     engine_->attach(*connection_);
   }
-  void finalize(nbdkit::Next) { leave(); }
+  void finalize() {
+    if (!engine_) return;
+    engine_->detach(*connection_);
+    engines_.leave(*std::exchange(engine_, nullptr));
+  }
 
   void pread(nbdkit::Next, std::span<std::byte> buffer, uint64_t offset) {
     engine_->read(*connection_, buffer, offset);
@@ -96,12 +99,6 @@ class Connection {
   Settings settings(nbdkit::Next next, bool shared) const {
     bool background = thread_model_ == NBDKIT_THREAD_MODEL_PARALLEL || own_connections(shared);
     return parameters_.settings(next.get_size(), next.block_size(), background);
-  }
-
-  void leave() {
-    if (!engine_) return;
-    engine_->detach(*connection_);
-    engines_.leave(*std::exchange(engine_, nullptr));
   }
 
   const Parameters &parameters_;

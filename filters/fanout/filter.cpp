@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "common/nbd/handshake.hpp"
 #include "common/nbdkit/lower_disk.hpp"
@@ -41,9 +42,8 @@ class Connection {
   }
 
   // Not in the destructor: nbdkit does not call close() after SIGTERM.
-  void finalize(nbdkit::Next) {
-    if (reader_) server_.leave(*reader_);
-    reader_.reset();
+  void finalize() {
+    if (auto reader = std::exchange(reader_, {})) server_.leave(*reader);
   }
 
   nbdkit::BlockSize block_size(nbdkit::Next) {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "common/nbd/handshake.hpp"
 #include "common/nbdkit/end_watch.hpp"
@@ -36,9 +37,9 @@ class Connection {
 
   // What the client has written is made durable where no other's flush covers it. Not in the destructor: nbdkit does
   // not call close() after SIGTERM.
-  void finalize(nbdkit::Next) {
-    if (client_ && can().write) client_->flush();
-    client_.reset();
+  void finalize() {
+    auto client = std::move(client_);
+    if (client && can().write) client->flush();
   }
 
   bool can_flush(nbdkit::Next) { return true; }  // the state is saved in any case

@@ -21,6 +21,21 @@ load apply
     same disk.raw dst.raw
 }
 
+@test "over fanout: a client that leaves early has left its destinations too, and they are drained" {
+    source_server
+    cp --sparse=never base.raw other.raw
+    start other file other.raw
+    destination_server --filter="$FANOUT" fanout-mode=async fanout-rate=1M fanout-dest="$(uri other)" fanout-name=other
+    python '
+import os
+h.pwrite(disk[6144*K:7168*K], 6144*K)
+os._exit(0)'
+    until_true 20 said dst 'error: .*left before'
+    until_true 20 said dst 'other: [0-9]* bytes written and'
+    must_fail gone "$(cat dst.pid)"
+    same dst.raw other.raw
+}
+
 # was_delivered PID: no SIGTERM is pending (proc(5), ShdPnd).
 was_delivered() {
     local pending
