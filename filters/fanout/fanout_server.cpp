@@ -2,9 +2,11 @@
 #include "filters/fanout/fanout_server.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <utility>
 
+#include "common/util/error.hpp"
 #include "filters/fanout/startup_probe.hpp"
 
 namespace fanout {
@@ -67,7 +69,11 @@ std::optional<PrimaryReaders::Id> FanoutServer::join(uint64_t primary_size,
   util::MutexLock lock(mutex_);
   export_.client_came(export_name, !open_);
   if (!export_.is(export_name)) return std::nullopt;
-  if (!open_) open(primary_size, export_name);
+  if (open_) {
+    check_size(primary_size);
+  } else {
+    open(primary_size, export_name);
+  }
   auto id = readers_.add(std::move(read));
   ++clients_;
   if (draining_) {
@@ -77,6 +83,17 @@ std::optional<PrimaryReaders::Id> FanoutServer::join(uint64_t primary_size,
   changed_.notify_all();
   for (const auto &d : destinations_) d->wake();
   return id;
+}
+
+// What lies beyond the size that the destinations were opened with would not be copied, and what is owed
+// beyond the end of a smaller primary could not be read.
+void FanoutServer::check_size(uint64_t primary_size) const {
+  if (primary_size == size_) return;
+  util::fail(
+      EINVAL,
+      "fanout: the primary had {} bytes when the destinations were opened, and has {} now: connect "
+      "again when the other clients have left and the destinations have been drained",
+      size_, primary_size);
 }
 
 void FanoutServer::open(uint64_t primary_size, const std::string &export_name) {
@@ -90,6 +107,7 @@ void FanoutServer::open(uint64_t primary_size, const std::string &export_name) {
   }
   broadcaster_->update_minimum_block();
   for (const auto &d : destinations_) d->start();
+  size_ = primary_size;
   open_ = true;
 }
 
@@ -116,21 +134,28 @@ void FanoutServer::leave(PrimaryReaders::Id id) {
 // The end of a client's connection waits for leave(), so draining goes to the background where it
 // can.
 bool FanoutServer::drain_in_background() {
-  if (!drainer_.joinable() || !export_.name().empty()) return false;
-  if (!background_) {
-    PrimaryReaders::Read read;
-    try {
-      read = open_background_reader_();
-    } catch (...) {  // the layer that failed has logged it
-    }
-    if (!read) {
-      log_.info("fanout: the primary cannot be read without a client: the last client has to wait");
-      return false;
-    }
-    background_ = readers_.add(std::move(read));
-  }
+  if (!drainer_.joinable() || !read_in_background()) return false;
   drain_wanted_ = true;
   changed_.notify_all();
+  return true;
+}
+
+// False: the primary cannot be read without a client.
+bool FanoutServer::read_in_background() {
+  if (background_) return true;
+  if (!export_.name().empty()) return false;
+  PrimaryReaders::Read read;
+  try {
+    read = open_background_reader_(size_);
+  } catch (const util::Error &e) {
+    log_.warning("{}", e.what());
+  } catch (...) {  // the layer that failed has logged it
+  }
+  if (!read) {
+    log_.info("fanout: the primary cannot be read without a client: the last client has to wait");
+    return false;
+  }
+  background_ = readers_.add(std::move(read));
   return true;
 }
 
@@ -165,6 +190,17 @@ void FanoutServer::finish() {
   }
   changed_.notify_all();
   drainer_.join();
+  util::MutexLock lock(mutex_);
+  if (std::exchange(clients_, 0) > 0) forget_clients(lock);
+}
+
+// nbdkit, while it ends, does not close the connection of a client whose handshake has failed. Nothing is read
+// through it any more.
+void FanoutServer::forget_clients(util::MutexLock &lock) {
+  readers_.remove_all();
+  if (anything_to_copy() && !read_in_background()) return close();
+  drain(lock);
+  if (background_) readers_.remove(*std::exchange(background_, std::nullopt));
 }
 
 bool FanoutServer::anything_to_copy() const {
@@ -180,11 +216,14 @@ bool FanoutServer::all_at_end() const {
 void FanoutServer::drain(util::MutexLock &lock) {
   using Clock = std::chrono::steady_clock;
   constexpr auto poll_interval = std::chrono::milliseconds(100);  // not every end is notified
-  const auto deadline = Clock::now() + drain_timeout_;
-  if (clients_ > 0) return;
-  draining_ = true;
-  for (const auto &d : destinations_) d->drain();
-  while (clients_ == 0 && !all_at_end()) {
+  auto deadline = Clock::now() + drain_timeout_;
+  while (clients_ == 0 && open_) {
+    // Again, if a client has come and left while this thread waited: join() has called resume().
+    if (!std::exchange(draining_, true)) {
+      for (const auto &d : destinations_) d->drain();
+      deadline = Clock::now() + drain_timeout_;
+    }
+    if (all_at_end()) break;
     if (Clock::now() >= deadline) {
       log_.warning("fanout: destinations are still behind after {:g} s (fanout-drain-timeout)",
                    static_cast<double>(drain_timeout_.count()) / 1000);
@@ -192,7 +231,7 @@ void FanoutServer::drain(util::MutexLock &lock) {
     }
     changed_.wait_until(lock, Clock::now() + poll_interval);
   }
-  if (clients_ > 0) return;  // join() has called resume()
+  if (clients_ > 0 || !open_) return;
   draining_ = false;
   close();
 }

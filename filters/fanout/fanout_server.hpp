@@ -33,21 +33,21 @@ class FanoutServer {
   FanoutServer(const Settings &settings, util::Log log);
   ~FanoutServer();
 
-  // How the primary is read when there is no client. May return nothing or throw: then the last
-  // client waits until everything is drained.
-  using OpenBackgroundReader = std::function<PrimaryReaders::Read()>;
+  // How the primary, of at least so many bytes, is read when there is no client. May return nothing or throw: then
+  // the last client waits until everything is drained.
+  using OpenBackgroundReader = std::function<PrimaryReaders::Read(uint64_t primary_size)>;
   // After the fork: starts the thread that drains.
   void start(OpenBackgroundReader open_background_reader);
 
   // A client of the export has come; `read` must work until leave() returns. The first client opens
-  // the destinations: throws if one cannot be opened or does not fit. A client of an export that
-  // the destinations do not hold gets nothing, and cannot write.
+  // the destinations: throws if one cannot be opened or does not fit. Throws EINVAL if the primary had another size
+  // then. A client of an export that the destinations do not hold gets nothing, and cannot write.
   std::optional<PrimaryReaders::Id> join(uint64_t primary_size, const std::string &export_name,
                                          PrimaryReaders::Read read) ABSL_LOCKS_EXCLUDED(mutex_);
   // After the last client what is owed is drained, in the background if the primary can be read
   // without a client; until nothing is owed, another client comes, or drain_timeout has passed.
   void leave(PrimaryReaders::Id id) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Waits until that is over. No client may come any more.
+  // Waits until that is over. No client may come any more; one that has not left is forgotten.
   void finish() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Before the first write of a client: throws EINVAL if the destinations hold another export.
@@ -60,8 +60,11 @@ class FanoutServer {
   void log_active(size_t number, size_t active) const;
   void open(uint64_t primary_size, const std::string &export_name)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void check_size(uint64_t primary_size) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void close();
+  void forget_clients(util::MutexLock &lock) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void drain(util::MutexLock &lock) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool read_in_background() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool drain_in_background() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void run_drainer() ABSL_LOCKS_EXCLUDED(mutex_);
   bool all_at_end() const;
@@ -82,6 +85,7 @@ class FanoutServer {
   util::Mutex mutex_;
   util::Condition changed_;
   HeldExport export_ ABSL_GUARDED_BY(mutex_);
+  uint64_t size_ ABSL_GUARDED_BY(mutex_) = 0;  // of the primary, while they are open
   size_t clients_ ABSL_GUARDED_BY(mutex_) = 0;
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   bool drain_wanted_ ABSL_GUARDED_BY(mutex_) = false;  // of the drainer

@@ -140,10 +140,10 @@ class Filter {
   }
 
   void after_fork(nbdkit::Backend backend) {
-    server_->start([this, backend]() -> PrimaryReaders::Read {
+    server_->start([this, backend](uint64_t size) -> PrimaryReaders::Read {
       // Such a plugin keeps clients out as long as the background connection is open.
       if (thread_model_ == NBDKIT_THREAD_MODEL_SERIALIZE_CONNECTIONS) return {};
-      auto primary = std::make_shared<BackgroundPrimary>(backend, thread_model_, serial_);
+      auto primary = std::make_shared<BackgroundPrimary>(backend, thread_model_, serial_, size);
       return [primary](std::span<std::byte> buffer, uint64_t offset) {
         primary->read(buffer, offset);
       };

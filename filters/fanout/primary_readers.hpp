@@ -42,6 +42,15 @@ class PrimaryReaders {
     while (id->users > 0) idle_.wait(lock);
     entries_.erase(id);
   }
+  // The same for each. Nobody else removes one meanwhile.
+  void remove_all() {
+    util::MutexLock lock(mutex_);
+    for (Entry &e : entries_) e.leaving = true;
+    for (const Entry &e : entries_) {
+      while (e.users > 0) idle_.wait(lock);
+    }
+    entries_.clear();
+  }
 
   bool any() const {
     util::MutexLock lock(mutex_);

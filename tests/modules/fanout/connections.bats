@@ -106,3 +106,35 @@ s.sendall(struct.pack(">I8sIIIH", 3, b"IHAVEOPT", 7, 6, 0, 0))'
     write_once "$(uri f)"
     until_true 20 said 'a: 65536 bytes written and'
 }
+
+@test "a client that finds another size of the primary is refused while the destinations are open" {
+    truncate -s 1M primary.raw
+    truncate -s 2M a.raw
+    start a file a.raw
+    fanout f file primary.raw fanout-mode=async fanout-dest="$(uri a)" fanout-name=a
+    client_stays f
+    truncate -s 2M primary.raw
+    must_fail write_once "$(uri f)"
+    said 'error: fanout: the primary had 1048576 bytes when the destinations were opened, and has 2097152 now'
+    stop client-of-f
+    until_true 20 said 'a: 0 bytes written and'
+    python 'h = nbd.NBD(); h.connect_uri(sys.argv[1]); h.pwrite(b"x" * 65536, 1536 << 10)' "$(uri f)"
+    stop f
+    same primary.raw a.raw
+}
+
+@test "a primary that has become smaller is not read past its end" {
+    random_file primary.raw 16M
+    truncate -s 16M a.raw
+    start a file a.raw
+    fanout f file primary.raw fanout-state=. fanout-new=owed fanout-mode=async fanout-rate=1M fanout-retries=0 \
+        fanout-dest="$(uri a)" fanout-name=a
+    python '
+import os
+h = nbd.NBD(); h.connect_uri(sys.argv[1])
+os.truncate("primary.raw", 2 << 20)' "$(uri f)"
+    until_true 20 said 'a: [0-9]* bytes written and'
+    must_fail gone "$(cat f.pid)"
+    said 'warning: fanout: the primary had 16777216 bytes when the destinations were opened, and has 2097152 now'
+    said 'error: a: cannot read the primary at offset .* bytes are owed'
+}
