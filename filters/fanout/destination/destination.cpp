@@ -114,7 +114,7 @@ void Destination::close() {
   DestinationData &d = data_;
   stop();
   if (thread_.joinable()) thread_.join();
-  bool had_slot = false, to_save = false, durable = false;
+  bool had_slot = false, to_save = false, durable = false, verified = false;
   std::vector<std::shared_ptr<DestinationConnection>> dropped;
   {
     DestinationLock lock(d);
@@ -123,6 +123,7 @@ void Destination::close() {
     d.state.finish();
     had_slot = std::exchange(d.has_slot, false);
     durable = d.ledger.durable();
+    verified = d.verified || !d.draining;
     to_save = d.modified || d.unsaved;
     dropped = std::exchange(d.dropped, {});
     d.note(util::Level::info, totals_line(d));
@@ -131,10 +132,12 @@ void Destination::close() {
   if (had_slot) d.environment.slots.give_back();
   d.environment.slots.withdraw(d.place);
   const std::string saved = to_save ? save_at_end(d) : "";
-  if (durable) return;
+  if (durable && verified) return;
   DestinationLock lock(d);
+  const std::string reason = d.reason.empty() ? "" : d.reason + "; ";
   d.note(util::Level::error,
-         fmt::format("{}{}; {}", d.reason.empty() ? "" : d.reason + "; ", d.owed_text(), saved));
+         durable ? reason + "it was not read back and compared to the end (fanout-verify)"
+                 : fmt::format("{}{}; {}", reason, d.owed_text(), saved));
 }
 
 std::optional<nbd::Info> Destination::info() const {

@@ -86,7 +86,7 @@ bool step_connected(DestinationData &d) ABSL_EXCLUSIVE_LOCKS_REQUIRED(d.mutex) {
 
 // False if there is nothing to do until something changes.
 bool step(DestinationData &d) ABSL_EXCLUSIVE_LOCKS_REQUIRED(d.mutex) {
-  if (d.draining && d.state.state() == State::waiting && !d.state.finished() &&
+  if (d.draining && d.verified && d.state.state() == State::waiting && !d.state.finished() &&
       d.ledger.durable()) {
     d.state.finish();  // it had no slot, and needs none
     DestinationUnlock unlock(d);

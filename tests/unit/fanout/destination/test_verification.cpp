@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <thread>
 
@@ -46,4 +47,67 @@ TEST_CASE("verify: a stop before the end does not log that all are equal") {
   });
   rig.close();
   CHECK(rig.said().find("all are equal") == std::string::npos);
+}
+
+TEST_CASE("verify: a primary that cannot be read is no primary that is equal") {
+  const bool async = GENERATE(false, true);
+  Rig rig(1, 4 * M, 100, [&](DestinationSettings &s, size_t) {
+    s.verify = 1;
+    s.policy.async = async;
+  });
+  rig.open();
+  rig.write(0, 4 * M, byte(5));
+  Rig::until([&] { return rig.state_of(0).find(", 0 bytes behind") != std::string::npos; });
+  rig.unreadable = true;
+  rig.drain();
+  rig.close();
+  CHECK(rig.said().find("all are equal") == std::string::npos);
+  CHECK(rig.loud().find("error: a: cannot read the primary at offset") != std::string::npos);
+}
+
+TEST_CASE("verify: a destination that cannot be read is named at the end, with the reason") {
+  const bool async = GENERATE(false, true);
+  Rig rig(1, 4 * M, 100, [&](DestinationSettings &s, size_t) {
+    s.verify = 1;
+    s.policy.async = async;
+  });
+  rig.open();
+  rig.write(0, 4 * M, byte(5));
+  Rig::until([&] { return rig.state_of(0).find(", 0 bytes behind") != std::string::npos; });
+  rig.servers[0]->target.failing_reads = 1 << 30;
+  rig.drain();
+  rig.close();
+  CHECK(rig.said().find("all are equal") == std::string::npos);
+  CHECK_THAT(rig.loud(),
+             Catch::Contains("error: a: ") && Catch::Contains("; it was not read back"));
+}
+
+TEST_CASE("verify: it begins again if blocks cannot be read once") {
+  const bool async = GENERATE(false, true);
+  Rig rig(1, 4 * M, 100, [&](DestinationSettings &s, size_t) {
+    s.verify = 1;
+    s.policy.async = async;
+    s.policy.retries = 1;
+  });
+  rig.open();
+  rig.write(0, 4 * M, byte(5));
+  // Several blocks of one batch.
+  rig.servers[0]->target.failing_reads = 3;
+  rig.drain();
+  rig.close();
+  CHECK_THAT(rig.said(), Catch::Contains("a: 100% of the blocks were read back: all are equal"));
+  CHECK(rig.loud().find("error:") == std::string::npos);
+  const auto calls = rig.servers[0]->target.calls();
+  CHECK(std::ranges::count(calls, 'r', &Call::kind) > 64);
+}
+
+TEST_CASE("verify: a destination that has waited for its turn is read back too") {
+  Rig rig(2, M, 1, [](DestinationSettings &s, size_t) { s.verify = 1; });
+  rig.open();
+  rig.drain();
+  rig.close();
+  for (const char *name : {"a", "b"}) {
+    CHECK_THAT(rig.said(),
+               Catch::Contains(name + std::string(": 100% of the blocks were read back")));
+  }
 }

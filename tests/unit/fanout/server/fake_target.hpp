@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <deque>
@@ -48,7 +49,8 @@ class FakeTarget : public fanout::Target {
         return;
       }
     }
-    answer(command, errnum);
+    const bool fails = kind(command) == 'r' && failing_reads > 0 && failing_reads-- > 0;
+    answer(command, fails ? EIO : errnum.load());
   }
 
   // Answers one by one what it has been sent so far, or of that the requests of one kind; returns
@@ -104,8 +106,9 @@ class FakeTarget : public fanout::Target {
 
   nbd::Info information;
   std::atomic<bool> is_dead = false;
-  std::atomic<bool> at_once = true;  // else answered by answer_all()
-  std::atomic<int> errnum = 0;       // of what is answered at once
+  std::atomic<bool> at_once = true;    // else answered by answer_all()
+  std::atomic<int> errnum = 0;         // of what is answered at once
+  std::atomic<int> failing_reads = 0;  // so many of what is answered at once
   std::vector<std::byte> content;
 
  private:
