@@ -18,9 +18,9 @@ void ClientGate::enter() {
   ++clients_;
 }
 
-bool ClientGate::leave() {
+void ClientGate::leave() {
   MutexLock lock(mutex_);
-  return --clients_ == 0;
+  --clients_;
 }
 
 bool ClientGate::leave_and_close() {

@@ -14,9 +14,10 @@ class ClientGate {
  public:
   // Waits while the gate is closed. The thread that has closed it learns of that by waiting().
   void enter() ABSL_LOCKS_EXCLUDED(mutex_);
-  // Once for each enter(). Whether this was the last client.
-  bool leave() ABSL_LOCKS_EXCLUDED(mutex_);
-  // The same; but the last client closes the gate. Then reopen() must follow.
+  // Once for each enter().
+  void leave() ABSL_LOCKS_EXCLUDED(mutex_);
+  // The same; but if this was the last client, closes the gate and returns true. Then reopen() must
+  // follow.
   bool leave_and_close() ABSL_LOCKS_EXCLUDED(mutex_);
   void reopen() ABSL_LOCKS_EXCLUDED(mutex_);
 

@@ -20,8 +20,7 @@ class JobClient {
  public:
   // See Job::join(). The context must outlive it.
   JobClient(JobContext &context, DestinationDisk &destination);
-  // Without finish() the job is not completed. If this was the last client, and others have sent requests,
-  // that is logged as an error.
+  // Without finish() the job is not completed.
   ~JobClient();
   JobClient(const JobClient &) = delete;
   JobClient &operator=(const JobClient &) = delete;
@@ -47,7 +46,6 @@ class JobClient {
  private:
   class Request;
 
-  void leave_unfinished();
   void make_durable(uint64_t failures);
   bool hear_of_failures();
 

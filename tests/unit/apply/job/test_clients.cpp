@@ -13,32 +13,6 @@ using namespace apply;
 using extents::Range;
 using Ranges = std::vector<Range>;
 
-namespace {
-
-// A client copies [5, 20) and leaves. Another one comes while the job is completed, which stops after its first change:
-// [30, 41) is zeroed.
-std::unique_ptr<JobClient> join_during_completion(JobSetup &s) {
-  auto first = s.join();
-  s.copy(*first, {5, 15});
-  first->flush();
-  std::unique_ptr<JobClient> second;
-  std::jthread joining;
-  bool began = false;
-  s.destination.check = [&] {  // when the completion makes its first change
-    if (std::exchange(began, true)) return;
-    durability::SyncPoint::Hold waits("apply.gate_waits");
-    joining = std::jthread([&] { second = s.join(); });
-    waits.wait();
-  };
-  CHECK_NOTHROW(first->finish());
-  joining.join();
-  REQUIRE(second);
-  s.destination.check = [] {};
-  return second;
-}
-
-}  // namespace
-
 TEST_CASE(
     "a client that copies the whole disk changes only the delta, and the state owes nothing") {
   JobSetup s;
@@ -109,30 +83,25 @@ TEST_CASE("the delta is completed after the last of several clients") {
 TEST_CASE("a completion stops for a client that waits, and what it left is done after that one") {
   JobSetup s;
   s.start();
-  auto second = join_during_completion(s);
+  auto first = s.join();
+  s.copy(*first, {5, 15});
+  first->flush();
+  std::unique_ptr<JobClient> second;
+  std::jthread joining;
+  bool began = false;
+  s.destination.check = [&] {  // when the completion makes its first change
+    if (std::exchange(began, true)) return;
+    durability::SyncPoint::Hold waits("apply.gate_waits");
+    joining = std::jthread([&] { second = s.join(); });
+    waits.wait();
+  };
+  CHECK_NOTHROW(first->finish());
+  joining.join();
+  REQUIRE(second);
   CHECK(s.owed() == Ranges{{20, 6}, {60, 4}});
   CHECK_THROWS_WITH(second->finish(),
                     Catch::Contains("offset 60"));  // although it has sent nothing
   CHECK(s.owed() == Ranges{{60, 4}});
-}
-
-TEST_CASE(
-    "a client that waits and leaves again: an error says what is owed, and the next one "
-    "completes") {
-  JobSetup s;
-  s.start();
-  auto second = join_during_completion(s);
-  s.lines.clear();  // that there is no state yet
-  second.reset();
-  REQUIRE(s.lines.size() == 1);
-  CHECK_THAT(s.lines[0], Catch::Contains("was not completed") &&
-                             Catch::Contains("10 bytes are still owed") &&
-                             Catch::Contains("run the same command again"));
-  auto third = s.join();
-  s.copy(*third, {60, 4});
-  third->finish();
-  CHECK(s.complete());
-  CHECK(s.lines.size() == 1);
 }
 
 TEST_CASE("a client that fails before it has changed anything leaves the old state as it is") {
