@@ -88,7 +88,7 @@ void drop_connection(DestinationData &d) {
   d.write_buffers.free_spare();
   d.ledger.lost();
   d.converging = false;
-  note_loss(d);
+  if (!d.ledger.at_risk().empty()) note_loss(d);
   d.changed.notify_all();
 }
 

@@ -38,10 +38,10 @@ bool step_draining(DestinationData &d) ABSL_EXCLUSIVE_LOCKS_REQUIRED(d.mutex) {
     return true;
   }
   if (!d.ledger.durable()) return false;
-  if (!d.relied_on) {
+  if (!d.relied_on && d.modified) {
     d.relied_on = true;
     // fanout-verify=100 finds, and copies, whatever differs.
-    d.spot_check_due = d.modified && d.settings.spot_check && d.settings.verify < 1;
+    d.spot_check_due = d.settings.spot_check && d.settings.verify < 1;
     return true;
   }
   if (!d.verified && d.environment.primary.any()) {

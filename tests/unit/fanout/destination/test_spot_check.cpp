@@ -267,6 +267,23 @@ TEST_CASE("spot check: a new destination that no client has written to is left a
   CHECK(rig.servers[0]->target.calls().empty());
 }
 
+TEST_CASE(
+    "spot check: a client that only looks does not make a new destination one that is relied on") {
+  Directory d;
+  Rig rig(1, size, 100, {}, d.path());
+  rig.servers[0]->target.content.assign(size, byte(1));
+  rig.open();
+  rig.drain();
+  rig.close();
+  CHECK(!std::filesystem::exists(d.file("a.json")));
+  rig.open();
+  rig.write(0, size, byte(2));
+  rig.drain();
+  CHECK(rig.equal(0));
+  CHECK(!said(rig, "this is not the copy"));
+  CHECK(rig.counters[0]->copied == 0);
+}
+
 TEST_CASE("a state file owes what is under way at every moment") {
   constexpr uint64_t bytes = 18 * M;  // two regions of the file, of 16 and 2 MiB
   EarlierRun earlier(bytes);
