@@ -49,15 +49,28 @@ TEST_CASE("verify: a stop before the end does not log that all are equal") {
   CHECK(rig.said().find("all are equal") == std::string::npos);
 }
 
-TEST_CASE("verify: a primary that cannot be read is no primary that is equal") {
-  const bool async = GENERATE(false, true);
-  Rig rig(1, 4 * M, 100, [&](DestinationSettings &s, size_t) {
-    s.verify = 1;
-    s.policy.async = async;
-  });
+namespace {
+
+// For Rig: all blocks are compared at the end.
+auto verified(bool async) {
+  return [async](DestinationSettings &settings, size_t) {
+    settings.verify = 1;
+    settings.policy.async = async;
+  };
+}
+
+// The destination has caught up then.
+void write_all(Rig &rig) {
   rig.open();
-  rig.write(0, 4 * M, byte(5));
+  rig.write(0, rig.size, byte(5));
   Rig::until([&] { return rig.state_of(0).find(", 0 bytes behind") != std::string::npos; });
+}
+
+}  // namespace
+
+TEST_CASE("verify: a primary that cannot be read is no primary that is equal") {
+  Rig rig(1, 4 * M, 100, verified(GENERATE(false, true)));
+  write_all(rig);
   rig.unreadable = true;
   rig.drain();
   rig.close();
@@ -66,14 +79,8 @@ TEST_CASE("verify: a primary that cannot be read is no primary that is equal") {
 }
 
 TEST_CASE("verify: a destination that cannot be read is named at the end, with the reason") {
-  const bool async = GENERATE(false, true);
-  Rig rig(1, 4 * M, 100, [&](DestinationSettings &s, size_t) {
-    s.verify = 1;
-    s.policy.async = async;
-  });
-  rig.open();
-  rig.write(0, 4 * M, byte(5));
-  Rig::until([&] { return rig.state_of(0).find(", 0 bytes behind") != std::string::npos; });
+  Rig rig(1, 4 * M, 100, verified(GENERATE(false, true)));
+  write_all(rig);
   rig.servers[0]->target.failing_reads = 1 << 30;
   rig.drain();
   rig.close();
