@@ -29,6 +29,7 @@ struct Options {
   bool background = false;  // gives way to others (util::give_way)
   // Called several times a second while a connection is made, and while Pool::pread() and read_map() wait, on the
   // thread that waits. What it throws (util::Error EINTR) ends the wait and goes to the caller.
+  // A handshake that is under way is finished first if that takes no longer than 2 s: a server logs an error else.
   std::function<void()> interrupt = nullptr;
 };
 

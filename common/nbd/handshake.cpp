@@ -21,7 +21,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int64_t wait_slice = 100;  // ms, between two calls of Options::interrupt
+constexpr int64_t wait_slice = 100;            // ms, between two calls of Options::interrupt
+constexpr std::chrono::seconds leave_time{2};  // for the rest of a handshake that is interrupted
 
 // libnbd repeats a URI that it cannot parse; a user name and a password in it are not for messages.
 std::string without_uri(std::string text, const std::string &uri, const std::string &name) {
@@ -94,6 +95,31 @@ void send_in_large_pieces(int fd) {
   (void)::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);  // as much as is allowed
 }
 
+// A server that is left in the middle of the handshake logs an error, about a client that only has nothing more to
+// ask. So the handshake is finished, if the server goes on with it, and the connection ended as any other.
+void leave(nbd_handle *h) {
+  const auto deadline = Clock::now() + leave_time;
+  sockaddr_storage address = {};
+  socklen_t length = sizeof address;
+  const int fd = nbd_aio_get_fd(h);
+  if (fd < 0 || ::getpeername(fd, reinterpret_cast<sockaddr *>(&address), &length) < 0) return;
+  while (nbd_aio_is_ready(h) != 1) {
+    auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    if (left <= 0 || nbd_poll(h, static_cast<int>(left)) < 0) return;
+  }
+  nbd_aio_disconnect(h, 0);
+}
+
+void interrupt(nbd_handle *h, const Options &options) {
+  if (!options.interrupt) return;
+  try {
+    options.interrupt();
+  } catch (...) {
+    leave(h);
+    throw;
+  }
+}
+
 }  // namespace
 
 Handle connect(const Options &options, const std::string &name) {
@@ -116,7 +142,7 @@ Handle connect(const Options &options, const std::string &name) {
   while (nbd_aio_is_ready(h.get()) != 1) {
     auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
     if (left <= 0) fail_deadline(h.get(), options, name);
-    if (options.interrupt) options.interrupt();
+    interrupt(h.get(), options);
     const auto wait = options.interrupt ? std::min(left, wait_slice) : left;
     if (nbd_poll(h.get(), static_cast<int>(wait)) < 0) fail_connect(options, name);
     if (nbd_aio_is_dead(h.get()) == 1 || nbd_aio_is_closed(h.get()) == 1)

@@ -85,6 +85,15 @@ TEST_CASE("requests are answered, and a connection ends with NBD_CMD_DISC") {
   CHECK(server.polite_ends() == 1);
 }
 
+TEST_CASE("a handshake that is interrupted is finished, so that the server sees a polite end") {
+  SmallServer server([](const SmallRequest &) { return Reply::ok; });
+  nbd::Options o = options(server);
+  o.interrupt = [] { throw util::Error(EINTR, "interrupted"); };
+  CHECK_THROWS_WITH(nbd::Connection(o), "interrupted");
+  for (int i = 0; i < 60000 && server.polite_ends() == 0; ++i) std::this_thread::sleep_for(10ms);
+  CHECK(server.polite_ends() == 1);
+}
+
 TEST_CASE("a request without an answer fails at its deadline although others are answered") {
   // With a longer deadline if the machine does not answer others before it.
   int answered = 0;
