@@ -12,6 +12,9 @@ from ..messages import Failure, Refused
 from ..plan.plan import VCenter
 
 
+LOGOUT = 5.0  # seconds
+
+
 class Away(Failure):
     """It cannot be reached now."""
 
@@ -46,6 +49,20 @@ async def start(program: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable, "-B", "-m", f"nbdkit_replicate.vcenter.{program}", stdin=PIPE, stdout=PIPE, process_group=0,
         limit=1 << 26, env={**os.environ, "PYTHONPATH": package})
+
+
+async def leave(process: asyncio.subprocess.Process) -> None:
+    """It ends, and logs out before that if this takes no longer than LOGOUT: its standard input ends. A program that is killed
+    leaves its session to the server, which keeps it for half an hour, and only so many of them."""
+    assert process.stdin is not None
+    process.stdin.close()
+    try:
+        async with asyncio.timeout(LOGOUT):
+            await process.wait()
+    except TimeoutError:
+        pass
+    finally:
+        await end(process)
 
 
 async def end(process: asyncio.subprocess.Process) -> None:

@@ -4,11 +4,13 @@
 Standard input: a line of JSON with the fields of plan.VCenter; then requests, a line of JSON each: {"do": NAME, ...}, see
 ACTIONS. Standard output: an answer to each, a line of JSON: what the action returns, or {"error": TEXT, "kind": KIND}, see
 session.KINDS.
-It logs in with the first request, and again if the session has expired. All actions can be asked for twice.
+It logs in with the first request, and again if the session has expired. All actions can be asked for twice. One that waits for
+a task ends when standard input ends: who has asked does not wait any more.
 """
 import http.client
 import json
 import os
+import select
 import sys
 import time
 from collections.abc import Callable
@@ -125,7 +127,7 @@ def _when_free(begin: Callable[[], Any], end: float) -> Any:
         except Exception as e:
             if name_of(e) != "TaskInProgress" or time.monotonic() > end:
                 raise
-        time.sleep(POLL)
+        _pause()
 
 
 def _run(begin: Callable[[], Any], opened: Session, request: dict[str, Any]) -> None:
@@ -143,7 +145,13 @@ def _run(begin: Callable[[], Any], opened: Session, request: dict[str, Any]) -> 
             raise RuntimeError(f"the virtual machine has a question that is to be answered in vSphere: {question}")
         if time.monotonic() > end:
             raise RuntimeError(f"the task of vSphere has not ended within {request['seconds']:.0f} seconds")
-        time.sleep(POLL)
+        _pause()
+
+
+def _pause() -> None:
+    """There is no other request meanwhile, so that what comes is the end."""
+    if select.select([sys.stdin], [], [], POLL)[0]:
+        raise RuntimeError("nobody waits for the task any more")
 
 
 def _definition(opened: Session, request: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from ..plan.plan import VCenter
-from .asking import Away, answer_of, can_ask, end, silent, start
+from .asking import Away, answer_of, can_ask, end, leave, silent, start
 
 __all__ = ["Away", "Inventory", "VmFacts", "ask", "can_ask", "normal"]
 
@@ -64,6 +64,9 @@ async def ask(vcenter: VCenter, sizes: Collection[str] = ()) -> Inventory:
     try:
         async with asyncio.timeout(DEADLINE):
             output, _ = await process.communicate(request.encode())
+    except asyncio.CancelledError:
+        await leave(process)
+        raise
     except TimeoutError:
         raise silent(vcenter, DEADLINE) from None
     finally:

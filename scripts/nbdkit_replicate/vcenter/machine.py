@@ -26,7 +26,6 @@ __all__ = ["Away", "Busy", "Gone", "NoTools", "Power", "Session", "State", "Virt
 DEADLINE = 60.0  # seconds for an answer
 TASK = 120.0  # seconds for a task of vSphere, and for another one of the machine that has to end before
 FILES = 300.0  # seconds for the small files
-LOGOUT = 5.0  # seconds
 LOOK = 0.5  # seconds between two looks at the power state
 
 
@@ -71,19 +70,10 @@ class Session:
         await self.close()
 
     async def close(self) -> None:
-        """Logs out, if that takes no longer than LOGOUT. It can be asked again after that."""
+        """Logs out, if that takes no longer than asking.LOGOUT. It can be asked again after that."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        try:
-            assert process.stdin is not None
-            process.stdin.close()
-            async with asyncio.timeout(LOGOUT):
-                await process.wait()
-        except TimeoutError:
-            pass
-        finally:
-            await asking.end(process)
+        if process is not None:
+            await asking.leave(process)
 
     async def machine(self, vm: str) -> "VirtualMachine":
         """vm: a value of the vsphere plugin's vm=. Raises Gone if there is none, or if several have that name."""
@@ -95,6 +85,9 @@ class Session:
             try:
                 async with asyncio.timeout(deadline):
                     output = await self._answer(json.dumps(request))
+            except asyncio.CancelledError:
+                await self.close()
+                raise
             except BaseException as e:
                 await self._drop()
                 if isinstance(e, TimeoutError):

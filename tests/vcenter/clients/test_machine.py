@@ -18,7 +18,7 @@ sys.path[:0] = [os.path.join(os.environ["SOURCE"], part) for part in ("scripts",
 from nbdkit_replicate.definition.definition import from_json  # noqa: E402
 from nbdkit_replicate.messages import Failure, Refused  # noqa: E402
 from nbdkit_replicate.plan.plan import VCenter  # noqa: E402
-from nbdkit_replicate.vcenter import machine as room  # noqa: E402
+from nbdkit_replicate.vcenter import asking  # noqa: E402
 from nbdkit_replicate.vcenter.inventory import ask  # noqa: E402
 from nbdkit_replicate.vcenter.machine import Away, Busy, Gone, NoTools, Session, State, WrongPower  # noqa: E402
 from unit.client import Simulator  # noqa: E402
@@ -184,7 +184,7 @@ class Sessions(MachineCase):
         async def steps(machine):
             for _ in range(3):
                 await machine.power_state()
-        with mock.patch.object(room, "LOGOUT", 600):
+        with mock.patch.object(asking, "LOGOUT", 600):
             self.run_with(steps)
         after = self.state()
         self.assertEqual(after["logins"] - before["logins"], 1)
@@ -234,13 +234,49 @@ class Sessions(MachineCase):
     def test_a_question_that_is_cancelled(self):
         async def steps(machine):
             self.sim.control("fault", where="FindByInventoryPath", kind="stall", seconds=2)
-            asking = asyncio.create_task(machine.session.machine(PATH))
+            question = asyncio.create_task(machine.session.machine(PATH))
             while self.sim.control("state")["faults"]:
                 await asyncio.sleep(0.01)
-            asking.cancel()
-            await asyncio.gather(asking, return_exceptions=True)
+            question.cancel()
+            await asyncio.gather(question, return_exceptions=True)
             return await machine.power_state()  # and not the answer to the other one
-        self.assertTrue(self.run_with(steps).on)
+        before = self.state()["sessions"]
+        with mock.patch.object(asking, "LOGOUT", 600):
+            self.assertTrue(self.run_with(steps).on)
+        self.assertEqual(self.state()["sessions"], before)
+
+    def test_a_task_that_is_cancelled(self):
+        """Whose end is not waited for, and neither is that of another task before it."""
+        async def steps(machine):
+            for method, act in (("PowerOnVM_Task", machine.power_on), ("PowerOffVM_Task", machine.power_off)):
+                calls = self.state()["soap"].get(method, 0)
+                task = asyncio.create_task(act(100000))
+                while self.state()["soap"].get(method, 0) == calls:
+                    await asyncio.sleep(0.01)
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        before = self.state()["sessions"]
+        self.sim.control("power", vm="vm-42", on=0)
+        self.sim.control("pace", **{"task-ms": 3600000})
+        try:
+            with mock.patch.object(asking, "LOGOUT", 600):
+                self.run_with(steps)
+        finally:
+            self.sim.control("pace", **{"task-ms": 20})
+        self.assertEqual(self.state()["sessions"], before)
+
+    def test_an_inventory_that_nobody_waits_for(self):
+        async def steps():
+            self.sim.control("fault", where="CreateContainerView", kind="stall", seconds=2)
+            question = asyncio.create_task(ask(self.vcenter))
+            while self.state()["faults"]:
+                await asyncio.sleep(0.01)
+            question.cancel()
+            await asyncio.gather(question, return_exceptions=True)
+        before = self.state()["sessions"]
+        with mock.patch.object(asking, "LOGOUT", 600):
+            asyncio.run(steps())
+        self.assertEqual(self.state()["sessions"], before)
 
     def test_the_password_is_seen_nowhere(self):
         async def steps(machine):
