@@ -12,10 +12,14 @@ from .journal import Step
 from .moments import text_of
 from .overlays import are_taken, create_overlays, images_of
 from .power import check_can_shut_down, require_off, shut_down, started_again, watched
-from .pull_state import is_used
+from .pull_state import is_changed, is_used, owed
 from .pulling import check_sockets, pull_last, take_back
 from .rounds import run_round
 from .serving import remove_snapshot
+
+_ONE_MORE = "; there is one more increment, as nobody knows whether it was off all the time"
+_NO_MORE = ("; nothing more is copied, as an image is in use or has been written to: if the machine has run here since then, "
+            "--abort and begin anew")
 
 
 class Cutover:
@@ -78,8 +82,10 @@ class Cutover:
             context.go_to(Step.ROUNDS, down=None)
         elif step != Step.ROUNDS:
             again = step == Step.HANDOVER and not taken
-            say(f"an interrupted cutover goes on: the machine is off since {text_of(context.journal.off or time.time())}" +
-                ("; there is one more increment, as nobody knows whether it was off all the time" if again else ""))
+            off = text_of(context.journal.off or time.time())
+            say("an interrupted cutover goes on: the machine " +
+                (f"is off since {off}" if power.off else f"was off at {off}, and has been started again") +
+                (_ONE_MORE if again else _NO_MORE if taken else ""))
             if again:
                 context.go_to(Step.OFF, ready=None, pulled=False)
         if context.journal.step == Step.ROUNDS:
@@ -88,10 +94,12 @@ class Cutover:
             check_sockets(context, disks_with_state(context.machine.states) or [context.machine.single_disk])
 
     async def _is_taken_over(self) -> bool:
-        """The images tell that the command of --then has started the machine at its destination."""
+        """The images tell that the command of --then has begun to use them, and perhaps started the machine at its
+        destination."""
         machine, images = self._context.machine, self._context.journal.images
         if self._context.journal.pulled:
-            return any(is_used(machine, disk) for disk, _ in images)
+            return any(is_used(machine, disk) or is_changed(machine, disk, path) and not owed(machine, [disk])
+                       for disk, path in images)
         return await are_taken(images)
 
     async def _copy_last(self) -> Result:

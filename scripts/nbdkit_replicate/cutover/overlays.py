@@ -89,8 +89,8 @@ async def _create(point: Point, path: str) -> str:
 
 async def take_away(images: Sequence[tuple[str, str]],
                     is_written: "Callable[[str, str], Awaitable[bool]] | None" = None) -> None:
-    """After check_unused(). is_written: whether the machine has written to that of this disk, if not whether it holds data:
-    it is kept by another name, then, and that is said."""
+    """After check_unused(). is_written: whether the machine has written to that of this disk, or may have; if not given, whether
+    it holds data: it is kept by another name, then, and that is said."""
     for disk, path in images:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path + NEW)
@@ -99,7 +99,7 @@ async def take_away(images: Sequence[tuple[str, str]],
         if await (is_written or _holds_data)(disk, path):
             name = _free_name(path)
             rename_new(path, name)
-            say(f"{name}: this has been written to since it was handed over, and is kept by this name")
+            say(f"{name}: this has been written to since it was handed over, or may have been, and is kept by this name")
         else:
             os.unlink(path)
         sync_directory(os.path.dirname(path))

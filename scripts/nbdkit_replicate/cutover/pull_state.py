@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The states of the images that fetch the last increment themselves: STATES/cutover/DISK.state, nbdkit-pull-filter(1). Those
-of the plan stay as they are, so that runs can go on from the restore points."""
+of the plan stay as they are, so that runs can go on from the restore points.
+
+STATES/cutover/DISK.served: what the file of the image was like when its server had ended. Somebody may use it without a server."""
+import contextlib
 import json
 import os
 import shutil
 
 from ..contract import SourceDescription, is_written_by_clients
-from ..files import make_directory, replace_file
+from ..files import make_directory, replace_file, sync_directory
 from ..messages import Failure
 from ..plan.plan import Machine
 from ..points.machines import points_of
@@ -76,3 +79,34 @@ def is_used(machine: Machine, disk: str) -> bool:
         return False
     except ValueError:
         return True
+
+
+def begin_serving(machine: Machine, disk: str) -> None:
+    """From now on its own server changes the image."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(_served_path(machine, disk))
+    sync_directory(directory_of_states(machine))
+
+
+def end_serving(machine: Machine, disk: str, path: str) -> None:
+    """The server has ended."""
+    with contextlib.suppress(OSError):  # then nobody knows
+        replace_file(_served_path(machine, disk), json.dumps(_look_of(path)) + "\n")
+
+
+def is_changed(machine: Machine, disk: str, path: str) -> bool | None:
+    """Whether the image has been changed since its server ended. None: nobody knows, as nbdkit-replicate was killed."""
+    try:
+        with open(_served_path(machine, disk), encoding="utf-8") as file:
+            return bool(json.load(file) != _look_of(path))
+    except (OSError, ValueError):
+        return None
+
+
+def _served_path(machine: Machine, disk: str) -> str:
+    return os.path.join(directory_of_states(machine), disk + ".served")
+
+
+def _look_of(path: str) -> dict[str, int]:
+    facts = os.stat(path)
+    return {"bytes": facts.st_size, "mtime-ns": facts.st_mtime_ns}

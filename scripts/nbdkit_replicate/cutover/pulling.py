@@ -28,7 +28,8 @@ from .definition import save_definition
 from .journal import Step
 from .overlays import check_unused, copies_of, directory_of, images_of, overlay_path, socket_of, take_away
 from .power import require_off
-from .pull_state import begin_states, check_instant, is_used, latest_points, owed, pull_state, remove_states
+from .pull_state import (begin_serving, begin_states, check_instant, end_serving, is_changed, is_used, latest_points, owed,
+                         pull_state, remove_states)
 from .rounds import run_round
 from .serving import remove_snapshot, serve
 
@@ -65,7 +66,8 @@ async def _pull(context: Context, again: bool) -> None:
             uris = {disk: uri_of(socket_of(context.machine, disk)) for disk in disks}
             if not again:
                 await require_off(context)
-                context.go_to(Step.HANDOVER, pulled=True, ready=time.time(), last=context.journal.rounds[-1].time)
+                context.go_to(Step.HANDOVER, pulled=True, ready=time.time(),
+                              last=max(point.time for point in latest_points(context.machine)))
                 handover.tell(context)
             for disk, uri in uris.items():
                 say(f"disk {disk}: {uri}")
@@ -170,6 +172,7 @@ async def _served(context: Context, disk: str, source_uri: str, directory: RunDi
                *(f"{key}={value}" for key, value in use_parameters(source_uri, pull_state(machine, disk), patience))]
     with contextlib.suppress(FileNotFoundError):
         os.unlink(socket)
+    begin_serving(machine, disk)
     server = await Server.start(f"disk {disk}", command, directory, socket)
     try:
         with context.interruption.scope():
@@ -177,6 +180,7 @@ async def _served(context: Context, disk: str, source_uri: str, directory: RunDi
         yield server
     finally:
         ended_well = await server.stop()
+        end_serving(machine, disk, path)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(socket)
     if not ended_well:
@@ -200,8 +204,10 @@ async def take_back(context: Context) -> None:
 
 async def end_pulling(context: Context, images: Sequence[tuple[str, str]]) -> None:
     """After check_unused(): the images are taken away, and what was made for --pull."""
-    async def is_written(disk: str, _: str) -> bool:
-        return is_used(context.machine, disk)
+    async def is_written(disk: str, path: str) -> bool:
+        if is_used(context.machine, disk):
+            return True
+        return context.journal.pulled and is_changed(context.machine, disk, path) is not False  # if that is not known, too
 
     await take_away(images, is_written if context.journal.snapshot else None)
     if context.journal.snapshot:

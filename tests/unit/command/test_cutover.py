@@ -18,8 +18,9 @@ from types import SimpleNamespace
 from unittest import mock
 
 from nbdkit_replicate.composition.replication import Module
-from nbdkit_replicate.cutover import connected, convergence, power, serving
+from nbdkit_replicate.cutover import connected, convergence, power, pull_state, pulling, serving
 from nbdkit_replicate.cutover.connected import clients_of
+from nbdkit_replicate.cutover.cutover import Cutover
 from nbdkit_replicate.cutover.journal import Journal, Round, Step, check_no_cutover, path_of, read_journal, write_journal
 from nbdkit_replicate.cutover.moments import moment_of
 from nbdkit_replicate.cutover.overlays import take_away
@@ -382,6 +383,68 @@ class Pulling(unittest.IsolatedAsyncioTestCase):
                 with self.assertRaisesRegex(Failure, "the disk 2000 server has ended"):
                     await serving._until_whole(context, ["2000"], [server])
             await server.stop()
+
+
+class UsedWithoutAServer(unittest.IsolatedAsyncioTestCase):
+    """With --pull the images are served; but when their servers have ended somebody may use them as they are."""
+
+    def setUp(self):
+        self.directory = self.enterContext(tempfile.TemporaryDirectory())
+        self.path = os.path.join(self.directory, "2000-cutover.qcow2")
+        self.machine = SimpleNamespace(states=self.directory)
+        os.mkdir(os.path.join(self.directory, "cutover"))
+        self.begin()
+
+    def begin(self, owed=()):
+        os.makedirs(os.path.join(self.directory, "cutover"), exist_ok=True)
+        with open(pull_state.pull_state(self.machine, "2000"), "w", encoding="ascii") as file:
+            json.dump({"checkpoint": "c", "owed": owed, "size": M, "pull": "unchanged"}, file)
+        self.write("as it was")
+        pull_state.begin_serving(self.machine, "2000")
+        self.write("as its server has left it")
+
+    def end(self):
+        pull_state.end_serving(self.machine, "2000", self.path)
+
+    def write(self, text):
+        with open(self.path, "a", encoding="ascii") as file:
+            file.write(text)
+
+    def context(self, pulled=True):
+        return SimpleNamespace(machine=self.machine, vm=SimpleNamespace(remove_snapshot=mock.AsyncMock()), journal=Journal(
+            "web1", Step.HANDOVER, pulled=pulled, snapshot="s", images=(("2000", self.path),)))
+
+    async def takes_away(self, context):
+        """Whether it is kept by another name."""
+        with contextlib.redirect_stderr(io.StringIO()):
+            await pulling.end_pulling(context, context.journal.images)
+        self.assertFalse(os.path.exists(self.path))
+        return bool([os.unlink(os.path.join(self.directory, name)) for name in os.listdir(self.directory)
+                     if name.startswith("2000-cutover")])
+
+    async def test_one_that_was_written_to_is_that_of_the_destination_and_is_kept(self):
+        self.end()
+        self.assertFalse(await Cutover(self.context())._is_taken_over())
+        self.write("by the machine")
+        self.assertTrue(await Cutover(self.context())._is_taken_over())
+        self.assertTrue(await self.takes_away(self.context()))
+
+    async def test_one_that_lacks_something_is_no_disk_of_a_machine(self):
+        self.begin([[0, 65536]])
+        self.end()
+        self.write("by somebody")
+        self.assertFalse(await Cutover(self.context())._is_taken_over())
+        self.assertTrue(await self.takes_away(self.context()))
+
+    async def test_one_that_nobody_has_written_to_is_taken_away(self):
+        self.end()
+        self.assertFalse(await self.takes_away(self.context()))
+
+    async def test_after_a_kill_nobody_knows(self):
+        self.assertFalse(await Cutover(self.context())._is_taken_over())
+        self.assertTrue(await self.takes_away(self.context()))
+        self.begin()
+        self.assertFalse(await self.takes_away(self.context(pulled=False)))  # nobody was told of it
 
 
 if __name__ == "__main__":
