@@ -31,6 +31,16 @@ teardown() {
     done
 }
 
+# For Python: pause(PID) stops a process, and returns when none of its threads runs any more.
+# shellcheck disable=SC2034 # for those who load this
+PAUSE='
+import glob, os, signal, time
+def pause(pid):
+    os.kill(pid, signal.SIGSTOP)
+    while {open(stat).read().rpartition(")")[2].split()[0] for stat in glob.glob(f"/proc/{pid}/task/*/stat")} != {"T"}:
+        time.sleep(0.001)
+'
+
 # until_true SECONDS COMMAND...: runs it again and again until it succeeds; the longer that takes, the less often. On a
 # machine that has much else to do it may take six times as long.
 until_true() {

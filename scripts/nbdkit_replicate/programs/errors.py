@@ -19,11 +19,12 @@ RECENT = 30.0  # seconds for which an error is taken for the cause of what fails
 
 _NBDKIT = re.compile(r"nbdkit: (?:\S+: )?(error|debug): (.*)")
 
-# What nbdkit says of a client that has gone in the middle of a request. Why it has gone is said by others.
-_CLIENT_GONE = re.compile(r"(read|write) [a-z ]+: NBD_CMD_\w+: .*|read request: .*|write: sending newstyle handshake: .*")
+# What nbdkit says of a client that has gone in the middle of a request, or of the handshake. Why it has gone is said by others.
+_CLIENT_GONE = re.compile(r"(read|write) [a-z ]+: NBD_CMD_\w+: .*|read request: .*|"
+                          r"write: (sending newstyle handshake|NBD_(OPT|INFO|REP)_\w+): .*")
 
-# What nbdkit says if it is told to end, or a client goes, while a thread pauses. It is no error.
-_SLEEP_ENDED = re.compile(r"aborting sleep because of .*")
+# What nbdkit and our modules say if it is told to end while a thread pauses, or waits for somebody. It is no error.
+_TOLD_TO_END = re.compile(r"aborting sleep because of .*|(.*: )?(nbdkit|the server) is ending\b.*")
 
 # What a program reports and goes on after: warnings, and fanout-on-error=detach of nbdkit-fanout-filter(1).
 _GOES_ON = re.compile(r"warning: |.*: detached, the other destinations continue")
@@ -118,7 +119,7 @@ class Errors:
             self.reasons.append(reason)
         elif match and (reason := reason_for_giving_up(match[2])) is not None:
             self._given_up = reason
-        elif text and not (match and (_CLIENT_GONE.fullmatch(match[2]) or _SLEEP_ENDED.fullmatch(match[2]))):
+        elif text and not (match and (_CLIENT_GONE.fullmatch(match[2]) or _TOLD_TO_END.fullmatch(match[2]))):
             self._error(match[2] if match else text)
 
     def _error(self, text: str) -> None:

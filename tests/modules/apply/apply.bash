@@ -67,6 +67,7 @@ h.connect_uri(sys.argv[1])
 disk = open("disk.raw", "rb").read()
 base = open("base.raw", "rb").read()
 K = 1024
+$PAUSE
 $1
 h.shutdown()
 PY

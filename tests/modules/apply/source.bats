@@ -30,8 +30,7 @@ os.kill(int(open("src.pid").read()), signal.SIGKILL)
     destination_server apply-timeout=5 apply-connect-timeout=5
     python '
 h.pwrite(disk[512 * K:768 * K], 512 * K)
-import os, signal
-os.kill(int(open("src.pid").read()), signal.SIGSTOP)
+pause(int(open("src.pid").read()))
 '
     stop dst
     kill -KILL "$(cat src.pid)"

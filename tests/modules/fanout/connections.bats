@@ -133,8 +133,7 @@ s.sendall(struct.pack(">I8sIIIH", 3, b"IHAVEOPT", 7, 6, 0, 0))'
 import os
 h = nbd.NBD(); h.connect_uri(sys.argv[1])
 os.truncate("primary.raw", 2 << 20)' "$(uri f)"
-    until_true 20 said 'a: [0-9]* bytes written and'
+    until_true 20 said 'error: a: cannot read the primary at offset .* bytes are owed'
     must_fail gone "$(cat f.pid)"
     said 'warning: fanout: the primary had 16777216 bytes when the destinations were opened, and has 2097152 now'
-    said 'error: a: cannot read the primary at offset .* bytes are owed'
 }

@@ -65,7 +65,7 @@ lost = sys.argv[2]
 pid = int(open(lost + ".pid").read())
 h = nbd.NBD(); h.connect_uri(sys.argv[1])
 if lost == "killed": os.kill(pid, signal.SIGKILL)
-if lost == "silent": os.kill(pid, signal.SIGSTOP)
+if lost == "silent": pause(pid)
 try:
     while True: h.pwrite(b"z" * 512, 0)
 except nbd.Error as e:
@@ -102,12 +102,9 @@ finally:
     start a memory 1M
     fanout f memory 1M fanout-dest="$(uri a)" fanout-name=a fanout-timeout=1 fanout-retries=0
     run python '
-import glob, os, signal, time
+import os, signal, time
 h = nbd.NBD(); h.connect_uri(sys.argv[1])
-pid = int(open("a.pid").read())
-os.kill(pid, signal.SIGSTOP)
-while {open(stat).read().rpartition(")")[2].split()[0] for stat in glob.glob(f"/proc/{pid}/task/*/stat")} != {"T"}:
-    time.sleep(0.001)
+pause(int(open("a.pid").read()))
 begin = time.monotonic()
 try:
     h.pwrite(b"z" * 512, 0)

@@ -15,6 +15,7 @@ fails_to_start() {
 
 # python CODE ARGUMENTS...: runs it, with nbd and sys imported.
 python() { local code=$1; shift; timeout 120 /usr/bin/python3 -c "import nbd, sys
+$PAUSE
 $code" "$@"; }
 
 # write_once URI: writes 64K at offset 0; an error goes to the output.

@@ -10,11 +10,18 @@ load fanout
         truncate -s 8M $name.raw
         start $name file $name.raw
     done
-    fanout f memory 8M fanout-active=2 fanout-mode=async fanout-dest="$(uri a)" fanout-name=a fanout-rate=8M \
-        fanout-dest="$(uri b)" fanout-name=b fanout-rate=2M fanout-dest="$(uri c)" fanout-name=c
+    fanout f memory 8M fanout-active=2 fanout-mode=async fanout-timeout=600 fanout-dest="$(uri a)" fanout-name=a \
+        fanout-dest="$(uri b)" fanout-name=b fanout-dest="$(uri c)" fanout-name=c
     said 'fanout: 2 of 3 destinations are served at once'
-    timeout 60 nbdcopy base.raw "$(uri f)"
+    python '
+h = nbd.NBD(); h.connect_uri(sys.argv[1])
+pause(int(open("b.pid").read()))
+h.pwrite(open("base.raw", "rb").read(), 0)
+h.shutdown()' "$(uri f)"
     said 'c: waits for its turn'
+    kill -TERM "$(cat f.pid)"
+    until_true 20 said 'debug: c: connected'
+    kill -CONT "$(cat b.pid)"
     stop f
     for name in a b c; do same base.raw $name.raw; done
     # c was connected after a had finished and before b had.

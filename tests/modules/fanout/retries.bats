@@ -141,12 +141,12 @@ assert h.pread(1, 65536) == b"b"
         fanout-timeout=1 fanout-connect-timeout=5 \
         fanout-dest="$(uri a)" fanout-name=a "${patient[@]}" fanout-dest="$(uri hole)" fanout-name=hole
     python '
-import os, signal, time
+import time
 data = open("base.raw", "rb").read()
 h = nbd.NBD(); h.connect_uri(sys.argv[1])
 slowest = 0
 for i in range(16):
-    if i == 8: os.kill(int(open("hole.pid").read()), signal.SIGSTOP)
+    if i == 8: pause(int(open("hole.pid").read()))
     begin = time.monotonic()
     h.pwrite(data[i << 20:(i + 1) << 20], i << 20)
     slowest = max(slowest, time.monotonic() - begin)

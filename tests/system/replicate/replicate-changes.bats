@@ -104,7 +104,8 @@ equal() { qemu-img compare -f raw -F "${2:-qcow2}" "$1" "${3:-web1.qcow2}"; }
         total=$((total + count))
     done < reads
     [ "$total" -ge $((16 << 20)) ]
-    [ "$total" -lt $((24 << 20)) ]
+    again=$(awk '/^nbdkit_coalesce_wasted_bytes_total / { print $2 }' stats)
+    [ $((total - again)) -lt $((24 << 20)) ]
     [ "$(awk '/^nbdkit_coalesce_gap_bytes_total / { print $2 }' stats)" -eq 0 ]
     for i in 0 17 31; do cmp -i $((i << 20)) -n 524288 disk.raw copy.raw; done
     cmp -i 524288 -n 524288 /dev/zero copy.raw

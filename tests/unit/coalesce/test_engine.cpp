@@ -50,7 +50,8 @@ TEST_CASE("several clients read a range each, out of order and at the same time"
   threads.clear();
   CHECK(good);
   CHECK(fixture.disk.reads < 64 * M / (64 * K) / 4);
-  CHECK(fixture.disk.read_bytes <= 64 * M + 8 * M);
+  // What a client that the others have left behind has not read in time is read again.
+  CHECK(fixture.disk.read_bytes - fixture.counters.wasted_bytes <= 64 * M + 8 * M);
 }
 
 TEST_CASE("two clients that read the same bytes share one fetch") {

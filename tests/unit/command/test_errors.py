@@ -72,7 +72,7 @@ class Once(unittest.TestCase):
 
     def test_a_client_that_has_gone_is_not_said(self):
         async def goes(errors, write):
-            write("write reply: NBD_CMD_READ: Broken pipe")
+            write("write reply: NBD_CMD_READ: Broken pipe", "write: NBD_OPT_STRUCTURED_REPLY: Broken pipe")
             self.assertEqual(errors.cause(), "")
         self.assertEqual(self.said(goes, 3600), [])
 
@@ -80,6 +80,8 @@ class Once(unittest.TestCase):
         async def ends(errors, write):
             write("aborting sleep because of server shut down", "it is torn")
             write("aborting sleep because of connection close or error")
+            write("nbdkit is ending", "disk 2000: cannot read 4096 bytes at offset 0: nbdkit is ending",
+                  "pull-from=nbd://src: the server is ending")
             self.assertEqual(errors.cause(), "it is torn")
         self.assertEqual(self.said(ends, 3600), [])
 
