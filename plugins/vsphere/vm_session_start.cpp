@@ -40,6 +40,7 @@ void VmSession::prepare() {
     const bool chains = transport_->reads_chains();
     check_snapshots(vm, chains, !vm.tracking_enabled && settings_.use_tracking);
     check_chains(vm, chosen, chains, /*before_snapshot=*/true);
+    if (settings_.use_tracking) check_tracked_in_snapshots(client_, vm, chosen);
   }
   if (!vm.tracking_enabled && settings_.use_tracking) turn_tracking_on(vm);
 

@@ -4,8 +4,10 @@
 #include <cerrno>
 
 #include "common/util/error.hpp"
+#include "plugins/vsphere/api/fault_error.hpp"
 #include "plugins/vsphere/changes/since.hpp"
 #include "plugins/vsphere/snapshot/ownership.hpp"
+#include "plugins/vsphere/snapshot/snapshot_disks.hpp"
 
 namespace vsphere {
 
@@ -20,16 +22,28 @@ std::string names_of(const std::vector<SnapshotInfo> &snapshots) {
 }
 
 // A leftover and the snapshot of a run that is alive look the same: its description says where to look.
+void check_other_run(const VmInfo &vm, const SnapshotInfo &snapshot, const char *why) {
+  if (!is_of_plugin(snapshot.name)) return;
+  util::fail(
+      EBUSY,
+      "virtual machine {} has the snapshot {} (\"{}\") of another run of nbdkit: {}. It is "
+      "removed when that run ends; if that run was killed, the next one with its since=@STATE "
+      "removes it. Its description says which process made it: \"{}\". If that process does "
+      "not run any more, remove the snapshot in vSphere",
+      vm.name, snapshot.ref.value, snapshot.name, why, snapshot.description);
+}
+
 void check_other_runs(const VmInfo &vm, const char *why) {
-  for (const auto &snapshot : vm.snapshots) {
-    if (!is_of_plugin(snapshot.name)) continue;
-    util::fail(
-        EBUSY,
-        "virtual machine {} has the snapshot {} (\"{}\") of another run of nbdkit: {}. It is "
-        "removed when that run ends; if that run was killed, the next one with its since=@STATE "
-        "removes it. Its description says which process made it: \"{}\". If that process does "
-        "not run any more, remove the snapshot in vSphere",
-        vm.name, snapshot.ref.value, snapshot.name, why, snapshot.description);
+  for (const auto &snapshot : vm.snapshots) check_other_run(vm, snapshot, why);
+}
+
+// All disks of the snapshot; none if it has been removed meanwhile.
+std::vector<DiskInfo> disks_if_it_exists(Client &client, const Ref &snapshot) {
+  try {
+    return snapshot_disks(client, snapshot);
+  } catch (const FaultError &e) {
+    if (e.fault().kind != "ManagedObjectNotFound") throw;
+    return {};
   }
 }
 
@@ -127,6 +141,23 @@ void check_tracking_can_begin(const VmInfo &vm) {
                "changed block tracking cannot be turned on while virtual machine {} has snapshots "
                "({}): remove them first",
                vm.name, names_of(vm.snapshots));
+  }
+}
+
+void check_tracked_in_snapshots(Client &client, const VmInfo &vm,
+                                const std::vector<DiskInfo> &chosen) {
+  for (const auto &snapshot : vm.snapshots) {
+    const std::vector<DiskInfo> disks =
+        those_chosen(disks_if_it_exists(client, snapshot.ref), chosen);
+    const DiskInfo *disk = find_untracked(disks);
+    if (disk == nullptr) continue;
+    check_other_run(vm, snapshot, "it is from before changed block tracking took effect");
+    util::fail(
+        EBUSY,
+        "virtual machine {} has the snapshot {} (\"{}\"), in which disk {} (\"{}\") is not "
+        "tracked: changed block tracking has to be turned on while a machine has no snapshots. "
+        "Turn it off in vSphere, remove the snapshots, and run again with enable-cbt=yes",
+        vm.name, snapshot.ref.value, snapshot.name, disk->key, disk->label);
   }
 }
 

@@ -31,6 +31,11 @@ void check_snapshots(const VmInfo &vm, bool chains, bool turns_tracking_on);
 // Change tracking, which is off, or on but not in effect, can begin. `vm` is as it was before this run's snapshot.
 void check_tracking_can_begin(const VmInfo &vm);
 
+// The chosen disks are tracked in each snapshot of the machine that has them: else tracking has begun over an older snapshot,
+// or would. Throws as Client::call does, too.
+void check_tracked_in_snapshots(Client &client, const VmInfo &vm,
+                                const std::vector<DiskInfo> &chosen);
+
 // The disks are single files, if `chains` is false. `before_snapshot`: they are the machine's, which a
 // snapshot of this plugin will freeze; else they are those of a snapshot.
 void check_chains(const VmInfo &vm, const std::vector<DiskInfo> &disks, bool chains,

@@ -44,6 +44,15 @@ std::vector<DiskInfo> disks_in_snapshot(Client &client, const Ref &snapshot,
   return found;
 }
 
+std::vector<DiskInfo> those_chosen(std::vector<DiskInfo> disks,
+                                   const std::vector<DiskInfo> &chosen) {
+  std::erase_if(disks, [&](const DiskInfo &disk) {
+    return std::none_of(chosen.begin(), chosen.end(),
+                        [&](const DiskInfo &one) { return one.key == disk.key; });
+  });
+  return disks;
+}
+
 const DiskInfo *find_untracked(const std::vector<DiskInfo> &disks) {
   auto it = std::find_if(disks.begin(), disks.end(),
                          [](const DiskInfo &disk) { return disk.change_id.empty(); });

@@ -20,6 +20,10 @@ const SnapshotInfo &find_snapshot(const VmInfo &vm, const std::string &wanted);
 std::vector<DiskInfo> disks_in_snapshot(Client &client, const Ref &snapshot,
                                         const std::vector<DiskInfo> &chosen);
 
+// Those of a snapshot's disks that are chosen: a disk that was added later is not among them.
+std::vector<DiskInfo> those_chosen(std::vector<DiskInfo> disks,
+                                   const std::vector<DiskInfo> &chosen);
+
 // The first of a snapshot's disks that is not tracked; null if all are.
 const DiskInfo *find_untracked(const std::vector<DiskInfo> &disks);
 

@@ -76,13 +76,60 @@ load vsphere
     done
 }
 
-@test "tracking that is on but not in effect does not begin over a snapshot of somebody else" {
+# their_snapshot_untracked: a snapshot of somebody else. Tracking is turned on after it, and takes effect with the next one.
+their_snapshot_untracked() {
     vc --no-cbt
     soap_login vc
-    soap_snapshot vc vm-42
+    soap_snapshot vc vm-42 > theirs
+    turn_on
+    start far file one.img
+    NBD=(disk=2000 transport=nbd nbd-uri="$(uri far)")
+}
+
+# turn_on: as an administrator does, who makes no snapshot after it.
+turn_on() {
     soap vc ReconfigVM_Task VirtualMachine vm-42 \
         '<spec><changeTrackingEnabled>true</changeTrackingEnabled></spec>' | element returnval > task
     until_true 20 task_ended vc "$(cat task)"
+}
+
+@test "tracking that is on but not in effect does not begin over a snapshot of somebody else, nor is it used later" {
+    their_snapshot_untracked
+    local refusal='the snapshot '$(cat theirs)' ("test"), in which disk 2000 ("Hard disk 1") is not tracked'
+    for cbt in enable-cbt=no enable-cbt=yes; do
+        refuses "$refusal" once "${NBD[@]}" "$cbt" -- true
+        [ "$(of "(v['taken'], len(v['snapshots']))")" = "(1, 1)" ]
+    done
+    once "${NBD[@]}" cbt=off -- 'nbdcopy "$uri" out.img'
+    same one.img out.img
+    # That snapshot has stunned the machine: tracking is in effect now.
+    for _ in first second; do
+        refuses "$refusal" once "${NBD[@]}" enable-cbt=yes -- true
+        [ "$(of "(v['taken'], len(v['snapshots']))")" = "(2, 1)" ]
+    done
+    # What the message says to do.
+    control vc 'cbt?on=0'
+    soap_remove vc "$(cat theirs)"
+    once "${NBD[@]}" enable-cbt=yes -- 'nbdcopy "$uri" out.img'
+    same one.img out.img
+    no_snapshot
+}
+
+@test "an older snapshot that is gone when it is looked into is no hindrance to tracking" {
+    their_snapshot_untracked
+    once "${NBD[@]}" cbt=off -- true
+    control vc 'fault?where=RetrievePropertiesEx&kind=ManagedObjectNotFound&after=1' # when it is looked into
+    once "${NBD[@]}" -- 'nbdcopy "$uri" out.img'
+    same one.img out.img
+    [ "$(of "s['faults']")" = 0 ]
+}
+
+@test "tracking that was turned off and on does not begin over a snapshot of somebody else" {
+    vc
+    soap_login vc
+    soap_snapshot vc vm-42
+    control vc 'cbt?on=0'
+    turn_on
     start far file one.img
     refuses 'has snapshots ("test")' once disk=2000 transport=nbd nbd-uri="$(uri far)" enable-cbt=yes -- true
     [ "$(of "(v['taken'], len(v['snapshots']))")" = "(2, 1)" ]

@@ -20,3 +20,18 @@ TEST_CASE(
   CHECK_THROWS_WITH(find_snapshot(vm, "s-9"), Catch::Contains("s-1 (\"a\"), s-2 (\"b\")"));
   CHECK_THROWS_WITH(find_snapshot(vm, "s-3"), Catch::Contains("belongs to a run of nbdkit"));
 }
+
+TEST_CASE(
+    "those of a snapshot's disks that are chosen: not the others, nor one that it does not have") {
+  auto disk = [](int64_t key, const char *change_id) {
+    DiskInfo info;
+    info.key = key;
+    info.change_id = change_id;
+    return info;
+  };
+  const std::vector<DiskInfo> disks =
+      those_chosen({disk(2000, "a/1"), disk(2001, "")}, {disk(2000, ""), disk(2002, "")});
+  REQUIRE(disks.size() == 1);
+  CHECK(disks[0].key == 2000);
+  CHECK(disks[0].change_id == "a/1");
+}
