@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <charconv>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "common/util/error.hpp"
@@ -89,24 +90,54 @@ Descriptor parse_lines(std::string_view text) {
   return descriptor;
 }
 
-// What vSphere puts between the file and the disk changes the data (an IO filter that encrypts) or keeps some of it elsewhere
+// Of one of the IO filters: "vmwarelwd" is also written "VMW_vmwarelwd_1.0.0".
+std::string filter_name(std::string_view filter) {
+  constexpr std::string_view vendor = "vmw_";
+  std::string name = lower(trim(filter));
+  if (!name.starts_with(vendor)) return name;
+  name.erase(0, vendor.size());
+  return name.substr(0, name.find('_'));
+}
+
+std::vector<std::string> filter_names(std::string_view list) {
+  std::vector<std::string> names;
+  while (!list.empty()) {
+    const auto comma = list.find(',');
+    std::string name = filter_name(list.substr(0, comma));
+    if (!name.empty()) names.push_back(std::move(name));
+    list.remove_prefix(comma == std::string_view::npos ? list.size() : comma + 1);
+  }
+  return names;
+}
+
+// Replication copies what is written to another site, and storage I/O control delays it: the file has all of the disk.
+bool leaves_data_alone(const std::string &filter) {
+  return filter == "vmwarelwd" || filter == "spm";
+}
+
+[[noreturn]] void refuse_encrypted(const std::string &origin) {
+  util::fail(ENOTSUP,
+             "{} is encrypted, and only its ciphertext can be read over HTTPS: use "
+             "transport=vddk",
+             origin);
+}
+
+// What vSphere puts between the file and the disk may change the data (an IO filter that encrypts) or keep some of it elsewhere
 // (a cache).
 void refuse_filtered(const Descriptor &descriptor, const std::string &origin) {
   for (const char *key : {"keyid", "encryptionkeys"}) {
-    if (descriptor.values.contains(key)) {
-      util::fail(ENOTSUP,
-                 "{} is encrypted, and only its ciphertext can be read over HTTPS: use "
-                 "transport=vddk",
-                 origin);
-    }
+    if (descriptor.values.contains(key)) refuse_encrypted(origin);
   }
   auto filters = descriptor.values.find("ddb.iofilters");
-  if (filters == descriptor.values.end() || filters->second.empty()) return;
-  util::fail(
-      ENOTSUP,
-      "{} has the IO filter \"{}\" (which encrypts, or caches, say), so its file may have other "
-      "data than the disk: use transport=vddk",
-      origin, filters->second);
+  if (filters == descriptor.values.end()) return;
+  for (const std::string &name : filter_names(filters->second)) {
+    if (name == "vmwarevmcrypt") refuse_encrypted(origin);
+    if (leaves_data_alone(name)) continue;
+    util::fail(ENOTSUP,
+               "{} has the IO filter \"{}\" (which caches, say), so its file may have other data "
+               "than the disk: use transport=vddk",
+               origin, name);
+  }
 }
 
 }  // namespace

@@ -31,15 +31,29 @@ TEST_CASE("the descriptor of a flat disk names its file and size") {
 TEST_CASE(
     "a disk that is encrypted, or has another IO filter, is refused: its file has other data") {
   const std::string flat = descriptor("ffffffff", "vmfs", "RW 8 VMFS \"a-flat.vmdk\"");
-  for (const char *line : {"keyID=\"key-1\"", "encryptionKeys=\"vmware:key/list/(pair/...)\""}) {
+  for (const char *line : {"keyID=\"key-1\"", "encryptionKeys=\"vmware:key/list/(pair/...)\"",
+                           "ddb.iofilters = \"vmwarevmcrypt\"",
+                           "ddb.iofilters = \"vmwarelwd, VMW_vmwarevmcrypt_1.0.0\""}) {
     CHECK_THROWS_WITH(
         parse_vmdk_descriptor(flat + line + "\n", "[ds] a.vmdk"),
         Catch::Contains("[ds] a.vmdk is encrypted") && Catch::Contains("transport=vddk"));
   }
-  CHECK_THROWS_WITH(
-      parse_vmdk_descriptor(flat + "ddb.iofilters = \"vmwarevmcrypt\"\n", "[ds] a.vmdk"),
-      Catch::Contains("IO filter \"vmwarevmcrypt\"") && Catch::Contains("transport=vddk"));
-  CHECK(parse_vmdk_descriptor(flat + "ddb.iofilters = \"\"\n", "d").size == 4096);
+  for (const char *name : {"acmecache", "ACM_spm_1.0", "spm,acmecache", "spmx"}) {
+    CHECK_THROWS_WITH(
+        parse_vmdk_descriptor(flat + "ddb.iofilters = \"" + name + "\"\n", "[ds] a.vmdk"),
+        Catch::Contains("[ds] a.vmdk has the IO filter") && Catch::Contains("transport=vddk"));
+  }
+  CHECK_THROWS_WITH(parse_vmdk_descriptor(flat + "ddb.iofilters = \"spm,acmecache\"\n", "d"),
+                    Catch::Contains("IO filter \"acmecache\""));
+}
+
+TEST_CASE("IO filters that only copy or delay what is written leave the file as the disk is") {
+  const std::string flat = descriptor("ffffffff", "vmfs", "RW 8 VMFS \"a-flat.vmdk\"");
+  for (const char *names :
+       {"", "vmwarelwd", "spm", "vmwarelwd,spm", "VMW_spm_1.0.0, VMW_vmwarelwd_1.0.0", ","}) {
+    CAPTURE(names);
+    CHECK(parse_vmdk_descriptor(flat + "ddb.iofilters = \"" + names + "\"\n", "d").size == 4096);
+  }
 }
 
 TEST_CASE("a disk that is not one flat file is refused, and the message says what it is") {
