@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "plugins/vsphere/snapshot/preconditions.hpp"
 
+#include <algorithm>
 #include <cerrno>
 
 #include "common/util/error.hpp"
@@ -109,13 +110,15 @@ void check_vm(const VmInfo &vm, const std::vector<DiskInfo> &chosen, const Setti
 }
 
 void check_encryption(const VmInfo &vm, const std::vector<DiskInfo> &disks) {
+  const bool all =
+      std::all_of(disks.begin(), disks.end(), [](const DiskInfo &disk) { return disk.encrypted; });
   for (const auto &disk : disks) {
     if (!disk.encrypted) continue;
     util::fail(
         ENOTSUP,
         "disk {} (\"{}\") of virtual machine {} is encrypted, and only its ciphertext can be read "
-        "over HTTPS: use transport=vddk",
-        disk.key, disk.label, vm.name);
+        "over HTTPS: use transport=vddk{}",
+        disk.key, disk.label, vm.name, all ? "" : ", or name one of the other disks with disk=");
   }
 }
 

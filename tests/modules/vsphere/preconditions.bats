@@ -175,8 +175,10 @@ left_out() {
 @test "an encrypted disk is refused over HTTPS before a snapshot is taken; other transports read it" {
     vc
     control vc 'backing?disk=2001&key=8a7f'
-    fails 'disk 2001 ("Hard disk 2") of virtual machine web1 is encrypted, and only its ciphertext can be read over HTTPS: use transport=vddk' \
+    fails 'disk 2001 ("Hard disk 2") of virtual machine web1 is encrypted, and only its ciphertext can be read over HTTPS: use transport=vddk, or name one of the other disks with disk=' \
         "${SERVER[@]}" "$TRUST" "$VM" transport=https
+    fails 'over HTTPS: use transport=vddk' "${SERVER[@]}" "$TRUST" "$VM" transport=https disk=2001
+    [[ "$output" != *'other disks'* ]]
     [ "$(of "v['taken']")" = 0 ]
     once disk=2000 transport=https -- 'nbdinfo --size "$uri"'
     start far file two.img
