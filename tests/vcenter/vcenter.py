@@ -101,7 +101,8 @@ vm=MOREF and disk=KEY may be omitted if there is only one. Numbers may be 0x...
           -flat.vmdk only, or host for the ESXi host: kind is 401, 403, 404, 500, 503, reset (half, then a
           TCP reset), short (half, then the end), shorter (a whole body of half the range), stall (no answer for
           seconds=, then the end), ignore-range (200 and everything). offset= length=: of requests for parts of
-          files only those for this one.
+          files only those for this one. where=handshake: kind=drop, a new connection, but not one to the ESXi host, ends
+          before the TLS handshake; connections for controls count too.
   nofault                              removes all faults that were injected
 """
 

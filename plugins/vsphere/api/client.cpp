@@ -149,13 +149,12 @@ soap::Reply Client::post(std::string_view method, const Ref &self, std::string_v
 
 soap::Reply Client::call(std::string_view method, const Ref &self, std::string_view arguments,
                          Repeat repeat) {
-  RetryPolicy policy = policy_;
-  if (repeat == Repeat::once) {
-    policy.retries = 0;
-    policy.reconnect_for = {};
-  }
+  // What must not be done twice is sent again only if there was no connection that could have taken it.
+  auto may_repeat = [&](const TransportError &e) {
+    return e.retryable() && (repeat == Repeat::safe || !e.connected());
+  };
   return with_session([&] {
-    return with_retries(policy, log_, std::string(method), [&] {
+    return retry_while<TransportError>(policy_, log_, std::string(method) + ": ", may_repeat, [&] {
       // libcurl sends a request again by itself if a connection that it has used before ends without an
       // answer. On a new connection it does not.
       if (repeat == Repeat::once) disconnect();

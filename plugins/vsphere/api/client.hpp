@@ -55,7 +55,7 @@ class Client {
 
   const ServiceContent &content() const { return content_; }
 
-  // Whether a broken connection may be followed by the same call once more.
+  // Whether a broken connection may be followed by the same call once more. One that was never made may be in any case.
   enum class Repeat { safe, once };
 
   // How long each call may take, and how often one is repeated after a broken connection at most. At first

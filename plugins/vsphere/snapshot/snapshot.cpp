@@ -88,6 +88,10 @@ void Snapshot::create(bool quiesce) {
   } catch (const FaultError &) {  // of the creation, of its task, or of a question about the task
     unanswered_ = tasks_.has_unfinished();
     throw;
+  } catch (const TransportError &e) {
+    // Without a connection it was not asked for; or it was, and its task is asked about.
+    unanswered_ = e.connected() || tasks_.has_unfinished();
+    throw;
   }
   unanswered_ = false;
   if (ref_.empty()) util::fail(EPROTO, "the server created a snapshot but does not tell which");

@@ -122,6 +122,34 @@ quick_after() {
     clean
 }
 
+@test "a connection cannot be made when the snapshot is created: that is retried, as nothing was asked for" {
+    vc
+    # The call has a connection of its own, the second one of the run.
+    control vc 'fault?where=handshake&kind=drop&after=1&count=3'
+    serve disk=2001 since=@state
+    [ "$(grep -c 'CreateSnapshot_Task: .*; retry . of 3 in' src.log)" = 3 ]
+    [ "$(of "(v['taken'], s['soap']['CreateSnapshot_Task'], s['faults'])")" = "(1, 1, 0)" ]
+    nbdcopy "$(uri src)" out.img
+    same two.img out.img
+    stop src
+    clean
+
+    control vc 'fault?where=handshake&kind=drop&after=1&count=4'
+    refuses 'no TLS connection to 127.0.0.1' once disk=2001 since=@state -- true
+    [[ "$output" != *'has not said whether it creates'* ]]
+    [ ! -e state.snapshot ]
+    [ "$(of "(v['taken'], s['soap']['CreateSnapshot_Task'], s['faults'])")" = "(1, 1, 0)" ]
+    clean
+}
+
+@test "a connection cannot be made when change tracking is turned on: that is retried" {
+    vc --no-cbt
+    control vc 'fault?where=handshake&kind=drop&after=1&count=3'
+    once disk=2001 enable-cbt=yes -- true
+    [ "$(of "(v['cbt'], s['soap']['ReconfigVM_Task'], s['faults'])")" = "(True, 1, 0)" ]
+    clean
+}
+
 # removing: the server has been asked for a removal. The snapshot is not watched any more.
 removing() { [ "$(of "s['soap'].get('RemoveSnapshot_Task')")" = 1 ]; }
 no_fault_left() { [ "$(of "s['faults']")" = 0 ]; }

@@ -57,6 +57,18 @@ class SoapFaults(Case):
             self.sim.call("CreateSnapshot_Task", *VM, "<name>x</name>")
         self.assertEqual(self.sim.control("state")["soap"]["CreateSnapshot_Task"], 1)
 
+    def test_a_connection_is_dropped_before_the_handshake(self):
+        self.sim.control("fault", where="handshake", kind="drop", after=1)
+        for dropped in (False, True, False):
+            connection = self.sim.connect()
+            self.addCleanup(connection.close)
+            if dropped:
+                with self.assertRaises(OSError):
+                    connection.connect()
+            else:
+                connection.connect()
+        self.assertEqual(self.sim.control("state")["faults"], 0)
+
     def test_invalid_soap_is_refused(self):
         for body in (b"", b"<a", b"<a/>"):
             status, _, answer = self.sim.request("POST", "/sdk", body)
@@ -67,7 +79,8 @@ class SoapFaults(Case):
                      f"write?offset={SIZE}&length=1&byte=1", "expire?foo=1", "reset?vm=vm-1",
                      "fault?where=folder&kind=bogus", "import?file=/nonexistent",
                      "fault?where=Logn&kind=SystemError", "fault?where=Login&kind=X&task=1",
-                     "fault?where=Login&kind=%3Ca", "fault?where=Login&kind=504",
+                     "fault?where=Login&kind=%3Ca", "fault?where=handshake&kind=503",
+                     "fault?where=Login&kind=504",
                      "fault?where=CreateSnapshot_Task&kind=503&task=1", "mode?mode=foo"):
             status, _, answer = self.sim.request("GET", "/_test/" + path)
             self.assertEqual((status, b'"error"' in answer), (400, True), path)

@@ -16,11 +16,14 @@ def fault(service, arguments, body):
                              arguments.text("message", ""), arguments.text("task", "0") == "1",
                              float(arguments.text("seconds", "30")), _part(arguments))
     arguments.all_used()
-    if injected.where in ("folder", "flat", "host"):
+    if injected.where == "handshake":
+        if injected.kind != "drop":
+            raise ValueError(f"kind={injected.kind}: for handshake drop only")
+    elif injected.where in ("folder", "flat", "host"):
         if injected.kind not in FOLDER_KINDS:
             raise ValueError(f"kind={injected.kind}: for {injected.where} one of {', '.join(FOLDER_KINDS)}")
     elif injected.where not in {name for _, name in METHODS}:
-        raise ValueError(f"where={injected.where}: no such method; or folder, flat, host")
+        raise ValueError(f"where={injected.where}: no such method; or folder, flat, host, handshake")
     elif injected.in_task and not injected.where.endswith("_Task"):
         raise ValueError(f"where={injected.where}: has no task that could fail")
     elif not injected.kind.isalpha() and (injected.kind != UNAVAILABLE or injected.in_task):

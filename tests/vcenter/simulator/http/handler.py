@@ -31,6 +31,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def setup(self):
         self.request.settimeout(60)
+        if not self.server.on_host and self.server.service.injected_faults.take("handshake"):
+            raise ConnectionError("dropped before the TLS handshake")
         self.request.do_handshake()
         self.request.settimeout(None)
         super().setup()
