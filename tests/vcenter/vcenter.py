@@ -90,14 +90,15 @@ vm=MOREF and disk=KEY may be omitted if there is only one. Numbers may be 0x...
                                        same time, of all VMs and of those on each host
   evaluate of=EXPRESSION vm=vm-42      a Python expression of the state s, and of that VM's part of it, v;
                                        the answer is its text
-  fault   where= kind= [count=1] [after=0] [task=1] [key=] [message=] [seconds=30] [offset= length=]
-          After AFTER more calls, COUNT calls fail. where=METHOD: kind is the xsi:type of
+  fault   where= kind= [count=1] [after=0] [task=1] [key=] [message=] [seconds=30] [behind=] [offset= length=]
+          After AFTER more calls, COUNT calls fail; with behind=METHOD only calls after that method's are
+          counted, and fail. where=METHOD: kind is the xsi:type of
           the fault (NotAuthenticated, SystemError, TaskInProgress, InvalidArgument with key=PROPERTY,
           FileFault with the faultMessage key= and message= ...); task=1: the method succeeds, its task
           fails; kind=503: that HTTP status and no SOAP; kind=stall: the method is called after seconds=;
           kind=missing: a property collector tells that nothing may be seen, with the fault key=;
           kind=huge: the answer is so many MiB (seconds=) of empty elements; kind=lost: the method is called,
-          and the connection ends without an answer. where=folder, or flat for
+          its task ends, and the connection ends without an answer. where=folder, or flat for
           -flat.vmdk only, or host for the ESXi host: kind is 401, 403, 404, 500, 503, reset (half, then a
           TCP reset), short (half, then the end), shorter (a whole body of half the range), stall (no answer for
           seconds=, then the end), ignore-range (200 and everything). offset= length=: of requests for parts of

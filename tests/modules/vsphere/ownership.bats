@@ -170,16 +170,10 @@ one_more() {
 @test "a question after the removal fails: the snapshot is not said to be left behind" {
     vc
     echo '{"nbdkit-replicate-snapshots":1,"tokens":["0123456789abcdef0123456789abcdef"]}' > state.snapshot
-    mkdir sync
-    touch sync/vsphere.serve.hold # before the snapshot is watched
-    REPLICATE_SYNC_DIR=$PWD/sync nbdkit -fv -U src.sock "$VSPHERE" "${SERVER[@]}" "$TRUST" "$VM" disk=2000 \
-        since=@state > src.log 2>&1 3>&- &
-    echo $! > src.pid
-    until_true 60 test -e sync/vsphere.serve.held
-    # Somebody removes it. Then the first question is whether it is still there.
+    serve disk=2000 since=@state
+    # Somebody removes it. After the removal the first question is whether it is still there.
     by_hand
-    control vc 'fault?where=RetrievePropertiesEx&kind=NoPermission&after=1&count=9'
-    rm sync/vsphere.serve.hold
+    control vc 'fault?where=RetrievePropertiesEx&kind=NoPermission&behind=RemoveSnapshot_Task&after=1&count=9'
     stop src
     grep -q 'is gone already' src.log
     grep -q "the tokens in $PWD/state.snapshot stay until the next run: .* lacks a privilege" src.log

@@ -188,12 +188,12 @@ after_three_pauses() {
 
 @test "a removal that the server tells of is waited for, however long the answers take all together" {
     vc
-    serve disk=2001 end-timeout=4.5 retry-delay=1.1 # together the pauses are longer than 3 s
+    serve disk=2001 end-timeout=18 retry-delay=4.1 # together the pauses are longer than 12 s
     control vc 'pace?task-ms=3600000'
     after_three_pauses 3>&- &
     stop src
     wait $!
-    [ "$(grep -c 'HTTP status 503; retry 1 of 3' src.log)" = 3 ]
+    [ "$(grep -c 'HTTP status 503; retry . of 3' src.log)" = 3 ]
     must_fail grep -q 'left behind' src.log
     clean
 }

@@ -23,6 +23,16 @@ class SoapFaults(Case):
         self.sim.call(*find)
         self.assertEqual(self.sim.control("state")["faults"], 0)
 
+    def test_behind_another_method(self):
+        self.sim.control("fault", where="FindByUuid", kind="SystemError", after=1, behind="CreateContainerView")
+        find = ("FindByUuid", "SearchIndex", "SearchIndex", "<uuid>x</uuid><vmSearch>true</vmSearch>")
+        for _ in range(3):
+            self.sim.call(*find)
+        self.fault("ManagedObjectNotFound", self.sim.call, "CreateContainerView", "ViewManager", "ViewManager",
+                   "<container type=\"Folder\">no-such</container><recursive>true</recursive>")
+        self.sim.call(*find)
+        self.fault("SystemError", self.sim.call, *find)
+
     def test_kinds_of_faults(self):
         query = (self.sim.page, "vm-42", self.sim.snapshot("vm-42"), "*", 0)
         for kind in ("NotAuthenticated", "TaskInProgress", "SystemError", "RestrictedVersion"):
@@ -55,7 +65,8 @@ class SoapFaults(Case):
         self.sim.control("fault", where="CreateSnapshot_Task", kind="lost")
         with self.assertRaises((http.client.RemoteDisconnected, ssl.SSLError)):
             self.sim.call("CreateSnapshot_Task", *VM, "<name>x</name>")
-        self.assertEqual(self.sim.control("state")["soap"]["CreateSnapshot_Task"], 1)
+        state = self.sim.control("state")
+        self.assertEqual((state["soap"]["CreateSnapshot_Task"], state["vms"]["vm-42"]["taken"]), (1, 1))
 
     def test_a_connection_is_dropped_before_the_handshake(self):
         self.sim.control("fault", where="handshake", kind="drop", after=1)
@@ -81,6 +92,7 @@ class SoapFaults(Case):
                      "fault?where=Logn&kind=SystemError", "fault?where=Login&kind=X&task=1",
                      "fault?where=Login&kind=%3Ca", "fault?where=handshake&kind=503",
                      "fault?where=Login&kind=504",
+                     "fault?where=Login&kind=SystemError&behind=Logn",
                      "fault?where=CreateSnapshot_Task&kind=503&task=1", "mode?mode=foo"):
             status, _, answer = self.sim.request("GET", "/_test/" + path)
             self.assertEqual((status, b'"error"' in answer), (400, True), path)

@@ -10,12 +10,13 @@ UNAVAILABLE = "503"  # a kind that is an HTTP status and no fault of the API
 
 
 class InjectedFault:
-    """Makes COUNT calls of WHERE fail, after AFTER more calls."""
+    """Makes COUNT calls of WHERE fail, after AFTER more calls; these are counted once BEHIND, if any, has been called."""
 
     def __init__(self, where, kind, count=1, after=0, key="", message="", in_task=False, seconds=30.0,
-                 part=None):
+                 part=None, behind=""):
         self.where, self.kind, self.count, self.after = where, kind, count, after
         self.key, self.message, self.in_task, self.seconds = key, message, in_task, seconds
+        self.behind = behind  # a method
         self.part = part  # a range(): of requests for parts of files only those that overlap it fail
 
     def fault(self):
@@ -48,11 +49,19 @@ class InjectedFaults:
         with self.lock:
             self.pending.clear()
 
+    def called(self, method):
+        """The faults behind this method begin to count."""
+        with self.lock:
+            for injected in self.pending:
+                if injected.behind == method:
+                    injected.behind = ""
+
     def take(self, *places, in_task=False, asked=None):
         """Counts a call at one of the places. Returns the fault with which it fails, or None. asked: a range() of a file."""
         with self.lock:
             for injected in self.pending:
-                if injected.where in places and injected.in_task == in_task and _overlap(injected.part, asked):
+                if (injected.where in places and injected.in_task == in_task and not injected.behind and
+                        _overlap(injected.part, asked)):
                     if injected.after > 0:
                         injected.after -= 1
                         continue

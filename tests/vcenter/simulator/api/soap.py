@@ -69,6 +69,7 @@ class Call:
     def run(self):
         """The inside of the response element."""
         self.service.before.run(self.method)
+        self.service.injected_faults.called(self.method)
         injected = self.service.injected_faults.take(self.method)
         if injected and injected.kind == UNAVAILABLE:
             raise Unavailable
@@ -94,8 +95,14 @@ class Call:
                         leaf("method", self.method))
         result = function(self)
         if injected and injected.kind == "lost":
+            self._wait_for_its_task()
             raise Lost
         return result
+
+    def _wait_for_its_task(self):
+        if self.method.endswith("_Task"):
+            with getattr(self.this, "vm", self.this).busy:
+                pass
 
     def _allowed_without_session(self):
         """Besides the two methods: reading the current session, which is not set then."""

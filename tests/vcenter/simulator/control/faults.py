@@ -14,15 +14,18 @@ def fault(service, arguments, body):
     injected = InjectedFault(arguments.text("where"), arguments.text("kind"), arguments.number("count", 1),
                              arguments.number("after", 0), arguments.text("key", ""),
                              arguments.text("message", ""), arguments.text("task", "0") == "1",
-                             float(arguments.text("seconds", "30")), _part(arguments))
+                             float(arguments.text("seconds", "30")), _part(arguments), arguments.text("behind", ""))
     arguments.all_used()
+    methods = {name for _, name in METHODS}
+    if injected.behind and injected.behind not in methods:
+        raise ValueError(f"behind={injected.behind}: no such method")
     if injected.where == "handshake":
         if injected.kind != "drop":
             raise ValueError(f"kind={injected.kind}: for handshake drop only")
     elif injected.where in ("folder", "flat", "host"):
         if injected.kind not in FOLDER_KINDS:
             raise ValueError(f"kind={injected.kind}: for {injected.where} one of {', '.join(FOLDER_KINDS)}")
-    elif injected.where not in {name for _, name in METHODS}:
+    elif injected.where not in methods:
         raise ValueError(f"where={injected.where}: no such method; or folder, flat, host, handshake")
     elif injected.in_task and not injected.where.endswith("_Task"):
         raise ValueError(f"where={injected.where}: has no task that could fail")
