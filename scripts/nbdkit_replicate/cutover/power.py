@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator
 
 from ..many.hooks import run_program
-from ..messages import Failure, say, warn
+from ..messages import Failure, Refused, say, warn
 from ..programs.process import bound_to_parent
 from ..report import text
 from ..vcenter.machine import Away, Busy, NoTools, Power
@@ -115,16 +115,24 @@ async def watched(context: Context) -> AsyncIterator[None]:
 
 
 class Watch:
-    """Looks on which nothing depends but that a start is noticed: whatever the vCenter answers, they go on."""
+    """Looks on which nothing depends but that a start is noticed: whatever the vCenter answers, they go on, unless it refuses
+    the login."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._failing = False
+        self._refused = False
 
     async def look(self) -> Power | None:
         """None: it cannot be asked now. That is told once, until it can be asked again."""
+        if self._refused:
+            return None
         try:
             power = await self._context.vm.power_state()
+        except Refused as e:
+            warn(f"{e}; the login is not tried again: whether somebody starts the machine is not known any more")
+            self._refused = True
+            return None
         except (Failure, OSError) as e:
             if not self._failing:
                 warn(f"{e}; whether somebody starts the machine is not known until the vCenter can be asked again")

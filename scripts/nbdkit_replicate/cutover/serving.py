@@ -3,10 +3,11 @@
 the vCenter answers ends their servers."""
 import asyncio
 import contextlib
+import enum
 import time
 from dataclasses import dataclass
 
-from ..messages import Failure, Level, say, warn
+from ..messages import Failure, Level, Refused, say, warn
 from ..programs.server import Server
 from ..report import text
 from . import handover
@@ -18,6 +19,14 @@ from .pull_state import owed
 TOLD = 30.0  # seconds between two lines about what is owed
 POLL = 0.5  # seconds between two looks at what is owed, and at who is connected
 AGAIN = 30.0  # seconds until the snapshot is tried to be removed again
+
+
+class _Removal(enum.Enum):
+    """What came of removing the snapshot."""
+
+    DONE = enum.auto()
+    FAILED = enum.auto()  # it is tried again
+    REFUSED = enum.auto()  # the login: it is not tried again
 
 
 @dataclass(frozen=True)
@@ -51,14 +60,14 @@ async def _hand_over(context: Context, uris: dict[str, str], images: list[Server
     return False
 
 
-async def _fetch(context: Context, disks: list[str], images: list[Server], source: contextlib.AsyncExitStack) -> bool:
-    """Until nothing is owed any more. Returns whether the snapshot has been removed."""
+async def _fetch(context: Context, disks: list[str], images: list[Server], source: contextlib.AsyncExitStack) -> _Removal:
+    """Until nothing is owed any more. Then the snapshot is removed."""
     await _until_whole(context, disks, images)
     await source.aclose()
     with context.interruption.scope():
-        removed = await _is_removed(context)
+        removal = await _try_to_remove(context)
     say("everything is here: the source is not needed any more")
-    return removed
+    return removal
 
 
 async def _until_whole(context: Context, disks: list[str], images: list[Server]) -> None:
@@ -79,7 +88,7 @@ async def _until_whole(context: Context, disks: list[str], images: list[Server])
             told = True
 
 
-async def _until_unused(context: Context, images: list[Server], removed: bool) -> bool:
+async def _until_unused(context: Context, images: list[Server], removal: _Removal) -> bool:
     """Returns whether the snapshot has been removed, which is tried again meanwhile."""
     told, due = False, time.monotonic() + AGAIN
     while any(map(clients_of, images)):
@@ -88,24 +97,25 @@ async def _until_unused(context: Context, images: list[Server], removed: bool) -
             told = True
         with context.interruption.scope():
             await asyncio.sleep(POLL)
-            if not removed and time.monotonic() >= due:
-                removed, due = await _is_removed(context), time.monotonic() + AGAIN
-    return removed
+            if removal == _Removal.FAILED and time.monotonic() >= due:
+                removal, due = await _try_to_remove(context), time.monotonic() + AGAIN
+    return removal == _Removal.DONE
 
 
-async def _is_removed(context: Context) -> bool:
+async def _try_to_remove(context: Context) -> _Removal:
     try:
         await remove_snapshot(context)
     except Failure as e:
         warn(str(e))
-        return False
-    return True
+        return _Removal.REFUSED if isinstance(e, Refused) else _Removal.FAILED
+    return _Removal.DONE
 
 
 async def remove_snapshot(context: Context) -> None:
-    """Which nothing is fetched from any more."""
+    """Which nothing is fetched from any more. Raises Refused, or another Failure."""
     try:
         await context.vm.remove_snapshot(context.journal.snapshot)
     except (Failure, OSError) as e:
-        raise Failure(f'the snapshot "{context.journal.snapshot}" of the machine is not removed; the same command tries again: '
-                      f"{e}") from e
+        kind = Refused if isinstance(e, Refused) else Failure
+        raise kind(f'the snapshot "{context.journal.snapshot}" of the machine is not removed; the same command tries again: '
+                   f"{e}") from e

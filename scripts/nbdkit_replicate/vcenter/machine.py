@@ -17,6 +17,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from ..messages import Refused
 from ..plan.plan import VCenter
 from . import asking
 from .asking import Away, Busy, Gone, NoTools, WrongPower, can_ask
@@ -56,12 +57,14 @@ class Power:
 
 
 class Session:
-    """One login, made when it is needed. Its questions are asked one after the other."""
+    """One login, made when it is needed, and not again once it was refused: that could lock the account. Its questions are
+    asked one after the other."""
 
     def __init__(self, vcenter: VCenter) -> None:
         self._vcenter = vcenter
         self._turn = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
+        self._refused = ""  # why
 
     async def __aenter__(self) -> "Session":
         return self
@@ -80,8 +83,11 @@ class Session:
         return VirtualMachine(self, (await self.ask({"do": "find", "vm": vm}))["moref"])
 
     async def ask(self, request: dict[str, Any], deadline: float = DEADLINE) -> dict[str, Any]:
-        """See control.ACTIONS. A program that does not answer in time is ended; the next request starts another one."""
+        """See control.ACTIONS. A program that does not answer in time is ended; the next request starts another one. Raises
+        Refused without asking if the login was refused before."""
         async with self._turn:
+            if self._refused:
+                raise Refused(self._refused)
             try:
                 async with asyncio.timeout(deadline):
                     output = await self._answer(json.dumps(request))
@@ -95,7 +101,11 @@ class Session:
                 raise
             if not output:
                 await self._drop()
-            return asking.answer_of(self._vcenter, output)
+            try:
+                return asking.answer_of(self._vcenter, output)
+            except Refused as e:
+                self._refused = str(e)
+                raise
 
     async def _answer(self, request: str) -> bytes:
         if self._process is None or self._process.returncode is not None:

@@ -28,7 +28,7 @@ from nbdkit_replicate.cutover.power import watched
 from nbdkit_replicate.cutover.prediction import overhead, predict, rate, worst_error, writing
 from nbdkit_replicate.cutover.verification import _blocks, _requests
 from nbdkit_replicate.many.planned_run import PlannedRun
-from nbdkit_replicate.messages import Failure, WrongUse
+from nbdkit_replicate.messages import Failure, Refused, WrongUse
 from nbdkit_replicate.plan.plan import Machine
 from nbdkit_replicate.programs.directory import RunDirectory
 from nbdkit_replicate.programs.server import Server
@@ -371,8 +371,31 @@ class Watched(unittest.IsolatedAsyncioTestCase):
                     await asyncio.sleep(60)
         self.assertEqual(said.getvalue().count("whether somebody starts the machine is not known"), 1)
 
+    async def test_a_login_that_is_refused_is_not_tried_again(self):
+        state = mock.AsyncMock(side_effect=Refused("wrong"))
+        watch = power.Watch(SimpleNamespace(vm=SimpleNamespace(power_state=state)))
+        said = self.enterContext(contextlib.redirect_stderr(io.StringIO()))
+        for _ in range(3):
+            self.assertIsNone(await watch.look())
+        self.assertEqual((state.await_count, said.getvalue().count("the login is not tried again")), (1, 1))
+
 
 class Pulling(unittest.IsolatedAsyncioTestCase):
+    async def test_a_snapshot_is_not_removed_once_more_after_a_login_was_refused(self):
+        for error, count in (Refused("wrong"), 1), (Failure("busy"), 4):
+            remove = mock.AsyncMock(side_effect=error)
+            context = SimpleNamespace(interruption=Interruption(), vm=SimpleNamespace(remove_snapshot=remove),
+                                      journal=Journal("web1", snapshot="of the test"))
+            said = self.enterContext(contextlib.redirect_stderr(io.StringIO()))
+            with mock.patch.object(serving, "clients_of", side_effect=[1, 1, 1, 0]), mock.patch.object(serving, "POLL", 0), \
+                    mock.patch.object(serving, "AGAIN", 0):
+                removal = await serving._try_to_remove(context)
+                self.assertFalse(await serving._until_unused(context, [None], removal))
+            self.assertEqual((remove.await_count, said.getvalue().count('"of the test" of the machine is not removed')),
+                             (count, count))
+            with self.assertRaisesRegex(type(error), '"of the test" of the machine is not removed'):
+                await serving.remove_snapshot(context)
+
     async def test_a_server_that_has_ended_is_not_waited_for(self):
         state = mock.AsyncMock(return_value=None)
         context = SimpleNamespace(machine=None, interruption=Interruption(), vm=SimpleNamespace(power_state=state))

@@ -19,6 +19,7 @@ from nbdkit_replicate.many.selection import Choice, Selection  # noqa: E402
 from nbdkit_replicate.many.vcenters import UNKNOWN, VCenters  # noqa: E402
 from nbdkit_replicate.messages import Failure, Refused, messages_to  # noqa: E402
 from nbdkit_replicate.plan.plan import Folder, Limits, Machine, Plan, VCenter  # noqa: E402
+from nbdkit_replicate.vcenter import machine as one_machine  # noqa: E402
 from nbdkit_replicate.vcenter.inventory import Away, Inventory, VmFacts, ask  # noqa: E402
 from nbdkit_replicate.vcenter.session import host_and_port, kind_of  # noqa: E402
 
@@ -149,6 +150,22 @@ class Inventories(unittest.TestCase):
         self.assertIsNone(inventory.find("/DC0/vm/y/web1"))
         self.assertIsNone(inventory.find("web1"))  # two
         self.assertEqual([vm.name for vm in inventory.below("/DC0/vm/x")], ["web1"])
+
+
+class OneSession(unittest.TestCase):
+    def test_a_login_that_is_refused_is_not_tried_again(self):
+        asked = mock.AsyncMock(return_value=b'{"error": "the password is wrong", "kind": "refused"}\n')
+
+        async def run():
+            async with one_machine.Session(vcenter("a")) as session:
+                one = one_machine.VirtualMachine(session, "vm-42")
+                for ask in one.power_state, one.power_state, lambda: one.remove_snapshot("x"):
+                    with self.assertRaisesRegex(Refused, "^vCenter a .*: the password is wrong$"):
+                        await ask()
+
+        with mock.patch.object(one_machine.Session, "_answer", asked):
+            asyncio.run(run())
+        self.assertEqual(asked.await_count, 1)
 
 
 class Program(unittest.TestCase):
