@@ -3,8 +3,9 @@
 
 An image that no other lies on is removed. One that others lie on is merged into the point above it, which then lies on what
 the image has lain on. The newest complete point is not touched, nor is the image that the state names, nor anything that is
-not a restore point of this disk; what one of these lies on stays. Where several images lie on one, that stays as well.
-Nothing is removed while it is not known what an image of the directory lies on.
+not a restore point of this disk; what one of these lies on stays. So does a point that says it is of a time to come: it is kept
+besides the others, and is not the newest, as the clock was wrong when it was made. Where several images lie on one, that stays
+as well. Nothing is removed while it is not known what an image of the directory lies on.
 """
 import os
 from collections.abc import Collection
@@ -63,10 +64,12 @@ class _Forest:
 def decide(points: Collection[Point], images: Collection[StoredImage], keep: Keep, current: str) -> Decision:
     """points: of the disk. images: all in its directory. current: the UUID that the disk's state names."""
     complete = [point for point in points if point.is_complete and not point.top.is_partial]
-    moments = kept([point.when for point in complete], keep)
-    keeping = [point for point in complete if point.when in moments]
-    newest = max((point.time for point in complete), default="")
-    fixed = {point.path for point in complete if point.time == newest or point.top.uuid == current}
+    to_come = {point.path for point in complete if point.is_to_come}
+    come = [point for point in complete if point.path not in to_come]
+    moments = kept([point.when for point in come], keep)
+    keeping = [point for point in come if point.when in moments]
+    newest = max((point.time for point in come), default="")
+    fixed = to_come | {point.path for point in complete if point.time == newest or point.top.uuid == current}
     expired = {os.path.normpath(point.path) for point in complete if point not in keeping and point.path not in fixed}
     left = [point for point in points if _is_abandoned(point, current)]
     written = {os.path.normpath(point.path) for point in left if is_used(point.top)}

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import unittest
 import zoneinfo
+from unittest import mock
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.environ["SOURCE"], "scripts"))
@@ -13,7 +14,7 @@ sys.path.insert(0, os.path.join(os.environ["SOURCE"], "scripts"))
 # pylint: disable=wrong-import-position
 from image_files import TIMES, mark_data, uuid_of, write_image  # noqa: E402
 from nbdkit_replicate.plan.plan import Keep  # noqa: E402
-from nbdkit_replicate.points.naming import Naming  # noqa: E402
+from nbdkit_replicate.points.naming import Naming, parse_time  # noqa: E402
 from nbdkit_replicate.points.points import points_in  # noqa: E402
 from nbdkit_replicate.points.store import Folder  # noqa: E402
 from nbdkit_replicate.points.used import mark_used  # noqa: E402
@@ -86,6 +87,8 @@ class Decisions(unittest.TestCase):
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
         self.top = directory.name
+        self.now = TIMES[-1]
+        self.enterContext(mock.patch("time.time", lambda: parse_time(self.now).timestamp()))
 
     def name(self, number, suffix=""):
         return f"d-{TIMES[number]}.qcow2{suffix}"
@@ -155,6 +158,23 @@ class Decisions(unittest.TestCase):
         self.chain(1, 2, 3)
         self.chain(4)
         self.check(self.decide(3, last=1), merged=[(2, [1])], staying=[2], kept_now=[3, 4])
+
+    def test_what_is_as_of_a_time_to_come_is_not_the_newest(self):
+        # The clock was ahead when 8 was made. 6 is of a run that copied everything anew, and was cut off.
+        self.now = TIMES[6]
+        self.image(8)
+        self.chain(1, 2, 3)
+        self.image(5, 8)
+        self.image(6, 0, ".partial", state=1)
+        self.check(self.decide(6, last=1), removed=[3, 2, 1], kept_now=[5, 8])
+        self.check(self.decide(6, last=2), merged=[(3, [2, 1])], kept_now=[3, 5, 8])
+        self.now = TIMES[8]
+        self.check(self.decide(6, last=1), removed=[3, 2, 1, 5], kept_now=[8])
+
+    def test_a_clock_that_is_behind_removes_nothing(self):
+        self.now = TIMES[0]
+        self.chain(1, 2, 3)
+        self.check(self.decide(3, last=1), kept_now=[1, 2, 3])
 
     def test_a_run_that_was_cut_off(self):
         self.chain(1, 2, 3)
