@@ -73,10 +73,10 @@ def does_not_converge(rounds: Sequence[Round], prediction: Prediction | None, do
 
 
 def what_helps(pull: bool, source_rate: str | None, at_once: int, disks: int) -> list[str]:
-    """pull: it is used already. source_rate: the limit of the plan."""
+    """pull: it can be, and is not used yet. source_rate: the limit of the plan."""
     helps = ["a longer --downtime", "a time at which the machine writes less (--at)",
              "to stop what writes in the guest (by --shutdown COMMAND, which may do that first)"]
-    if not pull:
+    if pull:
         helps.append("--pull, with which the last increment is not waited for")
     if source_rate:
         helps.append(f"a higher source-rate than {source_rate} in limits of the plan")

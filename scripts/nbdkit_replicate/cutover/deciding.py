@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import time
+from collections.abc import Sequence
 
 from ..messages import Failure, say
 from ..states import disks_with_state
@@ -11,7 +12,7 @@ from .context import Context
 from .journal import Round
 from .moments import text_of
 from .power import look
-from .prediction import Prediction, predict, predict_start
+from .prediction import Prediction, copies_all, predict, predict_start
 from .rounds import run_round
 
 AHEAD = 1.5  # of the time of a round: so long before --at the last round before it begins
@@ -20,7 +21,7 @@ LOOK = 2.0  # seconds between two looks at the power state while nothing else is
 
 async def bring_near(context: Context) -> None:
     """Returns when the machine can be shut down, or is off. Raises Failure if the rounds do not get short enough."""
-    waited = True
+    waited, before = True, len(context.journal.rounds)
     while True:
         if not await _is_on(context):
             if await _may_end(context):
@@ -28,6 +29,7 @@ async def bring_near(context: Context) -> None:
             waited = True
             continue
         one = await _round(context, waited)
+        _check_can_pull(context, context.journal.rounds[before:])
         prediction = _prediction(context, time.time())
         if prediction is not None:
             say(convergence.of_prediction(prediction, context.journal.rounds, context.options.pull))
@@ -45,6 +47,20 @@ async def bring_near(context: Context) -> None:
                 return
 
 
+def _check_can_pull(context: Context, rounds: Sequence[Round]) -> None:
+    """rounds: of this command, as change tracking may have been switched on before it. Raises Failure."""
+    if context.options.pull and copies_all(rounds):
+        raise Failure("each round copies whole disks, as nothing tells what has changed on them: with --pull the last "
+                      "increment could not be fetched; switch changed block tracking on (cbt=on of nbdkit-vsphere-plugin(1)), "
+                      "or give the same command without --pull, which copies the whole disks while the machine is off; "
+                      "nothing has been shut down")
+
+
+def _tells_changes(context: Context) -> bool:
+    """As far as --pull depends on it: after a round of whole disks another one shows whether that was the only one."""
+    return not context.options.pull or not context.journal.rounds[-1].full
+
+
 def _decide(context: Context, prediction: Prediction | None) -> None:
     context.save(dataclasses.replace(context.journal, predicted=prediction.seconds if prediction else None,
                                      shutdown_known=_known_shutdown_time(context) is not None))
@@ -53,7 +69,7 @@ def _decide(context: Context, prediction: Prediction | None) -> None:
 def _is_enough(context: Context, prediction: Prediction | None) -> bool:
     """Not before one prediction at least has been compared with what came of it."""
     options = context.options
-    if prediction is None or not any(one.error is not None for one in context.journal.rounds):
+    if prediction is None or not _tells_changes(context) or not any(one.error is not None for one in context.journal.rounds):
         return False
     if not convergence.fits(prediction, options.downtime) or not options.pull:
         return convergence.fits(prediction, options.downtime)
@@ -113,7 +129,7 @@ def _ahead(one: Round) -> float:
 
 
 def _fits_at(context: Context, moment: float) -> bool:
-    return convergence.fits(_prediction(context, moment), context.options.downtime)
+    return _tells_changes(context) and convergence.fits(_prediction(context, moment), context.options.downtime)
 
 
 def _left(context: Context) -> float:
@@ -149,6 +165,6 @@ def _check_convergence(context: Context, prediction: Prediction | None) -> None:
     rounds, options = context.journal.rounds, context.options
     if convergence.shrinks_no_more(rounds):
         limits = context.plan.limits
-        helps = convergence.what_helps(options.pull, limits.source_rate, limits.disks,
+        helps = convergence.what_helps(not options.pull and not copies_all(rounds), limits.source_rate, limits.disks,
                                        len(disks_with_state(context.machine.states)))
         raise Failure(convergence.does_not_converge(rounds, prediction, options.downtime, helps))

@@ -18,8 +18,9 @@ from types import SimpleNamespace
 from unittest import mock
 
 from nbdkit_replicate.composition.replication import Module
-from nbdkit_replicate.cutover import connected, convergence, power, pull_state, pulling, serving
+from nbdkit_replicate.cutover import connected, convergence, deciding, power, pull_state, pulling, serving
 from nbdkit_replicate.cutover.connected import clients_of
+from nbdkit_replicate.cutover.context import Context, Options
 from nbdkit_replicate.cutover.cutover import Cutover
 from nbdkit_replicate.cutover.journal import Journal, Round, Step, check_no_cutover, path_of, read_journal, write_journal
 from nbdkit_replicate.cutover.moments import moment_of
@@ -29,7 +30,7 @@ from nbdkit_replicate.cutover.prediction import overhead, predict, rate, worst_e
 from nbdkit_replicate.cutover.verification import _blocks, _requests
 from nbdkit_replicate.many.planned_run import PlannedRun
 from nbdkit_replicate.messages import Failure, Refused, WrongUse
-from nbdkit_replicate.plan.plan import Machine
+from nbdkit_replicate.plan.plan import Limits, Machine
 from nbdkit_replicate.programs.directory import RunDirectory
 from nbdkit_replicate.programs.server import Server
 from nbdkit_replicate.report.records import time_of
@@ -154,12 +155,12 @@ class Convergence(unittest.TestCase):
     def test_the_figures(self):
         rounds = rounds_of(30 * M, 30 * M, 30 * M)  # 30 MiB in 5 seconds, of which 2 are the round's cost
         found = predict(rounds, rounds[-1].instant + 5)
-        said = convergence.does_not_converge(rounds, found, 4.0, convergence.what_helps(False, "20M", 1, 3))
+        said = convergence.does_not_converge(rounds, found, 4.0, convergence.what_helps(True, "20M", 1, 3))
         for words in ("30.0 MiB, 30.0 MiB, 30.0 MiB", "changes 360.0 MiB in a minute", "600.0 MiB can be copied in a minute",
                       "costs 2.0 s by itself", "a downtime of 5.0 s would do", "4.0 s were agreed on", "--at", "--pull",
                       "source-rate than 20M", "more disks at once", "nothing has been shut down"):
             self.assertIn(words, said)
-        self.assertNotIn("--pull", "".join(convergence.what_helps(True, None, 4, 3)))
+        self.assertNotIn("--pull", "".join(convergence.what_helps(False, None, 4, 3)))
 
     def test_what_is_said_of_a_round(self):
         one, = rounds_of(10 * M, predicted=2.5)
@@ -167,6 +168,50 @@ class Convergence(unittest.TestCase):
 
     def test_rounded_up(self):
         self.assertEqual([convergence.rounded_up(s) for s in (0.2, 3.1, 10.1, 61, 601)], [1, 4, 15, 90, 660])
+
+
+class BringingNear(unittest.TestCase):
+    """Until the machine can be shut down; the rounds are given."""
+
+    def context(self, before=(), **options):
+        states = self.enterContext(tempfile.TemporaryDirectory()) + "/"
+        vm = SimpleNamespace(power_state=mock.AsyncMock(return_value=Power(State.ON, True)))
+        machine = Machine("web1", Module("file", ()), Module("qcow2", ()), (), "/i/{disk}-{time}", states)
+        return Context(SimpleNamespace(limits=Limits()), machine, Options(**options), None, Interruption(), list, vm,
+                       Journal("web1", rounds=before))
+
+    def bring_near(self, *full, **of_context):
+        """full: whether each round copies whole disks. Returns how many there were."""
+        left = [dataclasses.replace(one, full=whole, seconds=2.0)
+                for one, whole in zip(rounds_of(*len(full) * [M], first=time.time(), predicted=2.0), full)]
+
+        async def run_round(*_):
+            return SimpleNamespace(round=left.pop(0))
+
+        with mock.patch.object(deciding, "run_round", run_round), contextlib.redirect_stderr(io.StringIO()):
+            asyncio.run(deciding.bring_near(self.context(**of_context)))
+        return len(full) - len(left)
+
+    def test_nothing_tells_what_has_changed_and_it_would_be_pulled(self):
+        with self.assertRaisesRegex(Failure, "nothing tells .* without --pull, .* nothing has been shut down"):
+            self.bring_near(True, True, True, True, downtime=60.0, pull=True)
+        self.assertEqual(self.bring_near(True, True, True, True, downtime=60.0), 2)
+
+    def test_a_whole_disk_once_is_no_such_case(self):
+        self.assertEqual(self.bring_near(True, False, False, downtime=60.0, pull=True), 2)
+        whole = tuple(dataclasses.replace(one, full=True) for one in rounds_of(M, M, predicted=2.0))
+        self.assertEqual(self.bring_near(True, False, False, before=whole, downtime=60.0, pull=True), 2)
+
+    def test_one_whole_disk_is_too_little_for_at(self):
+        whole = dataclasses.replace(rounds_of(M)[0], full=True)
+        for rounds, fits in ((whole,), False), ((whole, *rounds_of(M)), True):
+            self.assertEqual(deciding._fits_at(self.context(rounds, downtime=60.0, pull=True), 1e3), fits)
+
+    def test_pull_is_not_advised_where_nothing_tells_what_has_changed(self):
+        for full in False, True:
+            with self.assertRaisesRegex(Failure, "the rounds do not get shorter") as raised:
+                self.bring_near(*5 * [full], downtime=0.1)
+            self.assertEqual("--pull" in str(raised.exception), not full)
 
 
 class TheJournal(unittest.TestCase):
