@@ -14,9 +14,11 @@ from .store import StoredImage
 USED = ".used"
 
 
-def mark_used(file: str) -> None:
-    """file: without .partial; it need not exist yet. Durably."""
+def mark_used(file: str) -> bool:
+    """file: without .partial; it need not exist yet. Durably. Returns whether it was not marked yet."""
+    fresh = not os.path.lexists(file + USED)
     replace_file(file + USED, "")
+    return fresh
 
 
 def unmark_used(file: str) -> None:

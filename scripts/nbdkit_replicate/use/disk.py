@@ -43,14 +43,18 @@ class DiskUse:
         now = Circumstances.of(self.disk, facts.size if facts else read_state(self.disk.state).size)
         if self.disk.also:
             make_directory(self.disk.fanout_state)
-        if self._image_to_mark():
-            mark_used(self._image_to_mark())
         _remove_unused(self._path)
         command = use_command(self.disk, uri, now, self._access, self._stats)
-        self.server = await Server.start("destination", command, directory, self._path, password)
-        if source and not self.whole:
-            self.connections = self.server.keep_connections((source.socket,))
-        await self.server.wait_ready()
+        marked = bool(self._image_to_mark()) and mark_used(self._image_to_mark())
+        try:
+            self.server = await Server.start("destination", command, directory, self._path, password)
+            if source and not self.whole:
+                self.connections = self.server.keep_connections((source.socket,))
+            await self.server.wait_ready()
+        except (Failure, OSError):
+            if marked and (self.server is None or await self.server.ended(0) is not None):  # nobody was served
+                self._unmark(known=False)
+            raise
 
     def _missing(self, facts: DiskFacts) -> str:
         if not self.disk.has_state():
@@ -84,9 +88,13 @@ class DiskUse:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._path)
             if self._image_to_mark():
-                with contextlib.suppress(Failure):  # result() tells
-                    if self.disk.has_state() and not read_state(self.disk.state).used:
-                        unmark_used(self._image_to_mark())
+                self._unmark(known=True)
+
+    def _unmark(self, known: bool) -> None:
+        """If the state says that nobody has written. known: it has to say so; otherwise there may be none yet."""
+        with contextlib.suppress(Failure):  # result() tells
+            if not read_state(self.disk.state).used if self.disk.has_state() else not known:
+                unmark_used(self._image_to_mark())
 
     def _image_to_mark(self) -> str:
         """That which clients may write to, and prune might remove; "": there is none."""
