@@ -14,7 +14,7 @@ from . import handover
 from .connected import clients_of
 from .context import Context
 from .power import Watch, started_again
-from .pull_state import owed
+from .pull_state import is_used, owed
 
 TOLD = 30.0  # seconds between two lines about what is owed
 POLL = 0.5  # seconds between two looks at what is owed, and at who is connected
@@ -53,11 +53,16 @@ async def _hand_over(context: Context, uris: dict[str, str], images: list[Server
     try:
         await handover.hand_over(context, uris)
     except handover.CommandFailed as e:
-        if not again and not any(map(clients_of, images)):
+        if not again and not _are_used(context, uris, images):
             raise
         say(f"{e}; the images are served on, as they are used", Level.ERROR)
         return True
     return False
+
+
+def _are_used(context: Context, uris: dict[str, str], images: list[Server]) -> bool:
+    """Now, or by one who has written and may be about to connect again."""
+    return any(map(clients_of, images)) or any(is_used(context.machine, disk) for disk in uris)
 
 
 async def _fetch(context: Context, disks: list[str], images: list[Server], source: contextlib.AsyncExitStack) -> _Removal:

@@ -18,7 +18,7 @@ from types import SimpleNamespace
 from unittest import mock
 
 from nbdkit_replicate.composition.replication import Module
-from nbdkit_replicate.cutover import connected, convergence, deciding, power, pull_state, pulling, serving
+from nbdkit_replicate.cutover import connected, convergence, deciding, handover, power, pull_state, pulling, serving
 from nbdkit_replicate.cutover.connected import clients_of
 from nbdkit_replicate.cutover.context import Context, Options
 from nbdkit_replicate.cutover.cutover import Cutover
@@ -440,6 +440,23 @@ class Pulling(unittest.IsolatedAsyncioTestCase):
                              (count, count))
             with self.assertRaisesRegex(type(error), '"of the test" of the machine is not removed'):
                 await serving.remove_snapshot(context)
+
+    async def test_the_command_fails_while_the_images_are_used(self):
+        states = self.enterContext(tempfile.TemporaryDirectory()) + "/"
+        os.mkdir(states + "cutover")
+        context = SimpleNamespace(machine=SimpleNamespace(states=states))
+        failed = mock.AsyncMock(side_effect=handover.CommandFailed("it failed"))
+        for written, clients, used in ("", 0, False), ("open", 0, False), ("open", 1, True), ("written", 0, True):
+            with open(states + "cutover/2000.state", "w", encoding="ascii") as file:
+                json.dump({"pull": written}, file)
+            with mock.patch.object(serving, "clients_of", return_value=clients), contextlib.redirect_stderr(io.StringIO()), \
+                    mock.patch.object(handover, "hand_over", failed):
+                ended = serving._hand_over(context, {"2000": "nbd://"}, [None], False)
+                if used:
+                    self.assertTrue(await ended)
+                else:
+                    with self.assertRaises(handover.CommandFailed):
+                        await ended
 
     async def test_a_server_that_has_ended_is_not_waited_for(self):
         state = mock.AsyncMock(return_value=None)
