@@ -12,11 +12,16 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def duplicate(process: int, number: int) -> socket.socket:
-    """Of the socket that is this descriptor of the process, of which `process` is a descriptor. Raises OSError."""
+    """Of the socket that is this descriptor of the process, of which `process` is a descriptor. Raises OSError, with ENOTSOCK
+    if it is something else."""
     descriptor = _libc.syscall(_PIDFD_GETFD, process, number, 0)
     if descriptor < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    return socket.socket(fileno=descriptor)
+    try:
+        return socket.socket(fileno=descriptor)
+    except OSError:
+        os.close(descriptor)
+        raise
 
 
 def sockets_of(process: int) -> Iterator[socket.socket]:
@@ -38,6 +43,6 @@ def _socket_if_any(process: int, folder: str, number: str) -> socket.socket | No
         if os.readlink(f"{folder}/{number}").startswith("socket:"):
             return duplicate(process, int(number))
     except OSError as e:
-        if e.errno not in (errno.ENOENT, errno.EBADF):  # it has just been closed
+        if e.errno not in (errno.ENOENT, errno.EBADF, errno.ENOTSOCK):  # it has just been closed, and may be another one now
             raise
     return None

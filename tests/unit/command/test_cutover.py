@@ -399,6 +399,16 @@ class Clients(unittest.TestCase):
             self.skipTest("needs root")
         self.counts(*unshare)
 
+    def test_descriptors_that_are_no_sockets_any_more(self):
+        with tempfile.TemporaryFile(), socket.socket(socket.AF_UNIX) as client, \
+                mock.patch.object(os, "readlink", return_value="socket:[1]"), \
+                mock.patch.object(connected, "_listed", side_effect=AssertionError):
+            client.connect(self.server.socket)
+            with self.listening.accept()[0]:
+                before = len(os.listdir("/proc/self/fd"))
+                self.assertEqual(clients_of(self.server), 1)
+                self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+
     def test_where_the_system_does_not_allow_to_look(self):
         with mock.patch.object(connected, "sockets_of", side_effect=PermissionError):
             self.counts()
