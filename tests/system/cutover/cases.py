@@ -5,6 +5,7 @@ import datetime
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -314,12 +315,31 @@ def nothing_tells_last():
         os.unlink("handed")
         site.check_end()
         site.cutover("--abort")
-    # Killed before anything was handed over: its snapshot goes, too.
-    process = site.begin_cutover("--downtime", "1h", "--pull")
-    wait_until(lambda: process.poll() is not None or journal()["snapshot"])
-    kill_all(process)
+    # Killed before anything was handed over, when the first image is about to be served: its snapshot goes, too.
+    with killed_at("pull-state="):
+        site.cutover("--downtime", "1h", "--pull", status=-9)
+    wait_until(lambda: not servers_of_this_test())
+    assert journal()["step"] == "off" and site.state["snapshots"], (journal(), site.state)
     site.cutover("--downtime", "1h")
     site.check_end()
+
+
+@contextlib.contextmanager
+def killed_at(parameter):
+    """A block in which the command is killed by the first server that it starts with this parameter."""
+    os.mkdir("bin")
+    with open("bin/nbdkit", "w", encoding="utf-8") as file:
+        file.write(f"""#!/bin/sh
+case "$*" in *{parameter}*) kill -9 "$PPID"; exit;; esac
+exec {shutil.which("nbdkit")} "$@"
+""")
+    os.chmod("bin/nbdkit", 0o755)
+    path = os.environ["PATH"]
+    os.environ["PATH"] = f"{os.path.abspath('bin')}:{path}"
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = path
 
 
 def kill_at_step(site, step, *words):
