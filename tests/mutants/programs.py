@@ -16,7 +16,7 @@ import re
 from faults import Wrong
 
 _CASE = re.compile(r'\bTEST_CASE\(\s*((?:"(?:[^"\\]|\\.)*"\s*)+)')
-_PYTHON_CASE = re.compile(r"^ +def (test_\w+)\(", re.M)
+_PYTHON_CASE = re.compile(r"^ +(?:async )?def (test_\w+)\(", re.M)
 _BATS_CASE = re.compile(r'^@test "(.*)" \{', re.M)
 
 
