@@ -139,33 +139,37 @@ void FetchWorkers::work() {
   if (give_way_) util::give_way();
   while (const auto job = wait_for_job()) {
     const auto start = Clock::now();
-    try {
-      REPLICATE_SYNC_POINT("pull.job");
-      if (job->zeroes) {
-        parts_.fetcher.fetch_zeroes(job->range);
-      } else {
-        parts_.fetcher.fetch(job->range, Waiting::background);
-      }
-    } catch (const util::Error &e) {
-      if (e.errnum() != EINTR) failed(*job, e.what(), e.errnum() == ESTALE);
-    } catch (const std::exception &e) {
-      failed(*job, e.what(), true);
-    } catch (...) {
-      failed(*job, "", true);
-    }
-    finish(*job, Clock::now() - start);
+    const bool stored = fetch(*job);
+    finish(*job, stored, Clock::now() - start);
     add_connections();
   }
 }
 
-void FetchWorkers::finish(const ChunkJob &job, Clock::duration took) {
-  if (job.why != ChunkJob::Why::rest) return;
+// False: nothing was stored.
+bool FetchWorkers::fetch(const ChunkJob &job) {
+  try {
+    REPLICATE_SYNC_POINT("pull.job");
+    return job.zeroes ? parts_.fetcher.fetch_zeroes(job.range)
+                      : parts_.fetcher.fetch(job.range, Waiting::background);
+  } catch (const util::Error &e) {
+    if (e.errnum() != EINTR) failed(job, e.what(), e.errnum() == ESTALE);
+  } catch (const std::exception &e) {
+    failed(job, e.what(), true);
+  } catch (...) {
+    failed(job, "", true);
+  }
+  return false;
+}
+
+void FetchWorkers::finish(const ChunkJob &job, bool stored, Clock::duration took) {
   MutexLock lock(mutex_);
+  if (stored) not_before_ = {};
+  if (job.why != ChunkJob::Why::rest) return;
   --rest_under_way_;
   if (!job.zeroes) depth_.fetched(took, client_is_active());
 }
 
-// all: it is no matter of this chunk alone. Another one would be read from the source for nothing.
+// all: it may be no matter of this chunk alone. Others would be read from the source for nothing.
 void FetchWorkers::failed(const ChunkJob &job, const std::string &why, bool all) {
   if (parts_.fetcher.is_given_up()) return;  // that was logged
   bool first;

@@ -60,7 +60,8 @@ class FetchWorkers {
   void add_connections();
   void connect_again();
   std::optional<ChunkJob> wait_for_job() ABSL_LOCKS_EXCLUDED(mutex_);
-  void finish(const ChunkJob &job, Clock::duration took) ABSL_LOCKS_EXCLUDED(mutex_);
+  bool fetch(const ChunkJob &job);
+  void finish(const ChunkJob &job, bool stored, Clock::duration took) ABSL_LOCKS_EXCLUDED(mutex_);
   void failed(const ChunkJob &job, const std::string &why, bool all) ABSL_LOCKS_EXCLUDED(mutex_);
   bool client_is_active() const;
 
@@ -76,7 +77,8 @@ class FetchWorkers {
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
   FetchOrder order_;  // but for chunk_of() and note_read(), guarded by mutex_
   RateLimit rate_ ABSL_GUARDED_BY(mutex_);
-  Clock::time_point not_before_ ABSL_GUARDED_BY(mutex_){};  // nothing is fetched before that
+  Clock::time_point not_before_ ABSL_GUARDED_BY(
+      mutex_){};  // nothing is fetched before that, or until something is stored after all
   unsigned rest_under_way_ ABSL_GUARDED_BY(mutex_) = 0;
   FetchDepth depth_ ABSL_GUARDED_BY(mutex_);
   bool reconnecting_ ABSL_GUARDED_BY(mutex_) =

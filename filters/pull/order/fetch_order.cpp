@@ -34,7 +34,13 @@ bool FetchOrder::is_deferred(uint64_t offset) const {
 }
 
 std::optional<ChunkJob> FetchOrder::next(const DiskView &disk, Clock::time_point now, bool rest) {
-  std::erase_if(until_, [&](const auto &entry) { return entry.second <= now; });
+  if (auto job = next_not_deferred(disk, rest)) return job;
+  if (std::erase_if(until_, [&](const auto &entry) { return entry.second <= now; }) == 0)
+    return std::nullopt;
+  return next_not_deferred(disk, rest);
+}
+
+std::optional<ChunkJob> FetchOrder::next_not_deferred(const DiskView &disk, bool rest) {
   while (!wanted_.empty()) {
     if (auto job = first_chunk(disk, wanted_.front(), ChunkJob::Why::waited_for)) return job;
     wanted_.pop_front();

@@ -54,7 +54,7 @@ class FetchOrder {
   }
   // A client waits for the range.
   void want(extents::Range range);
-  // The chunk at the offset could not be fetched: others go before it until then.
+  // The chunk at the offset could not be fetched: it is tried again when there is no other one, and not before that time.
   void defer(uint64_t offset, Clock::time_point until);
 
   // The chunk with the offset, clipped to the disk.
@@ -65,6 +65,7 @@ class FetchOrder {
   std::optional<ChunkJob> next(const DiskView &disk, Clock::time_point now, bool rest);
 
  private:
+  std::optional<ChunkJob> next_not_deferred(const DiskView &disk, bool rest);
   std::optional<ChunkJob> first_chunk(const DiskView &disk, extents::Range within,
                                       ChunkJob::Why why) const;
   std::optional<ChunkJob> next_rest(const DiskView &disk, extents::Range within) const;

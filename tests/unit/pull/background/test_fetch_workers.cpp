@@ -102,6 +102,65 @@ TEST_CASE("when the layer below has failed, the rest is not read from the source
   CHECK(background.missing() == size);
 }
 
+// In these tests the layer below cannot write the first chunk, such as where a disk has a bad block.
+TEST_CASE("a chunk that the layer below cannot write does not keep the others from being fetched") {
+  struct Bad : testing::FakeLocal {
+    using FakeLocal::FakeLocal;
+    void write(std::span<const std::byte> bytes, uint64_t offset, bool durable) override {
+      if (offset < bad) throw std::runtime_error("input/output error");
+      FakeLocal::write(bytes, offset, durable);
+    }
+    uint64_t bad = 0;
+  };
+  // With two of them the second one has failed when the first one may be tried again.
+  const uint64_t number = GENERATE(1, 2);
+  testing::FakeRemote remote;
+  Background background(remote);
+  Bad local(size);
+  local.bad = number * background.settings.chunk;
+  ChunkFetcher fetcher(background.presence, background.changes, local, remote, background.memory,
+                       background.counters);
+  background.settings.patience.retry_max = std::chrono::milliseconds(1);
+  background.settings.workers = 1;
+  FetchWorkers workers(background.settings, size,
+                       {background.presence, fetcher, background.map, nullptr}, util::Log());
+  while (background.missing() > local.bad) std::this_thread::yield();
+  CHECK(background.presence.here({local.bad, size - local.bad}));
+}
+
+TEST_CASE("what another thread stores after all says that the layer below has not failed") {
+  std::atomic<bool> other = false, told = false;
+  struct Bad : testing::FakeLocal {
+    Bad(std::atomic<bool> &o, std::atomic<bool> &t) : FakeLocal(size), other(o), told(t) {}
+    void write(std::span<const std::byte> bytes, uint64_t offset, bool durable) override {
+      if (offset == 0) {
+        other.wait(false);
+        throw std::runtime_error("input/output error");
+      }
+      other = true;
+      other.notify_all();
+      told.wait(false);
+      FakeLocal::write(bytes, offset, durable);
+    }
+    std::atomic<bool> &other, &told;
+  };
+  testing::FakeRemote remote;
+  Background background(remote);
+  Bad local(other, told);
+  ChunkFetcher fetcher(background.presence, background.changes, local, remote, background.memory,
+                       background.counters);
+  background.settings.patience.retry_max = std::chrono::hours(1);
+  background.settings.workers = 2;
+  FetchWorkers workers(background.settings, size,
+                       {background.presence, fetcher, background.map, nullptr},
+                       util::Log([&](util::Level, const std::string &) {
+                         told = true;
+                         told.notify_all();
+                       }));
+  while (background.missing() > background.settings.chunk) std::this_thread::yield();
+  CHECK_FALSE(background.presence.here({0, background.settings.chunk}));
+}
+
 TEST_CASE(
     "while the source is given up one thread connects, whatever the rate, and none has a chunk") {
   testing::FakeRemote remote;

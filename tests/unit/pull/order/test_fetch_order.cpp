@@ -83,6 +83,7 @@ TEST_CASE("a chunk that failed is left for a while; what is lost again is found 
   FetchOrder order(size, chunk, {}, 200);
   order.defer(50, start + std::chrono::seconds(1));
   CHECK(order.next(view, start, true)->range == Range{100, 100});
+  CHECK(order.next(view, start + std::chrono::seconds(1), true)->range == Range{100, 100});
   view.absent.subtract({100, 100});
   CHECK_FALSE(order.next(view, start, true));
   CHECK(order.next(view, start + std::chrono::seconds(1), true)->range == Range{0, 100});
