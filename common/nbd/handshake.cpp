@@ -123,6 +123,7 @@ void interrupt(nbd_handle *h, const Options &options) {
 }  // namespace
 
 Handle connect(const Options &options, const std::string &name) {
+  if (options.interrupt) options.interrupt();
   auto deadline = Clock::now() + options.connect_timeout;
   Handle h(nbd_create());
   if (!h) fail_connect(options, name);

@@ -141,7 +141,7 @@ void FetchWorkers::work() {
     const auto start = Clock::now();
     const bool stored = fetch(*job);
     finish(*job, stored, Clock::now() - start);
-    add_connections();
+    if (parts_.presence.missing_bytes() > 0) add_connections();
   }
 }
 

@@ -61,6 +61,19 @@ TEST_CASE(
   CHECK_THAT(what, Catch::StartsWith("dr:") && Catch::Contains("--shared"));
 }
 
+TEST_CASE("who is interrupted before connecting is told so, though there is no server") {
+  nbd::Options options;
+  options.uri = "nbd+unix:///?socket=/nowhere/s";
+  options.name = "dr";
+  options.interrupt = [] { util::fail(EINTR, "interrupted"); };
+  try {
+    nbd::Connection connection(options);
+    FAIL("connected");
+  } catch (const util::Error &e) {
+    CHECK(e.errnum() == EINTR);
+  }
+}
+
 TEST_CASE("a URI that libnbd cannot parse is not repeated with its user and password") {
   nbd::Options options;
   options.uri = "nbd://alice:s3cret@a host/";

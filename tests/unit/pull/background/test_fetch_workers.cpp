@@ -161,6 +161,23 @@ TEST_CASE("what another thread stores after all says that the layer below has no
   CHECK_FALSE(background.presence.here({0, background.settings.chunk}));
 }
 
+TEST_CASE("further connections to the source are made only while there is something to fetch") {
+  struct Remote : testing::FakeRemote {
+    void add_connections() override { ++added; }
+    std::atomic<int> added = 0;
+  };
+  for (const uint64_t chunks : {1, 4}) {
+    Remote remote;
+    Background background(remote);
+    background.settings.chunk = size / chunks;
+    background.settings.workers = 1;
+    background.start();
+    while (background.missing() > 0) std::this_thread::yield();
+    background.workers.reset();
+    CHECK(static_cast<uint64_t>(remote.added) == chunks - 1);
+  }
+}
+
 TEST_CASE(
     "while the source is given up one thread connects, whatever the rate, and none has a chunk") {
   testing::FakeRemote remote;
