@@ -27,10 +27,11 @@ struct Options {
   std::chrono::milliseconds request_timeout{60'000};  // for each request
   std::string context;      // metadata context whose extents are asked for; empty: none
   bool background = false;  // gives way to others (util::give_way)
-  // Called before a connection is made, several times a second while it is made, and while Pool::pread() and read_map() wait, on the
-  // thread that waits. What it throws (util::Error EINTR) ends the wait and goes to the caller.
-  // A handshake that is under way is finished first if that takes no longer than 2 s: a server logs an error else.
+  // Called before a connection is made, several times a second while it is made, and while Pool::pread() and read_map()
+  // wait, on the thread that waits. What it throws (util::Error EINTR) ends the wait and goes to the caller.
   std::function<void()> interrupt = nullptr;
+  // A handshake that is interrupted is finished first if that takes no longer: a server logs an error else.
+  std::chrono::milliseconds leave_timeout{2'000};
 };
 
 // What the server told in the handshake. Sizes in bytes.

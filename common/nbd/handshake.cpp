@@ -21,8 +21,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int64_t wait_slice = 100;            // ms, between two calls of Options::interrupt
-constexpr std::chrono::seconds leave_time{2};  // for the rest of a handshake that is interrupted
+constexpr int64_t wait_slice = 100;  // ms, between two calls of Options::interrupt
 
 // libnbd repeats a URI that it cannot parse; a user name and a password in it are not for messages.
 std::string without_uri(std::string text, const std::string &uri, const std::string &name) {
@@ -97,8 +96,8 @@ void send_in_large_pieces(int fd) {
 
 // A server that is left in the middle of the handshake logs an error, about a client that only has nothing more to
 // ask. So the handshake is finished, if the server goes on with it, and the connection ended as any other.
-void leave(nbd_handle *h) {
-  const auto deadline = Clock::now() + leave_time;
+void leave(nbd_handle *h, std::chrono::milliseconds patience) {
+  const auto deadline = Clock::now() + patience;
   sockaddr_storage address = {};
   socklen_t length = sizeof address;
   const int fd = nbd_aio_get_fd(h);
@@ -115,7 +114,7 @@ void interrupt(nbd_handle *h, const Options &options) {
   try {
     options.interrupt();
   } catch (...) {
-    leave(h);
+    leave(h, options.leave_timeout);
     throw;
   }
 }

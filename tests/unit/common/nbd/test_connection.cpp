@@ -23,8 +23,7 @@ nbd::Options options(const SmallServer &server) {
   nbd::Options o;
   o.uri = server.uri();
   o.name = "dr";
-  o.connect_timeout = 10min;
-  o.request_timeout = 10min;
+  o.connect_timeout = o.request_timeout = o.leave_timeout = 10min;
   return o;
 }
 
