@@ -134,14 +134,14 @@ void FanoutServer::leave(PrimaryReaders::Id id) {
 // The end of a client's connection waits for leave(), so draining goes to the background where it
 // can.
 bool FanoutServer::drain_in_background() {
-  if (!drainer_.joinable() || !read_in_background()) return false;
+  if (!drainer_.joinable() || !read_in_background("the last client has to wait")) return false;
   drain_wanted_ = true;
   changed_.notify_all();
   return true;
 }
 
-// False: the primary cannot be read without a client.
-bool FanoutServer::read_in_background() {
+// False: the primary cannot be read without a client. consequence: what that means, for the log.
+bool FanoutServer::read_in_background(std::string_view consequence) {
   if (background_) return true;
   if (!export_.name().empty()) return false;
   PrimaryReaders::Read read;
@@ -152,7 +152,7 @@ bool FanoutServer::read_in_background() {
   } catch (...) {  // the layer that failed has logged it
   }
   if (!read) {
-    log_.info("fanout: the primary cannot be read without a client: the last client has to wait");
+    log_.info("fanout: the primary cannot be read without a client: {}", consequence);
     return false;
   }
   background_ = readers_.add(std::move(read));
@@ -198,7 +198,10 @@ void FanoutServer::finish() {
 // through it any more.
 void FanoutServer::forget_clients(util::MutexLock &lock) {
   readers_.remove_all();
-  if (anything_to_copy() && !read_in_background()) return close();
+  if (anything_to_copy() && !read_in_background("nothing is copied or read back any more")) {
+    for (const auto &d : destinations_) d->drain();  // what is not read back is an error then
+    return close();
+  }
   drain(lock);
   if (background_) readers_.remove(*std::exchange(background_, std::nullopt));
 }

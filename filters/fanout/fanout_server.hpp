@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include "common/util/log.hpp"
@@ -64,7 +65,7 @@ class FanoutServer {
   void close();
   void forget_clients(util::MutexLock &lock) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void drain(util::MutexLock &lock) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool read_in_background() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool read_in_background(std::string_view consequence) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool drain_in_background() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void run_drainer() ABSL_LOCKS_EXCLUDED(mutex_);
   bool all_at_end() const;

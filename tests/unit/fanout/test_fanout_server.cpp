@@ -100,6 +100,8 @@ TEST_CASE("fanout server: the same where the primary cannot be read without a cl
   rig.fanout->start([](uint64_t) { return PrimaryReaders::Read(); });
   rig.join();
   rig.fanout->finish();
+  CHECK(rig.said("not read back"));
+  CHECK(!rig.said("has to wait"));
   CHECK(rig.said("a: 0 bytes written and 0 zeroed"));
 }
 
