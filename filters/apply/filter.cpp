@@ -117,7 +117,10 @@ class Filter {
   void after_fork(nbdkit::Backend) {
     ticker_.emplace(std::chrono::seconds(2), [this] { job_->tick(); });
   }
-  void cleanup(nbdkit::Backend) { ticker_.reset(); }
+  void cleanup(nbdkit::Backend) {
+    ticker_.reset();
+    job_->finish();
+  }
 
   // A state file belongs to one destination, so there is one export, the default one.
   void list_exports(nbdkit::LowerExports &, bool, bool, nbdkit::ExportList &list) { list.add(""); }

@@ -31,4 +31,13 @@ void Job::tick() noexcept {
   progress_ = std::move(line);
 }
 
+// nbdkit, while it ends, does not close the connection of a client whose handshake has failed.
+void Job::finish() noexcept {
+  if (context_.verify) context_.verify->end_background();
+  if (context_.gate.clients() == 0 || !context_.clients_sent || context_.failure.failed()) return;
+  context_.log.error(
+      "apply: the copy was not completed, because a client has not left at the end: {}",
+      context_.owed_text());
+}
+
 }  // namespace apply

@@ -37,6 +37,10 @@ class Job {
   // Called every two seconds by one thread: logs a line of progress, and writes the statistics.
   void tick() noexcept;
 
+  // The server ends: no client comes or leaves any more. Of one that has not left nothing is used from now on; it is an error
+  // if the job was not completed because of that.
+  void finish() noexcept;
+
  private:
   JobContext context_;
   std::string progress_;  // the last line; tick()'s alone

@@ -57,21 +57,28 @@ std::unique_ptr<VerifySchedule::Background> VerifySchedule::run_in_background(
   return std::make_unique<Background>(*this, destination);
 }
 
-VerifySchedule::Background::Background(VerifySchedule &schedule, DestinationDisk &destination)
-    : schedule_(schedule), thread_([this, &destination](const std::stop_token &stop) {
-        // A failure is not an error yet: the same blocks are read again after the last client.
-        try {
-          schedule_.advance(destination, [&] { return stop.stop_requested(); });
-        } catch (const std::exception &e) {
-          schedule_.log_.info("apply: comparing with the source: {}", e.what());
-        } catch (...) {
-          schedule_.log_.info("apply: comparing with the source: the destination cannot be read");
-        }
-      }) {}
-
-VerifySchedule::Background::~Background() {
+void VerifySchedule::end_background() {
+  if (!thread_.joinable()) return;
   thread_.request_stop();
   thread_.join();
+}
+
+VerifySchedule::Background::Background(VerifySchedule &schedule, DestinationDisk &destination)
+    : schedule_(schedule) {
+  schedule.thread_ = std::jthread([&schedule, &destination](const std::stop_token &stop) {
+    // A failure is not an error yet: the same blocks are read again after the last client.
+    try {
+      schedule.advance(destination, [&] { return stop.stop_requested(); });
+    } catch (const std::exception &e) {
+      schedule.log_.info("apply: comparing with the source: {}", e.what());
+    } catch (...) {
+      schedule.log_.info("apply: comparing with the source: the destination cannot be read");
+    }
+  });
+}
+
+VerifySchedule::Background::~Background() {
+  schedule_.end_background();
   schedule_.has_background_ = false;
 }
 

@@ -40,6 +40,8 @@ class VerifySchedule {
   // a timeout. There is one at a time: nullptr for the other clients.
   class Background;
   std::unique_ptr<Background> run_in_background(DestinationDisk &destination);
+  // Ends that thread although its Background is there, and may be for ever. None is made or destroyed meanwhile.
+  void end_background();
 
   // Compares what is left, until stop() returns true. Throws what a disk throws (Failures::errors).
   void advance(DestinationDisk &destination, const std::function<bool()> &stop)
@@ -67,6 +69,7 @@ class VerifySchedule {
   util::Mutex mutex_;
   BlockComparer comparer_;
   std::unique_ptr<DiskBytes> honest_ ABSL_GUARDED_BY(mutex_);  // empty: not connected
+  std::jthread thread_;  // of the Background; last: it uses the others
 };
 
 class VerifySchedule::Background {
@@ -78,7 +81,6 @@ class VerifySchedule::Background {
 
  private:
   VerifySchedule &schedule_;
-  std::jthread thread_;
 };
 
 }  // namespace apply

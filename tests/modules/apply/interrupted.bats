@@ -43,6 +43,53 @@ was_delivered() {
     [ $((0x$pending >> 14 & 1)) = 0 ]
 }
 
+# ends NAME: tells nbdkit to end, and waits until it knows: its first thread, which slept, sleeps again (proc(5)).
+ends() {
+    local pid slept
+    pid=$(cat "$1.pid")
+    until_true 60 grep -q '^State:.S' "/proc/$pid/status"
+    slept=$(sleeps "$pid")
+    kill -TERM "$pid"
+    until_true 60 eval '[ "$(sleeps '"$pid"')" -gt '"$slept"' ]'
+}
+sleeps() { awk '/^voluntary_ctxt_switches:/ { print $2 }' "/proc/$1/status"; }
+
+@test "a client that goes away in the handshake while nbdkit ends: an error says what is owed, and the end is clean" {
+    source_server
+    cp --sparse=never base.raw dst.raw
+    hold
+    export REPLICATE_SYNC_DIR=$PWD
+    touch apply.gate_waits.hold
+    # The first zeroes that complete the copy are held.
+    start dst --filter="$APPLY" eval get_size="echo 16M" thread_model="echo parallel" \
+        can_flush="exit 0" flush="exit 0" \
+        pread="dd if=$PWD/dst.raw skip=\$4 count=\$3 iflag=skip_bytes,count_bytes bs=64K status=none" \
+        pwrite="[ \$4 -lt 3145728 ] || touch $PWD/zeroing
+            $(held_from 3145728)
+            dd of=$PWD/dst.raw seek=\$4 oflag=seek_bytes conv=notrunc bs=64K status=none" \
+        apply-from="$(uri src)" apply-state="$PWD/web1.state" apply-verify=100
+    python '
+import os
+h.pwrite(disk[512*K:768*K], 512*K)
+os._exit(0)'
+    until_true 60 test -e zeroing
+    # It reads the greeting, would not read the answer to NBD_OPT_GO, and has to wait for the end of the completion.
+    /usr/bin/python3 -c '
+import socket, struct
+s = socket.socket(socket.AF_UNIX)
+s.connect("dst.sock")
+assert len(s.recv(18, socket.MSG_WAITALL)) == 18
+s.shutdown(socket.SHUT_RD)
+s.sendall(struct.pack(">I8sIIIH", 3, b"IHAVEOPT", 7, 6, 0, 0))'
+    until_true 60 test -e apply.gate_waits.held
+    release
+    ends dst
+    rm apply.gate_waits.hold
+    wait "$(cat dst.pid)"
+    said dst 'error: apply: the copy was not completed, because a client has not left at the end: [0-9]* bytes are still owed'
+    [ "$(owed)" -gt 0 ]
+}
+
 @test "after the server is stopped the state owes what is missing, and the same command finishes" {
     held_source
     destination_server

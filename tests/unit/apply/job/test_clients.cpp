@@ -104,6 +104,20 @@ TEST_CASE("a completion stops for a client that waits, and what it left is done 
   CHECK(s.owed() == Ranges{{60, 4}});
 }
 
+TEST_CASE("a client that has not left at the end is an error if something was sent") {
+  const bool sends = GENERATE(false, true);
+  JobSetup s;
+  s.start();
+  s.lines.clear();  // that there is no state yet
+  auto first = s.join(), second = s.join();
+  if (sends) s.copy(*first, {5, 15});
+  first->finish();
+  CHECK(s.lines.empty());
+  s.job->finish();
+  REQUIRE(s.lines.size() == (sends ? 1 : 0));
+  if (sends) CHECK_THAT(s.lines[0], Catch::Contains("21 bytes are still owed"));
+}
+
 TEST_CASE("a client that fails before it has changed anything leaves the old state as it is") {
   JobSetup s;
   s.disk.map.set({30, 11}, extents::hole | extents::zero);  // else zeroes are written at the end

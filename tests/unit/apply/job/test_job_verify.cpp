@@ -4,6 +4,7 @@
 
 #include "common/util/file.hpp"
 #include "tests/unit/apply/job/job_setup.hpp"
+#include "tests/unit/waiting_thread.hpp"
 
 using namespace apply;
 using extents::Range;
@@ -68,6 +69,24 @@ TEST_CASE("a difference that is found while a client is connected fails its requ
   CHECK(told);
   CHECK_THROWS(client->finish());
   CHECK(replication::load_state(s.path)->owed == Ranges{{0, size}});
+}
+
+TEST_CASE("nothing is compared after the end, though a client has not left") {
+  JobSetup s;
+  s.settings.verify = 1;
+  s.start();
+  std::atomic<bool> comparing = false, goes_on = false;
+  s.disk.on_honest = [&] {
+    comparing = true;
+    goes_on.wait(false);
+  };
+  auto client = s.join();
+  while (!comparing) std::this_thread::yield();
+  testing::WaitingThread end([&] { s.job->finish(); });
+  CHECK(end.waits());
+  goes_on = true;
+  goes_on.notify_all();
+  end.join();
 }
 
 TEST_CASE("a source that left nothing out passes, and the delta is not compared") {
