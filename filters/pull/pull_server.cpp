@@ -26,18 +26,18 @@ FoundSource found(nbd::Pool &pool, const util::Log &log) {
 }
 
 // Of a state that owes nothing.
-std::string not_needed(const std::string &path, const std::string &why) {
-  return fmt::format(
-      "pull-state={}: {}, but not what has changed between them: nothing is owed, and nothing is "
-      "fetched from it",
-      path, why);
+std::string not_needed(const std::string &path, const std::string &why, bool other_disk) {
+  return fmt::format("pull-state={}: {}{}: nothing is owed, and nothing is fetched from it", path,
+                     why, other_disk ? "" : ", but not what has changed between them");
 }
 std::string not_compared(const replication::State &state, const std::string &path,
                          const std::string &why) {
+  const std::string as_of =
+      state.checkpoint.empty() ? "it is" : fmt::format("of \"{}\"", state.checkpoint);
   return fmt::format(
-      "{}; pull-state={}: nothing is owed, and what is here stays as of \"{}\": whether something "
-      "has changed since is not known",
-      why, path, state.checkpoint);
+      "{}; pull-state={}: nothing is owed, and what is here stays as {}: whether something has "
+      "changed since is not known",
+      why, path, as_of);
 }
 
 // There is no server: a state that owes nothing needs none.
@@ -100,7 +100,8 @@ PullState PullServer::read_state(const Settings &settings, const util::Log &log)
       state = begin_state(settings.state_path, old, found(pool, log), "");
       const nbd::Info &info = pool.info();
       const std::string why = difference(state->header, info.size, info.description);
-      if (!why.empty()) log.warning("{}", not_needed(settings.state_path, why));
+      const bool other = !other_disk(state->header, info.size, info.description).empty();
+      if (!why.empty()) log.warning("{}", not_needed(settings.state_path, why, other));
     });
   } catch (const util::Error &e) {
     // What has changed at a source that is there is not left out because its map cannot be read.

@@ -139,7 +139,7 @@ PullState begin_copy(const FoundSource &source) {
   return state;
 }
 
-std::string difference(const State &state, uint64_t size, const std::string &description) {
+std::string other_disk(const State &state, uint64_t size, const std::string &description) {
   if (size != state.size) {
     return fmt::format("that state is of a disk of {} bytes, and the source has {}", state.size,
                        size);
@@ -156,7 +156,14 @@ std::string difference(const State &state, uint64_t size, const std::string &des
                        state.source, state.vm, state.disk, source->source, source->vm,
                        source->disk);
   }
-  if (source->checkpoint == state.checkpoint) return "";
+  return "";
+}
+
+std::string difference(const State &state, uint64_t size, const std::string &description) {
+  std::string other = other_disk(state, size, description);
+  if (!other.empty()) return other;
+  const auto source = replication::parse_description(description);
+  if (!source || source->checkpoint == state.checkpoint) return "";
   return fmt::format("what is here is of \"{}\", and the source shows \"{}\"", state.checkpoint,
                      source->checkpoint);
 }

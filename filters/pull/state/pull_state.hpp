@@ -40,7 +40,10 @@ PullState begin_state(const std::string &path, const std::optional<replication::
 // pull-copy: what the source shows, holes that are zero excepted. Throws util::Error EINVAL if that is no delta view.
 PullState begin_copy(const FoundSource &source);
 
-// Why the source, found again, is not the one of the state; empty if it is.
+// Why the source, found again, does not show the disk of the state, at whatever checkpoint; empty if it does.
+std::string other_disk(const replication::State &state, uint64_t size,
+                       const std::string &description);
+// Why it is not the one of the state: the same, or another checkpoint; empty if it is.
 std::string difference(const replication::State &state, uint64_t size,
                        const std::string &description);
 

@@ -99,7 +99,20 @@ assert h.pread(M, 2 * M) == src[2 * M:3 * M]'
     described "$(description full '' c2)"
     over_file
     until_true 60 said 'nothing is owed; the source is not needed'
-    said 'warning: pull-state=.*what is here is of "c1", and the source shows "c2"'
+    said 'warning: pull-state=.*what is here is of "c1", and the source shows "c2", but not what has changed'
+    stop p
+    # It is of another disk, or says nothing.
+    stop src
+    described "$(description full '' c2 2001)"
+    over_file
+    until_true 60 said 'nothing is owed; the source is not needed'
+    said 'warning: pull-state=.*and the source is test vm-1 disk 2001: nothing is owed, and nothing is fetched from it'
+    stop p
+    stop src
+    start src file src.raw
+    over_file
+    until_true 60 said 'nothing is owed; the source is not needed'
+    said 'warning: pull-state=.*the source does not say what it shows: nothing is owed, and nothing is fetched from it'
     stop p
     # A source that does not answer in time, one that is not there, and the same as before.
     kill -STOP "$(cat src.pid)"
@@ -107,6 +120,13 @@ assert h.pread(M, 2 * M) == src[2 * M:3 * M]'
     until_true 60 said 'nothing is owed; the source is not needed'
     said 'warning: .*what is here stays as of "c1"'
     stop p
+    cp state before
+    jq -c '.checkpoint = ""' before > state
+    over_file pull-connect-timeout=0.2
+    until_true 60 said 'nothing is owed; the source is not needed'
+    said 'warning: .*what is here stays as it is: whether something has changed'
+    stop p
+    cp before state
     stop src KILL
     over_file
     until_true 60 said 'nothing is owed; the source is not needed'
