@@ -35,9 +35,16 @@ teardown() {
 # shellcheck disable=SC2034 # for those who load this
 PAUSE='
 import glob, os, signal, time
+def states(pid):
+    for stat in glob.glob(f"/proc/{pid}/task/*/stat"):
+        try:
+            yield open(stat).read().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+            pass
 def pause(pid):
     os.kill(pid, signal.SIGSTOP)
-    while {open(stat).read().rpartition(")")[2].split()[0] for stat in glob.glob(f"/proc/{pid}/task/*/stat")} != {"T"}:
+    while (found := set(states(pid))) != {"T"}:
+        assert found - {"Z", "X"}, f"process {pid} has ended"
         time.sleep(0.001)
 '
 

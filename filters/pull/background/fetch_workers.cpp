@@ -163,7 +163,7 @@ bool FetchWorkers::fetch(const ChunkJob &job) {
 
 void FetchWorkers::finish(const ChunkJob &job, bool stored, Clock::duration took) {
   MutexLock lock(mutex_);
-  if (stored) not_before_ = {};
+  if (stored && !job.zeroes) not_before_ = {};  // zeroes may need no room
   if (job.why != ChunkJob::Why::rest) return;
   --rest_under_way_;
   if (!job.zeroes) depth_.fetched(took, client_is_active());
@@ -176,7 +176,7 @@ void FetchWorkers::failed(const ChunkJob &job, const std::string &why, bool all)
   {
     MutexLock lock(mutex_);
     const auto then = Clock::now() + retry_;
-    order_.defer(job.range.offset, then);
+    order_.defer(job.range.offset, then, all);
     if (all) not_before_ = then;
     first = !std::exchange(warned_, true);
   }

@@ -19,8 +19,8 @@ void FetchOrder::want(Range range) {
   wanted_.push_back(extents::intersect(range, {0, size_}));
 }
 
-void FetchOrder::defer(uint64_t offset, Clock::time_point until) {
-  until_[chunk_of(offset).offset] = until;
+void FetchOrder::defer(uint64_t offset, Clock::time_point until, bool last) {
+  deferred_[chunk_of(offset).offset] = {until, last};
   rest_from_ = std::min(rest_from_, offset);
 }
 
@@ -30,13 +30,15 @@ Range FetchOrder::chunk_of(uint64_t offset) const {
 }
 
 bool FetchOrder::is_deferred(uint64_t offset) const {
-  return until_.contains(chunk_of(offset).offset);
+  return deferred_.contains(chunk_of(offset).offset);
 }
 
 std::optional<ChunkJob> FetchOrder::next(const DiskView &disk, Clock::time_point now, bool rest) {
+  auto is_over = [now](const auto &entry) { return entry.second.until <= now; };
+  std::erase_if(deferred_, [&](const auto &e) { return is_over(e) && !e.second.last; });
   if (auto job = next_not_deferred(disk, rest)) return job;
-  if (std::erase_if(until_, [&](const auto &entry) { return entry.second <= now; }) == 0)
-    return std::nullopt;
+  // Without the rest nobody knows whether there is another one.
+  if (!rest || std::erase_if(deferred_, is_over) == 0) return std::nullopt;
   return next_not_deferred(disk, rest);
 }
 

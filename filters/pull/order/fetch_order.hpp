@@ -54,8 +54,9 @@ class FetchOrder {
   }
   // A client waits for the range.
   void want(extents::Range range);
-  // The chunk at the offset could not be fetched: it is tried again when there is no other one, and not before that time.
-  void defer(uint64_t offset, Clock::time_point until);
+  // The chunk at the offset could not be fetched: others go before it until then; if it is to be the last, also after that, for
+  // as long as there is another one.
+  void defer(uint64_t offset, Clock::time_point until, bool last = false);
 
   // The chunk with the offset, clipped to the disk.
   extents::Range chunk_of(uint64_t offset) const;
@@ -76,7 +77,11 @@ class FetchOrder {
   std::deque<extents::Range> wanted_;
   ReadingStreams streams_;
   uint64_t rest_from_ = 0;  // nothing before it is missing, but for what is fetched now
-  std::map<uint64_t, Clock::time_point> until_;  // deferred chunks, by offset
+  struct Deferral {
+    Clock::time_point until;
+    bool last;
+  };
+  std::map<uint64_t, Deferral> deferred_;  // by the chunk's offset
 };
 
 }  // namespace pull

@@ -91,6 +91,8 @@ void Snapshot::create(bool quiesce) {
   } catch (const TransportError &e) {
     // Without a connection it was not asked for; or it was, and its task is asked about.
     unanswered_ = e.connected() || tasks_.has_unfinished();
+    may_exist_ = unanswered_;
+    if (!may_exist_) forget(journal_, token_, log_);
     throw;
   }
   unanswered_ = false;

@@ -18,6 +18,7 @@ from .rounds import run_round
 from .serving import remove_snapshot
 
 _ONE_MORE = "; there is one more increment, as nobody knows whether it was off all the time"
+_REST = "; the rest is fetched from its snapshot"
 _NO_MORE = ("; nothing more is copied, as an image is in use or has been written to: if the machine has run here since then, "
             "--abort and begin anew")
 
@@ -85,13 +86,19 @@ class Cutover:
             off = text_of(context.journal.off or time.time())
             say("an interrupted cutover goes on: the machine " +
                 (f"is off since {off}" if power.off else f"was off at {off}, and has been started again") +
-                (_ONE_MORE if again else _NO_MORE if taken else ""))
+                (_ONE_MORE if again else self._what_is_copied() if taken else ""))
             if again:
                 context.go_to(Step.OFF, ready=None, pulled=False)
         if context.journal.step == Step.ROUNDS:
             await check_can_shut_down(context, power)
         if context.options.pull:
             check_sockets(context, disks_with_state(context.machine.states) or [context.machine.single_disk])
+
+    def _what_is_copied(self) -> str:
+        """After the images have begun to be used."""
+        journal = self._context.journal
+        left = journal.pulled and owed(self._context.machine, [disk for disk, _ in journal.images])
+        return _REST if left else _NO_MORE
 
     async def _is_taken_over(self) -> bool:
         """The images tell that the command of --then has begun to use them, and perhaps started the machine at its

@@ -41,7 +41,7 @@ async def bring_near(context: Context) -> None:
                 return
             if not convergence.fits(prediction, context.options.downtime):
                 _check_convergence(context, prediction)
-        elif until > _ahead(one) or _fits_at(context, time.time() + until):
+        elif until > _ahead(one) and _tells_changes(context) or _fits_at(context, time.time() + until):
             waited = True
             if await _wait(context, until, one):
                 return

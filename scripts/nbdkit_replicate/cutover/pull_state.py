@@ -81,11 +81,15 @@ def is_used(machine: Machine, disk: str) -> bool:
         return True
 
 
-def begin_serving(machine: Machine, disk: str) -> None:
-    """From now on its own server changes the image."""
+def begin_serving(machine: Machine, disk: str, path: str, again: bool) -> bool:
+    """From now on its own server changes the image. again: it has been handed over before. Returns whether end_serving() is to
+    say what it is like then: not if somebody may have used it without its server before, as that stays so."""
+    if again and is_changed(machine, disk, path) is not False:
+        return False
     with contextlib.suppress(FileNotFoundError):
         os.unlink(_served_path(machine, disk))
     sync_directory(directory_of_states(machine))
+    return True
 
 
 def end_serving(machine: Machine, disk: str, path: str) -> None:

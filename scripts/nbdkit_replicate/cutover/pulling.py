@@ -172,7 +172,7 @@ async def _served(context: Context, disk: str, source_uri: str, directory: RunDi
                *(f"{key}={value}" for key, value in use_parameters(source_uri, pull_state(machine, disk), patience))]
     with contextlib.suppress(FileNotFoundError):
         os.unlink(socket)
-    begin_serving(machine, disk)
+    told = begin_serving(machine, disk, path, again=context.journal.step == Step.HANDOVER)
     server = await Server.start(f"disk {disk}", command, directory, socket)
     try:
         with context.interruption.scope():
@@ -180,7 +180,8 @@ async def _served(context: Context, disk: str, source_uri: str, directory: RunDi
         yield server
     finally:
         ended_well = await server.stop()
-        end_serving(machine, disk, path)
+        if told:
+            end_serving(machine, disk, path)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(socket)
     if not ended_well:

@@ -37,14 +37,15 @@ class End:
 
 async def serve(context: Context, uris: dict[str, str], images: list[Server], source: contextlib.AsyncExitStack,
                 again: bool) -> End:
-    """Until all is here and nobody uses the images any more. source: what ends when all is here. again: clients have written to
-    them before. Raises CommandFailed if nobody uses them."""
+    """Until all is here and nobody uses the images any more. source: what ends when all is here. again: somebody has used them
+    before. Raises CommandFailed if nobody uses them."""
     fetching = asyncio.create_task(_fetch(context, list(uris), images, source))
     try:
         failed = await _hand_over(context, uris, images, again)
         return End(failed, await _until_unused(context, images, await fetching))
     finally:
-        fetching.cancel()
+        if not fetching.cancelling():  # an interruption does that as well, and what it has cancelled may be about to log out
+            fetching.cancel()
         await asyncio.gather(fetching, return_exceptions=True)
 
 

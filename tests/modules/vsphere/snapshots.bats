@@ -142,6 +142,16 @@ quick_after() {
     clean
 }
 
+@test "no connection can be made for the creation, nor later: nothing is said to be left behind" {
+    vc
+    control vc 'fault?where=handshake&kind=drop&after=1&count=40'
+    refuses 'no TLS connection to 127.0.0.1' once disk=2001 since=@state -- true
+    [[ "$output" != *'left behind'* ]]
+    [ ! -e state.snapshot ]
+    until_true 60 control vc nofault
+    control vc expire  # it could not log out
+}
+
 @test "a connection cannot be made when change tracking is turned on: that is retried" {
     vc --no-cbt
     control vc 'fault?where=handshake&kind=drop&after=1&count=3'

@@ -173,12 +173,12 @@ class Convergence(unittest.TestCase):
 class BringingNear(unittest.TestCase):
     """Until the machine can be shut down; the rounds are given."""
 
-    def context(self, before=(), **options):
+    def context(self, before=(), at=None, **options):
         states = self.enterContext(tempfile.TemporaryDirectory()) + "/"
         vm = SimpleNamespace(power_state=mock.AsyncMock(return_value=Power(State.ON, True)))
         machine = Machine("web1", Module("file", ()), Module("qcow2", ()), (), "/i/{disk}-{time}", states)
         return Context(SimpleNamespace(limits=Limits()), machine, Options(**options), None, Interruption(), list, vm,
-                       Journal("web1", rounds=before))
+                       Journal("web1", rounds=before, at=at))
 
     def bring_near(self, *full, **of_context):
         """full: whether each round copies whole disks. Returns how many there were."""
@@ -196,6 +196,12 @@ class BringingNear(unittest.TestCase):
         with self.assertRaisesRegex(Failure, "nothing tells .* without --pull, .* nothing has been shut down"):
             self.bring_near(True, True, True, True, downtime=60.0, pull=True)
         self.assertEqual(self.bring_near(True, True, True, True, downtime=60.0), 2)
+
+    def test_nothing_tells_what_has_changed_long_before_at(self):
+        """It is found out now, and not when the machine is about to be shut down."""
+        with mock.patch.object(deciding, "_wait", side_effect=AssertionError), \
+                self.assertRaisesRegex(Failure, "nothing tells"):
+            self.bring_near(True, True, at=time.time() + 7200, downtime=60.0, pull=True)
 
     def test_a_whole_disk_once_is_no_such_case(self):
         self.assertEqual(self.bring_near(True, False, False, downtime=60.0, pull=True), 2)
@@ -480,6 +486,31 @@ class Pulling(unittest.IsolatedAsyncioTestCase):
             await server.stop()
 
 
+    async def test_what_is_fetched_is_cancelled_once_so_that_it_logs_out(self):
+        done = []
+
+        async def fetch(*_):
+            done.append(asyncio.current_task())
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                await asyncio.sleep(0.01)
+                done.append("logged out")
+                raise
+
+        async def hand_over(*_):
+            while not done:
+                await asyncio.sleep(0)
+            done[0].cancel()  # by an interruption
+            await asyncio.sleep(0)
+            raise serving.handover.CommandFailed("interrupted")
+
+        with mock.patch.object(serving, "_fetch", fetch), mock.patch.object(serving, "_hand_over", hand_over), \
+                self.assertRaisesRegex(Failure, "interrupted"):
+            await serving.serve(None, {}, [], contextlib.AsyncExitStack(), False)
+        self.assertEqual(done[1:], ["logged out"])
+
+
 class UsedWithoutAServer(unittest.IsolatedAsyncioTestCase):
     """With --pull the images are served; but when their servers have ended somebody may use them as they are."""
 
@@ -495,7 +526,7 @@ class UsedWithoutAServer(unittest.IsolatedAsyncioTestCase):
         with open(pull_state.pull_state(self.machine, "2000"), "w", encoding="ascii") as file:
             json.dump({"checkpoint": "c", "owed": owed, "size": M, "pull": "unchanged"}, file)
         self.write("as it was")
-        pull_state.begin_serving(self.machine, "2000")
+        pull_state.begin_serving(self.machine, "2000", self.path, again=False)
         self.write("as its server has left it")
 
     def end(self):
@@ -523,6 +554,26 @@ class UsedWithoutAServer(unittest.IsolatedAsyncioTestCase):
         self.write("by the machine")
         self.assertTrue(await Cutover(self.context())._is_taken_over())
         self.assertTrue(await self.takes_away(self.context()))
+
+    async def test_what_was_used_before_it_was_served_again_stays_so(self):
+        for known in True, False:  # not after a kill
+            if known:
+                self.end()
+            self.write("by the machine")
+            for _ in range(2):
+                if pull_state.begin_serving(self.machine, "2000", self.path, again=True):
+                    self.end()
+            self.assertEqual(await Cutover(self.context())._is_taken_over(), known)
+            self.assertTrue(await self.takes_away(self.context()))
+            self.begin()
+
+    async def test_one_that_is_served_again_and_was_not_used(self):
+        self.end()
+        self.assertTrue(pull_state.begin_serving(self.machine, "2000", self.path, again=True))
+        self.write("by its server")
+        self.end()
+        self.assertFalse(await Cutover(self.context())._is_taken_over())
+        self.assertFalse(await self.takes_away(self.context()))
 
     async def test_one_that_lacks_something_is_no_disk_of_a_machine(self):
         self.begin([[0, 65536]])

@@ -4,10 +4,13 @@
 #include <sys/resource.h>
 
 #include <catch2/catch.hpp>
+#include <cerrno>
 #include <optional>
 #include <stdexcept>
 #include <thread>
+#include <vector>
 
+#include "common/util/error.hpp"
 #include "tests/unit/pull/fakes.hpp"
 
 using namespace pull;
@@ -126,6 +129,27 @@ TEST_CASE("a chunk that the layer below cannot write does not keep the others fr
                        {background.presence, fetcher, background.map, nullptr}, util::Log());
   while (background.missing() > local.bad) std::this_thread::yield();
   CHECK(background.presence.here({local.bad, size - local.bad}));
+}
+
+TEST_CASE("a chunk that the source does not give is the next one when it may be tried again") {
+  struct Remote : testing::FakeRemote {
+    void read(std::span<std::byte> buffer, uint64_t offset, Waiting waiting) override {
+      offsets.push_back(offset);
+      if (offsets.size() == 1) throw util::Error(EIO, "a bad block");
+      FakeRemote::read(buffer, offset, waiting);
+    }
+    std::vector<uint64_t> offsets;  // the one worker's
+  };
+  Remote remote;
+  Background background(remote);
+  background.settings.patience.retry_max = {};
+  background.settings.workers = 1;
+  background.start();
+  while (background.missing() > 0) std::this_thread::yield();
+  background.workers.reset();
+  REQUIRE(remote.offsets.size() > 2);
+  CHECK(remote.offsets[0] == 0);
+  CHECK(remote.offsets[1] == 0);
 }
 
 TEST_CASE("what another thread stores after all says that the layer below has not failed") {

@@ -83,7 +83,8 @@ TEST_CASE("a chunk that failed is left for a while; what is lost again is found 
   FetchOrder order(size, chunk, {}, 200);
   order.defer(50, start + std::chrono::seconds(1));
   CHECK(order.next(view, start, true)->range == Range{100, 100});
-  CHECK(order.next(view, start + std::chrono::seconds(1), true)->range == Range{100, 100});
+  CHECK(order.next(view, start + std::chrono::seconds(1), true)->range == Range{0, 100});
+  order.defer(50, start + std::chrono::seconds(1));
   view.absent.subtract({100, 100});
   CHECK_FALSE(order.next(view, start, true));
   CHECK(order.next(view, start + std::chrono::seconds(1), true)->range == Range{0, 100});
@@ -91,6 +92,21 @@ TEST_CASE("a chunk that failed is left for a while; what is lost again is found 
   CHECK_FALSE(order.next(view, start + std::chrono::seconds(2), true));
   view.absent.add({100, 100});
   CHECK(order.next(view, start + std::chrono::seconds(2), true)->range == Range{100, 100});
+}
+
+TEST_CASE(
+    "a chunk that failed and is to be the last is that, also where only what is urgent is asked "
+    "for") {
+  View view;
+  view.absent.subtract({200, size});
+  FetchOrder order(size, chunk, {}, 200);
+  const auto later = start + std::chrono::seconds(1);
+  order.defer(50, later, true);
+  CHECK_FALSE(order.next(view, later, false));
+  CHECK(order.next(view, later, true)->range == Range{100, 100});
+  view.absent.subtract({100, 100});
+  CHECK_FALSE(order.next(view, later - std::chrono::milliseconds(1), true));
+  CHECK(order.next(view, later, true)->range == Range{0, 100});
 }
 
 TEST_CASE("a single read is no reader; two that follow each other are, in any order") {
