@@ -48,6 +48,17 @@ def pause(pid):
         time.sleep(0.001)
 '
 
+# leaves_in_handshake NAME: a client of the server NAME that reads the greeting, and would not read the answer to NBD_OPT_GO.
+leaves_in_handshake() {
+    /usr/bin/python3 -c '
+import socket, struct, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+assert len(s.recv(18, socket.MSG_WAITALL)) == 18
+s.shutdown(socket.SHUT_RD)
+s.sendall(struct.pack(">I8sIIIH", 3, b"IHAVEOPT", 7, 6, 0, 0))' "$1.sock"
+}
+
 # until_true SECONDS COMMAND...: runs it again and again until it succeeds; the longer that takes, the less often. On a
 # machine that has much else to do it may take six times as long.
 until_true() {

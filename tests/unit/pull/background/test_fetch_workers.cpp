@@ -5,9 +5,11 @@
 
 #include <catch2/catch.hpp>
 #include <cerrno>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "common/util/error.hpp"
@@ -35,10 +37,13 @@ class NotingRemote : public testing::FakeRemote {
 
 // The background of a disk that is owed whole.
 struct Background {
-  explicit Background(testing::FakeRemote &source) : remote(source) { map.end(); }
-  void start() {
-    workers.emplace(settings, size, FetchWorkers::Parts{presence, fetcher, map, nullptr},
-                    util::Log());
+  explicit Background(testing::FakeRemote &source, std::unique_ptr<testing::FakeLocal> below =
+                                                       std::make_unique<testing::FakeLocal>(size))
+      : remote(source), local(std::move(below)) {
+    map.end();
+  }
+  void start(const util::Log &log = {}) {
+    workers.emplace(settings, size, FetchWorkers::Parts{presence, fetcher, map, nullptr}, log);
   }
   static extents::RangeSet whole() {
     extents::RangeSet owed(size);
@@ -51,10 +56,10 @@ struct Background {
   testing::FakeRemote &remote;
   Presence presence{whole()};
   extents::RangeLock changes;
-  testing::FakeLocal local{size};
+  std::unique_ptr<testing::FakeLocal> local;
   Memory memory{settings.memory};
   Counters counters;
-  ChunkFetcher fetcher{presence, changes, local, remote, memory, counters};
+  ChunkFetcher fetcher{presence, changes, *local, remote, memory, counters};
   SourceMap map{size, false};
   std::optional<FetchWorkers> workers;
 };
@@ -92,14 +97,10 @@ TEST_CASE("when the layer below has failed, the rest is not read from the source
     mutable std::atomic<int> looks = 0;
   };
   Remote remote;
-  Background background(remote);
-  Full full(size);
-  ChunkFetcher fetcher(background.presence, background.changes, full, remote, background.memory,
-                       background.counters);
+  Background background(remote, std::make_unique<Full>(size));
   background.settings.patience.retry_max = std::chrono::hours(1);
   background.settings.workers = 1;
-  FetchWorkers workers(background.settings, size,
-                       {background.presence, fetcher, background.map, nullptr}, util::Log());
+  background.start();
   while (remote.looks < 6) std::this_thread::yield();
   CHECK(remote.reads == 1);
   CHECK(background.missing() == size);
@@ -113,22 +114,19 @@ TEST_CASE("a chunk that the layer below cannot write does not keep the others fr
       if (offset < bad) throw std::runtime_error("input/output error");
       FakeLocal::write(bytes, offset, durable);
     }
-    uint64_t bad = 0;
+    uint64_t bad = Settings().chunk;
   };
   // With two of them the second one has failed when the first one may be tried again.
   const uint64_t number = GENERATE(1, 2);
   testing::FakeRemote remote;
-  Background background(remote);
-  Bad local(size);
-  local.bad = number * background.settings.chunk;
-  ChunkFetcher fetcher(background.presence, background.changes, local, remote, background.memory,
-                       background.counters);
+  auto below = std::make_unique<Bad>(size);
+  const uint64_t bad = below->bad *= number;
+  Background background(remote, std::move(below));
   background.settings.patience.retry_max = std::chrono::milliseconds(1);
   background.settings.workers = 1;
-  FetchWorkers workers(background.settings, size,
-                       {background.presence, fetcher, background.map, nullptr}, util::Log());
-  while (background.missing() > local.bad) std::this_thread::yield();
-  CHECK(background.presence.here({local.bad, size - local.bad}));
+  background.start();
+  while (background.missing() > bad) std::this_thread::yield();
+  CHECK(background.presence.here({bad, size - bad}));
 }
 
 TEST_CASE("a chunk that the source does not give is the next one when it may be tried again") {
@@ -169,18 +167,13 @@ TEST_CASE("what another thread stores after all says that the layer below has no
     std::atomic<bool> &other, &told;
   };
   testing::FakeRemote remote;
-  Background background(remote);
-  Bad local(other, told);
-  ChunkFetcher fetcher(background.presence, background.changes, local, remote, background.memory,
-                       background.counters);
+  Background background(remote, std::make_unique<Bad>(other, told));
   background.settings.patience.retry_max = std::chrono::hours(1);
   background.settings.workers = 2;
-  FetchWorkers workers(background.settings, size,
-                       {background.presence, fetcher, background.map, nullptr},
-                       util::Log([&](util::Level, const std::string &) {
-                         told = true;
-                         told.notify_all();
-                       }));
+  background.start(util::Log([&](util::Level, const std::string &) {
+    told = true;
+    told.notify_all();
+  }));
   while (background.missing() > background.settings.chunk) std::this_thread::yield();
   CHECK_FALSE(background.presence.here({0, background.settings.chunk}));
 }
