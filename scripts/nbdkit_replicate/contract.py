@@ -196,11 +196,17 @@ def reason_for_giving_up(error: str) -> str | None:
 DISK = "{disk}"
 
 # Parameters of a target that name what no two disks may share.
-_OF_ONE_DISK = ("file", "apply-stats", "fanout-state", "fanout-stats", "pull-stats")
+_OF_ONE_DISK = ("file", "apply-stats", "apply-digests", "apply-digests-parent", "fanout-state", "fanout-stats", "pull-stats")
+# Of a source, which has all disks of a machine: what no two machines may share.
+_OF_ONE_SOURCE = ("coalesce-stats", "delta-digests")
 
 
 def is_of_one_disk(parameter: str) -> bool:
     return "=" in parameter and parameter.partition("=")[0] in _OF_ONE_DISK
+
+
+def is_of_one_source(parameter: str) -> bool:
+    return "=" in parameter and parameter.partition("=")[0] in _OF_ONE_SOURCE
 
 
 # ---- Passwords: nbdkit_read_password in nbdkit-plugin(3) ----

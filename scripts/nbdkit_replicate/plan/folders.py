@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from ..messages import WrongUse
 from ..vcenter.inventory import Inventory, normal
-from .machines import is_name
+from .machines import Known, is_name
 from .plan import VM, Folder, Machine, Plan
 
 
@@ -14,7 +14,9 @@ def with_folders(plan: Plan, inventories: Mapping[str, Inventory]) -> Plan:
     """With the machines that are in the folders now. A machine that the plan names itself is not taken from a folder again;
     one that is in two folders belongs to the first. Folders of vCenters that could not be asked are left as they are."""
     named = {(machine.vcenter, normal(_path_of(machine))) for machine in plan.machines}
-    machines, left = list(plan.machines), []
+    known, left = Known(), []
+    for machine in plan.machines:
+        known.add(machine)  # reading.py has compared these
     for folder in plan.folders:
         inventory = inventories.get(folder.vcenter)
         if inventory is None:
@@ -23,8 +25,8 @@ def with_folders(plan: Plan, inventories: Mapping[str, Inventory]) -> Plan:
         for facts in inventory.below(folder.path):
             if _includes(folder, facts.name) and (folder.vcenter, facts.path) not in named:
                 named.add((folder.vcenter, facts.path))
-                _add(plan, machines, folder, facts.name, facts.path)
-    return dataclasses.replace(plan, machines=tuple(machines), folders=tuple(left))
+                _add(plan, known, folder, facts.name, facts.path)
+    return dataclasses.replace(plan, machines=tuple(known.names.values()), folders=tuple(left))
 
 
 def choose(plan: Plan, names: Iterable[str]) -> Plan:
@@ -46,16 +48,17 @@ def _includes(folder: Folder, name: str) -> bool:
     return (not folder.include or matches(folder.include)) and not matches(folder.exclude)
 
 
-def _add(plan: Plan, machines: list[Machine], folder: Folder, name: str, path: str) -> None:
+def _add(plan: Plan, known: Known, folder: Folder, name: str, path: str) -> None:
     place = f"{plan.path}:{folder.line}: folder {folder.path}"
     if not is_name(name):
         raise WrongUse(f'{place}: the name of {path} cannot be part of a file name: add a [[vm]] with a name= for it, and '
                        f'exclude = ["{name}"]')
-    other = next((machine for machine in machines if machine.name == name), None)
+    other = known.names.get(name)
     if other is not None:
         raise WrongUse(f"{place}: {path} has the same name as {_path_of(other) or 'another machine of the plan'}: add a [[vm]] "
                        f"with a name= of its own for one of them")
-    machines.append(_machine(folder, name, path))
+    if (common := known.add(_machine(folder, name, path))) is not None:
+        raise WrongUse(f"{place}: {common[1]}")
 
 
 def _machine(folder: Folder, name: str, path: str) -> Machine:

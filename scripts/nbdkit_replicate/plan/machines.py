@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The machines and folders of a plan."""
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from ..composition.replication import Destination, Module
-from ..contract import ASK_PASSWORD, DISK, is_plugin
+from ..contract import ASK_PASSWORD, DISK, is_of_one_disk, is_of_one_source, is_plugin
 from ..parameters import has
 from .document import Table
 from .plan import VM, Folder, Keep, Machine, VCenter
@@ -14,8 +14,8 @@ from .values import rate
 TIME = "{time}"
 
 # What a run itself gives to the target.
-_OWN = ("file", "backing", "backing-format", "size", "seal", "state", "create", "apply-from", "apply-state", "fanout-dest",
-        "fanout-name")
+_OWN = ("file", "backing", "backing-format", "size", "seal", "state", "create", "apply-from", "apply-state", "apply-digests",
+        "apply-digests-parent", "fanout-dest", "fanout-name")
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,10 @@ class Reader:
             template=replace(template, source=vcenter.source(VM, parameters), vcenter=vcenter.name),
             line=table.document.line(table.key))
         table.finish()
-        for key, text in ("images", template.images), ("states", template.states):
-            if VM not in text:
-                raise table.wrong(key if table.has(key) else None, f"{key} must have {VM} in it, which stands for the name "
-                                  f"of each machine: {text}")
+        for place in places(folder.template):
+            if VM not in place.value:
+                key, name = (place.key, "") if table.has(place.key) else (None, place.key + " ")
+                raise table.wrong(key, f"{name}must have {VM} in it, which stands for the name of each machine: {place.value}")
         return folder
 
     def _vcenter(self, table: Table, name: str | None) -> VCenter:
@@ -151,19 +151,50 @@ class Reader:
         return self.defaults.states if text is None else os.path.join(self.directory, text, "")
 
 
-def check_unique(machines: Iterable[tuple[Table, Machine]]) -> None:
-    """No two machines have a name, a directory of states or a destination in common."""
-    names: dict[tuple[str, str], Machine] = {}
-    for table, machine in machines:
-        own = [("name", "are called", machine.name), ("states", "would have the states", machine.states),
-               ("images", "would have the images", machine.images)]
-        own += [("also", "would be written to", one.uri) for one in machine.also]
-        for key, what, text in own:
-            other = names.setdefault((key, text), machine)
+@dataclass(frozen=True)
+class Place:
+    """What a machine writes to, and no other machine may."""
+
+    key: str  # of the plan
+    what: str  # two machines would do with it
+    value: str
+
+
+def places(machine: Machine) -> Iterator[Place]:
+    yield Place("states", "would have the states", machine.states)
+    yield Place("images", "would have the images", machine.images)
+    yield from (Place("also", "would be written to", one.uri) for one in machine.also)
+    for key, words in (("parameters", filter(is_of_one_source, machine.source.parameters)),
+                       ("target-parameters", filter(is_of_one_disk, machine.target.parameters)),
+                       ("also", (word for one in machine.also for word in filter(is_of_one_disk, one.parameters)))):
+        yield from (Place(key, "would have the same", word) for word in words)
+
+
+class Known:
+    """Machines, no two of which have a name or a place in common."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, Machine] = {}
+        self._places: dict[str, Machine] = {}
+
+    def add(self, machine: Machine) -> tuple[str, str] | None:
+        """If there is something in common: its key of the plan, and a message."""
+        if self.names.setdefault(machine.name, machine) is not machine:
+            return "name", f"two machines are called {machine.name}"
+        for place in places(machine):
+            other = self._places.setdefault(place.value, machine)
             if other is not machine:
-                hint = "" if key == "name" else f": put {VM} into it, which stands for the name of each machine"
-                both = "two machines" if key == "name" else f"{other.name} and {machine.name}"
-                raise table.wrong(key if table.has(key) else None, f"{both} {what} {text}{hint}")
+                return place.key, (f"{other.name} and {machine.name} {place.what} {place.value}: put {VM} into it, which stands "
+                                   "for the name of each machine")
+        return None
+
+
+def check_unique(machines: Iterable[tuple[Table, Machine]]) -> None:
+    known = Known()
+    for table, machine in machines:
+        if (common := known.add(machine)) is not None:
+            key, message = common
+            raise table.wrong(key if table.has(key) else None, message)
 
 
 def _keep(table: Table, default: Keep) -> Keep:

@@ -204,7 +204,14 @@ class Errors(Plans):
                  "vm.a.disk-name: is for a source of a single disk; this one lists its disks"),
                 (HEAD.replace("{vm}/", "") + '[[folder]]\npath = "/x"', 6,
                  "folder[1]: images must have {vm} in it, which stands for the name of each machine: "
-                 + self._directory.name + "/images/{disk}-{time}.qcow2")):
+                 + self._directory.name + "/images/{disk}-{time}.qcow2"),
+                (HEAD + '[[folder]]\npath = "/x"\nalso = [{ uri = "nbd://dr/{disk}" }]', 8,
+                 "folder[1].also: must have {vm} in it, which stands for the name of each machine: nbd://dr/{disk}"),
+                (HEAD + '[[folder]]\npath = "/x"\ntarget-parameters = ["fanout-state=/f/{disk}"]', 8,
+                 "folder[1].target-parameters: must have {vm} in it, which stands for the name of each machine: "
+                 "fanout-state=/f/{disk}"),
+                (HEAD + '[[folder]]\npath = "/x"\nparameters = ["coalesce-stats=/x.prom"]', 8,
+                 "folder[1].parameters: must have {vm} in it, which stands for the name of each machine: coalesce-stats=/x.prom")):
             with self.subTest(text):
                 self.assert_wrong(text, line, message)
 
@@ -218,6 +225,10 @@ class Errors(Plans):
                           "vm[2].states: a and b would have the states /var/lib/nbdkit-replicate/a/" + hint)
         self.assert_wrong(images + '\nalso = [{uri = "nbd://x/{disk}"}]' + two, 6,
                           "vm[2]: a and b would be written to nbd://x/{disk}" + hint)
+        self.assert_wrong(images + '\ntarget-parameters = ["apply-stats=/x/{disk}"]' + two, 6,
+                          "vm[2]: a and b would have the same apply-stats=/x/{disk}" + hint)
+        shared = 'also = [{uri = "nbd://x/{vm}-{disk}", parameters = ["fanout-stats=/x"]}]'
+        self.assert_wrong(images + "\n" + shared + two, 6, "vm[2]: a and b would have the same fanout-stats=/x" + hint)
 
 
 class Lines(unittest.TestCase):
@@ -276,6 +287,16 @@ class Folders(Plans):
         with self.assertRaisesRegex(WrongUse, r"plan.toml:6: folder /DC0/vm/prod: /DC0/vm/prod/web2 has the same name as "
                                     "/DC0/vm/prod/tests/web2: add a"):
             self.expand('[[folder]]\npath = "/DC0/vm/prod"')
+
+    def test_a_place_of_another_machine(self):
+        with self.assertRaisesRegex(WrongUse, "plan.toml:9: folder /DC0/vm/prod: other and web1 would have the images .*/images/web1/"):
+            self.expand('[[vm]]\npath = "/DC0/vm/other"\nimages = "images/web1/{disk}-{time}.qcow2"\n[[folder]]\n'
+                        'path = "/DC0/vm/prod"\ninclude = ["web1"]')
+
+    def test_many_machines(self):
+        inventory = Inventory({f"/DC0/vm/prod/{i}": VmFacts(f"/DC0/vm/prod/{i}", "h") for i in range(3000)})
+        plan = self.expand('[[folder]]\npath = "/DC0/vm/prod"\nalso = [{uri = "nbd://x/{vm}-{disk}"}]', inventory)
+        self.assertEqual(len(plan.machines), 3000)
 
     def test_a_vcenter_that_was_not_asked(self):
         plan = self.read(HEAD + '[[folder]]\npath = "/DC0/vm/prod"')
