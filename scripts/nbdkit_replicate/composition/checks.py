@@ -112,16 +112,11 @@ def _check_own_state(disk: DiskCopy) -> None:
 
 
 def _check_left_out(disk: DiskCopy) -> None:
-    """A destination that is not named any more would silently miss what this run copies.
-
-    Nothing is checked if the user names another directory with fanout-state=.
-    """
-    directory = disk.default_fanout_state
-    if disk.fanout_state != directory or not os.path.isdir(directory):
-        return
+    """A destination that is not named any more would silently miss what this run copies."""
     named = {destination_name(destination.uri, destination.parameters) for destination in disk.also}
-    for path, name in known_destinations(directory):
-        if name not in named:
-            raise WrongUse(f"{name} was a destination of an earlier run and would miss the changes of this one: name "
-                           f"it with --also, also if it cannot be reached, or remove {path} to give it up; the whole "
-                           "disk is copied to a destination that is added again later")
+    for directory in dict.fromkeys((disk.default_fanout_state, disk.fanout_state)):
+        for path, name in known_destinations(directory) if os.path.isdir(directory) else ():
+            if name not in named:
+                raise WrongUse(f"{name} was a destination of an earlier run and would miss the changes of this one: name "
+                               f"it with --also, also if it cannot be reached, or remove {path} to give it up; the whole "
+                               "disk is copied to a destination that is added again later")

@@ -5,7 +5,7 @@ import contextlib
 import enum
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..contract import DISK, destination_name, known_destinations
@@ -21,6 +21,7 @@ from ..states import disks_with_state, names_directory, read_state, state_path
 from .records import BEHIND, DONE, RUNNING, DiskRecord, RunRecord, is_running, read_records, records_directory
 
 KILLED = "killed"  # a result, beside those of records
+NOTHING: Mapping[str, int] = {}
 
 
 class Grade(enum.Enum):
@@ -153,7 +154,7 @@ def status_of_state(state: str) -> MachineStatus:
         complete = runs.last_complete(name)
         point = next((d.image for r in runs.records for d in r.disks if d.disk == name and r.started == complete), "")
         to_come = "the last complete run" if complete is not None and is_to_come(complete, time.time()) else ""
-        disks.append(_of_disk(name, path, path + ".fanout", (), runs, point, complete, to_come))
+        disks.append(_of_disk(name, path, path + ".fanout", (), runs, point, complete, to_come, told=runs.last_owed(name)))
     return MachineStatus(vm, tuple(disks), runs.running, runs.records)
 
 
@@ -167,6 +168,12 @@ class _Runs:
         """When the last run began that left nothing owed."""
         return next((r.started for r in self.records for d in r.disks if d.disk == disk and _is_complete(d, destination)),
                     None)
+
+
+    def last_owed(self, disk: str) -> dict[str, int]:
+        """By the further destinations, after the last run that has recorded it: destination -> bytes."""
+        owed = next((d.owed for r in self.records for d in r.disks if d.disk == disk and d.owed), {})
+        return {destination: count for destination, count in owed.items() if destination}
 
 
 def _is_complete(disk: DiskRecord, destination: str) -> bool:
@@ -210,9 +217,10 @@ def _points(machine: Machine) -> tuple[dict[str, Point], dict[str, str], str]:
 
 
 def _of_disk(name: str, state: str, owed_in: str, also: Sequence[str], runs: _Runs, point: str, complete: float | None,
-             to_come: str = "", fault: str = "") -> DiskStatus:
-    """to_come: what is as of a time to come."""
-    size, owed, recorded = 0, None, {}
+             to_come: str = "", fault: str = "", told: Mapping[str, int] = NOTHING) -> DiskStatus:
+    """to_come: what is as of a time to come. told: what destinations are owed that have no file in the directory owed_in, as
+    with fanout-state= of the user's own."""
+    size, owed, recorded = 0, None, dict(told)
     try:
         if os.path.exists(state):
             found = read_state(state)

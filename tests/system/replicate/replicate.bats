@@ -230,6 +230,15 @@ JOB
     must_fail cmp -s live.img dr.raw
     replicate_now "${FROM[@]}" --to qcow2 file=web1.qcow2 --also "$(uri cloud)" --also "$(uri dr)"
     all_equal web1.qcow2
+
+    # In a directory of the user's own; and those of the other directory are not forgotten then.
+    refuses "cloud.sock was a destination" replicate_now "${FROM[@]}" --to qcow2 file=web1.qcow2 fanout-state=own --also "$(uri dr)"
+    guest_writes 14
+    replicate_now "${FROM[@]}" --to qcow2 file=web1.qcow2 fanout-state=own --also "$(uri cloud)" --also "$(uri dr)"
+    all_equal web1.qcow2
+    rm -r web1.state.fanout
+    refuses "dr.sock was a destination" replicate_now "${FROM[@]}" --to qcow2 file=web1.qcow2 fanout-state=own --also "$(uri cloud)"
+    refuses "remove own/" replicate_now "${FROM[@]}" --to qcow2 file=web1.qcow2 fanout-state=own
 }
 
 @test "a second signal: a slow destination is not waited for, and what it is owed is kept" {

@@ -135,6 +135,16 @@ class OfRunsByOptions(InDirectory):
         self.assertAlmostEqual(disk["age"], 2 * HOUR, delta=600)
         self.assertEqual(disk["destinations"], [{"name": "dr", "owed": GIB, "complete": NOW - 30 * HOUR}])
 
+    def test_destinations_whose_directory_is_the_users_own(self):
+        os.rename("states/2000.state.fanout", "elsewhere")
+        status, output, _ = run_status("--state", "states/")
+        self.assertEqual(status, 1)
+        self.assertRegex(output.splitlines()[1], r"^WARNING  web1  2000  .*  dr: owed 1\.0 GiB$")
+        write_run("states/runs", HOUR, owed={"": 0, "dr": 0})
+        self.assertEqual(run_status("--state", "states/")[0], 0)
+        write_run("states/runs", HOUR / 2, "incomplete", owed={})
+        self.assertIn('"dr"', run_status("--state", "states/", "--json")[1])
+
     def test_a_run_under_way_and_one_that_was_killed(self):
         write_run("states/runs", HOUR, "running", ended=False)
         with records.run_under_way("states/runs"):
