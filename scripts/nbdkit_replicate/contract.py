@@ -24,6 +24,11 @@ def is_plugin(plugin: str, name: str) -> bool:
     return os.path.basename(plugin) in (name, f"nbdkit-{name}-plugin.so")
 
 
+def has_deadlines(plugin: str) -> bool:
+    """Whether it waits for no network without a deadline of its own. Most plugins do, such as nbdkit-nbd-plugin(1)."""
+    return any(is_plugin(plugin, name) for name in ("vsphere", "qcow2", "file"))
+
+
 # ---- Sources: nbdkit-replicate-delta(7); common/replication/source_description.hpp ----
 
 

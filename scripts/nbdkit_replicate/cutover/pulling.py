@@ -141,8 +141,7 @@ async def _source(context: Context, directory: RunDirectory) -> AsyncIterator[Se
     own = planned.source
     source = Module(own.plugin, (*own.parameters, f"snapshot={reference}"))
     replication = dataclasses.replace(planned, source=source)
-    server = await Server.start("source", source_command(replication), directory, "source.sock")
-    server.patience = replication.patience
+    server = await start_source(replication, source_command(replication), directory)
     try:
         with context.interruption.scope():
             await server.wait_ready()

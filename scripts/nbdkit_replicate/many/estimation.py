@@ -16,7 +16,7 @@ from ..messages import Failure, Level, about, say
 from ..plan.plan import Folder, Machine, Plan
 from ..programs.directory import RunDirectory
 from ..programs.server import Server
-from ..programs.source import ask_disk, list_disks
+from ..programs.source import ask_disk, list_disks, start_source
 from ..run.disk import EXPECTED
 from ..run.interruption import Interruption
 from ..run.result import Result
@@ -98,8 +98,7 @@ class Estimation:
         replication = dataclasses.replace(replication_of(self._plan, machine, "", self._choice.verbose), targets=None)
         known = history(machine)
         with RunDirectory() as directory:
-            source = await Server.start("source", source_command(replication), directory, "source.sock")
-            source.patience = replication.patience
+            source = await start_source(replication, source_command(replication), directory)
             try:
                 with self._interruption.scope():
                     await source.wait_ready()

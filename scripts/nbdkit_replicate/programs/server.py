@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Collection, Sequence
 
-from ..contract import inherited_descriptors
+from ..contract import has_deadlines, inherited_descriptors
 from ..messages import Failure, Level, say
 from ..composition.commands import uri_of
 from .connections import Connections
@@ -14,6 +14,9 @@ from .directory import RunDirectory
 from .errors import Errors
 from .password import passed_by_descriptor
 from .process import Process, outcome
+
+START = 600.0  # seconds in which a server starts whose plugin has no deadlines; it may have to log in, and to try again
+END = 60.0  # and in which it ends
 
 # Seconds between two looks for the file that says that the server is ready: a share of the time since it was started.
 _SHARE, _SHORTEST, _LONGEST = 0.1, 0.002, 0.05
@@ -27,10 +30,14 @@ class Server:
         self.socket = socket
         self._ready = ready
         self.patience = 0.0  # seconds for which it may try what it is asked again, on top of what it takes otherwise
+        self.start_limit: float | None = None  # seconds; None: it has deadlines of its own
+        self.end_limit: float | None = None  # the same; then it is killed
         self._name = name
         self._process = process
         self._errors = errors
         self._started = False  # it accepts connections, or has done so
+        self._killed = False  # by kill()
+        self._given_up = ""  # why
         self._connections: Connections | None = None  # see keep_connections()
         self._watching: asyncio.Task[None] | None = None
 
@@ -53,6 +60,12 @@ class Server:
             process = await Process.start(words, inherited, errors=errors)
         return cls(name, path, ready, process, errors)
 
+    def limit(self, plugin: str, ends_soon: bool = True) -> None:
+        """Where the plugin has no deadlines. ends_soon: it has nothing to complete at its end."""
+        if not has_deadlines(plugin):
+            self.start_limit = START + self.patience
+            self.end_limit = END if ends_soon else None
+
     @property
     def id(self) -> int:
         """Of its process."""
@@ -67,12 +80,16 @@ class Server:
         return uri_of(self.socket, export)
 
     async def wait_ready(self) -> None:
-        """Until it accepts connections. There is no limit: a source may have to wait for its snapshot."""
+        """Until it accepts connections. vsphere has no limit here: it may have to wait for its snapshot."""
         began = time.monotonic()
         while not (os.path.exists(self._ready) and os.path.getsize(self._ready) > 0):
             if not self._process.running:
                 raise Failure(f"the {self._name} server did not start: {self._errors.cause() or 'it gave no reason'}")
-            await asyncio.sleep(min(max((time.monotonic() - began) * _SHARE, _SHORTEST), _LONGEST))
+            waited = time.monotonic() - began
+            if self.start_limit is not None and waited >= self.start_limit:
+                raise Failure(self.cause() or f"the {self._name} server has not started for {waited:.0f} seconds: what it connects "
+                              "to does not answer")
+            await asyncio.sleep(min(max(waited * _SHARE, _SHORTEST), _LONGEST))
         self._started = True
 
     def keep_connections(self, servers: Collection[str]) -> Connections:
@@ -94,8 +111,8 @@ class Server:
             raise Failure(self.cause() or f"the {self._name} server has ended")
 
     def cause(self) -> str:
-        """The error that it has reported of late; "" if none."""
-        error = self._errors.cause()
+        """Why it was given up, or the error that it has reported of late; "" if none."""
+        error = self._given_up or self._errors.cause()
         return error and f"{self._name}: {error}"
 
     def reason_for_owing(self, destination: str) -> str:
@@ -103,8 +120,18 @@ class Server:
         prefix = destination + ": "
         return next((r.removeprefix(prefix) for r in reversed(self._errors.reasons) if r.startswith(prefix)), "")
 
+    def give_up(self, why: str) -> None:
+        """Kills it. Those that wait for it get errors."""
+        self._given_up = self._given_up or why
+        self.kill()
+
+    @property
+    def given_up(self) -> bool:
+        return bool(self._given_up)
+
     def kill(self) -> None:
         self._look()
+        self._killed = True
         self._process.kill()
 
     def _look(self) -> None:
@@ -118,10 +145,14 @@ class Server:
         """
         self._look()
         self._process.terminate()
-        status = await self._process.wait()
+        status = await (self._process.wait() if self.end_limit is None else self.ended(self.end_limit))
+        if status is None:
+            say(f"the {self._name} server does not end, as what it is connected to does not answer: it is killed", Level.WARNING)
+            self.kill()
+            status = await self._process.wait()
         if self._watching:
             self._watching.cancel()
         self._errors.close()
-        if status != 0 and self._started:
+        if status != 0 and self._started and not self._killed:
             say(f"the {self._name} server ended with {outcome(status)}", Level.ERROR)
         return status == 0

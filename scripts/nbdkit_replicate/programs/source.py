@@ -2,16 +2,18 @@
 """Questions to a source: which disks it has, and what it says about each."""
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
 import nbd
 
+from ..composition.replication import Replication
 from ..contract import SourceDescription, data_bytes, delta_bytes, is_disk
 from ..messages import Failure, mib
 from .block_status import read_totals
+from .directory import RunDirectory
 from .server import Server
 
 DEADLINE = 600.0  # seconds for an answer; a source may have to log in, and to try again, before it gives one
@@ -37,6 +39,15 @@ class DiskFacts:
             return (f"{mib(self.delta)} of {mib(self.size)} have changed since {self.description.since} or are "
                     "owed")
         return f"the whole disk is copied: {mib(self.size)}"
+
+
+async def start_source(replication: Replication, command: Sequence[str], directory: RunDirectory,
+                       password: str | None = None) -> Server:
+    """Must not be cancelled, as Server.start."""
+    source = await Server.start("source", command, directory, "source.sock", password)
+    source.patience = replication.patience
+    source.limit(replication.source.plugin)
+    return source
 
 
 async def ask_disk(source: Server, export: str) -> DiskFacts:

@@ -41,7 +41,7 @@ class Watch:
         self._subject = of
         self._rates: dict[str, Rate] = {}
         self._last: DiskProgress | None = None
-        self._moved = time.monotonic()  # when something has arrived last
+        self._moved = time.monotonic()  # when something has arrived last, or need not any more
         self._said: float | None = None  # when it has been said that nothing arrives
         self._copying = True  # the client has not ended
         self._task: asyncio.Task[None] | None = None
@@ -52,6 +52,12 @@ class Watch:
     def copied(self) -> None:
         """The client has ended: it is no stall any more if nothing arrives."""
         self._copying = False
+
+    @property
+    def silent(self) -> float:
+        """Seconds for which something should have arrived."""
+        whole = self._last is not None and self._last.bytes >= self._last.total
+        return 0.0 if whole or not self._copying else time.monotonic() - self._moved
 
     def end(self) -> dict[str, object]:
         """After the end of the server. Returns fields of DiskRecord."""

@@ -40,7 +40,7 @@ class Restore:
             if command is None:
                 await copy(source, target.partial, self._progress)
                 return
-            async with self._writing(command) as server:
+            async with self._writing(command, "qcow2") as server:
                 await copy(source, server.uri(), self._progress)
 
     async def _copy_to_place(self, target: DeviceTarget | RemoteTarget) -> None:
@@ -51,13 +51,14 @@ class Restore:
         await asyncio.to_thread(target.write, bytes(len(head)))
         if size > HEAD:
             async with shown(self._point, self._how, self._directory, ("offset", f"offset={HEAD}")) as source, \
-                    self._writing(target.server(size, self._how.build)) as server:
+                    self._writing(target.server(size, self._how.build), target.plugin) as server:
                 await copy(source, server.uri(), self._progress)
         await asyncio.to_thread(target.write, head)
 
     @contextlib.asynccontextmanager
-    async def _writing(self, command: list[str]) -> AsyncIterator[Server]:
+    async def _writing(self, command: list[str], plugin: str) -> AsyncIterator[Server]:
         server = await Server.start("target", command, self._directory, f"target-{next(_numbers)}.sock")
+        server.limit(plugin)
         ended_well = False
         try:
             await server.wait_ready()

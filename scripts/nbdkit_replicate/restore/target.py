@@ -95,6 +95,8 @@ class FileTarget:
 
 
 class DeviceTarget:
+    plugin = "file"  # of server()
+
     def __init__(self, path: str) -> None:
         self.path = path
         self._descriptor = -1
@@ -122,7 +124,7 @@ class DeviceTarget:
         os.fsync(self._descriptor)
 
     def server(self, size: int, build: str | None) -> list[str]:
-        return ["nbdkit", "--filter=offset", "file", self.path, f"offset={HEAD}", f"range={size - HEAD}"]
+        return ["nbdkit", "--filter=offset", self.plugin, self.path, f"offset={HEAD}", f"range={size - HEAD}"]
 
     def finish(self) -> None:
         pass
@@ -130,6 +132,8 @@ class DeviceTarget:
 
 class RemoteTarget(Remote):
     """An NBD server."""
+
+    plugin = "nbd"  # of server()
 
     def check(self, size: int) -> str:
         peer = peer_of_uri("--to", self.uri)
@@ -143,7 +147,7 @@ class RemoteTarget(Remote):
         yield
 
     def server(self, size: int, build: str | None) -> list[str]:
-        return ["nbdkit", "--filter=offset", "nbd", *self.parameters(), f"offset={HEAD}", f"range={size - HEAD}"]
+        return ["nbdkit", "--filter=offset", self.plugin, *self.parameters(), f"offset={HEAD}", f"range={size - HEAD}"]
 
     def finish(self) -> None:
         pass

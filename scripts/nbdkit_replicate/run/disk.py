@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The run of one disk: its target server, the client, and the check of the result."""
+import asyncio
+import contextlib
+from collections.abc import Iterator
+
 from ..contract import destination_name
 from ..files import make_directory
 from ..messages import RUN_AGAIN, Failure, Level, say
@@ -10,6 +14,7 @@ from ..programs.client import Client, Route
 from ..programs.server import Server
 from ..programs.source import DiskFacts, ask_disk
 from ..report.events import Stage
+from ..report.watch import Watch
 from ..states import require_full_copy
 from ..statistics import PullStatistics
 from .context import RunContext
@@ -18,6 +23,7 @@ from .growth import enlarge_file
 from .result import Result, behind, check_copy, owed_by_destination
 from .written_file import WrittenFile
 
+SILENCE = 600.0  # seconds without anything new after which a source without deadlines is given up
 POLL = 0.5  # seconds between two looks how far a target is that fetches for itself
 
 # What a disk may fail with while the others go on. All else is a bug.
@@ -87,8 +93,10 @@ class DiskRun:
         command = target_command(self._disk, self._source_uri, now, self._stats)
         target = await Server.start("destination", command, self._context.directory, self._socket,
                                     self._context.target_password)
+        target.limit(self._disk.target.plugin, ends_soon=False)
         connections = target.keep_connections((self._context.source.socket,))
-        with self._context.interruption.expendable(target), self._report.watching(self._disk.image or "", self._stats):
+        with (self._context.interruption.expendable(target),
+              self._report.watching(self._disk.image or "", self._stats) as watch, self._silence_ended(watch)):
             written: WrittenFile | None = None
             replaced = False
             try:
@@ -112,6 +120,24 @@ class DiskRun:
         if cause is not None:
             raise Failure(f"the copy is not complete: {cause}; {RUN_AGAIN}")
         return target
+
+    @contextlib.contextmanager
+    def _silence_ended(self, watch: Watch) -> Iterator[None]:
+        """A block in which a source that has no deadlines is given up when nothing has arrived for too long."""
+        source = self._context.source
+        limit = SILENCE + source.patience
+
+        async def look() -> None:
+            while watch.silent < limit:
+                await asyncio.sleep(max(POLL, (limit - watch.silent) / 2))
+            source.give_up(f"nothing has arrived for {limit:.0f} seconds: the source does not answer")
+
+        task = None if source.end_limit is None else asyncio.create_task(look())
+        try:
+            yield
+        finally:
+            if task:
+                task.cancel()
 
     async def _pulled(self, target: Server) -> str | None:
         """The target fetches for itself, and ends. Returns why it has failed; None if it has not."""
@@ -155,6 +181,8 @@ class DiskRun:
 
     def _cause_at(self, target: Server) -> str:
         """With the file that is written, which not every plugin says, unless it is about a further destination."""
+        if self._context.source.given_up:
+            return self._context.source.cause()
         cause, image = target.cause(), self._disk.image
         known = [destination_name(destination.uri, destination.parameters) for destination in self._disk.also]
         if not cause or image is None or any(name in cause for name in (image, *known)):

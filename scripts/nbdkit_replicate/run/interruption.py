@@ -3,7 +3,7 @@
 
 The first one ends what is being waited for within scopes, and with it the copying; what follows a scope, the end
 of the servers in their order, is not cut short. A second one kills what is expendable, so that its end is not
-waited for. The source is never killed, as it must remove its snapshot.
+waited for. A source that may have a snapshot is never killed, as it must remove it.
 """
 import asyncio
 import contextlib
@@ -22,6 +22,10 @@ def ending_signals() -> list[signal.Signals]:
 
 class Killable(Protocol):
     def kill(self) -> None: ...
+
+
+class Source(Killable, Protocol):
+    end_limit: float | None  # None: it has deadlines of its own, and perhaps a snapshot
 
 
 class Interrupted(Failure):
@@ -94,6 +98,10 @@ class Interruption:
             yield
         finally:
             self._expendable.discard(process)
+
+    def expendable_source(self, source: Source) -> contextlib.AbstractContextManager[None]:
+        """The same, unless it may have a snapshot."""
+        return contextlib.nullcontext() if source.end_limit is None else self.expendable(source)
 
     def _handle(self, number: signal.Signals) -> None:
         self._signals += 1

@@ -10,7 +10,7 @@ from ..composition.commands import source_command, source_statistics
 from ..composition.replication import Replication
 from ..programs.directory import RunDirectory
 from ..programs.server import Server
-from ..programs.source import list_disks
+from ..programs.source import list_disks, start_source
 from ..report.events import Stage
 from ..report.run import RunReport
 from ..statistics import coalesce_read
@@ -54,20 +54,20 @@ class MachineRun:
     async def _with_source(self, directory: RunDirectory) -> Result:
         stats = source_statistics(self._replication, directory.file("source.stats"))
         command = source_command(self._replication, stats)
-        source = await Server.start("source", command, directory, "source.sock", self._source_password)
-        source.patience = self._replication.patience
+        source = await start_source(self._replication, command, directory, self._source_password)
         context = RunContext(source, directory, self._interruption, self._report, self._target_password)
-        try:
-            with self._interruption.scope():
-                await source.wait_ready()
-                disks = await self._disks(source)
-            results = await self._copy_disks(disks, context)
-        finally:
+        with self._interruption.expendable_source(source):
             try:
-                self._report.stage(Stage.REMOVING)
+                with self._interruption.scope():
+                    await source.wait_ready()
+                    disks = await self._disks(source)
+                results = await self._copy_disks(disks, context)
             finally:
-                ended_well = await source.stop()
-                await context.drained()
+                try:
+                    self._report.stage(Stage.REMOVING)
+                finally:
+                    ended_well = await source.stop()
+                    await context.drained()
         missing = self._missing(disks)
         result = Result.of_all([*results, *([Result.INCOMPLETE] if missing else [])])
         if result in (Result.DONE, Result.BEHIND) and not ended_well:

@@ -29,6 +29,8 @@ class DiskUse:
         self._path = path
         self.whole = is_whole(disk.state)
         self.server: Server | None = None
+        self._served = False  # clients have been able to connect
+        self._marked = False  # by this use: nobody had written before
         self.connections: Connections | None = None  # to the source; to be drained when the server has ended
 
     async def start(self, source: Server | None, directory: RunDirectory, password: str | None) -> None:
@@ -45,14 +47,16 @@ class DiskUse:
             make_directory(self.disk.fanout_state)
         _remove_unused(self._path)
         command = use_command(self.disk, uri, now, self._access, self._stats)
-        marked = bool(self._image_to_mark()) and mark_used(self._image_to_mark())
+        self._marked = bool(self._image_to_mark()) and mark_used(self._image_to_mark())
         try:
             self.server = await Server.start("destination", command, directory, self._path, password)
+            self.server.limit(self.disk.target.plugin, ends_soon=False)
             if source and not self.whole:
                 self.connections = self.server.keep_connections((source.socket,))
             await self.server.wait_ready()
+            self._served = True
         except (Failure, OSError):
-            if marked and (self.server is None or await self.server.ended(0) is not None):  # nobody was served
+            if self._marked and (self.server is None or await self.server.ended(0) is not None):  # nobody was served
                 self._unmark(known=False)
             raise
 
@@ -88,7 +92,7 @@ class DiskUse:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._path)
             if self._image_to_mark():
-                self._unmark(known=True)
+                self._unmark(known=self._served or not self._marked)  # not served: it was ended while it started
 
     def _unmark(self, known: bool) -> None:
         """If the state says that nobody has written. known: it has to say so; otherwise there may be none yet."""

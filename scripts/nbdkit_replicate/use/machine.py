@@ -12,7 +12,7 @@ from ..files import make_directory
 from ..messages import RUN_AGAIN, Failure, Level, WrongUse, say
 from ..programs.directory import RunDirectory
 from ..programs.server import Server
-from ..programs.source import list_disks
+from ..programs.source import list_disks, start_source
 from ..run.interruption import Interrupted, Interruption
 from ..states import is_whole
 from .disk import DiskUse, subject_of
@@ -84,8 +84,7 @@ class MachineUse:
         if not self._replication.source.plugin:
             raise WrongUse("not everything is here yet: give --from as in the run, so that the rest can be fetched")
         command = source_command(self._replication, for_pull=True)
-        self._source = await Server.start("source", command, directory, "source.sock", self._passwords[0])
-        self._source.patience = self._replication.patience
+        self._source = await start_source(self._replication, command, directory, self._passwords[0])
 
     def _known(self) -> list[str | None]:
         return self._chosen(self._replication.known_disks())
@@ -114,7 +113,8 @@ class MachineUse:
 
     async def _end_source(self) -> None:
         if self._source:
-            await self._source.stop()
+            with self._interruption.expendable_source(self._source):
+                await self._source.stop()
             self._source = None
 
     async def _stop(self) -> None:

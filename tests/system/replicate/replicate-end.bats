@@ -127,6 +127,27 @@ SH
     qemu-img compare -f raw -F qcow2 live.img web1.qcow2
 }
 
+@test "a source of another plugin that does not answer: a second signal ends it" {
+    start quiet memory 1M
+    kill -STOP "$(cat quiet.pid)" # the kernel accepts its connections
+    begin --from nbd socket="$PWD/quiet.sock" --to qcow2 copy.qcow2
+    until_true 60 connected_to quiet
+    kill -TERM "$run"
+    until_true 60 grep -q 'a second signal' run.log
+    must_fail gone "$run"
+    kill -TERM "$run"
+    until_true 60 gone "$run"
+    stop quiet KILL
+    local status=0
+    wait "$run" || status=$?
+    cat run.log
+    [ "$status" = 1 ]
+    [[ "$(tail -n 1 run.log)" == *"interrupted; "* ]]
+    [ -z "$(ls tmp)" ]
+}
+# connected_to NAME: somebody waits for NAME.sock to take a connection.
+connected_to() { [ "$(grep -c " $PWD/$1.sock\$" /proc/net/unix)" -gt 1 ]; }
+
 # instead_of PROGRAM: in the PATH there is another one, which leaves its ID in PROGRAM.pid and goes on as PROGRAM once
 # its parent has ended.
 instead_of() {

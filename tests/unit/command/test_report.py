@@ -330,6 +330,23 @@ class Watching(InDirectory):
         self.assertEqual(progress.rate, MIB / 2)
         self.assertEqual(self.look(2, 40 * MIB).left, 0.0)
 
+    def test_silence(self):
+        self.look(0, MIB)
+        self.assertEqual(self.watch.silent, 0)
+        self.look(7, MIB)
+        self.assertEqual(self.watch.silent, 7)
+        self.look(1, 2 * MIB)
+        self.assertEqual(self.watch.silent, 0)
+        self.look(9, 40 * MIB)
+        self.look(9, 40 * MIB)
+        self.assertEqual(self.watch.silent, 0)  # everything is here: the client flushes, which may take long
+
+    def test_silence_after_the_copy(self):
+        self.look(0, MIB)
+        self.look(9, MIB)
+        self.watch.copied()
+        self.assertEqual(self.watch.silent, 0)
+
     def test_what_has_not_begun_counts_what_the_source_says(self):
         self.watch._look()
         self.assertEqual(self.events[-1].progress.total, 40 * MIB)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """use: the mark of an image that clients may write to. Nothing of nbdkit is started."""
+import asyncio
 import os
 import sys
 import tempfile
@@ -31,7 +32,7 @@ class Marks(unittest.IsolatedAsyncioTestCase):
 
     async def start(self):
         """A disk that fails to be served, and what is done after that."""
-        disk = mock.MagicMock(state=self.state, image=self.image, also=(), export="")
+        disk = mock.MagicMock(state=self.state, image=self.image, also=(), export="", target=SimpleNamespace(plugin="qcow2"))
         disk.has_state = lambda: os.path.exists(self.state)
         disk.with_chosen_target.return_value = disk
         use = room.DiskUse(disk, Access.WRITE, None, self.socket)
@@ -56,6 +57,16 @@ class Marks(unittest.IsolatedAsyncioTestCase):
         self.command = ["/there/is/no/such/program"]
         with self.assertRaisesRegex(Failure, "cannot be started"):
             await self.start()
+        self.assertFalse(os.path.exists(self.image + ".used"))
+
+    async def test_a_start_that_is_interrupted(self):
+        async def wait_ready(_):
+            starting.cancel()
+            await asyncio.sleep(60)
+
+        starting = asyncio.create_task(self.start())
+        with mock.patch.object(room.Server, "wait_ready", wait_ready), self.assertRaises(asyncio.CancelledError):
+            await starting
         self.assertFalse(os.path.exists(self.image + ".used"))
 
     async def test_an_earlier_mark_stays(self):
