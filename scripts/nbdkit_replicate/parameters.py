@@ -13,6 +13,13 @@ def value(parameters: Iterable[str], key: str) -> str | None:
     return result
 
 
+_FALSE = ("0", "false", "f", "no", "n", "off")  # nbdkit_parse_bool
+
+
+def is_false(text: str) -> bool:
+    return text.lower() in _FALSE
+
+
 def bare(parameter: str) -> bool:
     """Whether nbdkit takes it for the value of the plugin's magic key: is_config_key() in nbdkit's server."""
     return not re.match(r"[A-Za-z][A-Za-z0-9_.-]*=", parameter)

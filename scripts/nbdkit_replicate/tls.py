@@ -16,10 +16,9 @@ import nbd
 
 from .contract import is_plugin, plain_uri
 from .messages import WrongUse
-from .parameters import bare, has, value
+from .parameters import bare, has, is_false, value
 
 _CA = "ca-cert.pem"
-_FALSE = ("0", "false", "f", "no", "n", "off")  # nbdkit_parse_bool
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def peer_of_uri(option: str, uri: str) -> Peer | None:
         certificates=query.get("tls-certificates"),
         has_key="tls-psk-file" in query,
         by_name=parts.scheme.lower() == "nbds" or (bool(query.get("tls-hostname")) and _knows_tls_hostname()),
-        verified=query.get("tls-verify-peer", "").lower() not in _FALSE,
+        verified=not is_false(query.get("tls-verify-peer", "")),
         remedy="tls-certificates=DIRECTORY in the URI")
 
 
@@ -92,7 +91,7 @@ def peer_of_plugin(option: str, plugin: str, parameters: Sequence[str]) -> Peer 
         certificates=value(parameters, "tls-certificates"),
         has_key=has(parameters, "tls-psk"),
         by_name=peer.by_name if peer else has(parameters, "hostname"),
-        verified=(peer is None or peer.verified) and (value(parameters, "tls-verify") or "").lower() not in _FALSE,
+        verified=(peer is None or peer.verified) and not is_false(value(parameters, "tls-verify") or ""),
         remedy="tls-certificates=DIRECTORY as a parameter")
 
 

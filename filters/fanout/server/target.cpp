@@ -18,6 +18,7 @@ class PoolTarget : public Target {
 
   const nbd::Info &info() const override { return pool_.info(); }
   bool dead() const override { return pool_.dead(); }
+  size_t connections() const override { return pool_.connections(); }
   // A flush goes to one connection: a server that offers multi-conn flushes for all of them.
   void submit(nbd::Command &command) override { pool_.submit(command); }
 

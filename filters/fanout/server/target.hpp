@@ -3,6 +3,7 @@
 // The NBD server of a destination: an interface, so that a test needs no server.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 
 #include "common/nbd/command.hpp"
@@ -17,6 +18,7 @@ class Target {
   virtual ~Target() = default;
   virtual const nbd::Info &info() const = 0;
   virtual bool dead() const = 0;
+  virtual size_t connections() const = 0;
   // As nbd::Connection::submit(): from any thread, does not block.
   virtual void submit(nbd::Command &command) = 0;
 };

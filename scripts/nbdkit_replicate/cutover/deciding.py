@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 from ..messages import Failure, say
+from ..parameters import is_false, value
 from ..states import disks_with_state
 from . import convergence
 from .context import Context
@@ -49,7 +50,7 @@ async def bring_near(context: Context) -> None:
 
 def _check_can_pull(context: Context, rounds: Sequence[Round]) -> None:
     """rounds: of this command, as change tracking may have been switched on before it. Raises Failure."""
-    if context.options.pull and copies_all(rounds):
+    if context.options.pull and _lacks_changes(context, rounds):
         raise Failure("each round copies whole disks, as nothing tells what has changed on them: with --pull the last "
                       "increment could not be fetched; switch changed block tracking on (cbt=on of nbdkit-vsphere-plugin(1)), "
                       "or give the same command without --pull, which copies the whole disks while the machine is off; "
@@ -58,7 +59,16 @@ def _check_can_pull(context: Context, rounds: Sequence[Round]) -> None:
 
 def _tells_changes(context: Context) -> bool:
     """As far as --pull depends on it: after a round of whole disks another one shows whether that was the only one."""
-    return not context.options.pull or not context.journal.rounds[-1].full
+    return not context.options.pull or not context.journal.rounds[-1].full or not _show_tracking(context)
+
+
+def _lacks_changes(context: Context, rounds: Sequence[Round]) -> bool:
+    return copies_all(rounds) and _show_tracking(context)
+
+
+def _show_tracking(context: Context) -> bool:
+    """Whether rounds of whole disks mean that nothing tells what has changed: not where the plan wants full points alone."""
+    return context.machine.longest_chain != 1 or is_false(value(context.machine.source.parameters, "cbt") or "")
 
 
 def _decide(context: Context, prediction: Prediction | None) -> None:
@@ -165,6 +175,6 @@ def _check_convergence(context: Context, prediction: Prediction | None) -> None:
     rounds, options = context.journal.rounds, context.options
     if convergence.shrinks_no_more(rounds):
         limits = context.plan.limits
-        helps = convergence.what_helps(not options.pull and not copies_all(rounds), limits.source_rate, limits.disks,
+        helps = convergence.what_helps(not options.pull and not _lacks_changes(context, rounds), limits.source_rate, limits.disks,
                                        len(disks_with_state(context.machine.states)))
         raise Failure(convergence.does_not_converge(rounds, prediction, options.downtime, helps))

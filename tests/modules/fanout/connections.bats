@@ -14,6 +14,17 @@ load fanout
     [ "$(od -An -tu1 -N1 a.out | tr -d ' ')" = 7 ]
 }
 
+@test "the log tells how each destination is connected" {
+    start a memory 1M
+    start b memory 1M
+    fanout f memory 1M fanout-dest="$(uri a)" fanout-name=dr fanout-connections=3 \
+        fanout-dest="$(uri b)" fanout-name=cloud fanout-connections=1 fanout-mode=async
+    nbdinfo "$(uri f)"
+    stop f
+    grep 'dr: connected by 3 connections, sync: 1048576 bytes, ' f.log
+    grep 'cloud: connected by 1 connection, async: 1048576 bytes, ' f.log
+}
+
 @test "fanout-concurrency limits the requests in flight of each destination" {
     # Each write takes 100 ms, long enough for others to come meanwhile.
     start slow -t 64 --filter=log --filter=delay memory 8M delay-write=100ms logfile="$PWD/slow.requests"

@@ -85,7 +85,7 @@ newest() { find backup/web1 -name '*.qcow2' | sort | tail -1; }
     # One at a time, and switched on again: the same state goes on.
     [ "$(control state | jq .folder.most_at_once)" = 1 ]
     guest_writes
-    sed -i -e 's/connections=1 coalesce-workers=1 coalesce-prefetch=off//' -e 's/ --at-once 1 --threads 1//' example.sh
+    sed -i -e 's/connections=1 coalesce-workers=1 coalesce-prefetch=off//' -e 's/ --at-once 1 --threads 1 --client qemu-img//' example.sh
     PATH=$PWD/bin:$PATH bash -e example.sh
     same live.img dr.raw
     qemu-img compare -f raw -F qcow2 live.img web1.qcow2

@@ -173,10 +173,10 @@ class Convergence(unittest.TestCase):
 class BringingNear(unittest.TestCase):
     """Until the machine can be shut down; the rounds are given."""
 
-    def context(self, before=(), at=None, **options):
+    def context(self, before=(), at=None, chain=30, parameters=(), **options):
         states = self.enterContext(tempfile.TemporaryDirectory()) + "/"
         vm = SimpleNamespace(power_state=mock.AsyncMock(return_value=Power(State.ON, True)))
-        machine = Machine("web1", Module("file", ()), Module("qcow2", ()), (), "/i/{disk}-{time}", states)
+        machine = Machine("web1", Module("file", parameters), Module("qcow2", ()), (), "/i/{disk}-{time}", states, longest_chain=chain)
         return Context(SimpleNamespace(limits=Limits()), machine, Options(**options), None, Interruption(), list, vm,
                        Journal("web1", rounds=before, at=at))
 
@@ -207,6 +207,13 @@ class BringingNear(unittest.TestCase):
         self.assertEqual(self.bring_near(True, False, False, downtime=60.0, pull=True), 2)
         whole = tuple(dataclasses.replace(one, full=True) for one in rounds_of(M, M, predicted=2.0))
         self.assertEqual(self.bring_near(True, False, False, before=whole, downtime=60.0, pull=True), 2)
+
+    def test_full_points_alone_as_the_plan_says(self):
+        self.assertEqual(self.bring_near(True, True, True, chain=1, downtime=60.0, pull=True), 2)
+        with self.assertRaisesRegex(Failure, "nothing tells"):
+            self.bring_near(True, True, True, chain=1, parameters=("cbt=Off",), downtime=60.0, pull=True)
+        with self.assertRaisesRegex(Failure, "the rounds do not get shorter.*--pull"):
+            self.bring_near(*5 * [True], chain=1, downtime=0.1)
 
     def test_one_whole_disk_is_too_little_for_at(self):
         whole = dataclasses.replace(rounds_of(M)[0], full=True)

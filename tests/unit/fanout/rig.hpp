@@ -31,6 +31,7 @@ struct FakeServer {
     explicit Connection(FakeServer &server) : server_(server), mine_(server.generation) {}
     const nbd::Info &info() const override { return server_.target.info(); }
     bool dead() const override { return server_.generation != mine_ || server_.target.dead(); }
+    size_t connections() const override { return 1; }
     void submit(nbd::Command &command) override {
       if (dead()) return complete(command, ENOTCONN);
       server_.target.submit(command);
