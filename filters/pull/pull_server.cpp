@@ -197,6 +197,8 @@ void PullServer::give_up(const std::string &why) {
 }
 
 void PullServer::stop() {
+  if (workers_)
+    workers_->stop();  // or they would begin one chunk after the other, each of which ends at once
   remote_.interrupt();
   map_reader_.reset();
   workers_.reset();

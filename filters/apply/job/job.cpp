@@ -35,9 +35,12 @@ void Job::tick() noexcept {
 void Job::finish() noexcept {
   if (context_.verify) context_.verify->end_background();
   if (context_.gate.clients() == 0 || !context_.clients_sent || context_.failure.failed()) return;
-  context_.log.error(
-      "apply: the copy was not completed, because a client has not left at the end: {}",
-      context_.owed_text());
+  const std::string what =
+      context_.coverage.owed_bytes() > 0
+          ? "the copy was not completed: " + context_.owed_text()
+          : "the state may not have all that has arrived, or it was not compared to the end: run "
+            "the same command again";
+  context_.log.error("apply: a client has not left at the end: {}", what);
 }
 
 }  // namespace apply

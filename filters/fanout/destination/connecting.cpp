@@ -45,11 +45,12 @@ void on_connected(DestinationData &d, std::unique_ptr<Target> target)
   const nbd::Info &info = *d.info;
   auto can = [](bool yes) { return yes ? "can" : "cannot"; };
   d.note(util::Level::info,
-         fmt::format("connected by {} connection{}, {}: {} bytes, requests of at most {}; the server {} "
-                     "flush, {} FUA, {} zero; {}",
-                     connections, connections == 1 ? "" : "s", d.async() ? "async" : "sync", info.size,
-                     info.maximum_block, can(info.can_flush), can(info.can_fua), can(info.can_zero),
-                     d.owed_text()));
+         fmt::format(
+             "connected by {} connection{}, {}: {} bytes, requests of at most {}; the server {} "
+             "flush, {} FUA, {} zero; {}",
+             connections, connections == 1 ? "" : "s", d.async() ? "async" : "sync", info.size,
+             info.maximum_block, can(info.can_flush), can(info.can_fua), can(info.can_zero),
+             d.owed_text()));
   if (!info.can_flush && !std::exchange(d.told_no_flush, true)) {
     d.note(util::Level::warning,
            "the server does not support flush: the filter cannot know when data is durable there");

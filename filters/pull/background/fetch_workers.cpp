@@ -51,12 +51,16 @@ FetchWorkers::FetchWorkers(const Settings &settings, uint64_t size, Parts parts,
 }
 
 FetchWorkers::~FetchWorkers() {
+  stop();
+  for (std::thread &thread : threads_) thread.join();
+}
+
+void FetchWorkers::stop() {
   {
     MutexLock lock(mutex_);
     stop_ = true;
   }
   work_.notify_all();
-  for (std::thread &thread : threads_) thread.join();
 }
 
 void FetchWorkers::note_read(Range range) {

@@ -40,6 +40,9 @@ class FetchWorkers {
   FetchWorkers(const FetchWorkers &) = delete;
   FetchWorkers &operator=(const FetchWorkers &) = delete;
 
+  // Nothing further is begun.
+  void stop() ABSL_LOCKS_EXCLUDED(mutex_);
+
   // A client reads: what lies ahead may be wanted.
   void note_read(extents::Range range) ABSL_LOCKS_EXCLUDED(mutex_);
   // A client waits for the range.

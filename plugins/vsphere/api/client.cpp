@@ -147,18 +147,34 @@ soap::Reply Client::post(std::string_view method, const Ref &self, std::string_v
   return soap::Reply(response.status, std::move(response.body), limits, what);
 }
 
+// libcurl sends a request again by itself if a connection that it has used before ends without an answer. On a new
+// connection it does not.
+soap::Reply Client::post_once(std::string_view method, const Ref &self,
+                              std::string_view arguments) {
+  disconnect();
+  may_have_begun_ = true;
+  try {
+    return post(method, self, arguments);
+  } catch (const FaultError &) {
+    may_have_begun_ = false;
+    throw;
+  } catch (const TransportError &e) {
+    may_have_begun_ = e.connected();
+    throw;
+  }
+}
+
 soap::Reply Client::call(std::string_view method, const Ref &self, std::string_view arguments,
                          Repeat repeat) {
   // What must not be done twice is sent again only if there was no connection that could have taken it.
   auto may_repeat = [&](const TransportError &e) {
     return e.retryable() && (repeat == Repeat::safe || !e.connected());
   };
+  if (repeat == Repeat::once) may_have_begun_ = false;
   return with_session([&] {
     return retry_while<TransportError>(policy_, log_, std::string(method) + ": ", may_repeat, [&] {
-      // libcurl sends a request again by itself if a connection that it has used before ends without an
-      // answer. On a new connection it does not.
-      if (repeat == Repeat::once) disconnect();
-      return post(method, self, arguments);
+      return repeat == Repeat::once ? post_once(method, self, arguments)
+                                    : post(method, self, arguments);
     });
   });
 }

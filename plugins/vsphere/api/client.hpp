@@ -75,6 +75,10 @@ class Client {
   soap::Reply call(std::string_view method, const Ref &self, std::string_view arguments,
                    Repeat repeat = Repeat::safe);
 
+  // Whether the server may have begun what was called last with Repeat::once. False: there was no connection, or a fault was
+  // the answer.
+  bool may_have_begun() const { return may_have_begun_; }
+
   // Returns what attempt() returns. If the session turns out to have expired, logs in and calls
   // attempt() once more.
   template <typename Attempt>
@@ -93,6 +97,7 @@ class Client {
   void retrieve_content();
   void authenticate();
   soap::Reply post(std::string_view method, const Ref &self, std::string_view arguments);
+  soap::Reply post_once(std::string_view method, const Ref &self, std::string_view arguments);
   HttpResponse send(HttpRequest &request);
   void pause(std::chrono::milliseconds time);
 
@@ -105,6 +110,7 @@ class Client {
   const util::Log log_;
   std::optional<HttpConnection> http_;  // made by the first call
   std::string session_;
+  bool may_have_begun_ = false;
   bool answered_ = false;  // whether the server has ever answered: if not, no retry
   ServiceContent content_;
 };

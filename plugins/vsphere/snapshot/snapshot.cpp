@@ -88,10 +88,8 @@ void Snapshot::create(bool quiesce) {
   } catch (const FaultError &) {  // of the creation, of its task, or of a question about the task
     unanswered_ = tasks_.has_unfinished();
     throw;
-  } catch (const TransportError &e) {
-    // Without a connection it was not asked for; or it was, and its task is asked about.
-    unanswered_ = e.connected() || tasks_.has_unfinished();
-    may_exist_ = unanswered_;
+  } catch (const util::Error &) {  // also an interrupted pause before the next attempt to connect
+    may_exist_ = unanswered_ = client_.may_have_begun();
     if (!may_exist_) forget(journal_, token_, log_);
     throw;
   }

@@ -20,6 +20,8 @@ nbd::Options options_for(const std::string &uri, std::chrono::seconds timeout,
   options.name = nbd::name_of_uri(uri);
   options.request_timeout = timeout;
   options.interrupt = interrupt;
+  options.leave_timeout =
+      std::chrono::milliseconds{800};  // as the manual page says how soon a start can be ended
   options.connect_timeout = std::min<std::chrono::milliseconds>(options.connect_timeout, timeout);
   return options;
 }

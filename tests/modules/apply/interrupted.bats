@@ -79,7 +79,7 @@ os._exit(0)'
     ends dst
     rm apply.gate_waits.hold
     wait "$(cat dst.pid)"
-    said dst 'error: apply: the copy was not completed, because a client has not left at the end: [0-9]* bytes are still owed'
+    said dst 'error: apply: a client has not left at the end: the copy was not completed: [0-9]* bytes are still owed'
     [ "$(owed)" -gt 0 ]
 }
 

@@ -52,6 +52,15 @@ told_to_end() {
     [ "$(of "v['taken']")" = 2 ]
 }
 
+@test "SIGTERM while no connection can be made for the creation: nothing is said to be left behind" {
+    vc
+    control vc 'fault?where=handshake&kind=drop&after=1&count=1'
+    told_to_end TERM 'CreateSnapshot_Task: .*retry 1 of 3 in 60000 ms' retry-delay=60 since=@state
+    must_fail grep -E 'left behind|has not said whether' early.log
+    [ ! -e state.snapshot ]
+    [ "$(of "v['taken']")" = 0 ]
+}
+
 # stuck METHOD: a call of the start is not answered for 100 s. SIGTERM is heeded within 2 s (and what the
 # machine's load adds), and what is left to do is done. heeded= is how long it took, in ms.
 stuck() {
