@@ -38,6 +38,7 @@ class FakeTarget : public fanout::Target {
   }
 
   const nbd::Info &info() const override { return information; }
+  size_t connections() const override { return 1; }
   bool dead() const override { return is_dead; }
   void submit(nbd::Command &command) override {
     {
