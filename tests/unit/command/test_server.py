@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import io
 import os
+import signal
 import sys
 import unittest
 from unittest import mock
@@ -23,6 +24,8 @@ NEVER_ENDS = 'trap "" TERM; echo $$ > "$5.new"; mv "$5.new" "$5"; while :; do sl
 
 class Limits(unittest.IsolatedAsyncioTestCase):
     def setUp(self):
+        # Where another test has ended a run, SIGTERM is ignored, and programs inherit that.
+        self.addCleanup(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, signal.SIG_DFL))
         self.directory = self.enterContext(RunDirectory())
 
     async def start(self, script, plugin, start=1e6, end=1e6, **how):

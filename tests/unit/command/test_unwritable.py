@@ -125,14 +125,15 @@ class Ends(unittest.TestCase):
         self.addCleanup(stack.close)
         replaced = {of_disk: "Server Client StatisticsFiles Circumstances WrittenFile PullStatistics target_command "
                     "enlarge_file",
-                    of_machine: "Server source_command source_statistics RunContext"}
+                    of_machine: "start_source source_command source_statistics RunContext"}
         for module, names in replaced.items():
             for name in names.split():
                 stack.enter_context(mock.patch.object(module, name))
-        self.context = mock.MagicMock(interruption=Interruption())
+        self.context = mock.MagicMock(interruption=Interruption(), source=mock.MagicMock(end_limit=None))
         self.server = mock.MagicMock(wait_ready=mock.AsyncMock(), stop=mock.AsyncMock(), ended=mock.AsyncMock(return_value=0))
         of_disk.WrittenFile.of.return_value.is_replaced.return_value = False
-        of_disk.Server.start = of_machine.Server.start = mock.AsyncMock(return_value=self.server)
+        of_disk.Server.start = mock.AsyncMock(return_value=self.server)
+        of_machine.start_source.side_effect = mock.AsyncMock(return_value=self.server)
 
     def copy(self, pulls):
         disk = mock.MagicMock(also=(), image=None, replication=SimpleNamespace(pulls=pulls, client="nbdcopy"))
