@@ -42,6 +42,12 @@ async def check_machine(machine: Machine, inventory: Inventory | None) -> None:
     await _check_destinations(machine, disks)
 
 
+async def look_at_machine(machine: Machine, inventory: Inventory | None) -> None:
+    """The part of it that hinders no run that is under way: the name and the destinations."""
+    _check_name(machine, inventory)
+    await _check_destinations(machine, list(_known_disks(machine, inventory)))
+
+
 def _check_name(machine: Machine, inventory: Inventory | None) -> None:
     vm = vm_of(machine)
     if inventory is None or "/" not in vm or inventory.find(vm) is not None:

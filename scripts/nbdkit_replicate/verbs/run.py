@@ -5,12 +5,13 @@ import asyncio
 from collections.abc import Sequence
 
 from ..composition.checks import check_replication, warnings
+from ..many.checks import look_at_machine
 from ..many.locks import plan_held
 from ..many.plan_run import Outcome, PlanRun
 from ..many.replications import replication_of
 from ..many.selection import Choice, Selection
 from ..many.shard import Shard
-from ..messages import Level, WrongUse, say, warn
+from ..messages import Level, WrongUse, about, say, warn
 from ..plan.plan import Machine, Plan
 from ..plan.reading import read_plan
 from ..points.machines import machines_of_plan
@@ -20,7 +21,10 @@ from ..report.recorder import Recorder
 from ..report.records import BEHIND, records_directory
 from ..report.text import of_machines
 from ..report.view import style_of, view_of
+from ..run.disk import EXPECTED
 from ..run.result import Result
+
+LOOKED_AT = 16  # machines at once, whose destinations are connected to
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--any-time", action="store_true", help="begin machines also outside the time window of the plan")
     parser.add_argument("--build", metavar="DIRECTORY", help="use the modules in this build tree")
     parser.add_argument("-n", "--dry-run", action="store_true",
-                        help="check the plan, ask the vCenters, print the names of the machines, start nothing")
+                        help="check the plan, the vCenters and the destinations, print the names of the machines, start nothing")
     view.add_arguments(parser)
     parser.add_argument("-v", "--verbose", action="store_true", help="enable verbose messages of the servers")
 
@@ -41,7 +45,7 @@ def execute(arguments: argparse.Namespace) -> int:
     choice = Choice(tuple(arguments.machines), shard, arguments.any_time, arguments.verbose)
     check_plan(plan)
     if arguments.dry_run:
-        return _print_machines(Selection(plan, choice)).value
+        return asyncio.run(_print_machines(Selection(plan, choice))).value
     with plan_held(plan, shard), view_of(style_of(arguments, several=True)) as shown:
         outcomes = asyncio.run(_run(plan, PlanRun(plan, choice, lambda machine: [shown, _recorder(machine)])))
         _say_summary(outcomes)
@@ -53,13 +57,31 @@ async def _run(plan: Plan, run: PlanRun) -> list[Outcome]:
         return await run.run()
 
 
-def _print_machines(selection: Selection) -> Result:
-    for machine in asyncio.run(selection.machines()):
+async def _print_machines(selection: Selection) -> Result:
+    machines = await selection.machines()
+    for machine in machines:
         print(machine.name)
     failures = [selection.why(folder) for folder in selection.left]
     for failure in failures:
         say(str(failure), Level.ERROR)
-    return Result.of_all([Result.of_failure(failure) for failure in failures])
+    slots = asyncio.Semaphore(LOOKED_AT)
+    looks = await asyncio.gather(*(_look(selection, machine, slots) for machine in machines))
+    return Result.of_all([*(Result.of_failure(failure) for failure in failures), *looks])
+
+
+async def _look(selection: Selection, machine: Machine, slots: asyncio.Semaphore) -> Result:
+    """What would keep it from being replicated, as far as that is known before it is begun."""
+    vcenters = selection.vcenters
+    with about(vm=machine.name, vm_shown=True):
+        try:
+            if failure := vcenters.failure(machine.vcenter):
+                raise failure
+            async with slots:
+                await look_at_machine(machine, vcenters.inventories.get(machine.vcenter))
+        except EXPECTED as e:
+            say(str(e), Level.ERROR)
+            return Result.of_failure(e)
+    return Result.DONE
 
 
 def _recorder(machine: Machine) -> Recorder:

@@ -159,6 +159,9 @@ no_snapshots_exist() { [ "$(snapshots)" = 0 ]; }
     plan
     sed -i 's/\[\[folder\]\]/&\nexclude = ["web3"]/' plan.toml
     printf '[vm.%s]\n%s\n' files 'source = ["file", "missing.img"]' gone 'path = "/DC0/vm/prod/web33"' >> plan.toml
+    status_is 1 run_plan --dry-run
+    grep -q 'gone: vCenter main has no virtual machine /DC0/vm/prod/web33; did you mean /DC0/vm/prod/web3?' said
+    [ "$(grep -cE '^(web[124]|files|gone)$' said)" = 5 ]
     status_is 1 run_plan
     grep -q '3 of 5 machines are done' said
     tail -2 said | grep -q 'files is not complete: .*missing.img: No such file or directory'
@@ -294,12 +297,17 @@ END
     grep -q 'warning: dr cannot be reached: ' said
     qemu-img compare -f raw -F qcow2 disk.img "$(newest files)"
     # From now on the size of the disk is known before the run.
+    status_is 0 run_plan --dry-run
+    grep -q 'files: .*warning: dr cannot be reached: ' said
+    grep -q 'files: .*warning: small is too small' said
     status_is 3 run_plan
     grep -q 'warning: small is too small for disk disk: it has 1048576 bytes, and needs 3145728; the copy goes on' said
     # Where it may not go on without one, nothing is begun.
     sed -i 's/"fanout-retries=0"/&, "fanout-on-error=fail"/' plan.toml
     local before
     before=$(points files)
+    status_is 1 run_plan --dry-run
+    grep -q 'dr cannot be reached: .*(fanout-on-error=fail)' said
     status_is 1 run_plan
     grep -q 'dr cannot be reached: .*(fanout-on-error=fail)' said
     [ "$(points files)" = "$before" ]
