@@ -16,6 +16,7 @@ from ..programs.directory import RunDirectory
 from ..programs.errors import Errors
 from ..programs.process import Process, outcome
 from ..programs.server import Server
+from .progress import told
 
 _numbers = itertools.count()  # for the names of sockets
 
@@ -57,10 +58,17 @@ async def shown(point: Point, how: Reading, directory: RunDirectory, filters: Se
 
 
 async def copy(server: Server, target: str, progress: bool = False) -> None:
-    """By nbdcopy. target: a URI, a file, or null:. Raises Failure with the cause."""
-    errors = None if progress else Errors("nbdcopy", shown=False)
-    options = ["--progress"] if progress else []
-    client = await Process.start(["nbdcopy", "--flush", *options, server.uri(), target], errors=errors)
+    """By nbdcopy. target: a URI, a file, or null:. progress: its bar on the terminal. Raises Failure with the cause."""
+    if progress:
+        await _copy(server, target, "--progress")
+    else:
+        with told() as descriptor:
+            await _copy(server, target, f"--progress={descriptor}", (descriptor,))
+
+
+async def _copy(server: Server, target: str, option: str, inherited: Sequence[int] = ()) -> None:
+    errors = Errors("nbdcopy", shown=False) if inherited else None
+    client = await Process.start(["nbdcopy", "--flush", option, server.uri(), target], inherited, errors=errors)
     connections = Connections(client.id, (server.socket,))
     watching = asyncio.create_task(connections.watch())
     try:
