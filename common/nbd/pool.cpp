@@ -14,8 +14,10 @@ namespace nbd {
 Pool::Pool(const Options &options, unsigned connections, const util::Log &log, unsigned most)
     : options_(options) {
   connections_.reserve(std::max({1u, connections, most}));
+  log.debug("{}: connecting", options.name);
   connections_.push_back(std::make_unique<Connection>(options));
   number_ = 1;
+  log.debug("{}: connected", name());
   if (!info().verified) {
     log.warning("{}: the server is not verified (tls-verify-peer=false): it may be anybody",
                 name());
@@ -31,6 +33,7 @@ void Pool::add_connections(unsigned connections, const util::Log &log) {
       check_same(*made);
       connections_.push_back(std::move(made));
       number_.store(connections_.size(), std::memory_order_release);
+      log.debug("{}: connected {} times", name(), connections_.size());
     } catch (const util::Error &e) {
       if (e.errnum() == EINTR) throw;  // of Options::interrupt
       log.warning("{}; going on with {} of {} connections", e.what(), connections_.size(),

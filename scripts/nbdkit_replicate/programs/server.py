@@ -16,7 +16,7 @@ from .password import passed_by_descriptor
 from .process import Process, outcome
 
 START = 600.0  # seconds in which a server starts whose plugin has no deadlines; it may have to log in, and to try again
-END = 60.0  # and in which it ends
+END = 300.0  # and in which it ends
 
 # Seconds between two looks for the file that says that the server is ready: a share of the time since it was started.
 _SHARE, _SHORTEST, _LONGEST = 0.1, 0.002, 0.05

@@ -169,7 +169,6 @@ class _Runs:
         return next((r.started for r in self.records for d in r.disks if d.disk == disk and _is_complete(d, destination)),
                     None)
 
-
     def last_owed(self, disk: str) -> dict[str, int]:
         """By the further destinations, after the last run that has recorded it: destination -> bytes."""
         owed = next((d.owed for r in self.records for d in r.disks if d.disk == disk and d.owed), {})

@@ -21,6 +21,8 @@ load fanout
         fanout-dest="$(uri b)" fanout-name=cloud fanout-connections=1 fanout-mode=async
     nbdinfo "$(uri f)"
     stop f
+    grep 'dr: connecting$' f.log
+    grep 'dr: connected 3 times$' f.log
     grep 'dr: connected by 3 connections, sync: 1048576 bytes, ' f.log
     grep 'cloud: connected by 1 connection, async: 1048576 bytes, ' f.log
 }
