@@ -119,4 +119,5 @@ def _check_left_out(disk: DiskCopy) -> None:
             if name not in named:
                 raise WrongUse(f"{name} was a destination of an earlier run and would miss the changes of this one: name "
                                f"it with --also, also if it cannot be reached, or remove {path} to give it up; the whole "
-                               "disk is copied to a destination that is added again later")
+                               "disk is copied to a destination that is added again later; if that file is of another disk, "
+                               "each needs a fanout-state= of its own")

@@ -19,6 +19,7 @@ from ..parameters import value
 from ..plan.plan import Machine
 from ..points.naming import Naming
 from ..points.store import Folder
+from ..programs.process import bound_to_parent
 from ..states import disks_with_state, held, read_state, state_path
 from ..vcenter.inventory import Inventory
 from .expectations import history
@@ -140,7 +141,7 @@ async def _check_destination(machine: Machine, destination: Destination, disk: K
 
 async def _size_of(uri: str) -> int:
     """By a program of its own, which can be ended: libnbd has no deadline."""
-    process = await asyncio.create_subprocess_exec("nbdinfo", "--size", uri, stdin=DEVNULL, stdout=PIPE, stderr=PIPE,
+    process = await asyncio.create_subprocess_exec(*bound_to_parent(["nbdinfo", "--size", uri]), stdin=DEVNULL, stdout=PIPE, stderr=PIPE,
                                                    process_group=0)
     try:
         output, errors = await process.communicate()

@@ -99,14 +99,15 @@ class Estimation:
         known = history(machine)
         with RunDirectory() as directory:
             source = await start_source(replication, source_command(replication), directory)
-            try:
-                with self._interruption.scope():
-                    await source.wait_ready()
-                    self._vcenters.login(machine).accepted()
-                    return [await self._ask_disk(source, disk, disk or machine.single_disk, known)
-                            for disk in await _disks(source, replication)]
-            finally:
-                await source.stop()
+            with self._interruption.expendable_source(source):
+                try:
+                    with self._interruption.scope():
+                        await source.wait_ready()
+                        self._vcenters.login(machine).accepted()
+                        return [await self._ask_disk(source, disk, disk or machine.single_disk, known)
+                                for disk in await _disks(source, replication)]
+                finally:
+                    await source.stop()
 
     async def _ask_disk(self, source: Server, disk: str, name: str, known: dict[str, DiskHistory]) -> DiskEstimate:
         """disk: the export."""

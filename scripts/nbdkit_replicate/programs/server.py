@@ -129,6 +129,11 @@ class Server:
     def given_up(self) -> bool:
         return bool(self._given_up)
 
+    @property
+    def killed(self) -> bool:
+        """By this program, which has said why."""
+        return self._killed
+
     def kill(self) -> None:
         self._look()
         self._killed = True

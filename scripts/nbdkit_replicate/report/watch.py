@@ -2,6 +2,7 @@
 """How far the copying of a disk is, from the statistics files of its target server's filters."""
 import asyncio
 import contextlib
+import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -17,6 +18,7 @@ INTERVAL = 1.0  # seconds between two looks; the filters write every two seconds
 SPAN = 20.0  # seconds over which a rate is taken
 STALL = 15.0  # seconds without anything new after which that is said
 STALL_AGAIN = 300.0  # and then again
+FRESH = 10.0  # seconds; statistics that are older tell nothing: they could not be written
 
 
 @dataclass
@@ -49,6 +51,10 @@ class Watch:
     def start(self) -> None:
         self._task = asyncio.create_task(self._look_again_and_again())
 
+    def ready(self) -> None:
+        """The target accepts connections: from now on something should arrive."""
+        self._moved = time.monotonic()
+
     def copied(self) -> None:
         """The client has ended: it is no stall any more if nothing arrives."""
         self._copying = False
@@ -57,7 +63,13 @@ class Watch:
     def silent(self) -> float:
         """Seconds for which something should have arrived."""
         whole = self._last is not None and self._last.bytes >= self._last.total
-        return 0.0 if whole or not self._copying else time.monotonic() - self._moved
+        return 0.0 if whole or not self._copying or not self._is_fresh() else time.monotonic() - self._moved
+
+    def _is_fresh(self) -> bool:
+        try:
+            return time.time() - os.stat(self._files.apply).st_mtime < FRESH
+        except OSError:
+            return False
 
     def end(self) -> dict[str, object]:
         """After the end of the server. Returns fields of DiskRecord."""

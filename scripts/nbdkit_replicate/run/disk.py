@@ -2,6 +2,7 @@
 """The run of one disk: its target server, the client, and the check of the result."""
 import asyncio
 import contextlib
+import time
 from collections.abc import Iterator
 
 from ..contract import destination_name
@@ -39,6 +40,7 @@ class DiskRun:
         self._socket = f"{number}.sock"
         self._stats = StatisticsFiles.in_directory(disk, context.directory.file(f"{number}."))
         self._report = context.report.disk(disk.name)
+        self._examined = 0.0  # seconds that the source took to tell its map
 
     async def run(self) -> Result:
         """What is not complete, and why, has been said when this returns."""
@@ -62,7 +64,9 @@ class DiskRun:
         with self._context.interruption.scope():
             self._report.stage(Stage.EXAMINING)
             check_disk(self._disk)  # only now is it known which disks without a state there are
+            began = time.monotonic()
             facts = await ask_disk(self._context.source, self._disk.export)
+            self._examined = time.monotonic() - began
         self._report.examined(facts)
         say(facts.summary())
         self._disk = self._disk.with_chosen_target(facts.full)
@@ -93,17 +97,18 @@ class DiskRun:
         command = target_command(self._disk, self._source_uri, now, self._stats)
         target = await Server.start("destination", command, self._context.directory, self._socket,
                                     self._context.target_password)
+        target.patience = self._context.source.patience
         target.limit(self._disk.target.plugin, ends_soon=False)
         connections = target.keep_connections((self._context.source.socket,))
-        with (self._context.interruption.expendable(target),
-              self._report.watching(self._disk.image or "", self._stats) as watch, self._silence_ended(watch)):
+        with self._context.interruption.expendable(target), self._report.watching(self._disk.image or "", self._stats) as watch:
             written: WrittenFile | None = None
             replaced = False
             try:
                 with self._context.interruption.scope():
                     await target.wait_ready()
                 written = WrittenFile.of(self._disk)
-                cause = await (self._pulled(target) if self._disk.replication.pulls else self._run_client(target))
+                with self._silence_ended(watch):
+                    cause = await (self._pulled(target) if self._disk.replication.pulls else self._run_client(target))
             finally:
                 # It completes what the client has left out, for as long as that takes.
                 try:
@@ -123,14 +128,16 @@ class DiskRun:
 
     @contextlib.contextmanager
     def _silence_ended(self, watch: Watch) -> Iterator[None]:
-        """A block in which a source that has no deadlines is given up when nothing has arrived for too long."""
+        """A block in which a source that has no deadlines is given up when nothing has arrived for too long: clients may ask for
+        its map first, once or twice, as has been done before."""
         source = self._context.source
-        limit = SILENCE + source.patience
+        limit = SILENCE + source.patience + 2 * self._examined
+        watch.ready()
 
         async def look() -> None:
             while watch.silent < limit:
                 await asyncio.sleep(max(POLL, (limit - watch.silent) / 2))
-            source.give_up(f"nothing has arrived for {limit:.0f} seconds: the source does not answer")
+            source.give_up(f"nothing has arrived for {limit:.0f} seconds: the source or the destination does not answer")
 
         task = None if source.end_limit is None else asyncio.create_task(look())
         try:

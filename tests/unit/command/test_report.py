@@ -308,7 +308,7 @@ class Watching(InDirectory):
     def setUp(self):
         super().setUp()
         self.now, self.events, self.said = 1000.0, [], []
-        for patch in mock.patch.object(watch.time, "monotonic", lambda: self.now), \
+        for patch in mock.patch.object(watch.time, "monotonic", lambda: self.now), mock.patch.object(watch, "FRESH", 1e6), \
                 mock.patch.object(watch, "say", lambda text, *rest, **more: self.said.append(text)):
             patch.start()
             self.addCleanup(patch.stop)
@@ -340,6 +340,18 @@ class Watching(InDirectory):
         self.look(9, 40 * MIB)
         self.look(9, 40 * MIB)
         self.assertEqual(self.watch.silent, 0)  # everything is here: the client flushes, which may take long
+
+    def test_no_silence_while_the_target_starts_or_the_figures_are_old(self):
+        self.look(0, MIB)
+        self.look(9, MIB)
+        self.watch.ready()
+        self.assertEqual(self.watch.silent, 0)
+        self.look(9, MIB)
+        self.assertEqual(self.watch.silent, 9)
+        os.utime("apply", (1, 1))
+        self.assertEqual(self.watch.silent, 0)
+        os.unlink("apply")
+        self.assertEqual(self.watch.silent, 0)
 
     def test_silence_after_the_copy(self):
         self.look(0, MIB)

@@ -85,13 +85,15 @@ class Silence(unittest.IsolatedAsyncioTestCase):
 
     async def test_a_source_that_is_silent_for_too_long_is_given_up(self):
         given_up = asyncio.Event()
-        self.source.give_up.side_effect = lambda why: (self.assertIn("nothing has arrived for 5 seconds", why), given_up.set())
+        self.source.give_up.side_effect = lambda _: given_up.set()
         watch = mock.MagicMock(silent=4.999)
         with self.run_of_disk._silence_ended(watch):  # pylint: disable=protected-access
             await asyncio.sleep(0.05)
             self.source.give_up.assert_not_called()
             watch.silent = 5
             await given_up.wait()
+        self.assertIn("nothing has arrived for 5 seconds", self.source.give_up.call_args.args[0])
+        watch.ready.assert_called_once()
 
     async def test_one_with_deadlines_is_not(self):
         self.source.end_limit = None
@@ -100,7 +102,7 @@ class Silence(unittest.IsolatedAsyncioTestCase):
         self.source.give_up.assert_not_called()
 
     async def test_not_after_the_copy(self):
-        watch = mock.MagicMock(silent=0)
+        watch = mock.MagicMock(silent=4.999)
         with self.run_of_disk._silence_ended(watch):  # pylint: disable=protected-access
             await asyncio.sleep(0.01)
         watch.silent = 1e9

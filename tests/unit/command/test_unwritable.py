@@ -13,7 +13,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.environ["SOURCE"], "scripts"))
 
 # pylint: disable=wrong-import-position
-from nbdkit_replicate.messages import Level, Message, Subject, messages_to, say  # noqa: E402
+from nbdkit_replicate.messages import Failure, Level, Message, Subject, messages_to, say  # noqa: E402
 from nbdkit_replicate.programs.errors import Errors  # noqa: E402
 from nbdkit_replicate.report.events import RunBegun, Stage  # noqa: E402
 from nbdkit_replicate.report.json_lines import JsonView  # noqa: E402
@@ -22,6 +22,7 @@ from nbdkit_replicate.report.view import Style, View  # noqa: E402
 from nbdkit_replicate.restore.signals import ended_by_signals  # noqa: E402
 from nbdkit_replicate.run import disk as of_disk  # noqa: E402
 from nbdkit_replicate.run import machine as of_machine  # noqa: E402
+from nbdkit_replicate.run.result import Result  # noqa: E402
 from nbdkit_replicate.run.interruption import Interrupted, Interruption  # noqa: E402
 
 MESSAGE = Message(Subject(), Level.INFO, "text")
@@ -125,7 +126,7 @@ class Ends(unittest.TestCase):
         self.addCleanup(stack.close)
         replaced = {of_disk: "Server Client StatisticsFiles Circumstances WrittenFile PullStatistics target_command "
                     "enlarge_file",
-                    of_machine: "start_source source_command source_statistics RunContext"}
+                    of_machine: "start_source source_command source_statistics coalesce_read RunContext"}
         for module, names in replaced.items():
             for name in names.split():
                 stack.enter_context(mock.patch.object(module, name))
@@ -157,6 +158,19 @@ class Ends(unittest.TestCase):
         self.fail_at(self.context.report.disk.return_value, Stage.COMPLETING)
         self.copy(pulls=False)
         self.context.drain.assert_any_call(client.stop.return_value)
+
+    def test_a_source_that_had_to_be_killed(self):
+        """It makes no complete copy incomplete; one that ends badly by itself does."""
+        of_machine.RunContext.return_value.drained = mock.AsyncMock()
+        self.server.stop.return_value = False
+        self.server.cause.return_value = "source: the snapshot is left"
+        replication = SimpleNamespace(at_once=1, patience=0, several=False, only=("2000",))
+        for killed in True, False:
+            self.server.killed = killed
+            run = of_machine.MachineRun(replication, None, None, mock.MagicMock(), Interruption())
+            with mock.patch.object(run, "_copy_disks", mock.AsyncMock(return_value=[Result.DONE])), \
+                    contextlib.nullcontext() if killed else self.assertRaisesRegex(Failure, "not complete: source: the snapshot is left"):
+                self.assertEqual(asyncio.run(run._with_source(mock.MagicMock())), Result.DONE)
 
     def test_the_source_is_ended(self):
         report = mock.MagicMock()
