@@ -21,7 +21,7 @@ from ..points.chain import chain_of
 from ..points.store import stored_image
 from ..programs.directory import RunDirectory
 from ..programs.server import Server
-from ..programs.source import describe
+from ..programs.source import describe, start_source
 from . import handover
 from .context import Context
 from .definition import save_definition

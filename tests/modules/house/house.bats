@@ -27,6 +27,16 @@ load ../../lib
     [ -z "$output" ]
 }
 
+# Nothing else sees a name that a line uses and nobody has defined, before that line is carried out.
+@test "pyflakes finds nothing in the Python programs" {
+    local -a programs
+    mapfile -t programs < <(find "$SOURCE/scripts" "$SOURCE/tests" -name '*.py')
+    [ ${#programs[@]} -gt 200 ]
+    /usr/bin/python3 -m pyflakes "${programs[@]}" "$SOURCE"/scripts/{mutate,nbdkit-replicate}
+    printf 'def f():\n    return start_source()\n' > wrong.py
+    refuses "undefined name 'start_source'" /usr/bin/python3 -m pyflakes wrong.py
+}
+
 # broken TEXT FILE APPENDED: the check of the structure says TEXT of a tree in which FILE ends with APPENDED.
 broken() {
     rm -rf tree

@@ -6,6 +6,7 @@ its servers; then prune may run, and be killed; then an image may be lost. After
 read as the disk was when the run with that time began. At the end of each round runs that nothing disturbs must make a point.
 """
 import datetime
+import importlib
 import os
 import random
 import shutil
@@ -25,8 +26,9 @@ from nbdkit_replicate.main import main  # noqa: E402
 from nbdkit_replicate.plan.reading import read_plan  # noqa: E402
 from nbdkit_replicate.points.machines import machines_of_plan, points_of  # noqa: E402
 from nbdkit_replicate.points.naming import time_text  # noqa: E402
-from nbdkit_replicate.prune import disk as _loaded  # noqa: E402,F401  # before it is begun again and again
-from nbdkit_replicate.verbs import prune as _verb  # noqa: E402,F401
+
+for room in "prune.disk", "verbs.prune":  # before they are begun again and again
+    importlib.import_module("nbdkit_replicate." + room)
 
 DISK = "disk.img"
 LONGEST = 1.2  # seconds until a kill

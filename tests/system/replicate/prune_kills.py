@@ -7,6 +7,7 @@ that is to be kept must be listed; and the next prune must finish. Run in the di
 names are relative to it.
 """
 import glob
+import importlib
 import os
 import random
 import shutil
@@ -20,11 +21,12 @@ sys.path.insert(0, os.path.join(os.environ["SOURCE"], "scripts"))
 
 # pylint: disable=wrong-import-position
 from nbdkit_replicate.main import main  # noqa: E402
-from nbdkit_replicate.prune import disk as _loaded  # noqa: E402,F401  # before it is begun again and again
-from nbdkit_replicate.verbs import prune as _verb  # noqa: E402,F401
 from nbdkit_replicate.points.naming import Naming  # noqa: E402
 from nbdkit_replicate.points.points import points_in  # noqa: E402
 from nbdkit_replicate.points.machines import machines_of_plan, points_of  # noqa: E402
+
+for room in "prune.disk", "verbs.prune":  # before they are begun again and again
+    importlib.import_module("nbdkit_replicate." + room)
 
 KILLED = 77
 STEPS = ("replace", "rename", "unlink", "pwrite", "fsync")  # of os

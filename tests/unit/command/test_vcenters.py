@@ -159,9 +159,9 @@ class OneSession(unittest.TestCase):
         async def run():
             async with one_machine.Session(vcenter("a")) as session:
                 one = one_machine.VirtualMachine(session, "vm-42")
-                for ask in one.power_state, one.power_state, lambda: one.remove_snapshot("x"):
+                for question in one.power_state, one.power_state, lambda: one.remove_snapshot("x"):
                     with self.assertRaisesRegex(Refused, "^vCenter a .*: the password is wrong$"):
-                        await ask()
+                        await question()
 
         with mock.patch.object(one_machine.Session, "_answer", asked):
             asyncio.run(run())
