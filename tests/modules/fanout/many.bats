@@ -20,14 +20,14 @@ h.pwrite(open("base.raw", "rb").read(), 0)
 h.shutdown()' "$(uri f)"
     said 'c: waits for its turn'
     kill -TERM "$(cat f.pid)"
-    until_true 20 said 'debug: c: connected'
+    until_true 20 said 'debug: c: connected by'
     kill -CONT "$(cat b.pid)"
     stop f
     for name in a b c; do same base.raw $name.raw; done
     # c was connected after a had finished and before b had.
-    awk '/debug: c: connected/ { c = NR } /debug: a: 8388608 bytes/ { a = NR } / b: [0-9]+ bytes written/ { b = NR }
+    awk '/debug: c: connected by/ { c = NR } /debug: a: 8388608 bytes/ { a = NR } / b: [0-9]+ bytes written/ { b = NR }
         END { exit !(c && b && c < b) }' f.log
-    [ "$(grep -c 'debug: c: connected' f.log)" -eq 1 ]
+    [ "$(grep -c 'debug: c: connected by' f.log)" -eq 1 ]
 }
 
 @test "fanout-active=serial, more than there are, and very many" {
