@@ -30,6 +30,8 @@ class Progress(unittest.IsolatedAsyncioTestCase):
         with mock.patch.multiple(room, INTERVAL=0.01, say=mock.Mock()):
             with room.told() as descriptor:
                 os.write(descriptor, b"100/100\n")
-            await asyncio.sleep(0.05)
+            task, = asyncio.all_tasks() - {asyncio.current_task()}
+            self.assertTrue(task.cancelling())
+            await asyncio.gather(task, return_exceptions=True)
             room.say.assert_not_called()
         self.assertEqual(set(os.listdir("/proc/self/fd")), before)

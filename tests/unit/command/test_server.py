@@ -18,8 +18,32 @@ from nbdkit_replicate.programs import server as room  # noqa: E402
 from nbdkit_replicate.programs.directory import RunDirectory  # noqa: E402
 from nbdkit_replicate.run import disk  # noqa: E402
 
-NEVER_READY = "exec sleep 1000"
-NEVER_ENDS = 'trap "" TERM; echo $$ > "$5.new"; mv "$5.new" "$5"; while :; do sleep 0.1; done'  # $5: the file of -P
+# It waits for what nobody writes, beside the program.
+NEVER_READY = 'read line <> "${0%/*}/nothing"'
+NEVER_ENDS = 'trap "" TERM; echo $$ > "$5.new"; mv "$5.new" "$5"; ' + NEVER_READY  # $5: the file of -P
+
+
+async def others_ended():
+    """All other tasks have."""
+    await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
+
+
+class Watched:
+    """Tells how long it has been silent, and when it has been asked again."""
+
+    def __init__(self, silent):
+        self.silence = silent
+        self.ready = mock.Mock()
+        self._asked = asyncio.Semaphore(0)
+
+    @property
+    def silent(self):
+        self._asked.release()
+        return self.silence
+
+    async def asked(self, times):
+        for _ in range(times):
+            await self._asked.acquire()
 
 
 class Limits(unittest.IsolatedAsyncioTestCase):
@@ -27,6 +51,7 @@ class Limits(unittest.IsolatedAsyncioTestCase):
         # Where another test has ended a run, SIGTERM is ignored, and programs inherit that.
         self.addCleanup(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, signal.SIG_DFL))
         self.directory = self.enterContext(RunDirectory())
+        os.mkfifo(self.directory.file("nothing"))
 
     async def start(self, script, plugin, start=1e6, end=1e6, **how):
         program = self.directory.file("program")
@@ -86,11 +111,11 @@ class Silence(unittest.IsolatedAsyncioTestCase):
     async def test_a_source_that_is_silent_for_too_long_is_given_up(self):
         given_up = asyncio.Event()
         self.source.give_up.side_effect = lambda _: given_up.set()
-        watch = mock.MagicMock(silent=4.999)
+        watch = Watched(4.999)
         with self.run_of_disk._silence_ended(watch):  # pylint: disable=protected-access
-            await asyncio.sleep(0.05)
+            await watch.asked(5)  # twice in each look
             self.source.give_up.assert_not_called()
-            watch.silent = 5
+            watch.silence = 5
             await given_up.wait()
         self.assertIn("nothing has arrived for 5 seconds", self.source.give_up.call_args.args[0])
         watch.ready.assert_called_once()
@@ -98,13 +123,13 @@ class Silence(unittest.IsolatedAsyncioTestCase):
     async def test_one_with_deadlines_is_not(self):
         self.source.end_limit = None
         with self.run_of_disk._silence_ended(mock.MagicMock(silent=1e9)):  # pylint: disable=protected-access
-            await asyncio.sleep(0.05)
+            await others_ended()
         self.source.give_up.assert_not_called()
 
     async def test_not_after_the_copy(self):
-        watch = mock.MagicMock(silent=4.999)
+        watch = Watched(4.999)
         with self.run_of_disk._silence_ended(watch):  # pylint: disable=protected-access
-            await asyncio.sleep(0.01)
-        watch.silent = 1e9
-        await asyncio.sleep(0.05)
+            await watch.asked(3)
+        watch.silence = 1e9
+        await others_ended()
         self.source.give_up.assert_not_called()

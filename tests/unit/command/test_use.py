@@ -62,7 +62,7 @@ class Marks(unittest.IsolatedAsyncioTestCase):
     async def test_a_start_that_is_interrupted(self):
         async def wait_ready(_):
             starting.cancel()
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
 
         starting = asyncio.create_task(self.start())
         with mock.patch.object(room.Server, "wait_ready", wait_ready), self.assertRaises(asyncio.CancelledError):
