@@ -74,11 +74,12 @@ again() {
                 [ "$status" -eq 137 ] ;;
             server-killed) shell d -c "$half" -c 'h.flush()'; stop d KILL ;;
             terminated)
-                shell d -c "$half" -c 'open("written", "w").close()' -c 'import time' -c 'time.sleep(60)' &
+                shell d -c "$half" -c 'import os, signal' -c 'print(os.getpid(), file=open("written", "w"))' \
+                    -c 'signal.pause()' &
                 client=$!
-                until_true 60 [ -e written ]
+                until_true 60 [ -s written ]
                 kill -TERM "$(cat d.pid)"
-                pkill -KILL -P "$client"
+                kill -KILL "$(cat written)"
                 wait "$client" || true ;;
         esac
         stop d

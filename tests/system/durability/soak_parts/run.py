@@ -13,7 +13,7 @@ from soak_parts.moments import Seen
 from soak_parts.violation import Violation
 
 STATE = "state/web1.state"
-POLL = 0.005  # seconds between two looks at what the run does
+POLL = 0.01  # seconds between two looks at what the run does
 
 
 class Run:

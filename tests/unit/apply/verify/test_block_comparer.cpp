@@ -87,7 +87,7 @@ TEST_CASE("blocks outside the delta are chosen with the given share, whatever is
         Approx(expected).margin(5 * std::sqrt(expected * (1 - expected) / seeds)));
 }
 
-TEST_CASE("it continues where it stopped, also after a failure") {
+TEST_CASE("it continues where it stopped, also after a failure", "[single]") {
   DeltaMap map = outside(200);
   Memory source(map.size()), destination(map.size());
   BlockComparer comparer(map, 1, 1);

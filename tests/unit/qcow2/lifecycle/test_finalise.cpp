@@ -136,7 +136,8 @@ TEST_CASE("the COPIED bit of a compressed cluster is cleared when the image is c
   CHECK((read_part(*reopen(path), 0, 1 << 20) == model));
 }
 
-TEST_CASE("references are counted in a file with more clusters than are counted at a time") {
+TEST_CASE("references are counted in a file with more clusters than are counted at a time",
+          "[single]") {
   Directory directory;
   std::string path = directory.file("a");
   Bytes model = text(1 << 20, 1);

@@ -6,7 +6,7 @@
 using namespace qcow2;
 using namespace qcow2::test;
 
-TEST_CASE("a preallocated image has a place for every cluster, and is sound") {
+TEST_CASE("a preallocated image has a place for every cluster, and is sound", "[single]") {
   Directory directory;
   for (auto how : {Preallocate::metadata, Preallocate::falloc}) {
     std::string path = directory.file("a.qcow2");

@@ -28,7 +28,7 @@ TEST_CASE("two threads write different halves of one cluster at the same time, a
   }
 }
 
-TEST_CASE("what no client wrote is not in the file, and zeroes take no space") {
+TEST_CASE("what no client wrote is not in the file, and zeroes take no space", "[single]") {
   Directory directory;
   std::string path = directory.file("a.qcow2");
   auto image = create(path, 1ull << 40, 65536);

@@ -79,7 +79,7 @@ TEST_CASE("a walk of a map ends when the callback returns false") {
   CHECK(seen == 3);
 }
 
-TEST_CASE("random maps equal an ExtentMap that is made of the same areas") {
+TEST_CASE("random maps equal an ExtentMap that is made of the same areas", "[single]") {
   std::mt19937_64 random(20261121);
   auto below = [&](uint64_t n) { return random() % n; };
   auto areas = [&](uint64_t size) {
@@ -110,7 +110,7 @@ TEST_CASE("random maps equal an ExtentMap that is made of the same areas") {
   }
 }
 
-TEST_CASE("a map of a million areas is small") {
+TEST_CASE("a map of a million areas is small", "[single]") {
   constexpr uint64_t areas = 1'000'000, area = 64 << 10;
   std::vector<Range> changed;
   for (uint64_t i = 0; i < areas; ++i) changed.push_back({2 * i * area, area});

@@ -19,6 +19,7 @@
 #include <string>
 
 #include "plugins/vsphere/transport/vddk/disk.hpp"
+#include "vddk_paths.hpp"
 
 namespace vsphere::vddk {
 

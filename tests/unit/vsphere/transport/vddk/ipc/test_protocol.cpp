@@ -86,7 +86,8 @@ TEST_CASE("a message that is cut anywhere, or too long, is refused") {
   }
 }
 
-TEST_CASE("another version, an unknown type, wrong lengths and random bytes are refused") {
+TEST_CASE("another version, an unknown type, wrong lengths and random bytes are refused",
+          "[single]") {
   std::string stop = encode(Stop{});
   std::string other = stop;
   other[0] ^= 2;
