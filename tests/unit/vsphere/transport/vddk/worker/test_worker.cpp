@@ -10,6 +10,13 @@ using namespace vsphere;
 using namespace vsphere::vddk;
 using namespace std::chrono_literals;
 
+namespace {
+
+// The end of a program that has to be killed. No test waits for it: it is for what a test that fails leaves behind.
+const std::string stays = "; exec sleep 30";
+
+}  // namespace
+
 TEST_CASE("a program that does not follow the protocol is an error that names what it did") {
   StandinDirectory standin;
   Deadlines deadlines;
@@ -22,10 +29,10 @@ TEST_CASE("a program that does not follow the protocol is an error that names wh
   CHECK(with("/nonexistent/helper").find("cannot start /nonexistent/helper") == 0);
   CHECK(with(standin.script("exit 7")).find("ended with status 7") != std::string::npos);
   CHECK(with(standin.script("kill -9 $$")).find("killed by signal 9") != std::string::npos);
-  CHECK(with(standin.script("printf garbage >&3; exec sleep 30")).find("is cut short") !=
+  CHECK(with(standin.script("printf garbage >&3" + stays)).find("is cut short") !=
         std::string::npos);
   standin.put("message", encode(Read{1, 0, 0, 1}));
-  CHECK(with(standin.script("cat " + standin.path + "/message >&3; exec sleep 30"))
+  CHECK(with(standin.script("cat " + standin.path + "/message >&3" + stays))
             .find("only the plugin may send") != std::string::npos);
 }
 
@@ -33,8 +40,10 @@ TEST_CASE("a helper that answers a request that was not made is killed, and read
   StandinDirectory standin;
   standin.put("started", encode(Started{1000, "nbd", false}));
   standin.put("done", encode(Done{12345, 0, 0, ""}));
-  std::string helper = standin.script("cd " + standin.path +
-                                      "; cat started >&3; sleep 0.3; cat done >&3; exec sleep 30");
+  // A message is a packet, of which a byte is enough: the one that starts it, and the request.
+  const std::string one = "head -c 1 <&3 > message";
+  std::string helper = standin.script("cd " + standin.path + "; " + one + "; cat started >&3; " +
+                                      one + "; cat done >&3" + stays);
   Worker worker(helper, start_of(standin), {}, {});
   CHECK(worker.sectors() == 1000);
   std::string what;
