@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "common/durability/sync_point.hpp"
+#include "tests/unit/bytes.hpp"
 #include "tests/unit/coalesce/engine_fixture.hpp"
+#include "tests/unit/rounds.hpp"
 
 using namespace coalesce;
 using namespace std::chrono_literals;
@@ -82,7 +84,7 @@ TEST_CASE("random concurrent readers get the right bytes") {
       for (unsigned i = 0; i < 6; ++i) {
         threads.emplace_back([&, i] {
           std::mt19937_64 mine(i);
-          for (int run = 0; run < 30; ++run) {
+          for (unsigned run = 0; run < testing::rounds(30); ++run) {
             uint64_t at = mine() % (15 * M), step = 1 + mine() % (64 * K);
             for (uint64_t n = mine() % 20; n > 0 && at + step <= 16 * M; --n, at += step) {
               if (!fixture.reads_correctly(at, step)) good = false;
@@ -196,13 +198,13 @@ TEST_CASE("a write is seen by every read that begins after it") {
     }
     std::mt19937 random(1);
     bool good = true;
-    for (int i = 1; i < 300; ++i) {
+    for (unsigned i = 1; i < testing::rounds(300); ++i) {
       Range range{(random() % 127) * 64 * K + random() % 1000, 1 + random() % (64 * K)};
       fixture.disk.write(range.offset, range.length, std::byte(i));
       fixture.engine->invalidate(range);
       std::vector<std::byte> buffer(range.length);
       fixture.engine->read(fixture.connection, buffer, range.offset);
-      for (std::byte b : buffer) good = good && b == std::byte(i);
+      good = good && testing::equal(buffer, std::vector(range.length, std::byte(i)));
     }
     stop = true;
     readers.clear();

@@ -16,6 +16,7 @@
 #include "tests/unit/directory.hpp"
 #include "tests/unit/durable_calls.hpp"
 #include "tests/unit/pull/power_loss.hpp"
+#include "tests/unit/rounds.hpp"
 
 using extents::Range;
 using namespace pull;
@@ -226,7 +227,7 @@ PowerLoss::Left new_disk(unsigned seed) {
 
 TEST_CASE(
     "the power fails at any instant: what was flushed is there, and what is not owed is right") {
-  for (unsigned seed = 0; seed < 6; ++seed) {
+  for (unsigned seed = 0; seed < testing::rounds(6); ++seed) {
     testing::Directory directory;
     const std::string path = directory.file("state");
     PowerLoss::Left left = new_disk(seed);

@@ -7,6 +7,7 @@
 
 #include "common/util/zero.hpp"
 #include "tests/unit/qcow2/support.hpp"
+#include "tests/unit/rounds.hpp"
 
 using namespace qcow2;
 using namespace qcow2::test;
@@ -142,7 +143,7 @@ TEST_CASE("four threads write, zero, trim and read a disk, and it is what they w
   for (auto [cluster, size] :
        {std::pair{512u, 300u << 9}, {4096u, 2049u << 9}, {65536u, 8195u << 9}}) {
     std::string path = directory.file(std::to_string(cluster) + ".qcow2");
-    run_and_check(path, create(path, size, cluster), Bytes(size), cluster, 300);
+    run_and_check(path, create(path, size, cluster), Bytes(size), cluster, testing::rounds(300));
   }
 }
 
@@ -159,7 +160,7 @@ TEST_CASE("four threads write over a shorter raw backing file, and it is what th
     model.resize(size);
     auto image = create(path, size, cluster, base, "raw");
     CHECK((read_all(*image) == model));
-    run_and_check(path, std::move(image), model, cluster + 1, 300);
+    run_and_check(path, std::move(image), model, cluster + 1, testing::rounds(300));
   }
   CHECK((load_file(base) == below));
 }
@@ -171,7 +172,7 @@ TEST_CASE("four threads write with an L2 cache of a few slices, and it is what t
   for (auto [cluster, size] : {std::pair{512u, 9000u << 9}, {4096u, 9u << 20}}) {
     std::string path = directory.file(std::to_string(cluster) + ".qcow2");
     auto image = create(path, size, cluster, "", "", settings);
-    run_and_check(path, std::move(image), Bytes(size), cluster, 300);
+    run_and_check(path, std::move(image), Bytes(size), cluster, testing::rounds(300));
   }
 }
 
@@ -181,7 +182,7 @@ TEST_CASE(
   std::string path = directory.file("a.qcow2");
   Settings settings;
   settings.l2_cache_bytes = 64 << 10;
-  constexpr uint64_t count = 5000;
+  constexpr uint64_t count = testing::rounds(5000);
   auto image = create(path, 1ull << 40, 4096, "", "", settings);
   auto place = [&](uint64_t i) { return i * 0x9e37'79b9'7f4a'7c15 % (1ull << 40) / 512 * 512; };
   auto write = [&](unsigned thread) {

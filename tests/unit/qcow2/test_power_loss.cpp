@@ -9,6 +9,7 @@
 
 #include "tests/unit/qcow2/failure_support.hpp"
 #include "tests/unit/qcow2/power_loss.hpp"
+#include "tests/unit/rounds.hpp"
 
 using namespace qcow2;
 using namespace qcow2::test;
@@ -135,7 +136,8 @@ void check_state(const std::string &path, const History &history, uint64_t time,
 std::vector<uint64_t> instants(uint64_t end, const std::vector<extents::Range> &closings,
                                std::mt19937_64 &random) {
   const char *rounds = std::getenv("QCOW2_ROUNDS");
-  unsigned count = 10 * (rounds == nullptr ? 1 : static_cast<unsigned>(std::atoi(rounds)));
+  unsigned times_as_many = rounds == nullptr ? 1 : static_cast<unsigned>(std::atoi(rounds));
+  unsigned count = testing::rounds(10) * times_as_many;
   std::vector<uint64_t> times;
   for (unsigned i = 0; i < count; ++i) {
     times.push_back(random() % (end + 1));

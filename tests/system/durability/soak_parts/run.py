@@ -40,14 +40,17 @@ class Run:
                     frozenset(self._roles.keys() - running.keys()))
 
     def finish(self, on_look):
-        """Calls on_look(seen) again and again until the command has ended. Returns its exit status, once all its
-        processes have ended; -N for signal N."""
+        """Calls on_look(seen) again and again until it returns False or the command has ended. Returns the command's exit
+        status, once all its processes have ended; -N for signal N."""
         deadline = time.monotonic() + processes.DEADLINE
-        while self.command.poll() is None:
-            on_look(self.look())
+        while self.command.poll() is None and on_look(self.look()):
             if time.monotonic() > deadline:
-                raise Violation(f"the run did not end in {processes.DEADLINE} seconds")
+                break
             time.sleep(POLL)
+        try:
+            self.command.wait(max(0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            raise Violation(f"the run did not end in {processes.DEADLINE} seconds") from None
         processes.until(lambda: not self.processes(), "the end of the processes of a run that has ended, which are "
                         f"{[processes.command_line(p)[:8] for p in self.processes()]}")
         return self.command.returncode

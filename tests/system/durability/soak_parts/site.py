@@ -82,6 +82,7 @@ class Site:
             for entry in list(pending):
                 if entry[0].reached(seen) and entry[1]():
                     pending.remove(entry)
+            return bool(pending)
         status = run.finish(on_look)
         self.outcomes.append(status)
         self._check_content(status, frozen, may_be_dirty)

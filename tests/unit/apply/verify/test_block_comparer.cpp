@@ -3,6 +3,7 @@
 
 #include "filters/apply/verify/block_comparer.hpp"
 #include "tests/unit/apply/fakes.hpp"
+#include "tests/unit/rounds.hpp"
 
 using namespace apply;
 using extents::Range;
@@ -75,11 +76,11 @@ TEST_CASE("blocks outside the delta are chosen with the given share, whatever is
     map.append(block, i % 3 == 0 ? extents::data : extents::hole | extents::zero);
   }
   int found = 0;
-  constexpr int seeds = 600;
+  constexpr unsigned seeds = testing::rounds(600);
   Memory source(map.size()), destination(map.size());
   for (uint64_t b : {4, 20, 40, 58}) destination.content[b * block + 5] = std::byte{0};
-  for (int seed = 0; seed < seeds; ++seed) {
-    BlockComparer comparer(map, 0.2, static_cast<uint64_t>(seed));
+  for (unsigned seed = 0; seed < seeds; ++seed) {
+    BlockComparer comparer(map, 0.2, seed);
     found += comparer.advance(source, destination, never).end == End::differs ? 1 : 0;
   }
   double expected = 1 - std::pow(0.8, 4);

@@ -7,6 +7,7 @@
 #include "common/replication/state_json.hpp"
 #include "common/util/error.hpp"
 #include "tests/unit/directory.hpp"
+#include "tests/unit/rounds.hpp"
 
 using replication::SourceDescription;
 using replication::State;
@@ -40,10 +41,10 @@ TEST_CASE("other members of a state are ignored, and its members may be in any o
   CHECK(replication::parse_state(replication::format(state), "f").destination == state.destination);
 }
 
-TEST_CASE("a state with a million owed ranges is saved and loaded", "[single]") {
+TEST_CASE("a state with very many owed ranges is saved and loaded", "[single]") {
   testing::Directory directory;
   std::string path = directory.file("web1.state");
-  constexpr uint64_t count = 1'000'000;
+  constexpr uint64_t count = testing::rounds(1'000'000);
   replication::save_state(path, State{"c", "", "", 0, count * 131072, {}}, [&](const auto &add) {
     for (uint64_t i = 0; i < count; ++i) add({i * 131072, 65536});
   });

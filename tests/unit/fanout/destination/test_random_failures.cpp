@@ -7,12 +7,13 @@
 
 #include "tests/unit/fanout/destination/helpers.hpp"
 #include "tests/unit/fanout/rig.hpp"
+#include "tests/unit/rounds.hpp"
 
 using namespace fanout;
 
 // Several clients write at random, servers die and come back, and answer with errors.
 TEST_CASE("random failures: all destinations are equal in the end") {
-  for (unsigned seed = 0; seed < 6; ++seed) {
+  for (unsigned seed = 0; seed < testing::rounds(6); ++seed) {
     Rig rig(3, 2 * M, 100, [](DestinationSettings &s, size_t i) {
       s.policy.detach = true;
       s.policy.retries = 100;

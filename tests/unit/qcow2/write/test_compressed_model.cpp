@@ -9,6 +9,7 @@
 
 #include "common/util/zero.hpp"
 #include "tests/unit/qcow2/compressed_support.hpp"
+#include "tests/unit/rounds.hpp"
 
 using namespace qcow2;
 using namespace qcow2::test;
@@ -159,7 +160,7 @@ TEST_CASE("four threads write a compressed disk, and it is what they wrote") {
       model.resize(size);
       auto image = open_compressed(path, size, cluster, type, 1, over ? base : "");
       for (unsigned again = 0; again < 2; ++again) {
-        work(*image, model, round * 10 + again, cluster > 65536 ? 10 : 60);
+        work(*image, model, round * 10 + again, testing::rounds(cluster > 65536 ? 10 : 60));
         CHECK((read_all(*image) == model));
         check_extents(*image, model);
         if (again == 0) image->finalise();  // writing continues after it

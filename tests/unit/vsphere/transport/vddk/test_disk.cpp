@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/unit/rounds.hpp"
 #include "tests/unit/vsphere/transport/vddk/standin.hpp"
 
 using namespace vsphere;
@@ -34,7 +35,7 @@ TEST_CASE("many threads share the slots with large and small reads") {
   for (unsigned i = 0; i < 12; ++i) {
     threads.emplace_back([&, i] {
       std::mt19937 random(i);
-      for (int round = 0; round < 12; ++round) {
+      for (unsigned round = 0; round < testing::rounds(12); ++round) {
         size_t length = 1 + random() % (i % 2 == 0 ? 9u << 20 : 100'000);
         uint64_t offset = random() % (standin.bytes.size() - length);
         std::string got(length, '\0');
