@@ -28,8 +28,12 @@ vcenter() {
         --disk 2000="$PWD/live.img" "$@" > vcenter.out 2>&1 3>&- &
     echo $! > vcenter.pid
     until_true 60 [ -s vcenter.json ] || { cat vcenter.out >&2; return 1; }
-    SERVER=$(jq -r .host vcenter.json)
-    CA=$(jq -r .cafile vcenter.json)
+    local facts
+    facts=$(< vcenter.json)
+    [[ $facts =~ \"host\":\ *\"([^\"]*)\" ]]
+    SERVER=${BASH_REMATCH[1]}
+    [[ $facts =~ \"cafile\":\ *\"([^\"]*)\" ]]
+    CA=${BASH_REMATCH[1]}
 }
 
 # control CALL [CURL-OPTIONS...]: calls one of the simulator's test endpoints.

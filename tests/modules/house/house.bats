@@ -39,14 +39,16 @@ load ../../lib
 
 # broken TEXT FILE APPENDED: the check of the structure says TEXT of a tree in which FILE ends with APPENDED.
 broken() {
-    rm -rf tree
-    mkdir tree
-    cp -r "$SOURCE/plugins" "$SOURCE/filters" "$SOURCE/common" "$SOURCE/scripts" "$SOURCE/ARCHITECTURE.md" tree
+    if [ ! -e tree ]; then
+        mkdir tree
+        cp -r "$SOURCE/plugins" "$SOURCE/filters" "$SOURCE/common" "$SOURCE/scripts" "$SOURCE/ARCHITECTURE.md" tree
+    fi
     printf '%s\n' "$3" >> "tree/$2"
     run /usr/bin/python3 "$SOURCE/tests/modules/house/structure.py" tree
     echo "$output"
     [ "$status" -eq 1 ]
     [[ "$output" == *"$1"* ]]
+    if [ -e "$SOURCE/$2" ]; then cp "$SOURCE/$2" "tree/$2"; else rm "tree/$2"; fi
 }
 
 @test "the check of the structure finds each kind of broken rule" {
@@ -69,6 +71,7 @@ broken() {
     echo '// a file' > tree/filters/delta/new/room.hpp
     run /usr/bin/python3 "$SOURCE/tests/modules/house/structure.py" tree
     [[ "$output" == *"filters/delta/new/ is not in the table of folders"* ]]
+    rm -r tree/filters/delta/new
     broken "part it, or say at its head why not" plugins/qcow2/image.cpp "$(yes '//' | head -250)"
 }
 

@@ -3,6 +3,8 @@
 # The Debian package: its fields and its files are right, and the modules and the command in it work.
 load ../job
 
+export DPKG_DEB_COMPRESSOR_LEVEL=0 # which is quick
+
 setup_file() {
     cd "$BATS_FILE_TMPDIR"
     package > list

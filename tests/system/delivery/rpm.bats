@@ -3,6 +3,8 @@
 # The RPM packages: their files, what they need, and what they do when they are installed and removed.
 load ../../lib
 
+export XZ_OPT=-0 # which is quick
+
 setup_file() {
     command -v rpmbuild > /dev/null || return 0
     cd "$BATS_FILE_TMPDIR"

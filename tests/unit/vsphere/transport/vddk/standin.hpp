@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <cstdlib>
@@ -15,10 +14,11 @@
 #include <fstream>
 #include <functional>
 #include <iterator>
-#include <random>
 #include <string>
+#include <string_view>
 
 #include "plugins/vsphere/transport/vddk/disk.hpp"
+#include "tests/unit/bytes.hpp"
 #include "vddk_paths.hpp"
 
 namespace vsphere::vddk {
@@ -32,9 +32,6 @@ class StandinDirectory {
     path = name;
     for (const char *directory : {"/access", "/faults"})
       REQUIRE(::mkdir((path + directory).c_str(), 0700) == 0);
-    std::mt19937_64 random(1);
-    bytes.resize((12 << 20) + 5120);
-    std::generate(bytes.begin(), bytes.end(), [&] { return static_cast<char>(random()); });
     put("disk", bytes);
     put("expect", "password=secret\n");
     REQUIRE(::setenv("VDDK_STANDIN", path.c_str(), 1) == 0);
@@ -61,7 +58,16 @@ class StandinDirectory {
   }
 
   std::string path;
-  std::string bytes;
+  const std::string &bytes = disk_bytes();
+
+ private:
+  static const std::string &disk_bytes() {
+    static const std::string made = [] {
+      auto random = testing::random_bytes((12 << 20) + 5120, 1);
+      return std::string(reinterpret_cast<const char *>(random.data()), random.size());
+    }();
+    return made;
+  }
 };
 
 inline Start start_of(const StandinDirectory &standin) {
@@ -107,7 +113,7 @@ inline void check_read(VddkDisk &disk, const StandinDirectory &standin, uint64_t
                        size_t length) {
   std::string got(length, '\0');
   disk.read(std::as_writable_bytes(std::span(got)), offset);
-  CHECK(got == standin.bytes.substr(offset, length));
+  CHECK((got == std::string_view(standin.bytes).substr(offset, length)));
 }
 
 }  // namespace vsphere::vddk

@@ -3,6 +3,8 @@
 // Reads through the VDDK helper process, and what it tells about allocation.
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <random>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -40,7 +42,7 @@ TEST_CASE("many threads share the slots with large and small reads") {
         uint64_t offset = random() % (standin.bytes.size() - length);
         std::string got(length, '\0');
         disk.read(std::as_writable_bytes(std::span(got)), offset);
-        if (got != standin.bytes.substr(offset, length)) ++wrong;
+        if (got != std::string_view(standin.bytes).substr(offset, length)) ++wrong;
       }
     });
   }
