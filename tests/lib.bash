@@ -27,7 +27,8 @@ teardown() {
     cd "$BATS_TEST_TMPDIR"
     release
     for pid_file in "$BATS_TEST_TMPDIR"/*.pid; do
-        if [ -e "$pid_file" ]; then stop "$(basename "$pid_file" .pid)"; fi
+        pid_file=${pid_file##*/}
+        if [ -e "$pid_file" ]; then stop "${pid_file%.pid}"; fi
     done
 }
 
@@ -94,12 +95,12 @@ start() {
     echo $! > "$name.pid"
     until_true 60 started_or_gone "$name" && [ -s "$name.ready" ] || { tail -20 "$name.log" >&2; return 1; }
 }
-started_or_gone() { [ -s "$1.ready" ] || gone "$(cat "$1.pid")"; }
+started_or_gone() { [ -s "$1.ready" ] || gone_by_file "$1.pid"; }
 
 # stop NAME [SIGNAL]: ends what start (or a test, with NAME.pid) began, and waits for its end.
 stop() {
     local pid
-    pid=$(cat "$1.pid" 2> /dev/null) || return 0
+    { read -r pid < "$1.pid"; } 2> /dev/null || [ -n "$pid" ] || return 0 # the line may have no end
     kill "-${2:-TERM}" "$pid" 2> /dev/null || true
     until_true 60 gone "$pid" || kill -KILL "$pid"
     rm -f "$1.pid" "$1.ready"
@@ -124,6 +125,13 @@ release() {
         rm hold
         exec {pipe}>&-
     fi
+}
+
+# gone_by_file FILE: the same of the process whose ID is in the file.
+gone_by_file() {
+    local pid
+    read -r pid < "$1" || [ -n "$pid" ] || return 1
+    gone "$pid"
 }
 
 # needs_libnbd MAJOR.MINOR: libnbd is at least that, or the test is skipped.

@@ -29,7 +29,7 @@ vcenter() {
     echo $! > vcenter.pid
     until_true 60 [ -s vcenter.json ] || { cat vcenter.out >&2; return 1; }
     local facts
-    facts=$(< vcenter.json)
+    read -r facts < vcenter.json || [ -n "$facts" ]
     [[ $facts =~ \"host\":\ *\"([^\"]*)\" ]]
     SERVER=${BASH_REMATCH[1]}
     [[ $facts =~ \"cafile\":\ *\"([^\"]*)\" ]]

@@ -18,20 +18,24 @@ start_simulator() {
     until_true 30 answered_or_gone "$name" || { cat "$name.log" >&2; return 1; }
     [ -e "$name.json" ] || { cat "$name.log" >&2; return 1; }
 }
-answered_or_gone() { [ -e "$1.json" ] || gone "$(cat "$1.pid")"; }
+answered_or_gone() { [ -e "$1.json" ] || gone_by_file "$1.pid"; }
 
 # vcenter_fact NAME host|cafile|thumbprint|thumbprint_sha256
 vcenter_fact() {
     local facts
-    facts=$(< "$1.json")
+    read -r facts < "$1.json" || [ -n "$facts" ] || return 1
     [[ $facts =~ \"$2\":\ *\"([^\"]*)\" ]] || return 1
     echo "${BASH_REMATCH[1]}"
 }
 
 # vcenter NAME PATH CURL-OPTIONS...: curl of https://HOST/PATH, with verification of its certificate.
 vcenter() {
-    curl -sS --max-time 60 --cacert "$(vcenter_fact "$1" cafile)" "${@:3}" \
-        "https://$(vcenter_fact "$1" host)/$2"
+    local facts host
+    read -r facts < "$1.json" || [ -n "$facts" ] || return 1
+    [[ $facts =~ \"host\":\ *\"([^\"]*)\" ]] || return 1
+    host=${BASH_REMATCH[1]}
+    [[ $facts =~ \"cafile\":\ *\"([^\"]*)\" ]] || return 1
+    curl -sS --max-time 60 --cacert "${BASH_REMATCH[1]}" "${@:3}" "https://$host/$2"
 }
 
 # control NAME 'write?offset=0&length=1&byte=1' CURL-OPTIONS...: fails if the simulator refuses.

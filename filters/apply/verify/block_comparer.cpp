@@ -2,6 +2,7 @@
 #include "filters/apply/verify/block_comparer.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 namespace apply {
 
@@ -90,8 +91,9 @@ std::optional<uint64_t> BlockComparer::compare(const std::vector<std::byte> &a,
     map_.for_each(range, [&](const Area &area) {
       auto length = static_cast<ptrdiff_t>(area.range.length);
       if (area.kind == Kind::outside) {
-        auto found = std::mismatch(first_a, first_a + length, first_b).first;
-        if (found != first_a + length) {
+        // Blocks are equal almost always, and memcmp does not look at them byte by byte.
+        if (std::memcmp(&*first_a, &*first_b, area.range.length) != 0) {
+          auto found = std::mismatch(first_a, first_a + length, first_b).first;
           difference = area.range.offset + static_cast<uint64_t>(found - first_a);
         }
         compared_bytes_ += area.range.length;

@@ -37,5 +37,5 @@ machine_disks() {
 
 # LIFE_ROUNDS=100 LIFE_SEED=1: so many random plans, the first with this seed.
 @test "random plans, interrupted at random: no point that list calls complete restores wrong" {
-    /usr/bin/python3 -B "$SOURCE/tests/system/life/rounds.py" "${LIFE_ROUNDS:-2}" "${LIFE_SEED:-$RANDOM}" 3>&-
+    /usr/bin/python3 -B "$SOURCE/tests/system/life/rounds.py" "${LIFE_ROUNDS:-1}" "${LIFE_SEED:-$RANDOM}" 3>&-
 }

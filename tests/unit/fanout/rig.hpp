@@ -13,6 +13,7 @@
 
 #include "common/util/error.hpp"
 #include "filters/fanout/broadcast/broadcaster.hpp"
+#include "tests/unit/bytes.hpp"
 #include "tests/unit/fanout/server/fake_target.hpp"
 
 namespace fanout {
@@ -119,7 +120,7 @@ struct Rig {
   }
   bool equal(size_t i) {
     std::lock_guard guard(primary_lock);
-    return servers[i]->target.content == primary;
+    return testing::equal(servers[i]->target.content, primary);
   }
   std::string state_of(size_t i) { return list[i]->progress(); }
   bool is(size_t i, const std::string &state) {

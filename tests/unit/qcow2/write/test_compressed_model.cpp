@@ -149,9 +149,9 @@ TEST_CASE("four threads write a compressed disk, and it is what they wrote") {
   std::string base = directory.file("base");
   write_file(base, text(1000003, 1));
   unsigned round = 0;
-  for (auto [cluster, size] : {std::pair{512u, 1501u << 9},
-                               {65536u, testing::rounds(8193) << 9},
-                               {1u << 20, testing::rounds(29) << 20}}) {
+  for (auto [cluster, size] :
+       {std::pair{512u, 1501u << 9}, {65536u, 8193u << 9}, {1u << 20, 29u << 20}}) {
+    if (testing::sanitized && cluster > 65536) continue;  // many bytes, and no other code
     for (bool over : {false, true}) {
       if (!over && cluster > 65536) continue;
       auto type = ++round % 2 == 0 ? CompressionType::zlib : CompressionType::zstd;
