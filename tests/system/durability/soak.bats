@@ -4,7 +4,7 @@
 load ../../lib
 
 @test "whatever happens to a run: complete is complete, the same command again completes it, nothing is left" {
-    local rounds=${SOAK_ROUNDS:-30}
+    local rounds=${SOAK_ROUNDS:-20}
     mkdir soak
     cd soak
     timeout -k 60 $((300 + rounds * 200)) "$SOURCE/tests/system/durability/soak.py" "$rounds" "${SOAK_SEED:-2026}" \

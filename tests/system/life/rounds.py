@@ -142,16 +142,17 @@ def one_round(seed):
 
 
 def main():
-    rounds, seed = int(sys.argv[1]), int(sys.argv[2])
-    if rounds == 1:
+    seed = int(sys.argv[2])
+    if sys.argv[1] == "here":
         one_round(seed)
         return 0
+    rounds = int(sys.argv[1])
     failed = 0
     for number in range(seed, seed + rounds):
         directory = f"round-{number}"
         os.makedirs(directory)
         print(f"round {number}", flush=True)
-        result = subprocess.run([sys.executable, "-B", __file__, "1", str(number)], cwd=directory, check=False)
+        result = subprocess.run([sys.executable, "-B", __file__, "here", str(number)], cwd=directory, check=False)
         if result.returncode == 0:
             shutil.rmtree(directory)
         failed += result.returncode != 0

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/durability/sync_point.hpp"
+#include "tests/unit/bytes.hpp"
 #include "tests/unit/coalesce/engine_fixture.hpp"
 
 using namespace coalesce;
@@ -70,7 +71,7 @@ TEST_CASE("workers use connections of their own; without them requests fetch the
       all.insert(all.end(), buffer.begin(), buffer.end());
     }
     engine.detach(connection);
-    CHECK(all == disk.bytes);
+    CHECK(testing::equal(all, disk.bytes));
     while (made < 3) std::this_thread::yield();  // nobody has waited for the workers to begin
     CHECK(made == 3);
     CHECK(disk.read_bytes == 16 * M);

@@ -14,6 +14,7 @@
 #include "plugins/qcow2/compressed/packer.hpp"
 #include "plugins/qcow2/format/compressed_entry.hpp"
 #include "tests/unit/bytes.hpp"
+#include "tests/unit/rounds.hpp"
 #include "tests/unit/waiting_thread.hpp"
 
 using namespace qcow2;
@@ -172,11 +173,11 @@ TEST_CASE("threads pack at the same time, with others that write out and read") 
   std::atomic<bool> right = true;
   {
     std::vector<std::jthread> pool;
-    for (int t = 0; t < 4; ++t) {
+    for (unsigned t = 0; t < 4; ++t) {
       pool.emplace_back([&, t] {
-        std::mt19937_64 random(static_cast<unsigned>(t));
+        std::mt19937_64 random(t);
         std::vector<std::pair<Entry, Bytes>> mine;
-        for (int i = 0; i < 400; ++i) {
+        for (unsigned i = 0; i < testing::rounds(400); ++i) {
           Bytes data = random_bytes(random() % 30000 + 1, random());
           mine.emplace_back(packer.add(data), data);
           if (i % 50 == t) packer.write_out();

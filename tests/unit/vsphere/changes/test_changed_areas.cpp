@@ -6,6 +6,7 @@
 #include "common/util/error.hpp"
 #include "plugins/vsphere/changes/changed_areas.hpp"
 #include "plugins/vsphere/changes/extent_maps.hpp"
+#include "tests/unit/rounds.hpp"
 
 using namespace vsphere;
 using extents::Range;
@@ -66,7 +67,7 @@ TEST_CASE("an invalid page is refused") {
 TEST_CASE("random areas are the same when they come in random pages") {
   std::mt19937_64 random(20260821);
   auto below = [&](uint64_t n) { return random() % n; };
-  for (int round = 0; round < 300; ++round) {
+  for (unsigned round = 0; round < testing::rounds(300); ++round) {
     constexpr uint64_t block = 64 << 10;
     uint64_t blocks = 1 + below(2000);
     uint64_t capacity = blocks * block - below(127) * 512;

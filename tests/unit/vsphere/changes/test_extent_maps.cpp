@@ -7,6 +7,7 @@
 #include "common/extents/extent_map.hpp"
 #include "common/util/error.hpp"
 #include "plugins/vsphere/changes/extent_maps.hpp"
+#include "tests/unit/rounds.hpp"
 
 using namespace vsphere;
 using extents::Extent;
@@ -91,7 +92,7 @@ TEST_CASE("random maps equal an ExtentMap that is made of the same areas", "[sin
     }
     return list;
   };
-  for (int round = 0; round < 500; ++round) {
+  for (unsigned round = 0; round < testing::rounds(500); ++round) {
     uint64_t size = 1 + below(3000);
     std::vector<Range> changed = areas(size), allocated = areas(size);
     extents::ExtentMap whole(size, extents::hole | extents::zero), delta(size, extents::hole);
