@@ -99,8 +99,9 @@ started_or_gone() { [ -s "$1.ready" ] || gone_by_file "$1.pid"; }
 
 # stop NAME [SIGNAL]: ends what start (or a test, with NAME.pid) began, and waits for its end.
 stop() {
-    local pid
-    { pid=$(< "$1.pid"); } 2> /dev/null || return 0
+    local pid=
+    if [ -e "$1.pid" ]; then pid=$(< "$1.pid"); fi
+    if [ -z "$pid" ]; then return 0; fi
     kill "-${2:-TERM}" "$pid" 2> /dev/null || true
     until_true 60 gone "$pid" || kill -KILL "$pid"
     rm -f "$1.pid" "$1.ready"
